@@ -1,0 +1,183 @@
+"""What may each pixel be? Every annotation of an image becomes one value."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pycocotools import mask as coco_mask
+
+from wsseg.annotations.model import Boxes, MaskFile, Region, Regions, Sample
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE, read_label_map
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """The classes each pixel of an image may take.
+
+    Args:
+        classes: (C,) uint8 labels that can occur in the image, background first.
+        allowed: (C, H, W) bool, at least one True a pixel.
+    """
+
+    classes: NDArray[np.uint8]
+    allowed: NDArray[np.bool_]
+
+    @property
+    def known(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: the class where only one is allowed, else IGNORE."""
+        only = self.allowed.sum(axis=0) == 1
+        return np.where(only, self.classes[self.allowed.argmax(axis=0)], IGNORE).astype(np.uint8)
+
+    def permits(self, label_map: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        """Return where a label map keeps to the constraints.
+
+        Args:
+            label_map: (H, W) uint8; IGNORE is always permitted.
+
+        Returns:
+            (H, W) bool.
+        """
+        fits = (label_map == self.classes[:, None, None]) & self.allowed
+        permitted: NDArray[np.bool_] = fits.any(axis=0) | (label_map == IGNORE)
+        return permitted
+
+    def best(self, scores: NDArray[np.floating]) -> NDArray[np.uint8]:
+        """Return the best permitted class of each pixel.
+
+        Args:
+            scores: (C, H, W) over ``classes``, higher is better.
+
+        Returns:
+            (H, W) uint8 label map without IGNORE.
+        """
+        permitted = np.where(self.allowed, scores, -np.inf)
+        label_map: NDArray[np.uint8] = self.classes[permitted.argmax(axis=0)]
+        return label_map
+
+
+def constraints_of(sample: Sample, n_classes: int) -> Constraints:
+    """Return what the annotations of an image say of its pixels.
+
+    Boxes name every object: inside a box its class or background, outside all boxes background.
+    A mask fixes its pixels, except those that are IGNORE or crowd. Several annotations all hold
+    at once. No annotation allows every class everywhere.
+
+    Args:
+        sample: The image.
+        n_classes: Classes of the data set, background included.
+
+    Returns:
+        Constraints at the image's size.
+
+    Raises:
+        InputError: A mask file is damaged, has another size or unknown classes, or annotations
+            contradict each other.
+    """
+    classes = _possible_classes(sample, n_classes)
+    allowed = np.ones((len(classes), *sample.size), bool)
+    for annotation in sample.annotations:
+        if isinstance(annotation, Boxes):
+            allowed &= _allowed_by_boxes(annotation, classes, sample.size)
+        else:
+            label_map = label_map_of(annotation, sample.size, n_classes)
+            allowed &= (label_map == classes[:, None, None]) | (label_map == IGNORE)
+    if not allowed.any(axis=0).all():
+        remedy = "correct its boxes or its mask"
+        raise InputError(sample.id, "annotated without contradiction", "pixels of no class", remedy)
+    return Constraints(classes, allowed)
+
+
+def label_map_of(
+    annotation: MaskFile | Regions, size: tuple[int, int], n_classes: int
+) -> NDArray[np.uint8]:
+    """Return the label map that a full mask stands for.
+
+    Args:
+        annotation: A mask file, or every region of an image.
+        size: (H, W) of the image.
+        n_classes: Classes of the data set, background included.
+
+    Returns:
+        (H, W) uint8; IGNORE on crowds and where the file says so. Smaller regions are in front.
+
+    Raises:
+        InputError: A file of another size, or with classes the data set does not have.
+    """
+    if isinstance(annotation, MaskFile):
+        return _checked(read_label_map(annotation.path), annotation, size, n_classes)
+    label_map = np.zeros(size, np.uint8)
+    drawn = [(region_mask(region, size), region) for region in annotation.items]
+    for mask, region in sorted(drawn, key=lambda pair: (not pair[1].crowd, -pair[0].sum())):
+        label_map[mask] = IGNORE if region.crowd else region.label
+    return label_map
+
+
+def region_mask(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return the pixels of one region.
+
+    Args:
+        region: Polygons or run lengths.
+        size: (H, W) of the image.
+
+    Returns:
+        (H, W) bool.
+
+    Raises:
+        InputError: The run lengths are of another size.
+    """
+    height, width = size
+    if region.polygons:
+        outlines = coco_mask.frPyObjects([list(p) for p in region.polygons], height, width)
+        mask = coco_mask.decode(coco_mask.merge(outlines))
+    elif region.rle is None:
+        mask = np.zeros(size)
+    else:
+        mask = _decoded(region.rle, size)
+    return np.asarray(mask, bool)
+
+
+def _decoded(
+    rle: tuple[tuple[int, int], bytes | tuple[int, ...]], size: tuple[int, int]
+) -> NDArray[np.uint8]:
+    given, counts = rle
+    if given != size:
+        raise InputError("RLE mask", f"of the image's size {size}", given, "export it again")
+    encoded = {"size": list(size), "counts": counts}
+    if not isinstance(counts, bytes):
+        encoded = coco_mask.frPyObjects({**encoded, "counts": list(counts)}, *size)
+    mask: NDArray[np.uint8] = coco_mask.decode(encoded)
+    return mask
+
+
+def _possible_classes(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
+    possible = set(range(n_classes))
+    for annotation in sample.annotations:
+        if isinstance(annotation, Boxes):
+            possible &= {0, *(box.label for box in annotation.items)}
+    return np.array(sorted(possible), np.uint8)
+
+
+def _allowed_by_boxes(
+    boxes: Boxes, classes: NDArray[np.uint8], size: tuple[int, int]
+) -> NDArray[np.bool_]:
+    allowed = np.zeros((len(classes), *size), bool)
+    allowed[0] = True
+    for box in boxes.items:
+        allowed[(classes == box.label, *box.slices)] = True
+    return allowed
+
+
+def _checked(
+    label_map: NDArray[np.uint8], mask: MaskFile, size: tuple[int, int], n_classes: int
+) -> NDArray[np.uint8]:
+    if label_map.shape != size:
+        raise InputError(
+            mask.path, f"of the image's size {size}", label_map.shape, "export it again"
+        )
+    unknown = label_map[(label_map >= n_classes) & (label_map != IGNORE)]
+    if unknown.size:
+        rule = f"made of labels 0 to {n_classes - 1} and 255"
+        remedy = "name the missing classes, or write unlabelled pixels as 255"
+        raise InputError(mask.path, rule, f"label {unknown.max()}", remedy)
+    return label_map

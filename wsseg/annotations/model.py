@@ -1,0 +1,268 @@
+"""Samples, classes and annotations: frozen values, validated when they are made."""
+
+import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The class names of a data set, background first.
+
+    Args:
+        names: At most 255 distinct names; ``names[0]`` is the background.
+
+    Raises:
+        InputError: Too few or too many names, or one that stands twice.
+
+    Example:
+        >>> Classes(("background", "cow", "sheep")).index("sheep")
+        2
+    """
+
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.names) <= IGNORE:
+            rule = "the background and 1 to 254 classes"
+            raise InputError("classes", rule, f"{len(self.names)} names", "name the classes")
+        if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
+            raise InputError("classes", "distinct", f"{twice[0]!r} twice", "remove one of them")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def index(self, name: str) -> int:
+        """Return the label of a class.
+
+        Args:
+            name: One of the names.
+
+        Returns:
+            Its label, 0 for the background.
+
+        Raises:
+            InputError: The name is unknown; the message suggests the nearest one.
+        """
+        if name not in self.names:
+            nearest = difflib.get_close_matches(name, self.names, 1) or self.names[:8]
+            raise InputError("class", "a known class", repr(name), f"did you mean {nearest[0]!r}?")
+        return self.names.index(name)
+
+
+@dataclass(frozen=True)
+class Box:
+    """One box around one object, in pixels of the upright image.
+
+    Args:
+        label: The class, 1 to 254.
+        left: First column inside.
+        top: First row inside.
+        right: First column to the right of the box.
+        bottom: First row below the box.
+        crowd: True where the box holds many objects and much besides (COCO ``iscrowd``).
+
+    Raises:
+        InputError: The box is empty, inverted or not finite, or the label is no class.
+    """
+
+    label: int
+    left: int
+    top: int
+    right: int
+    bottom: int
+    crowd: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.label < IGNORE:
+            raise InputError("box label", "a class from 1 to 254", self.label, "correct the class")
+        if not (0 <= self.left < self.right and 0 <= self.top < self.bottom):
+            got = f"({self.left}, {self.top}, {self.right}, {self.bottom})"
+            rule = "inside the image with left < right and top < bottom"
+            raise InputError("box", rule, got, "correct its corners")
+
+    @property
+    def area(self) -> int:
+        """Pixels inside."""
+        return (self.right - self.left) * (self.bottom - self.top)
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the box's pixels in an (H, W) array."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Every object of an image, each in a box; an empty tuple says that there is none.
+
+    Args:
+        items: The boxes.
+    """
+
+    items: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class MaskFile:
+    """A full label map on disk.
+
+    Args:
+        path: Palette or grayscale PNG of the image's size.
+    """
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Region:
+    """The pixels of one object.
+
+    Args:
+        label: The class, 1 to 254.
+        polygons: Outlines, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
+        rle: COCO run lengths ("size" (H, W) and "counts"), used where there are no polygons.
+        crowd: True where the region holds many objects; its pixels count for nothing.
+    """
+
+    label: int
+    polygons: tuple[tuple[float, ...], ...] = ()
+    rle: tuple[tuple[int, int], bytes | tuple[int, ...]] | None = None
+    crowd: bool = False
+
+
+@dataclass(frozen=True)
+class Regions:
+    """Every object of an image by its pixels; the rest is background.
+
+    Args:
+        items: The regions.
+    """
+
+    items: tuple[Region, ...]
+
+
+Annotation = Boxes | MaskFile | Regions
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what was drawn on it.
+
+    Args:
+        id: The image's name inside the data set; labels are stored as ``<id>.png``.
+        image: The image file.
+        size: (H, W) of the upright image.
+        annotations: What was drawn; empty where nothing was.
+        split: Such as "train" or "val".
+
+    Raises:
+        InputError: The id could name a file outside the folder it is stored in.
+    """
+
+    id: str
+    image: Path
+    size: tuple[int, int]
+    annotations: tuple[Annotation, ...]
+    split: str
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.id).parts
+        if not parts or ".." in parts or self.id.startswith("/") or "\\" in self.id:
+            rule = "a relative name without '..'"
+            raise InputError("image id", rule, repr(self.id), "rename the image")
+
+    @property
+    def boxes(self) -> tuple[Box, ...]:
+        """All boxes of the image."""
+        return tuple(
+            box for drawn in self.annotations if isinstance(drawn, Boxes) for box in drawn.items
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a data set, in a person's words.
+
+    Args:
+        subject: The file or image at fault.
+        message: What is wrong and what to do.
+        fatal: True where the image (or the data set) cannot be used.
+    """
+
+    subject: str
+    message: str
+    fatal: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of all splits, indexed without decoding a pixel.
+
+    Args:
+        classes: The class names.
+        samples: One per image, ids distinct within a split.
+        problems: What the reader had to mend or leave out.
+    """
+
+    classes: Classes
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...] = ()
+
+    def split(self, name: str) -> tuple[Sample, ...]:
+        """Return the samples of one split.
+
+        Args:
+            name: Such as "train".
+
+        Returns:
+            The samples, in the data set's order.
+
+        Raises:
+            InputError: The split is empty or unknown.
+        """
+        chosen = tuple(sample for sample in self.samples if sample.split == name)
+        if not chosen:
+            known = ", ".join(sorted({sample.split for sample in self.samples})) or "none"
+            raise InputError(
+                f"split {name!r}", "a split with images", "no image", f"known: {known}"
+            )
+        return chosen
+
+
+def smaller_in_front(boxes: tuple[Box, ...]) -> list[Box]:
+    """Return boxes in painting order: the largest first, so that smaller ones end up in front.
+
+    Args:
+        boxes: Boxes of one image.
+
+    Returns:
+        The same boxes; equal areas keep their order.
+    """
+    return sorted(boxes, key=lambda box: -box.area)
+
+
+def visible_parts(boxes: tuple[Box, ...], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
+    """Return what the smaller boxes in front leave of each box.
+
+    Args:
+        boxes: Boxes of one image.
+        size: (H, W) of the image.
+
+    Returns:
+        One (H, W) bool array a box, in the order of ``boxes``.
+    """
+    front = np.full(size, -1, np.int32)
+    for box in smaller_in_front(boxes):
+        front[box.slices] = boxes.index(box)
+    return [front == boxes.index(box) for box in boxes]

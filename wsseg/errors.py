@@ -1,0 +1,23 @@
+"""Errors that a user can act on."""
+
+
+class InputError(ValueError):
+    """A file or an argument that breaks a rule, and what to do about it.
+
+    Args:
+        subject: The file or argument at fault.
+        rule: What it must be.
+        got: What it is instead.
+        remedy: What the user can do.
+
+    Example:
+        >>> print(InputError("rounds.count", "at least 1", 0, "set rounds.count=3"))
+        rounds.count must be at least 1, got 0; set rounds.count=3
+    """
+
+    def __init__(self, subject: object, rule: str, got: object, remedy: str) -> None:
+        super().__init__(subject, rule, got, remedy)
+        self.subject, self.rule, self.got, self.remedy = str(subject), rule, str(got), remedy
+
+    def __str__(self) -> str:
+        return f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}"

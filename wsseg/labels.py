@@ -1,0 +1,120 @@
+"""Label maps: the IGNORE value, colours, palette PNG files and atomic writes."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.errors import InputError
+
+IGNORE = 255
+"""The label of a pixel that takes part in no loss and no metric."""
+
+_LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a file that replaces ``path`` only when everything has been written.
+
+    Args:
+        path: The file to write; its folder is created.
+
+    Yields:
+        A binary file open for writing. After an error or a kill ``path`` is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        partial.chmod(0o666 & ~_umask())
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def palette() -> NDArray[np.uint8]:
+    """Return the Pascal VOC colours, one row a label.
+
+    Returns:
+        (256, 3) uint8 RGB; background is black, IGNORE is (224, 224, 192).
+    """
+    labels = np.arange(256)[:, None]
+    colours = np.zeros((256, 3), int)
+    for bit in range(8):
+        colours |= ((labels >> (3 * bit + np.arange(3))) & 1) << (7 - bit)
+    return colours.astype(np.uint8)
+
+
+def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
+    """Write a label map as a palette PNG, atomically.
+
+    Args:
+        path: The PNG file.
+        label_map: (H, W) uint8 classes, IGNORE where unknown.
+    """
+    image = Image.fromarray(label_map)
+    image.putpalette(palette().tobytes())
+    with atomic_write(path) as file:
+        image.save(file, "png", compress_type=_LZ77_RLE)
+
+
+def read_label_map(path: Path) -> NDArray[np.uint8]:
+    """Return the label map of a palette or grayscale PNG.
+
+    Args:
+        path: The PNG file.
+
+    Returns:
+        (H, W) uint8 classes, IGNORE where unknown.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds colours in place of class numbers.
+    """
+    try:
+        with Image.open(path) as image:
+            mode, labels = image.mode, np.asarray(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        raise InputError(path, "a readable label map", got, "replace or remove it") from error
+    if mode not in ("P", "L"):
+        remedy = "save class numbers as a palette or grayscale PNG"
+        raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)
+    return labels
+
+
+def overlay(
+    image: NDArray[np.uint8], label_map: NDArray[np.uint8], opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return a photograph with its label map laid over it, classes outlined.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label_map: (H, W) uint8; background stays clear.
+        opacity: Weight of the colours, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    colours = palette()[label_map]
+    weight = np.where(label_map == 0, 0.0, opacity)[..., None]
+    mixed: NDArray[np.uint8] = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
+    edges = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    mixed[edges] = 255
+    return mixed
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

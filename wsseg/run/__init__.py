@@ -1,0 +1,1 @@
+"""What carries stages: configuration, run directory, parallel map over images, progress."""

@@ -1,0 +1,282 @@
+"""Typed settings from one YAML file and ``key=value`` overrides."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from yaml import YAMLError
+
+from wsseg.errors import InputError
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Where the images and annotations lie.
+
+    Attributes:
+        format: "voc", "coco", "yolo", or "auto" to find out.
+        root: The data set's folder. For "scenes" it is where the demo scenes are generated.
+        train: Name of the split with weak labels.
+        val: Name of the split that figures are measured on; null where there is none.
+    """
+
+    format: Literal["auto", "voc", "coco", "yolo", "scenes"] = "auto"
+    root: Path
+    train: str = "train"
+    val: str | None = "val"
+
+
+class SeedSettings(Settings):
+    """How annotations become first labels; see ``wsseg.seeds``.
+
+    Attributes:
+        name: A key of ``SEEDS``.
+        inner: ``box_inner``: the share of the box that keeps its class.
+        inner_mode: ``box_inner``: whether ``inner`` is a share of the area or of each side.
+        iterations: GrabCut iterations a box.
+        padding: GrabCut sees the box and this share of its sides around it.
+        votes: ``grabcut_votes``: perturbed runs a box.
+        votes_side: ``grabcut_votes``: crops are shrunk to this longer side in pixels.
+        foreground_votes: ``grabcut_votes``: share of votes from which a pixel is foreground.
+        background_votes: ``grabcut_votes``: share of votes below which a pixel is background.
+        sources: ``intersection``: the two seeds that must agree.
+        folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
+        edges: ``grabcut``: folder of edge-probability images ``<id>.png`` (GrabCut+).
+    """
+
+    name: str = "grabcut"
+    inner: float = Field(0.2, gt=0, le=1)
+    inner_mode: Literal["area", "side"] = "area"
+    iterations: int = Field(5, ge=1)
+    padding: float = Field(0.5, gt=0)
+    votes: int = Field(150, ge=1)
+    votes_side: int = Field(96, ge=16)
+    foreground_votes: float = Field(0.7, gt=0, le=1)
+    background_votes: float = Field(0.2, ge=0, lt=1)
+    sources: tuple[str, str] = ("grabcut", "grabcut_votes")
+    folder: Path | None = None
+    edges: Path | None = None
+
+
+class CRFSettings(Settings):
+    """Dense CRF; names and defaults are those of pydensecrf and of IRN.
+
+    Attributes:
+        backend: "auto" takes pydensecrf where it is installed, else "reference".
+        gaussian_sxy: Standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: Weight of the smoothness kernel.
+        bilateral_sxy: Standard deviation of the appearance kernel in space, pixels.
+        bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255.
+        bilateral_compat: Weight of the appearance kernel.
+        iterations: Mean-field iterations; 0 switches the CRF off.
+    """
+
+    backend: str = "auto"
+    gaussian_sxy: float = Field(3, gt=0)
+    gaussian_compat: float = Field(3, ge=0)
+    bilateral_sxy: float = Field(50, gt=0)
+    bilateral_srgb: float = Field(5, gt=0)
+    bilateral_compat: float = Field(10, ge=0)
+    iterations: int = Field(10, ge=0)
+
+
+class ModelSettings(Settings):
+    """The network; see ``wsseg.segmenter.model``.
+
+    Attributes:
+        architecture: A class of segmentation-models-pytorch, such as "DeepLabV3Plus".
+        encoder: Its encoder's name, such as "tu-mobilenetv2_100".
+        weights: Encoder weights: a local file, a hub name such as "imagenet", or null for none.
+        encoder_kwargs: Passed to the encoder, such as ``{pad_type: same}``.
+        decoder_kwargs: Passed to the architecture, such as ``{decoder_channels: 128}``.
+        mean: Subtracted from images of 0..1, a channel.
+        std: Then divided by, a channel.
+        scale: Images are resized by this factor before the network sees them.
+    """
+
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet34"
+    weights: str | None = "imagenet"
+    encoder_kwargs: dict[str, Any] = {}
+    decoder_kwargs: dict[str, Any] = {}
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    scale: float = Field(1.0, gt=0)
+
+
+class TrainerSettings(Settings):
+    """The one trainer of weak and full supervision.
+
+    Attributes:
+        steps: Optimizer steps a training.
+        batch_size: Images a step, over all devices.
+        crop: (H, W) of the training crops, pixels after ``model.scale``.
+        zoom: Range of the random resize.
+        jitter: Strength of the colour jitter, 0 to 1.
+        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
+        encoder_lr: Peak learning rate of the encoder.
+        decoder_lr: Peak learning rate of the decoder and head.
+        weight_decay: Of AdamW.
+        gradient_clip: Largest gradient norm.
+        checkpoint_every: Steps between the checkpoints that a killed training resumes from.
+        loader_workers: Processes that load training images.
+        accelerator: Passed to Lightning's trainer.
+        devices: Passed to Lightning's trainer.
+        num_nodes: Passed to Lightning's trainer.
+        strategy: Passed to Lightning's trainer.
+        precision: Passed to Lightning's trainer; "auto" is mixed where there is a GPU.
+    """
+
+    steps: int = Field(1500, ge=1)
+    batch_size: int = Field(8, ge=2)
+    crop: tuple[int, int] = (320, 320)
+    zoom: tuple[float, float] = (0.75, 1.5)
+    jitter: float = Field(0.3, ge=0, le=1)
+    loss: str = "ce"
+    encoder_lr: float = Field(3e-4, gt=0)
+    decoder_lr: float = Field(1.5e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_clip: float = Field(5.0, gt=0)
+    checkpoint_every: int = Field(200, ge=1)
+    loader_workers: int = Field(0, ge=0)
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+
+
+class PredictionSettings(Settings):
+    """How label scores of an image are predicted.
+
+    Attributes:
+        scales: Factors whose predictions are averaged.
+        flip: Whether mirrored images are averaged in.
+        tile: Larger images are predicted in overlapping tiles of this side, pixels after scaling.
+    """
+
+    scales: tuple[float, ...] = (0.75, 1.0, 1.25)
+    flip: bool = True
+    tile: int = Field(1024, ge=64)
+
+
+class RoundSettings(Settings):
+    """The Simple Does It loop.
+
+    Attributes:
+        count: Rounds of training and cleaning.
+        restart: Whether each round trains from the initial weights or continues.
+        clean: False is the naive loop: predictions become labels as they are.
+        reset_iou: A segment that covers its box worse than this goes back to its first label.
+    """
+
+    count: int = Field(3, ge=0)
+    restart: bool = True
+    clean: bool = True
+    reset_iou: float = Field(0.5, ge=0, le=1)
+
+
+class Config(Settings):
+    """All settings of a run.
+
+    Attributes:
+        pipeline: A shipped pipeline ("boxes", "full") or the path of a script of one's own.
+        run_dir: The run's folder.
+        seed: Of everything random.
+        workers: Processes for the label stages; null is one a core.
+        strict: Stop at the first bad image in place of setting it aside.
+    """
+
+    pipeline: str = "boxes"
+    run_dir: Path
+    seed: int = Field(0, ge=0)
+    workers: int | None = Field(None, ge=1)
+    strict: bool = False
+    data: DataSettings
+    seeds: SeedSettings = SeedSettings()
+    crf: CRFSettings = CRFSettings()
+    model: ModelSettings = ModelSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    prediction: PredictionSettings = PredictionSettings()
+    rounds: RoundSettings = RoundSettings()
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Return the settings of a YAML file with overrides laid over it.
+
+    Args:
+        path: The YAML file.
+        overrides: ``key=value`` with dots between levels, such as "rounds.count=3".
+
+    Returns:
+        The validated settings.
+
+    Raises:
+        InputError: The file is missing or not YAML, an override has no "=", a key is unknown
+            (the nearest is suggested), or a value breaks its rule.
+    """
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
+    try:
+        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except FileNotFoundError as error:
+        raise InputError(path, "a YAML file", "no such file", "check the path") from error
+    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError) as error:
+        got = " ".join(str(error).split())
+        raise InputError(path, "a YAML mapping of settings", got, "correct it") from error
+    return config_from_values(values, str(path))
+
+
+def config_from_values(values: Any, source: str) -> Config:
+    """Return validated settings.
+
+    Args:
+        values: Nested mapping, as read from YAML.
+        source: Named in errors.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: A key is unknown or missing, or a value breaks its rule.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise _explained(error, source) from error
+
+
+def _explained(error: ValidationError, source: str) -> InputError:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        got = "nothing" if first["type"] == "missing" else repr(first["input"])
+        return InputError(
+            f"{key or 'settings'} in {source}", _rule(first["msg"]), got, f"set {key}"
+        )
+    known = _keys_beside(first["loc"])
+    nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+    return InputError(f"{key} in {source}", "a known setting", "an unknown key", remedy)
+
+
+def _rule(message: str) -> str:
+    return message.replace("Input should be ", "").replace("Field required", "set")
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    model: Any = Config
+    for part in location[:-1]:
+        model = model.model_fields[str(part)].annotation
+    return list(model.model_fields)

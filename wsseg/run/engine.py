@@ -1,0 +1,63 @@
+"""A function mapped over images in worker processes; a bad image never stops the others."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import cv2
+from joblib import Parallel, delayed, parallel_config
+
+from wsseg.annotations.model import Sample
+from wsseg.errors import InputError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An image that a stage could not use.
+
+    Args:
+        id: The image.
+        reason: What is wrong, in one line.
+    """
+
+    id: str
+    reason: str
+
+
+def map_samples(
+    function: Callable[[Sample], T], samples: Sequence[Sample], workers: int | None, strict: bool
+) -> Iterator[T | SetAside]:
+    """Yield the function's result for every sample, in no particular order.
+
+    Args:
+        function: Called once a sample, in a worker process of one thread; picklable.
+        samples: The images.
+        workers: Processes; None is one a core, 1 works in this process.
+        strict: Raise the first error of a bad image in place of yielding it.
+
+    Yields:
+        Results, and a ``SetAside`` for each image whose function raised ``InputError``.
+
+    Raises:
+        InputError: A bad image, when ``strict``.
+    """
+    workers = min(workers or os.cpu_count() or 1, max(len(samples), 1))
+    if workers == 1:
+        yield from (_attempt(function, sample, strict) for sample in samples)
+        return
+    with parallel_config("loky", inner_max_num_threads=1):
+        tasks = (delayed(_attempt)(function, sample, strict) for sample in samples)
+        yield from Parallel(workers, return_as="generator_unordered")(tasks)
+
+
+def _attempt(function: Callable[[Sample], T], sample: Sample, strict: bool) -> Any:
+    cv2.setNumThreads(1)
+    try:
+        return function(sample)
+    except InputError as error:
+        if strict:
+            raise
+        return SetAside(sample.id, str(error))

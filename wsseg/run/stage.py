@@ -1,0 +1,205 @@
+"""A run's folder and its stages: done once, skipped while fresh, resumed where they stopped."""
+
+import hashlib
+import json
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+import wsseg
+from wsseg.errors import InputError
+from wsseg.labels import atomic_write
+from wsseg.run.config import Config
+
+_PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder of one run and its settings.
+
+    Args:
+        path: The folder.
+        config: The resolved settings.
+    """
+
+    path: Path
+    config: Config
+
+    def stage(self, name: str, **inputs: Any) -> "Stage":
+        """Return a stage of this run.
+
+        Args:
+            name: Its folder below the run's, such as "seeds" or "round-1".
+            **inputs: Everything its result depends on: settings, samples, other stages.
+
+        Returns:
+            The stage; entering it with ``with stage.work():`` prepares its folder.
+        """
+        described = {"version": wsseg.__version__, "stage": name, **inputs}
+        text = json.dumps(described, sort_keys=True, default=_describe)
+        key = hashlib.sha256(text.encode()).hexdigest()
+        return Stage(name, self.path / name, key)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run with a folder of its own.
+
+    Args:
+        name: Such as "round-1".
+        path: Its folder.
+        key: Hash of its inputs, settings and the code's version.
+    """
+
+    name: str
+    path: Path
+    key: str
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the complete stage recorded; empty while it is not complete or not fresh."""
+        try:
+            found: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return found if found.get("key") == self.key else {}
+
+    @property
+    def is_complete(self) -> bool:
+        """True where the stage can be skipped."""
+        return bool(self.manifest)
+
+    @contextmanager
+    def work(self) -> Iterator[dict[str, Any]]:
+        """Prepare the folder, yield the record to fill, and write it last as the manifest.
+
+        Files of an interrupted attempt with the same key stay; those of another key are removed.
+
+        Yields:
+            A dict whose values go into the manifest. "seconds" adds up over attempts.
+        """
+        self._discard_other_keys()
+        record: dict[str, Any] = {}
+        started, before = time.monotonic(), self._attempt()["seconds"]
+        try:
+            yield record
+        finally:
+            seconds = round(before + time.monotonic() - started, 3)
+            write_json(self.path / "attempt.json", {"key": self.key, "seconds": seconds})
+        done = {"stage": self.name, "key": self.key, "seconds": seconds, **record}
+        write_json(self.path / "manifest.json", done)
+
+    def _attempt(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.path / "attempt.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {"key": None, "seconds": 0.0}
+        return found
+
+    def _discard_other_keys(self) -> None:
+        if self._attempt()["key"] != self.key:
+            shutil.rmtree(self.path, ignore_errors=True)
+            write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
+        (self.path / "manifest.json").unlink(missing_ok=True)
+
+
+@contextmanager
+def open_run(config: Config) -> Iterator[Run]:
+    """Create or re-open a run's folder and keep others out of it.
+
+    Args:
+        config: The resolved settings.
+
+    Yields:
+        The run; its folder holds ``config.yaml`` and ``environment.json``.
+
+    Raises:
+        InputError: Another process works in the folder, or it holds something else.
+    """
+    path = config.run_dir
+    if path.exists() and not (path / "config.yaml").exists() and any(path.iterdir()):
+        raise InputError(f"run_dir {path}", "new, empty or a run", "other files", "choose another")
+    path.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(path / ".lock", timeout=0):
+            write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+            write_json(path / "environment.json", _environment(config.seed))
+            yield Run(path, config)
+    except Timeout as error:
+        remedy = "wait for it or choose another run_dir"
+        raise InputError(f"run_dir {path}", "used by one run", "a run at work", remedy) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as readable JSON, atomically.
+
+    Args:
+        path: The file.
+        value: Anything JSON can hold.
+    """
+    write_text(path, json.dumps(value, indent=2, default=_describe) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, atomically.
+
+    Args:
+        path: The file.
+        text: Its content.
+    """
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def fingerprint(path: Path) -> tuple[str, int, int]:
+    """Return what changes when a file changes, without reading it.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Name, size in bytes and modification time in ns; -1, -1 where there is no such file.
+    """
+    try:
+        found = path.stat()
+    except OSError:
+        return path.name, -1, -1
+    return path.name, found.st_size, found.st_mtime_ns
+
+
+def _describe(value: Any) -> Any:
+    if isinstance(value, Stage):
+        return value.key
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return str(value)
+
+
+def _environment(seed: int) -> dict[str, Any]:
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return {
+        "wsseg": wsseg.__version__,
+        "commit": commit.stdout.strip() or None,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "seed": seed,
+    }
