@@ -198,11 +198,13 @@ class Problem:
         subject: The file or image at fault.
         message: What is wrong and what to do.
         fatal: True where the image (or the data set) cannot be used.
+        kind: What problems of this sort are counted under, such as "box leaves the image".
     """
 
     subject: str
     message: str
     fatal: bool = False
+    kind: str = "other"
 
 
 @dataclass(frozen=True)

@@ -34,23 +34,39 @@ class DataSettings(Settings):
     train: str = "train"
     val: str | None = "val"
 
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits to read."""
+        return (self.train,) if self.val is None else (self.train, self.val)
+
 
 class SeedSettings(Settings):
     """How annotations become first labels; see ``wsseg.seeds``.
 
+    The ``grabcut`` settings hold for ``grabcut_votes`` too, unless it has its own.
+
     Attributes:
-        name: A key of ``SEEDS``.
+        name: A key of ``SEEDS``, or a plug-in's name.
         inner: ``box_inner``: the share of the box that keeps its class.
         inner_mode: ``box_inner``: whether ``inner`` is a share of the area or of each side.
-        iterations: GrabCut iterations a box.
-        padding: GrabCut sees the box and this share of its sides around it.
+        iterations: ``grabcut``: iterations a box.
+        padding: ``grabcut`` sees the box and this share of its sides around it.
+        max_side: ``grabcut``: larger crops are shrunk to this longer side in pixels.
+        min_side: ``grabcut``: a box with a shorter side in pixels is filled, and no crop is shrunk
+            so far that its box gets one.
+        min_fill: ``grabcut``: a result below this share of the box's visible part has failed.
+        frame: ``grabcut``: where less than this share of a crop is surely background, the box's
+            outer frame, this share of its sides wide, is the first sample of background.
         votes: ``grabcut_votes``: perturbed runs a box.
         votes_side: ``grabcut_votes``: crops are shrunk to this longer side in pixels.
+        votes_iterations: ``grabcut_votes``: GrabCut iterations a run.
+        jitter: ``grabcut_votes``: each edge of the box moves by up to this share of its side.
+        band: ``grabcut_votes``: range of the background around the box, a share of its sides.
         foreground_votes: ``grabcut_votes``: share of votes from which a pixel is foreground.
         background_votes: ``grabcut_votes``: share of votes below which a pixel is background.
         sources: ``intersection``: the two seeds that must agree.
         folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
-        edges: ``grabcut``: folder of edge-probability images ``<id>.png`` (GrabCut+).
+        edges: ``grabcut``: folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+).
     """
 
     name: str = "grabcut"
@@ -58,8 +74,15 @@ class SeedSettings(Settings):
     inner_mode: Literal["area", "side"] = "area"
     iterations: int = Field(5, ge=1)
     padding: float = Field(0.5, gt=0)
+    max_side: int = Field(400, ge=16)
+    min_side: int = Field(9, ge=1)
+    min_fill: float = Field(0.2, ge=0, lt=1)
+    frame: float = Field(0.05, gt=0, lt=0.5)
     votes: int = Field(150, ge=1)
     votes_side: int = Field(96, ge=16)
+    votes_iterations: int = Field(1, ge=1)
+    jitter: float = Field(0.05, ge=0, lt=0.5)
+    band: tuple[float, float] = (0.1, 0.6)
     foreground_votes: float = Field(0.7, gt=0, le=1)
     background_votes: float = Field(0.2, ge=0, lt=1)
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
@@ -101,6 +124,9 @@ class ModelSettings(Settings):
         mean: Subtracted from images of 0..1, a channel.
         std: Then divided by, a channel.
         scale: Images are resized by this factor before the network sees them.
+        frozen_blocks: First blocks of the encoder (timm's ``blocks``) that never train.
+        freeze_batch_norm: Whether the encoder's normalisation keeps its pre-trained statistics;
+            right for small batches and pre-trained weights only.
     """
 
     architecture: str = "DeepLabV3Plus"
@@ -111,6 +137,8 @@ class ModelSettings(Settings):
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scale: float = Field(1.0, gt=0)
+    frozen_blocks: int = Field(0, ge=0)
+    freeze_batch_norm: bool = False
 
 
 class TrainerSettings(Settings):

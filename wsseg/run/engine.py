@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 import cv2
 from joblib import Parallel, delayed, parallel_config
 
-from wsseg.annotations.model import Sample
+from wsseg.annotations.model import Problem, Sample
 from wsseg.errors import InputError
+from wsseg.run.progress import say
+
+_SHOWN = 5  # problems printed at the start of a run
 
 T = TypeVar("T")
 
@@ -25,6 +28,26 @@ class SetAside:
 
     id: str
     reason: str
+
+
+def announce(problems: Sequence[Problem], strict: bool) -> None:
+    """Tell what is wrong with a data set before it is used; images at fault are left out.
+
+    Args:
+        problems: What its reader found.
+        strict: Refuse the data set where anything cannot be used.
+
+    Raises:
+        InputError: Something cannot be used, when ``strict``.
+    """
+    fatal = [problem for problem in problems if problem.fatal]
+    if fatal and strict:
+        got = f"{fatal[0].message} ({len(fatal)} such)"
+        raise InputError(fatal[0].subject, "usable", got, "correct it or set strict=false")
+    for problem in sorted(problems, key=lambda problem: not problem.fatal)[:_SHOWN]:
+        say(f"{'left out' if problem.fatal else 'note'}: {problem.subject}: {problem.message}")
+    if len(problems) > _SHOWN:
+        say(f"and {len(problems) - _SHOWN} more; `wsseg check` lists them")
 
 
 def map_samples(

@@ -110,7 +110,8 @@ class Stage:
 
     def _discard_other_keys(self) -> None:
         if self._attempt()["key"] != self.key:
-            shutil.rmtree(self.path, ignore_errors=True)
+            for entry in self.path.glob("*"):
+                _remove(entry)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
         (self.path / "manifest.json").unlink(missing_ok=True)
 
@@ -177,6 +178,13 @@ def fingerprint(path: Path) -> tuple[str, int, int]:
     except OSError:
         return path.name, -1, -1
     return path.name, found.st_size, found.st_mtime_ns
+
+
+def _remove(entry: Path) -> None:
+    if not entry.is_dir():
+        entry.unlink()
+    elif not (entry / "attempt.json").exists():  # else it is a stage of its own
+        shutil.rmtree(entry)
 
 
 def _describe(value: Any) -> Any:

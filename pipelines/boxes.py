@@ -1,0 +1,51 @@
+"""Boxes to pixel labels and a trained segmenter: the recipe, top to bottom. Copy and change it.
+
+    python pipelines/boxes.py configs/demo_boxes.yaml rounds.count=2
+
+Every stage is a folder below the run's; a finished one is skipped, an interrupted one goes on.
+"""
+
+import sys
+from pathlib import Path
+
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.truth import read_truth
+from wsseg.quality.measure import measure
+from wsseg.quality.run_report import report_run
+from wsseg.rounds import clean_labels, predict_val, seed_labels, train_segmenter
+from wsseg.run.config import Config, load_config
+from wsseg.run.engine import announce
+from wsseg.run.stage import open_run
+
+
+def main(config: Config) -> None:
+    """Run the recipe.
+
+    Args:
+        config: The resolved settings.
+    """
+    data = config.data
+    with open_run(config) as run:
+        dataset = read_dataset(data.root, data.format, data.splits)
+        announce(dataset.problems, config.strict)
+        training_images = dataset.split(data.train)
+        validation_images = dataset.split(data.val) if data.val else ()
+        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
+
+        # Round 0: what the boxes alone say.
+        seeds = labels = seed_labels(run, dataset)
+        measure(run, labels, truth, training_images)
+
+        # Each round: learn the labels, predict the same images, clean by the boxes.
+        model = None
+        for number in range(1, config.rounds.count + 1):
+            model = train_segmenter(run, dataset, labels, number, model)
+            measure(run, predict_val(run, dataset, model), truth, validation_images)
+            labels = clean_labels(run, dataset, model, seeds, number)
+            measure(run, labels, truth, training_images)
+
+        report_run(run.path)
+
+
+if __name__ == "__main__":
+    main(load_config(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,51 @@
+"""The full-supervision upper bound: the same trainer on the true masks of the training images.
+
+python pipelines/full.py configs/msrc_full.yaml
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.model import Sample
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.truth import read_truth, true_label_map
+from wsseg.quality.measure import measure
+from wsseg.quality.run_report import report_run
+from wsseg.rounds import predict_val, train_segmenter
+from wsseg.run.config import Config, load_config
+from wsseg.run.engine import announce
+from wsseg.run.labelling import Facts, label_images, samples_key
+from wsseg.run.stage import open_run
+
+
+def main(config: Config) -> None:
+    """Train on the truth and measure.
+
+    Args:
+        config: The resolved settings; ``seeds``, ``crf`` and ``rounds`` are not used.
+    """
+    data = config.data
+    with open_run(config) as run:
+        dataset = read_dataset(data.root, data.format, data.splits)
+        announce(dataset.problems, config.strict)
+        validation_images = dataset.split(data.val) if data.val else ()
+        truth = read_truth(data.root, data.format, data.splits)
+
+        masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
+        stage = run.stage("seeds", truth=samples_key(masks))
+        labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
+        model = train_segmenter(run, dataset, labels, number=1)
+        measure(run, predict_val(run, dataset, model), truth, validation_images)
+        report_run(run.path)
+
+
+def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+    return true_label_map(sample, n_classes), {}
+
+
+if __name__ == "__main__":
+    main(load_config(Path(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,216 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from numpy.typing import NDArray
+from torchmetrics.classification import MulticlassJaccardIndex, MulticlassPrecision
+
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.quality.metrics import (
+    SegmentationQuality,
+    boundary_counts,
+    boundary_f1,
+    boundary_iou,
+    boundary_width,
+    confusion_matrix,
+)
+
+NAMES = ("background", "cow", "sheep", "unicorn")
+LABEL_MAPS = arrays.arrays(np.uint8, (3, 4), elements=st.sampled_from([0, 1, 2, IGNORE]))
+
+
+def labels(*rows: list[int]) -> NDArray[np.uint8]:
+    return np.array(rows, np.uint8)
+
+
+TRUTH = labels([0, 0, 0, 1], [0, 1, 1, 1], [2, 2, IGNORE, IGNORE])
+PREDICTION = labels([0, 0, 1, 1], [0, 1, IGNORE, 0], [2, IGNORE, 2, IGNORE])
+
+
+def golden() -> SegmentationQuality:
+    return SegmentationQuality(confusion_matrix(PREDICTION, TRUTH, 4), NAMES)
+
+
+def test_hand_counted_matrix() -> None:
+    expected = [[3, 1, 0, 0, 0], [1, 2, 0, 0, 1], [0, 0, 1, 0, 1], [0, 0, 0, 0, 0]]
+    matrix = confusion_matrix(PREDICTION, TRUTH, 4)
+    assert matrix.tolist() == expected and matrix.dtype == np.int64
+
+
+def test_hand_computed_quality() -> None:
+    quality = golden()
+    assert quality.per_class == {"background": 3 / 5, "cow": 2 / 5, "sheep": 1 / 2}
+    assert quality.miou == pytest.approx(0.5)
+    assert quality.per_class_covered == {"background": 3 / 5, "cow": 2 / 4, "sheep": 1}
+    assert quality.miou_covered == pytest.approx(0.7)
+    assert quality.precision == {"background": 3 / 4, "cow": 2 / 3, "sheep": 1}
+    assert quality.recall == {"background": 3 / 4, "cow": 2 / 4, "sheep": 1 / 2}
+    assert quality.pixel_accuracy == pytest.approx(6 / 10)
+    assert quality.coverage == pytest.approx(8 / 10)
+    assert quality.n_classes == 3
+
+
+def test_class_only_predicted_counts_as_0() -> None:
+    quality = SegmentationQuality(confusion_matrix(labels([0, 3]), labels([0, 0]), 4), NAMES)
+    assert quality.per_class == {"background": 0.5, "unicorn": 0}
+    assert quality.recall == {"background": 0.5}
+    assert quality.precision == {"background": 1, "unicorn": 0}
+
+
+def test_prediction_all_ignore() -> None:
+    matrix = confusion_matrix(np.full_like(TRUTH, IGNORE), TRUTH, 4)
+    quality = SegmentationQuality(matrix, NAMES)
+    assert quality.miou == 0 and quality.coverage == 0 and quality.pixel_accuracy == 0
+    assert quality.miou_covered is None and quality.per_class_covered == {}
+
+
+def test_what_stands_under_ignored_truth_counts_nowhere() -> None:
+    changed = PREDICTION.copy()
+    changed[TRUTH == IGNORE] = 3
+    expected = confusion_matrix(PREDICTION, TRUTH, 4)
+    np.testing.assert_array_equal(confusion_matrix(changed, TRUTH, 4), expected)
+    counts = boundary_counts(PREDICTION, TRUTH, 4), boundary_counts(changed, TRUTH, 4)
+    np.testing.assert_array_equal(*counts)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(LABEL_MAPS, LABEL_MAPS), min_size=1, max_size=4))
+def test_matrices_add_over_images(
+    pairs: list[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
+) -> None:
+    together = [np.vstack(label_maps) for label_maps in zip(*pairs, strict=True)]
+    total = sum(confusion_matrix(*pair, 3) for pair in pairs)
+    np.testing.assert_array_equal(total, confusion_matrix(*together, 3))
+    assert np.sum(total) == np.sum(together[1] != IGNORE)
+
+
+@settings(max_examples=50, deadline=None)
+@given(LABEL_MAPS, LABEL_MAPS)
+def test_figures_are_shares(prediction: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
+    truth[0, 0] = 1
+    quality = SegmentationQuality(confusion_matrix(prediction, truth, 3), NAMES[:3])
+    assert 0 <= quality.miou <= quality.pixel_accuracy * 3 and quality.coverage <= 1
+    assert all(0 <= share <= 1 for share in quality.per_class.values())
+    for name, share in quality.per_class.items():
+        assert share <= quality.per_class_covered.get(name, 1)
+    counts = boundary_counts(prediction, truth, 3, width=1)
+    for score in (boundary_f1(counts), boundary_iou(counts)):
+        assert score is None or 0 <= score <= 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(LABEL_MAPS, st.permutations([0, 1, 2]))
+def test_order_of_classes_does_not_matter(truth: NDArray[np.uint8], order: list[int]) -> None:
+    truth[0, 0] = 0
+    prediction = np.roll(truth, 1, axis=1)
+    renamed = np.array([*order, *range(3, 256)], np.uint8)
+    quality = SegmentationQuality(confusion_matrix(prediction, truth, 3), NAMES[:3])
+    matrix = confusion_matrix(renamed[prediction], renamed[truth], 3)
+    names = tuple(NAMES[order.index(label)] for label in range(3))
+    assert SegmentationQuality(matrix, names).per_class == quality.per_class
+
+
+def test_agrees_with_torchmetrics() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 5, (40, 50)).astype(np.uint8)
+    noise = rng.integers(0, 5, truth.shape).astype(np.uint8)
+    prediction = np.where(rng.random(truth.shape) < 0.6, truth, noise)
+    truth[:5] = IGNORE
+    quality = SegmentationQuality(confusion_matrix(prediction, truth, 5), tuple("abcde"))
+    tensors = torch.from_numpy(prediction).long(), torch.from_numpy(truth).long()
+    for metric, ours in (
+        (MulticlassJaccardIndex, quality.per_class),
+        (MulticlassPrecision, quality.precision),
+    ):
+        theirs = metric(num_classes=5, average=None, ignore_index=IGNORE)(*tensors)
+        np.testing.assert_allclose(list(ours.values()), theirs.numpy(), rtol=1e-6)
+    theirs = MulticlassJaccardIndex(num_classes=5, ignore_index=IGNORE)(*tensors)
+    assert quality.miou == pytest.approx(theirs.item(), rel=1e-6)
+    assert quality.miou == quality.miou_covered
+
+
+@pytest.mark.parametrize(
+    ("prediction", "truth", "message"),
+    [
+        (labels([0, 1]), labels([0], [1]), r"prediction must be of size \(2, 1\), got \(1, 2\)"),
+        (labels([0, 4]), labels([0, 1]), "prediction must be made of labels 0 to 3 .* label 4"),
+        (labels([0, 1]), labels([0, 254]), "truth must be made of labels 0 to 3 .* label 254"),
+        (np.array([[0, -1]]), labels([0, 1]), "prediction must be uint8 labels, got int64"),
+    ],
+)
+def test_wrong_label_maps(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        confusion_matrix(prediction, truth, 4)
+
+
+def test_wrong_matrices() -> None:
+    with pytest.raises(InputError, match=r"of shape \(4, 5\), got \(3, 4\)"):
+        SegmentationQuality(np.ones((3, 4), np.int64), NAMES)
+    with pytest.raises(InputError, match="truth must be at least one labelled pixel"):
+        SegmentationQuality(np.zeros((4, 5), np.int64), NAMES)
+
+
+def halves(column: int) -> NDArray[np.uint8]:
+    label_map = np.zeros((10, 20), np.uint8)
+    label_map[:, column:] = 1
+    return label_map
+
+
+def test_boundary_of_a_shifted_edge() -> None:
+    # boundaries are columns 9 | 10 of the truth and 12 | 13 of the prediction
+    counts = boundary_counts(halves(13), halves(10), 2, width=2)
+    assert counts[:, :4].tolist() == [[10, 0, 10, 0], [10, 0, 10, 0]]
+    # bands of class 0: columns 10..12 and 7..9; of class 1: 13..15 and 10..12
+    assert counts[:, 4:].tolist() == [[0, 60], [0, 60]]
+    assert boundary_f1(counts) == 0 and boundary_iou(counts) == 0
+    nearer = boundary_counts(halves(13), halves(10), 2, width=3)
+    assert boundary_f1(nearer) == 1
+    # class 0: 9..12 and 6..9 share column 9
+    assert boundary_iou(nearer) == pytest.approx(1 / 7)
+
+
+def test_boundary_of_the_same_map() -> None:
+    counts = boundary_counts(halves(10), halves(10), 3)
+    assert boundary_f1(counts) == 1 and boundary_iou(counts) == 1
+    assert not counts[2].any()
+
+
+def test_frame_and_ignored_truth_make_no_boundary() -> None:
+    assert not boundary_counts(halves(0), halves(0), 2).any()
+    truth = halves(10)
+    truth[:, 9:11] = IGNORE
+    assert not boundary_counts(truth, truth, 2)[:, 2].any()
+    assert boundary_f1(boundary_counts(truth, truth, 2)) is None
+    assert boundary_iou(boundary_counts(truth, truth, 2)) is None
+
+
+def test_ignored_prediction_makes_a_boundary() -> None:
+    prediction = halves(10)
+    prediction[:, 15:] = IGNORE
+    counts = boundary_counts(prediction, halves(10), 2, width=2)
+    assert counts[1, :4].tolist() == [20, 10, 10, 10]
+    assert boundary_f1(counts) == pytest.approx((1 + 2 / 3) / 2)
+
+
+def test_boundary_missed_altogether() -> None:
+    counts = boundary_counts(halves(0), halves(10), 2)
+    assert counts[:, :4].tolist() == [[0, 0, 10, 0], [0, 0, 10, 0]]
+    assert boundary_f1(counts) == 0 and boundary_iou(counts) == 0
+
+
+def test_boundary_counts_are_symmetric_and_flip() -> None:
+    rng = np.random.default_rng(1)
+    one, other = rng.integers(0, 3, (2, 12, 15)).astype(np.uint8)
+    counts = boundary_counts(one, other, 3, width=1)
+    swapped = boundary_counts(other, one, 3, width=1)
+    np.testing.assert_array_equal(swapped, counts[:, [2, 3, 0, 1, 4, 5]])
+    np.testing.assert_array_equal(boundary_counts(one[:, ::-1], other[:, ::-1], 3, 1), counts)
+
+
+def test_boundary_width_is_a_share_of_the_diagonal() -> None:
+    assert boundary_width((60, 80), 0.02) == pytest.approx(2)

@@ -1,0 +1,262 @@
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wsseg.errors import InputError
+from wsseg.images import read_image
+from wsseg.refine import CRFParams, chosen_backend, crf_params, dense_crf
+from wsseg.refine.crf import BACKENDS, IRN, SDI, Backend
+from wsseg.run.config import CRFSettings
+
+SHORT = replace(SDI, iterations=3)
+GENTLE = CRFParams(1, 1, 6, 20, 2, 5)  # leaves small images with pixels that are unsure
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    if not BACKENDS[name].is_installed():
+        pytest.skip(f"{name} is not installed")
+    return name
+
+
+def picture(
+    seed: int = 0, size: tuple[int, int] = (32, 44), n_classes: int = 3
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A textured RGB image of a few regions, and unsure scores (C, H, W)."""
+    rng = np.random.default_rng(seed)
+    smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), size[0] / 6)
+    regions = (smooth > np.median(smooth, axis=(0, 1))).astype(np.float32)
+    image = 60 + 120 * regions + rng.normal(0, 6, regions.shape)
+    noise = cv2.GaussianBlur(rng.random((*size, n_classes), np.float32), (0, 0), 3)
+    logits = 20 * noise.reshape(*size, n_classes)
+    logits[..., 0] += 2 * regions[..., 0]
+    powers = np.exp(logits - logits.max())
+    scores = (powers / powers.sum(axis=2, keepdims=True)).transpose(2, 0, 1)
+    return image.clip(0, 255).astype(np.uint8), np.ascontiguousarray(scores)
+
+
+def mean_field(
+    image: NDArray[np.uint8], scores: NDArray[np.floating], params: CRFParams
+) -> NDArray[np.float64]:
+    """The same model with every pair of pixels written out, (N, N), in float64."""
+    places = np.indices(image.shape[:2]).reshape(2, -1).T.astype(float)
+    colours = image.reshape(-1, 3) / params.bilateral_srgb
+    appearance = np.hstack([places / params.bilateral_sxy, colours])
+    pairwise = np.zeros((len(places), len(places)))
+    for weight, features in (
+        (params.gaussian_compat, places / params.gaussian_sxy),
+        (params.bilateral_compat, appearance),
+    ):
+        apart = ((features[:, None] - features[None]) ** 2).sum(axis=2)
+        kernel = np.exp(-apart / 2)
+        norm = kernel.sum(axis=1) ** -0.5
+        pairwise += weight * norm[:, None] * kernel * norm
+    logs = np.log(scores.reshape(len(scores), -1).astype(float).clip(1e-5))
+    field = np.exp(logs) / np.exp(logs).sum(axis=0)
+    for _ in range(params.iterations):
+        logits = logs + field @ pairwise
+        field = np.exp(logits - logits.max(axis=0))
+        field /= field.sum(axis=0)
+    return field.reshape(scores.shape)
+
+
+@pytest.mark.parametrize("params", [GENTLE, CRFParams(1, 1, 8, 15, 3, 5), SDI])
+@pytest.mark.parametrize(("seed", "size"), [(3, (8, 8)), (1, (16, 20)), (1, (24, 30))])
+def test_agrees_with_every_pair_written_out(
+    backend: str, seed: int, size: tuple[int, int], params: CRFParams
+) -> None:
+    image, scores = picture(seed, size)
+    found = dense_crf(image, scores, params=params, backend=backend)
+    expected = mean_field(image, scores, params)
+    assert np.abs(expected - scores).mean() > 0.1
+    assert np.abs(found - expected).mean() < 0.006
+    assert np.mean(found.argmax(axis=0) == expected.argmax(axis=0)) > 0.99
+
+
+def test_backends_agree_on_generated_images() -> None:
+    pytest.importorskip("pydensecrf")
+    for seed in range(3):
+        image, scores = picture(seed, (60, 80))
+        one, other = (dense_crf(image, scores, params=IRN, backend=name) for name in BACKENDS)
+        assert np.abs(one - other).max() < 5e-3
+        assert np.mean(one.argmax(axis=0) == other.argmax(axis=0)) > 0.9999
+
+
+def test_backends_agree_on_photographs(shared_data: Path) -> None:
+    pytest.importorskip("pydensecrf")
+    photographs = sorted((shared_data / "msrc15" / "JPEGImages").iterdir())[::120]
+    assert len(photographs) == 3
+    for path, params in zip(photographs, (IRN, SDI, IRN), strict=True):
+        image = read_image(path)
+        _, scores = picture(0, image.shape[:2])
+        one, other = (dense_crf(image, scores, params=params, backend=name) for name in BACKENDS)
+        assert np.mean(one.argmax(axis=0) == other.argmax(axis=0)) > 0.999
+
+
+def test_follows_the_edge_of_the_image(backend: str) -> None:
+    image = np.full((20, 30, 3), 40, np.uint8)
+    image[:, 15:] = 200
+    scores = np.full((2, 20, 30), 0.5, np.float32)
+    scores[:, :, :11] = [[[0.9]], [[0.1]]]
+    scores[:, :, 19:] = [[[0.1]], [[0.9]]]
+    sharp = dense_crf(image, scores, backend=backend).argmax(axis=0)
+    assert not sharp[:, :15].any() and sharp[:, 15:].all()
+
+
+def test_probabilities(backend: str) -> None:
+    image, scores = picture()
+    sharp = dense_crf(image, scores, params=SHORT, backend=backend)
+    assert sharp.dtype == np.float32 and sharp.shape == scores.shape
+    np.testing.assert_allclose(sharp.sum(axis=0), 1, atol=1e-5)
+    assert np.abs(sharp - scores).max() > 0.1
+
+
+def test_order_of_classes_does_not_matter(backend: str) -> None:
+    image, scores = picture()
+    sharp = dense_crf(image, scores, params=GENTLE, backend=backend)
+    turned = dense_crf(image, scores[[2, 0, 1]], params=GENTLE, backend=backend)
+    np.testing.assert_allclose(turned, sharp[[2, 0, 1]], atol=1e-4)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_flips_with_the_image(backend: str, axis: int) -> None:
+    image, scores = picture()
+    sharp = dense_crf(image, scores, params=GENTLE, backend=backend)
+    mirrored = np.flip(image, axis), np.flip(scores, axis + 1)
+    flipped = np.flip(dense_crf(*mirrored, params=GENTLE, backend=backend), axis + 1)
+    # the lattice itself is not mirrored
+    assert np.mean(flipped.argmax(axis=0) == sharp.argmax(axis=0)) > 0.99
+    assert np.abs(flipped - sharp).mean() < 0.006
+
+
+def test_unused_class_changes_nothing(backend: str) -> None:
+    image, scores = picture()
+    unused = np.insert(scores, 1, 0.3, axis=0)
+    allowed = np.ones(unused.shape, bool)
+    allowed[1] = False
+    sharp = dense_crf(image, scores, params=SHORT, backend=backend)
+    found = dense_crf(image, unused, allowed=allowed, params=SHORT, backend=backend)
+    np.testing.assert_array_equal(found, np.insert(sharp, 1, 0, axis=0))
+
+
+def test_forbidden_class_neither_appears_nor_spreads(backend: str) -> None:
+    image, scores = picture()
+    allowed = np.ones(scores.shape, bool)
+    allowed[2, :, 20:] = False
+    scores[2, :, 20:] = 0.9
+    found = dense_crf(image, scores, allowed=allowed, params=SHORT, backend=backend)
+    assert not found[~allowed].any()
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+    elsewhere = scores.copy()
+    elsewhere[2, :, 20:] = 0
+    same = dense_crf(image, elsewhere, allowed=allowed, params=SHORT, backend=backend)
+    np.testing.assert_allclose(found, same, atol=1e-4)
+
+
+def test_inputs_stay_as_they_were(backend: str) -> None:
+    image, scores = picture()
+    allowed = np.ones(scores.shape, bool)
+    before = image.copy(), scores.copy(), allowed.copy()
+    for array in (image, scores, allowed):
+        array.setflags(write=False)
+    dense_crf(image, scores, allowed=allowed, params=SHORT, backend=backend)
+    for array, copy in zip((image, scores, allowed), before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+def test_views_and_doubles_are_welcome(backend: str) -> None:
+    image, scores = picture()
+    turned = image.transpose(1, 0, 2), scores.transpose(0, 2, 1).astype(np.float64)
+    assert not turned[0].flags.c_contiguous
+    copies = np.ascontiguousarray(turned[0]), np.ascontiguousarray(turned[1], np.float32)
+    found = dense_crf(*turned, params=SHORT, backend=backend)
+    np.testing.assert_allclose(found, dense_crf(*copies, params=SHORT, backend=backend), atol=1e-4)
+
+
+def test_no_iteration_normalises_the_scores() -> None:
+    image, scores = picture()
+    found = dense_crf(image, 3 * scores, params=CRFParams(iterations=0))
+    np.testing.assert_allclose(found, scores, rtol=1e-5)
+
+
+def test_one_class_is_certain() -> None:
+    image, scores = picture(n_classes=1)
+    np.testing.assert_array_equal(dense_crf(image, 0.2 * scores), np.ones_like(scores))
+
+
+def test_silent_scores_are_equally_likely(backend: str) -> None:
+    image, scores = picture()
+    allowed = np.ones(scores.shape, bool)
+    allowed[2] = False
+    scores[:2] = 0
+    found = dense_crf(image, scores, allowed=allowed, params=SHORT, backend=backend)
+    np.testing.assert_allclose(found[:2], 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("weight", ["gaussian_compat", "bilateral_compat"])
+def test_kernel_without_weight_is_left_out(backend: str, weight: str) -> None:
+    image, scores = picture(size=(24, 30))
+    params = replace(GENTLE, **{weight: 0.0})
+    found = dense_crf(image, scores, params=params, backend=backend)
+    assert np.abs(found - mean_field(image, scores, params)).mean() < 0.006
+    assert np.abs(found - mean_field(image, scores, GENTLE)).mean() > 0.02
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
+def test_tiny_images(backend: str, size: tuple[int, int]) -> None:
+    scores = np.full((2, *size), 0.5, np.float32)
+    scores[1, 0, 0] = 0.9
+    found = dense_crf(np.zeros((*size, 3), np.uint8), scores, backend=backend)
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+    assert found[1, 0, 0] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": np.zeros((4, 5, 3), np.float32)}, "image must be uint8 RGB of shape"),
+        ({"image": np.zeros((4, 6, 3), np.uint8)}, r"got uint8 of shape \(4, 6, 3\)"),
+        ({"scores": np.full((2, 4, 5), np.nan)}, "scores must be finite"),
+        ({"scores": np.full((2, 4, 5), -0.1)}, "scores must be finite and at least 0, got -0.1"),
+        ({"allowed": np.ones((3, 4, 5), bool)}, r"got shape \(3, 4, 5\)"),
+        ({"allowed": np.zeros((2, 4, 5), bool)}, "allowed must be .* got pixels without one"),
+        ({"backend": "cuda"}, "crf.backend must be a known backend, got 'cuda'; choose from auto"),
+    ],
+)
+def test_wrong_arguments(change: dict[str, object], message: str) -> None:
+    arguments = {"image": np.zeros((4, 5, 3), np.uint8), "scores": np.full((2, 4, 5), 0.5)}
+    with pytest.raises(InputError, match=message):
+        dense_crf(**{**arguments, **change})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"gaussian_sxy": 0.0}, {"bilateral_srgb": float("nan")}, {"iterations": -1}]
+    + [{"bilateral_compat": -1.0}, {"iterations": 2.5}],
+)
+def test_wrong_parameters(values: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"crf.{next(iter(values))} must be"):
+        CRFParams(**values)  # type: ignore[arg-type]
+
+
+def test_missing_backend_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = Backend(BACKENDS["pydensecrf"].infer, lambda: False, BACKENDS["pydensecrf"].remedy)
+    monkeypatch.setitem(BACKENDS, "pydensecrf", missing)
+    assert chosen_backend("auto") == "reference"
+    with pytest.raises(InputError, match=r"pip install wsseg\[pydensecrf\]"):
+        chosen_backend("pydensecrf")
+
+
+def test_auto_prefers_pydensecrf() -> None:
+    pytest.importorskip("pydensecrf")
+    assert chosen_backend() == "pydensecrf"
+
+
+def test_settings_become_parameters() -> None:
+    assert crf_params(CRFSettings()) == CRFParams() == IRN
+    assert crf_params(CRFSettings(bilateral_sxy=80, bilateral_srgb=13, iterations=5)) == SDI

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from wsseg.errors import InputError
+from wsseg.run.config import load_config
+
+MINIMAL = "run_dir: runs/x\ndata: {root: images}\n"
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(MINIMAL)
+    return path
+
+
+def test_overrides_win_over_the_file(config_file: Path) -> None:
+    config = load_config(config_file, ["rounds.count=2", "run_dir=elsewhere", "seed=7"])
+    assert (config.rounds.count, config.run_dir, config.seed) == (2, Path("elsewhere"), 7)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("rounds.cuont=2", "did you mean 'count'"),
+        ("modle.scale=2", "did you mean 'model'"),
+        ("rounds.count=many", "rounds.count in .* got 'many'"),
+        ("rounds.count=-1", "greater than or equal to 0, got -1"),
+        ("data.format=voic", "must be 'auto', 'voc'"),
+        ("rounds.count", "must be key=value"),
+        ("run_dir=null", "run_dir in "),
+        ("trainer.crop=[1]", "trainer.crop.1"),
+    ],
+)
+def test_bad_override_names_key_and_remedy(config_file: Path, override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_config(config_file, [override])
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1\n", "", "data: {root: a}\n", "data: 3\nrun_dir: x"])
+def test_bad_file_is_one_clear_line(config_file: Path, text: str) -> None:
+    config_file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        load_config(config_file)
+    assert str(config_file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        load_config(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")))
+def test_shipped_configs_are_valid(path: Path) -> None:
+    assert load_config(path).trainer.steps > 0

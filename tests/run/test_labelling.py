@@ -1,0 +1,82 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from wsseg.annotations.model import Sample
+from wsseg.errors import InputError
+from wsseg.labels import read_label_map
+from wsseg.run.config import Config, DataSettings
+from wsseg.run.labelling import Facts, label_images, label_path, labelled
+from wsseg.run.stage import Run, Stage
+
+
+def labeller(sample: Sample) -> tuple[NDArray[np.uint8], Facts]:
+    if sample.id == "bad":
+        raise InputError("bad.jpg", "a readable image", "rubbish", "remove it")
+    return np.full((2, 3), int(sample.id), np.uint8), {int(sample.id): {"resets": 1}}
+
+
+def explode(sample: Sample) -> tuple[NDArray[np.uint8], Facts]:
+    if sample.id == "2":
+        raise KeyboardInterrupt
+    return labeller(sample)
+
+
+def samples(*ids: str) -> list[Sample]:
+    return [Sample(identity, Path(f"{identity}.jpg"), (2, 3), (), "train") for identity in ids]
+
+
+def run_in(folder: Path, *, strict: bool = False, workers: int = 1) -> tuple[Run, Stage]:
+    data = DataSettings(root=folder)
+    run = Run(folder, Config(run_dir=folder, data=data, strict=strict, workers=workers))
+    return run, run.stage("seeds")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_label_maps_and_table(tmp_path: Path, workers: int) -> None:
+    run, stage = run_in(tmp_path, workers=workers)
+    label_images(run, stage, labeller, samples("3", "1", "2"))
+    assert read_label_map(stage.path / "labels" / "3.png").tolist() == [[3] * 3] * 2
+    table = pd.read_parquet(stage.path / "stats.parquet")
+    assert table.to_dict("list") == {
+        "id": ["1", "2", "3"],
+        "class": [1, 2, 3],
+        "pixels": [6, 6, 6],
+        "resets": [1, 1, 1],
+    }
+
+
+def test_bad_image_is_set_aside_and_listed(tmp_path: Path) -> None:
+    run, stage = run_in(tmp_path)
+    label_images(run, stage, labeller, samples("1", "bad", "2"))
+    assert list(stage.manifest["set_aside"]) == ["bad"]
+    assert [sample.id for sample in labelled(stage, samples("1", "bad", "2"))] == ["1", "2"]
+
+
+def test_strict_stops_at_a_bad_image(tmp_path: Path) -> None:
+    run, stage = run_in(tmp_path, strict=True)
+    with pytest.raises(InputError, match="rubbish"):
+        label_images(run, stage, labeller, samples("1", "bad", "2"))
+    assert label_path(stage, samples("1")[0]).exists()
+
+
+@pytest.mark.parametrize("ids", [[], ["bad"]])
+def test_nothing_usable_is_an_error(tmp_path: Path, ids: list[str]) -> None:
+    run, stage = run_in(tmp_path)
+    with pytest.raises(InputError, match="usable images"):
+        label_images(run, stage, labeller, samples(*ids))
+
+
+def test_interrupted_stage_goes_on_and_redoes_nothing(tmp_path: Path) -> None:
+    run, stage = run_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        label_images(run, stage, explode, samples("1", "2", "3"))
+    with (stage.path / "stats.jsonl").open("a") as file:
+        file.write('["3", [{"id": "3"')  # a line that a kill cut short
+    before = label_path(stage, samples("1")[0]).stat().st_mtime_ns
+    label_images(run, stage, labeller, samples("1", "2", "3"))
+    assert label_path(stage, samples("1")[0]).stat().st_mtime_ns == before
+    assert pd.read_parquet(stage.path / "stats.parquet")["id"].tolist() == ["1", "2", "3"]

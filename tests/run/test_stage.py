@@ -1,0 +1,84 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from wsseg.errors import InputError
+from wsseg.run.config import Config, DataSettings
+from wsseg.run.stage import Run, fingerprint, open_run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(run_dir=tmp_path / "run", data=DataSettings(root=tmp_path))
+
+
+def test_stage_is_complete_only_after_its_work(config: Config) -> None:
+    stage = Run(config.run_dir, config).stage("seeds", x=1)
+    with stage.work() as record:
+        record["images"] = 3
+        assert not stage.is_complete
+    assert stage.manifest["images"] == 3
+    assert stage.manifest["seconds"] >= 0
+
+
+def test_failed_work_leaves_no_manifest_and_keeps_files(config: Config) -> None:
+    stage = Run(config.run_dir, config).stage("seeds", x=1)
+    with pytest.raises(RuntimeError), stage.work():
+        (stage.path / "part.txt").write_text("done")
+        raise RuntimeError
+    assert not stage.is_complete
+    with stage.work():
+        assert (stage.path / "part.txt").read_text() == "done"
+
+
+def test_other_inputs_discard_old_files_but_not_stages_below(config: Config) -> None:
+    run = Run(config.run_dir, config)
+    old, below = run.stage("round-1", x=1), run.stage("round-1/model", x=1)
+    with old.work():
+        (old.path / "labels").mkdir()
+    with below.work():
+        pass
+    new = run.stage("round-1", x=2)
+    assert not new.is_complete
+    with new.work():
+        assert not (new.path / "labels").exists()
+    assert below.is_complete
+
+
+def test_key_depends_on_upstream_stages(config: Config) -> None:
+    run = Run(config.run_dir, config)
+    keys = {run.stage("b", labels=run.stage("a", x=x)).key for x in (1, 1, 2)}
+    assert len(keys) == 2
+
+
+def test_damaged_manifest_is_not_complete(config: Config) -> None:
+    stage = Run(config.run_dir, config).stage("seeds")
+    with stage.work():
+        pass
+    (stage.path / "manifest.json").write_text("{")
+    assert not stage.is_complete
+
+
+def test_open_run_records_settings_and_environment(config: Config) -> None:
+    with open_run(config) as run:
+        environment = json.loads((run.path / "environment.json").read_text())
+        assert environment["seed"] == config.seed
+        assert (run.path / "config.yaml").exists()
+
+
+def test_second_run_on_one_folder_is_refused(config: Config) -> None:
+    with open_run(config), pytest.raises(InputError, match="used by one run"), open_run(config):
+        pass
+
+
+def test_run_refuses_a_folder_with_other_files(config: Config) -> None:
+    config.run_dir.mkdir()
+    (config.run_dir / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="choose another"), open_run(config):
+        pass
+    assert (config.run_dir / "thesis.txt").exists()
+
+
+def test_fingerprint_of_a_missing_file(tmp_path: Path) -> None:
+    assert fingerprint(tmp_path / "none") == ("none", -1, -1)

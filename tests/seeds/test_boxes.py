@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Box, Boxes, Sample
+from wsseg.labels import IGNORE
+from wsseg.run.config import SeedSettings
+from wsseg.seeds import SEEDS
+from wsseg.seeds.boxes import core
+
+
+def seeded(name, boxes, size, **settings):
+    annotations = () if boxes is None else (Boxes(tuple(boxes)),)
+    sample = Sample("a", Path("a.png"), size, annotations, "train")
+    image, rng = np.zeros((*size, 3), np.uint8), np.random.default_rng(0)
+    return SEEDS[name](image, constraints_of(sample, 4), sample, SeedSettings(**settings), rng)
+
+
+def mirrored(box, width):
+    return Box(box.label, width - box.right, box.top, width - box.left, box.bottom, box.crowd)
+
+
+def test_box_fills_with_the_smaller_box_in_front():
+    boxes = [Box(2, 1, 1, 3, 2), Box(1, 0, 0, 4, 2)]
+    assert seeded("box", boxes, (3, 5)).tolist() == [
+        [1, 1, 1, 1, 0],
+        [1, 2, 2, 1, 0],
+        [0, 0, 0, 0, 0],
+    ]
+
+
+def test_a_crowd_is_ignored_except_where_a_smaller_box_is_in_front():
+    boxes = [Box(1, 0, 0, 4, 1, crowd=True), Box(2, 3, 0, 5, 1)]
+    for name in ("box", "grabcut", "grabcut_votes"):
+        assert seeded(name, boxes, (1, 6)).tolist() == [[IGNORE] * 3 + [2, 2, 0]]
+
+
+def test_box_inner_keeps_the_core_and_ignores_the_rest():
+    label_map = seeded("box_inner", [Box(1, 1, 0, 6, 5)], (5, 7), inner=0.2, inner_mode="side")
+    expected = np.full((5, 7), IGNORE)
+    expected[:, [0, 6]] = 0
+    expected[2, 3] = 1
+    assert label_map.tolist() == expected.tolist()
+
+
+def test_a_smaller_box_hides_the_core_behind_it():
+    boxes = [Box(1, 0, 0, 10, 10), Box(2, 4, 4, 9, 9)]
+    label_map = seeded("box_inner", boxes, (10, 10))
+    assert (label_map == 1).sum() == 7  # a core of 4 x 4 at (3, 3), less 3 x 3
+    assert (label_map == 2).sum() == 9  # margins of round(5 (1 - 0.447) / 2) = 1
+    assert label_map[4, 4] == IGNORE
+
+
+@pytest.mark.parametrize(
+    ("mode", "share"), [("area", 0.2), ("area", 0.5), ("side", 0.2), ("side", 0.7)]
+)
+def test_the_core_has_the_asked_share_in_the_middle(mode, share):
+    settings = SeedSettings(inner=share, inner_mode=mode)
+    rows, columns = core(Box(1, 100, 50, 1100, 550), settings)
+    part = (rows.stop - rows.start) * (columns.stop - columns.start) / 500_000
+    assert part == pytest.approx(share if mode == "area" else share**2, rel=0.01)
+    assert (rows.start + rows.stop, columns.start + columns.stop) == (600, 1200)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 8])
+def test_even_the_smallest_core_has_a_pixel(side):
+    settings = SeedSettings(inner=0.01, inner_mode="side")
+    rows, columns = core(Box(1, 0, 0, side, 1), settings)
+    assert rows == slice(0, 1)
+    assert 0 <= columns.start < columns.stop <= side
+
+
+@pytest.mark.parametrize("name", ["box", "box_inner"])
+def test_flips_commute_with_box_seeds(name):
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        corners = np.sort(rng.integers(0, 12, (3, 2, 2)), axis=2)
+        boxes = [
+            Box(k + 1, *(int(v) for v in (x[0], y[0], x[1] + 1, y[1] + 1)))
+            for k, (x, y) in enumerate(corners)
+        ]
+        there = seeded(name, boxes, (12, 12))
+        back = seeded(name, [mirrored(box, 12) for box in boxes], (12, 12))
+        np.testing.assert_array_equal(back, there[:, ::-1])
+
+
+@pytest.mark.parametrize("name", ["box", "box_inner", "grabcut", "grabcut_votes"])
+def test_no_object_is_background_and_no_annotation_is_unknown(name):
+    assert (seeded(name, [], (4, 5)) == 0).all()
+    assert (seeded(name, None, (4, 5)) == IGNORE).all()

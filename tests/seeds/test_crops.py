@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Box, Boxes, Sample
+from wsseg.run.config import SeedSettings
+from wsseg.seeds.crops import crop_around, perturbed
+
+
+def crop_of(drawn, others=(), size=(40, 60), padding=0.5):
+    sample = Sample("a", Path("a.png"), size, (Boxes((drawn, *others)),), "train")
+    pixels = np.arange(size[0] * size[1] * 3, dtype=np.uint32).astype(np.uint8)
+    return crop_around(drawn, pixels.reshape(*size, 3), constraints_of(sample, 4), padding)
+
+
+def test_a_crop_is_padded_by_its_share_of_the_sides_and_clipped():
+    crop = crop_of(Box(1, 2, 10, 22, 20))
+    assert crop.size == (20, 32)  # 10 + 2 x 5 rows, 2 + 20 + 10 columns
+    assert crop.inside == (slice(5, 15), slice(2, 22))
+    assert (crop.trimap == cv2.GC_PR_FGD).sum() == 200
+    assert (crop.trimap[crop.inside] == cv2.GC_PR_FGD).all()
+
+
+def test_only_a_neighbour_of_the_same_class_may_look_like_the_object():
+    same, different = Box(1, 25, 10, 30, 20), Box(2, 10, 25, 20, 30)
+    crop = crop_of(Box(1, 10, 10, 20, 20), (same, different), padding=1.5)
+    assert (crop.trimap[10:20, 25:30] == cv2.GC_PR_FGD).all()
+    assert (crop.trimap[25:30, 10:20] == cv2.GC_BGD).all()
+
+
+@pytest.mark.parametrize(("longest", "scale"), [(1000, 1), (20, 0.5), (1, 0.1)])
+def test_shrinking_stops_at_the_box_s_shortest_side(longest, scale):
+    crop = crop_of(Box(1, 20, 10, 40, 20)).shrunk(longest, shortest=1)
+    assert crop.trimap.shape == (20 * scale, 40 * scale)
+    assert (crop.box.bottom - crop.box.top, crop.box.right - crop.box.left) == (
+        10 * scale,
+        20 * scale,
+    )
+
+
+def test_a_shrunk_map_comes_back_at_full_size():
+    crop = crop_of(Box(1, 20, 10, 40, 20)).shrunk(20, shortest=1)
+    share = np.zeros(crop.trimap.shape, np.float32)
+    share[crop.box.slices] = 1
+    full = crop.at_full_size(share)
+    assert full.shape == (10, 20)
+    assert (full >= 0.5).all()
+
+
+def test_perturbed_boxes_stay_within_jitter_and_band():
+    crop, settings = crop_of(Box(1, 20, 10, 40, 30), padding=1), SeedSettings(jitter=0.2)
+    rng, seen = np.random.default_rng(0), set()
+    for _ in range(50):
+        window, run = perturbed(crop, settings, rng)
+        assert run.pixels.shape[:2] == run.trimap.shape == crop.trimap[window].shape
+        top = window[0].start + run.box.top
+        assert abs(top - crop.box.top) <= 4
+        assert (run.trimap[run.box.slices] == cv2.GC_PR_FGD).all()
+        assert (run.trimap == cv2.GC_PR_FGD).sum() == run.box.area
+        seen.add((top, run.trimap.shape))
+    assert len(seen) > 20
+    assert (crop.trimap == cv2.GC_PR_FGD).sum() == 400

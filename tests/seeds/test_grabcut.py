@@ -1,0 +1,181 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Box, Boxes, Sample
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.run.config import SeedSettings
+from wsseg.seeds import SEEDS
+from wsseg.seeds.boxes import core
+from wsseg.seeds.grabcut import grabcut, vote_share
+
+QUICK = {"votes": 10, "votes_side": 64}
+DISC = Box(1, 20, 15, 60, 55)
+BOTH = pytest.mark.parametrize("name", ["grabcut", "grabcut_votes"])
+
+
+def disc(size=(70, 80), centre=(35, 40), radius=20):
+    """A red disc on green, both with noise, and where it is."""
+    rows, columns = np.mgrid[: size[0], : size[1]]
+    inside = (rows + 0.5 - centre[0]) ** 2 + (columns + 0.5 - centre[1]) ** 2 <= radius**2
+    colours = np.where(inside[..., None], (200, 60, 40), (40, 160, 70))
+    noise = np.random.default_rng(1).normal(0, 8, (*size, 3))
+    return (colours + noise).clip(0, 255).astype(np.uint8), inside
+
+
+def uniform(size=(70, 80)):
+    return np.full((*size, 3), 90, np.uint8)
+
+
+def arguments(image, boxes, seed=0, **settings):
+    sample = Sample("a", Path("a.png"), image.shape[:2], (Boxes(tuple(boxes)),), "train")
+    chosen = SeedSettings(**{**QUICK, **settings})
+    return image, constraints_of(sample, 4), sample, chosen, np.random.default_rng(seed)
+
+
+def iou(one, other):
+    return (one & other).sum() / (one | other).sum()
+
+
+@BOTH
+def test_an_object_of_its_own_colour_is_found(name):
+    image, inside = disc()
+    label_map = SEEDS[name](*arguments(image, [DISC]))
+    assert iou(label_map == 1, inside) > 0.9
+    assert label_map[16, 21] == 0  # a corner of the box
+
+
+@BOTH
+def test_a_box_at_the_image_border_is_no_problem(name):
+    image, inside = disc(size=(70, 60), centre=(35, 10))
+    label_map = SEEDS[name](*arguments(image, [Box(1, 0, 15, 30, 55)]))
+    assert iou(label_map == 1, inside) > 0.9
+
+
+@BOTH
+def test_the_same_rng_gives_the_same_labels(name):
+    image, _ = disc()
+    one, other = (SEEDS[name](*arguments(image, [DISC], seed=4)) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+@BOTH
+def test_the_smaller_object_is_in_front(name):
+    image, inside = disc()
+    image[30:40, 35:45] = (20, 20, 230)
+    label_map = SEEDS[name](*arguments(image, [Box(2, 35, 30, 45, 40), DISC], votes_side=96))
+    assert (label_map[32:38, 37:43] == 2).all()
+    assert iou(np.isin(label_map, (1, 2)), inside) > 0.85
+
+
+@BOTH
+def test_boxes_too_small_for_colour_statistics_are_filled(name):
+    image, _ = disc()
+    for box in (Box(1, 40, 30, 41, 31), Box(1, 30, 30, 38, 60)):
+        label_map = SEEDS[name](*arguments(image, [box], min_side=9))
+        assert (label_map[box.slices] == 1).all()
+        assert (label_map == 1).sum() == box.area
+
+
+@pytest.mark.parametrize("box", [DISC, Box(1, 0, 0, 80, 70), Box(1, 0, 0, 30, 20)])
+def test_where_colour_says_nothing_grabcut_falls_back_to_the_box(box):
+    label_map = SEEDS["grabcut"](*arguments(uniform(), [box]))
+    assert (label_map[box.slices] == 1).all()
+    assert (label_map == 1).sum() == box.area
+
+
+def test_where_colour_says_nothing_votes_fall_back_to_the_core():
+    image, constraints, sample, settings, rng = arguments(uniform(), [DISC])
+    label_map = SEEDS["grabcut_votes"](image, constraints, sample, settings, rng)
+    expected = np.zeros((70, 80))
+    expected[DISC.slices] = IGNORE
+    expected[core(DISC, settings)] = 1
+    np.testing.assert_array_equal(label_map, expected)
+
+
+def test_a_tiny_result_counts_as_failed():
+    image, inside = disc(radius=9)
+    kept = SEEDS["grabcut"](*arguments(image, [DISC], min_fill=0.1))
+    refused = SEEDS["grabcut"](*arguments(image, [DISC], min_fill=0.2))
+    assert iou(kept == 1, inside) > 0.9  # a disc of 254 pixels in a box of 1600
+    assert (refused[DISC.slices] == 1).all()
+
+
+@BOTH
+def test_a_box_that_is_the_whole_image_still_finds_its_object(name):
+    image, inside = disc()
+    image, inside = image[DISC.slices], inside[DISC.slices]
+    label_map = SEEDS[name](*arguments(image, [Box(1, 0, 0, 40, 40)]))
+    assert iou(label_map == 1, inside) > 0.85
+
+
+def test_a_neighbour_of_the_same_class_is_no_background():
+    image, _ = disc(size=(60, 130), centre=(30, 35))
+    other, _ = disc(size=(60, 130), centre=(30, 85))
+    image[:, 60:] = other[:, 60:]
+    boxes = [Box(1, 15, 10, 55, 50), Box(1, 65, 10, 105, 50)]
+    label_map = SEEDS["grabcut"](*arguments(image, boxes))
+    assert 2 * 1100 < (label_map == 1).sum() < 2 * 1400  # two discs of 1257 pixels
+
+
+def test_large_crops_are_shrunk_and_their_masks_enlarged():
+    image, inside = disc(size=(300, 320), centre=(150, 160), radius=80)
+    box = Box(1, 80, 70, 240, 230)
+    label_map = SEEDS["grabcut"](*arguments(image, [box], max_side=64))
+    assert iou(label_map == 1, inside) > 0.9
+
+
+def test_vote_shares_are_sure_inside_and_zero_outside_the_box():
+    image, constraints, _, settings, rng = arguments(*(disc()[0], [DISC]))
+    share = vote_share(image, constraints, DISC, settings, rng)
+    assert share.dtype == np.float32
+    assert share[35, 40] == 1
+    assert 0 <= share.min() <= share.max() <= 1
+    outside = np.ones((70, 80), bool)
+    outside[DISC.slices] = False
+    assert not share[outside].any()
+
+
+def split_vertically(column):
+    def detector(image):
+        edges = np.zeros(image.shape[:2])
+        edges[:, column] = 1
+        return edges
+
+    return detector
+
+
+def test_an_edge_map_moves_the_boundary():
+    """Noise within the box, dark to its left: only the edge map says where the object begins."""
+    noise = np.random.default_rng(2).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    widths = []
+    for column in (20, 32):
+        label_map = grabcut(
+            *arguments(noise, [Box(1, 10, 8, 50, 32)], min_fill=0, iterations=1),
+            edges=split_vertically(column),
+        )
+        widths.append((label_map == 1).any(axis=0).argmax())
+    plain = grabcut(*arguments(noise, [Box(1, 10, 8, 50, 32)], min_fill=0, iterations=1))
+    assert widths != [(plain == 1).any(axis=0).argmax()] * 2
+
+
+def test_edges_are_read_from_their_folder(tmp_path):
+    image, inside = disc()
+    outline = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    Image.fromarray(outline * 255).save(tmp_path / "a.png")
+    label_map = SEEDS["grabcut"](*arguments(image, [DISC], edges=tmp_path))
+    assert iou(label_map == 1, inside) > 0.85
+
+
+def test_edges_that_do_not_fit_are_refused(tmp_path):
+    image, _ = disc()
+    with pytest.raises(InputError, match="no such file"):
+        grabcut(*arguments(image, [DISC], edges=tmp_path))
+    Image.new("L", (10, 10)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"\(70, 80\), got \(10, 10\)"):
+        grabcut(*arguments(image, [DISC], edges=tmp_path))

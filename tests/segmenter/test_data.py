@@ -1,0 +1,65 @@
+import pytest
+import torch
+
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.segmenter.data import TrainingBatches, TrainingPair, normalised
+
+Pairs = list[TrainingPair]
+
+
+def batches(
+    pairs: Pairs, model: ModelSettings, trainer: TrainerSettings, **more: int
+) -> TrainingBatches:
+    return TrainingBatches(pairs, model, trainer, **{"seed": 0, **more})
+
+
+def test_shapes_and_types(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    images, labels = batches(pairs, model_settings, trainer_settings).batch(0)
+    assert images.shape == (4, 3, 32, 32) and images.dtype == torch.float32
+    assert labels.shape == (4, 32, 32) and labels.dtype == torch.int64
+
+
+def test_a_batch_depends_on_seed_and_step_only(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    whole = list(batches(pairs, model_settings, trainer_settings))
+    torch.manual_seed(1)
+    resumed = list(batches(pairs, model_settings, trainer_settings, first_step=4))
+    assert len(whole) == 6 and len(resumed) == 2
+    torch.testing.assert_close(resumed, whole[4:], rtol=0, atol=0)
+    other = batches(pairs, model_settings, trainer_settings, seed=1).batch(0)
+    assert not torch.equal(other[0], whole[0][0])
+
+
+def test_devices_share_each_batch(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    whole, _ = batches(pairs, model_settings, trainer_settings).batch(3)
+    for rank in (0, 1):
+        part = batches(pairs, model_settings, trainer_settings, rank=rank, world_size=2)
+        torch.testing.assert_close(part.batch(3)[0], whole[rank::2], rtol=0, atol=0)
+
+
+def test_image_and_labels_move_together_and_padding_is_ignore(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    trainer = trainer_settings.model_copy(update={"crop": (64, 64), "jitter": 0.0})
+    images, labels = batches(pairs, model_settings, trainer).batch(0)
+    assert (labels == IGNORE).any()
+    bright = (
+        images.mean(dim=1)
+        > normalised(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
+    )
+    seen = labels != IGNORE
+    assert (bright == (labels == 1))[seen].float().mean() > 0.98
+
+
+def test_nothing_to_train_on(
+    model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    with pytest.raises(InputError, match="training set"):
+        batches([], model_settings, trainer_settings)

@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.segmenter import training as module
+from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.segmenter.model import build_network
+from wsseg.segmenter.training import DivergenceError, SegmenterTraining, train
+
+Pairs = list[TrainingPair]
+
+
+class KilledError(RuntimeError):
+    pass
+
+
+def trained(
+    pairs: Pairs, model: ModelSettings, trainer: TrainerSettings, folder: Path
+) -> tuple[torch.nn.Module, list[float]]:
+    torch.manual_seed(0)
+    work = SegmenterTraining(build_network(model, 2), trainer, seed=0, freeze_batch_norm=False)
+    curve = train(work, TrainingBatches(pairs, model, trainer, seed=0), folder, "test")
+    return work.network, curve
+
+
+def test_it_learns(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    longer = trainer_settings.model_copy(update={"steps": 100})
+    _, curve = trained(pairs, model_settings, longer, tmp_path)
+    assert len(curve) == 2
+    assert curve[1] < 0.6 * curve[0]
+    assert not (tmp_path / "checkpoint").exists()
+
+
+@pytest.mark.parametrize("architecture", ["Unet", "DeepLabV3Plus"])
+def test_a_resumed_training_equals_an_unbroken_one(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    architecture: str,
+) -> None:
+    changes = {"architecture": architecture, "decoder_kwargs": {}}
+    model = model_settings.model_copy(update=changes)
+    unbroken, curve = trained(pairs, model, trainer_settings, tmp_path / "a")
+
+    def killed(_: Callback, trainer: object, *__: object) -> None:
+        if trainer.global_step == 5:  # type: ignore[attr-defined]
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        with pytest.raises(KilledError):
+            trained(pairs, model, trainer_settings, tmp_path / "b")
+    assert (tmp_path / "b" / "checkpoint" / "last.ckpt").exists()
+    resumed, resumed_curve = trained(pairs, model, trainer_settings, tmp_path / "b")
+    torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+    assert resumed_curve == curve
+
+
+def test_frozen_batch_norm_keeps_its_statistics(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    network = build_network(model_settings, 2)
+    before = {k: v.clone() for k, v in network.get_submodule("encoder").named_buffers()}
+    work = SegmenterTraining(network, trainer_settings, seed=0, freeze_batch_norm=True)
+    batches = TrainingBatches(pairs, model_settings, trainer_settings, seed=0)
+    train(work, batches, tmp_path, "test")
+    after = dict(network.get_submodule("encoder").named_buffers())
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_divergence_stops_with_a_remedy(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    wild = trainer_settings.model_copy(update={"decoder_lr": 1e30, "encoder_lr": 1e30, "steps": 50})
+    with pytest.raises(DivergenceError, match=r"lower trainer\.encoder_lr"):
+        trained(pairs, model_settings, wild, tmp_path)

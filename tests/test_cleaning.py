@@ -1,0 +1,298 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import Constraints
+from wsseg.annotations.model import Box
+from wsseg.cleaning import Cleaned, clean
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.run.config import CRFSettings, RoundSettings
+
+SIZE = (20, 24)
+NO_CRF = CRFSettings(iterations=0)
+CRF = CRFSettings(backend="reference", iterations=3)
+
+
+def constrained(*boxes: Box) -> Constraints:
+    classes = np.unique([0, *(box.label for box in boxes)]).astype(np.uint8)
+    allowed = np.zeros((len(classes), *SIZE), bool)
+    allowed[0] = True
+    for box in boxes:
+        allowed[(classes == box.label, *box.slices)] = True
+    return Constraints(classes, allowed)
+
+
+def filled(*boxes: Box) -> NDArray[np.uint8]:
+    """The boxes, the last in front."""
+    label_map = np.zeros(SIZE, np.uint8)
+    for box in boxes:
+        label_map[box.slices] = IGNORE if box.crowd else box.label
+    return label_map
+
+
+def sure(label_map: NDArray[np.uint8], constraints: Constraints) -> NDArray[np.float64]:
+    """Scores that say a label map; classes beyond the constraints get lost."""
+    scores = np.where(label_map == constraints.classes[:, None, None], 0.96, 0.02)
+    return scores / scores.sum(axis=0)
+
+
+def cleaned(
+    label_map: NDArray[np.uint8],
+    *boxes: Box,
+    first: NDArray[np.uint8] | None = None,
+    crf: CRFSettings = NO_CRF,
+    image: NDArray[np.uint8] | None = None,
+    reset_iou: float = 0.5,
+) -> Cleaned:
+    constraints = constrained(*boxes)
+    image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
+    first = filled(*boxes) if first is None else first
+    rules, scores = RoundSettings(reset_iou=reset_iou), sure(label_map, constraints)
+    return clean(image, scores, constraints, boxes, first, rules, crf)
+
+
+COW = Box(1, left=4, top=4, right=14, bottom=14)
+
+
+def test_prediction_that_fits_stays() -> None:
+    label_map = filled(COW)
+    label_map[4:7, 4:14] = 0
+    result = cleaned(label_map, COW)
+    np.testing.assert_array_equal(result.label_map, label_map)
+    assert result.resets == (False,) and result.crf_changed == 0
+
+
+def test_rule_1_outside_all_boxes_is_background() -> None:
+    label_map = np.ones(SIZE, np.uint8)
+    np.testing.assert_array_equal(cleaned(label_map, COW).label_map, filled(COW))
+
+
+def test_rule_1_each_class_inside_its_own_boxes() -> None:
+    sheep = Box(2, left=16, top=2, right=23, bottom=18)
+    label_map = filled(COW, sheep)
+    label_map[6:9, 6:9] = 2
+    label_map[3:5, 17:19] = 1
+    result = cleaned(label_map, COW, sheep).label_map
+    np.testing.assert_array_equal(np.unique(result[COW.slices]), [0, 1])
+    np.testing.assert_array_equal(np.unique(result[sheep.slices]), [0, 2])
+
+
+@pytest.mark.parametrize(("rows", "reset"), [(5, False), (4, True), (0, True)])
+def test_rule_2_box_that_is_covered_too_little(rows: int, reset: bool) -> None:
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[4 : 4 + rows, 4:14] = 1
+    result = cleaned(label_map, COW)
+    assert result.resets == (reset,)
+    np.testing.assert_array_equal(result.label_map, filled(COW) if reset else label_map)
+
+
+def test_rule_2_brings_back_core_and_ignore_exactly() -> None:
+    first = np.zeros(SIZE, np.uint8)
+    first[COW.slices] = IGNORE
+    first[7:11, 7:11] = 1
+    for crf in (NO_CRF, CRF):
+        result = cleaned(np.zeros(SIZE, np.uint8), COW, first=first, crf=crf)
+        assert result.resets == (True,)
+        np.testing.assert_array_equal(result.label_map, first)
+
+
+def test_rule_2_looks_at_the_visible_part_only() -> None:
+    behind = Box(1, left=0, top=0, right=20, bottom=10)
+    front = Box(2, left=1, top=0, right=20, bottom=9)
+    hidden_part_only = filled(behind, front)
+    result = cleaned(hidden_part_only, behind, front)
+    # class 1 has 29 of the 200 pixels of its box, but all that can be seen of it
+    assert result.resets == (False, False)
+    np.testing.assert_array_equal(result.label_map, hidden_part_only)
+
+
+def test_rule_2_leaves_the_box_in_front_alone() -> None:
+    behind = Box(1, left=0, top=0, right=20, bottom=14)
+    front = Box(2, left=4, top=4, right=12, bottom=12)
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[4:9, 4:12] = 2
+    result = cleaned(label_map, behind, front)
+    assert result.resets == (True, False)
+    expected = filled(behind)
+    expected[front.slices] = label_map[front.slices]
+    np.testing.assert_array_equal(result.label_map, expected)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_rule_2_wholly_hidden_box_is_never_reset(order: int) -> None:
+    left, right = Box(2, 0, 0, 9, 10), Box(2, 9, 0, 18, 10)
+    hidden = Box(1, left=4, top=0, right=14, bottom=10)
+    assert hidden.area > left.area
+    label_map = filled(left, right)
+    boxes = (left, hidden, right)[::order]
+    result = cleaned(label_map, *boxes)
+    assert result.resets == (False, False, False)
+    np.testing.assert_array_equal(result.label_map, label_map)
+
+
+def test_rule_2_touching_boxes_of_one_class_are_judged_apart() -> None:
+    left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
+    label_map = filled(left)
+    result = cleaned(label_map, left, right)
+    assert result.resets == (False, True)
+    np.testing.assert_array_equal(result.label_map, filled(left, right))
+
+
+def test_rule_2_threshold_is_a_setting() -> None:
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[4:8, 4:14] = 1
+    assert cleaned(label_map, COW, reset_iou=0.4).resets == (False,)
+    assert cleaned(np.zeros(SIZE, np.uint8), COW, reset_iou=0).resets == (False,)
+
+
+def test_rule_3_the_crf_follows_the_object() -> None:
+    image = np.full((*SIZE, 3), 30, np.uint8)
+    image[5:13, 5:13] = 220
+    label_map = filled(COW)
+    result = cleaned(label_map, COW, crf=CRF, image=image)
+    expected = np.zeros(SIZE, np.uint8)
+    expected[5:13, 5:13] = 1
+    np.testing.assert_array_equal(result.label_map, expected)
+    assert result.crf_changed == pytest.approx((100 - 64) / label_map.size)
+    assert result.resets == (False,)
+
+
+def test_rules_1_and_2_hold_after_the_crf_leaks() -> None:
+    # the object looks like the ground around it: the CRF drowns it
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[4:10, 4:14] = 1
+    first = filled(COW)
+    assert cleaned(label_map, COW).resets == (False,)
+    result = cleaned(label_map, COW, first=first, crf=CRF)
+    assert result.crf_changed > 0
+    assert result.resets == (True,)
+    np.testing.assert_array_equal(result.label_map, first)
+
+
+def test_rule_3_reset_boxes_stay_reset() -> None:
+    # the CRF would fill the bright box by itself
+    image = np.full((*SIZE, 3), 30, np.uint8)
+    image[COW.slices] = 220
+    label_map = np.zeros(SIZE, np.uint8)
+    first = np.full(SIZE, 0, np.uint8)
+    first[COW.slices] = IGNORE
+    first[6:12, 6:12] = 1
+    result = cleaned(label_map, COW, first=first, crf=CRF, image=image)
+    assert result.resets == (True,) and result.crf_changed == 0
+    np.testing.assert_array_equal(result.label_map, first)
+
+
+def test_rule_3_sees_first_labels_in_reset_boxes() -> None:
+    # of two touching boxes of one colour, the left is missed; its first label helps the right
+    image = np.full((*SIZE, 3), 30, np.uint8)
+    image[4:14, 2:20] = 220
+    left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[4:14, 14:20] = 1
+    result = cleaned(label_map, left, right, crf=CRF, image=image)
+    assert result.resets == (True, False)
+    np.testing.assert_array_equal(result.label_map, filled(left, right))
+
+
+def test_crowds_are_ignored_and_never_reset() -> None:
+    crowd = Box(1, left=0, top=0, right=24, bottom=8, crowd=True)
+    result = cleaned(filled(COW), COW, crowd)
+    assert result.resets == (False, False)
+    expected = filled(crowd, COW)
+    np.testing.assert_array_equal(result.label_map, expected)
+
+
+def test_crowd_hides_no_box() -> None:
+    crowd = Box(2, left=5, top=5, right=13, bottom=13, crowd=True)
+    result = cleaned(np.zeros(SIZE, np.uint8), COW, crowd, first=filled(COW))
+    assert result.resets == (True, False)
+    np.testing.assert_array_equal(result.label_map, filled(COW))
+
+
+def test_crowd_keeps_what_another_annotation_fixes() -> None:
+    crowd = Box(1, left=0, top=0, right=24, bottom=8, crowd=True)
+    constraints = constrained(crowd)
+    constraints.allowed[1, :, :10] = False
+    scores, image = sure(filled(), constraints), np.zeros((*SIZE, 3), np.uint8)
+    result = clean(image, scores, constraints, (crowd,), filled(crowd), RoundSettings(), NO_CRF)
+    assert not result.label_map[:8, :10].any()
+    assert (result.label_map[:8, 10:] == IGNORE).all()
+
+
+@pytest.mark.parametrize("crf", [NO_CRF, CRF])
+def test_no_boxes_is_all_background(crf: CRFSettings) -> None:
+    result = cleaned(np.ones(SIZE, np.uint8), crf=crf)
+    assert not result.label_map.any() and result.resets == () and result.crf_changed == 0
+
+
+def test_box_of_one_pixel() -> None:
+    dot = Box(1, left=3, top=3, right=4, bottom=4)
+    for label_map, reset in ((filled(dot), False), (filled(), True)):
+        result = cleaned(label_map, dot)
+        assert result.resets == (reset,)
+        np.testing.assert_array_equal(result.label_map, filled(dot))
+    np.testing.assert_array_equal(cleaned(filled(), dot, crf=CRF).label_map, filled(dot))
+
+
+def test_twin_boxes_are_one_segment() -> None:
+    result = cleaned(filled(COW), COW, COW)
+    assert result.resets == (False, False)
+    assert any(cleaned(filled(), COW, COW).resets)
+    np.testing.assert_array_equal(cleaned(filled(), COW, COW).label_map, filled(COW))
+
+
+@pytest.mark.parametrize("crf", [NO_CRF, CRF])
+def test_silent_scores(crf: CRFSettings) -> None:
+    constraints = constrained(COW)
+    scores, image = np.zeros((2, *SIZE)), np.zeros((*SIZE, 3), np.uint8)
+    result = clean(image, scores, constraints, (COW,), filled(COW), RoundSettings(), crf)
+    assert result.resets == (True,)
+    np.testing.assert_array_equal(result.label_map, filled(COW))
+
+
+def test_first_label_that_is_not_permitted_counts_as_known_or_ignore() -> None:
+    first = np.full(SIZE, 7, np.uint8)
+    result = cleaned(np.zeros(SIZE, np.uint8), COW, first=first)
+    expected = np.zeros(SIZE, np.uint8)
+    expected[COW.slices] = IGNORE
+    np.testing.assert_array_equal(result.label_map, expected)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    boxes = []
+    for label in (1, 2, 2, 3, 1):
+        left, top = int(rng.integers(0, 16)), int(rng.integers(0, 12))
+        right, bottom = left + int(rng.integers(1, 9)), top + int(rng.integers(1, 9))
+        boxes.append(Box(label, left, top, right, bottom, crowd=label == 3))
+    constraints = constrained(*boxes)
+    scores = rng.dirichlet(np.ones(len(constraints.classes)), SIZE).transpose(2, 0, 1)
+    image = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
+    first = filled(*sorted(boxes, key=lambda box: -box.area))
+    arrays = (image, scores, first, constraints.allowed, constraints.classes)
+    before = [array.copy() for array in arrays]
+    result = clean(image, scores, constraints, tuple(boxes), first, RoundSettings(), CRF)
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+    assert constraints.permits(result.label_map).all()
+    assert result.label_map.dtype == np.uint8 and len(result.resets) == len(boxes)
+    assert not np.shares_memory(result.label_map, first)
+    assert 0 <= result.crf_changed <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "image", "first", "message"),
+    [
+        ((3, *SIZE), SIZE, SIZE, r"scores must be of shape \(2, 20, 24\), got \(3, 20, 24\)"),
+        ((2, *SIZE), (20, 23), SIZE, r"image must be of size \(20, 24\), got \(20, 23\)"),
+        ((2, *SIZE), SIZE, (10, 24), "first labels must be of size"),
+    ],
+)
+def test_sizes_that_differ(
+    shape: tuple[int, ...], image: tuple[int, int], first: tuple[int, int], message: str
+) -> None:
+    photograph, labels = np.zeros((*image, 3), np.uint8), np.zeros(first, np.uint8)
+    with pytest.raises(InputError, match=message):
+        clean(photograph, np.ones(shape), constrained(COW), (COW,), labels, RoundSettings(), CRF)

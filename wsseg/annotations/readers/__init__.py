@@ -1,0 +1,91 @@
+"""Data sets on disk: one reader a format, all giving the same ``Dataset``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import get_args
+
+from wsseg.annotations.model import Dataset
+from wsseg.annotations.readers.coco import coco_splits, read_coco
+from wsseg.annotations.readers.draft import Use
+from wsseg.annotations.readers.voc import read_voc, voc_splits
+from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
+from wsseg.errors import InputError
+
+Reader = Callable[[Path, Sequence[str], Use], Dataset]
+
+READERS: dict[str, Reader] = {"voc": read_voc, "coco": read_coco, "yolo": read_yolo}
+"""Folder, splits and use -> data set, by the format's name."""
+
+SPLITS: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "voc": voc_splits,
+    "coco": coco_splits,
+    "yolo": yolo_splits,
+}
+"""Folder -> names of its splits, by the format's name."""
+
+_LOOKED_FOR = (
+    "JPEGImages with Annotations or ImageSets (voc)",
+    "annotations/*.json or <split>/_annotations.coco.json (coco)",
+    "data.yaml (yolo)",
+)
+
+
+def read_dataset(
+    root: Path, format: str = "auto", splits: Sequence[str] | None = None, use: Use = "boxes"
+) -> Dataset:
+    """Return the samples of a data set on disk, no pixel decoded.
+
+    Args:
+        root: The data set's folder.
+        format: A key of ``READERS``, or "auto" to find out.
+        splits: Their names; None reads all there are.
+        use: "boxes" gives each annotated image one ``Boxes``, "masks" one full mask.
+
+    Returns:
+        The data set. Images that cannot be used are left out and stand in its problems, as does
+        all that was mended.
+
+    Raises:
+        InputError: The folder is of no known format, or a file that describes it is missing or
+            damaged.
+    """
+    format = detect_format(root) if format == "auto" else format
+    if format not in READERS:
+        remedy = f"choose one of auto, {', '.join(READERS)}"
+        raise InputError("data.format", "a known format", repr(format), remedy)
+    if use not in get_args(Use):
+        raise InputError("use", "'boxes' or 'masks'", repr(use), "choose one")
+    chosen = SPLITS[format](root) if splits is None else tuple(dict.fromkeys(splits))
+    if not chosen:
+        rule = f"a {format} data set with at least one split"
+        raise InputError(root, rule, "none", "name its splits as docs of the format say")
+    return READERS[format](root, chosen, use)
+
+
+def detect_format(root: Path) -> str:
+    """Return the format of a data set.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        A key of ``READERS``.
+
+    Raises:
+        InputError: There is no such folder, or no or more than one format fits.
+    """
+    if not root.is_dir():
+        raise InputError(f"data.root {root}", "a folder", "no such folder", "check the path")
+    voc = [root / "Annotations", root / "ImageSets"]
+    fits = {
+        "voc": (root / "JPEGImages").is_dir() and any(path.is_dir() for path in voc),
+        "coco": bool(coco_splits(root)),
+        "yolo": yolo_settings(root) is not None,
+    }
+    found = [name for name, fit in fits.items() if fit]
+    if len(found) != 1:
+        rule = f"a data set with one of {'; '.join(_LOOKED_FOR)}"
+        got = " and ".join(found) if found else "none of these"
+        remedy = f"set data.format to one of {', '.join(READERS)}"
+        raise InputError(f"data.root {root}", rule, got, remedy)
+    return found[0]

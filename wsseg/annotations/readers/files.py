@@ -1,0 +1,126 @@
+"""Files of a data set: text in UTF-8, images by name, and nothing outside its folder."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from wsseg.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, with or without a byte order mark.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its text.
+
+    Raises:
+        InputError: The file is missing or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        got = f"byte {error.start} of another encoding"
+        raise InputError(path, "UTF-8 text", got, "save it as UTF-8") from error
+    except OSError as error:
+        raise InputError(path, "a readable file", error.strerror, "check the path") from error
+
+
+def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
+    """Return the files below a folder by their path in it without suffix.
+
+    Args:
+        folder: Listed once; a missing one holds no files.
+        suffixes: Such as ".png", in lower case; files in upper case are found too.
+
+    Returns:
+        Ids and their files, sorted; several where names differ only in their suffix.
+    """
+    wanted, found = tuple(suffixes), dict[str, list[Path]]()
+    for parent, _, names in sorted(os.walk(folder)):
+        below = Path(parent).relative_to(folder)
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122 (Path is 5 times slower)
+            if suffix.lower() in wanted:
+                found.setdefault((below / stem).as_posix(), []).append(Path(parent, name))
+    return found
+
+
+def inside(path: Path, root: Path) -> Path:
+    """Return a path that lies in the data set, symbolic links followed.
+
+    Args:
+        path: A file or folder.
+        root: The data set's folder.
+
+    Returns:
+        ``path`` as it was given.
+
+    Raises:
+        InputError: The path leads out of the data set.
+    """
+    target, base = os.path.realpath(path), os.path.realpath(root)
+    if target != base and not target.startswith(os.path.join(base, "")):  # noqa: PTH118
+        rule = f"inside the data set {root}"
+        raise InputError(path, rule, target, "move it into the data set")
+    return path
+
+
+def safe_name(name: str) -> PurePosixPath:
+    """Return a file name from an annotation, refused where it could lead elsewhere.
+
+    Args:
+        name: Relative, with "/" between folders.
+
+    Returns:
+        The name.
+
+    Raises:
+        InputError: The name is empty, absolute, or holds "..", a backslash or control characters.
+    """
+    path = PurePosixPath(name)
+    if not path.parts or ".." in path.parts or path.is_absolute():
+        rule, remedy = "a relative name without '..'", "write it relative to the images' folder"
+        raise InputError("file name", rule, repr(name), remedy)
+    if "\\" in name or not name.isprintable():
+        rule = "printable, with '/' between folders"
+        raise InputError("file name", rule, repr(name), "rename the file and export again")
+    return path
+
+
+def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
+    """Return the file of a name in the first folder that has it.
+
+    Args:
+        name: Relative, with "/" between folders.
+        folders: Searched in this order.
+        root: The data set's folder.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: No folder has it, or it leads out of the data set.
+    """
+    relative, searched = safe_name(name), list(folders)
+    for folder in searched:
+        if (path := folder / relative).is_file():
+            return inside(path, root)
+    places = ", ".join(shown(folder, root) for folder in searched)
+    remedy = "add the file or remove its entry"
+    raise InputError(f"image {name!r}", "a file of the data set", f"none in {places}", remedy)
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return a path as it is named to a person.
+
+    Args:
+        path: A file of the data set.
+        root: The data set's folder.
+
+    Returns:
+        The part below the root, with "/" between folders.
+    """
+    return path.as_posix().removeprefix(f"{root.as_posix()}/")

@@ -1,0 +1,236 @@
+"""Pascal VOC: one XML of boxes an image, palette PNG masks, and text files of splits."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from wsseg.annotations.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample
+from wsseg.annotations.readers.draft import Draft, Drawn, Use, classes_of, is_background
+from wsseg.annotations.readers.files import files_by_id, inside, read_text, shown
+from wsseg.annotations.readers.geometry import Corners, number, plausible_size
+from wsseg.errors import InputError
+from wsseg.images import SUFFIXES, image_size
+
+VOC_NAMES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+"""The classes of Pascal VOC in the order of their labels, 1 to 20."""
+
+_NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
+
+
+@dataclass(frozen=True)
+class _Page:
+    """One XML: the image's size where it is given, and each object's name and corners."""
+
+    size: tuple[int, int] | None
+    objects: tuple[tuple[str, Corners], ...]
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """What lies in a VOC folder, listed once."""
+
+    root: Path
+    images: dict[str, list[Path]]
+    pages: dict[str, list[Path]]
+    masks: dict[str, list[Path]]
+
+    def page(self, id: str) -> _Page | InputError:
+        """Return what the XML of an image says, or what is wrong with it."""
+        try:
+            return _page(inside(self.pages[id][0], self.root), self.root)
+        except InputError as error:
+            return error
+
+
+def read_voc(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
+    """Return the samples of a Pascal VOC folder.
+
+    Class names come from ``labelmap.txt``, else from all XMLs: in VOC's order where they are
+    VOC's, otherwise sorted. Sizes come from the XMLs, where these give none from the headers.
+
+    Args:
+        root: Holds JPEGImages, ImageSets, Annotations, SegmentationClass.
+        splits: Names of text files in ImageSets/Segmentation, or else ImageSets/Main.
+        use: "boxes" from Annotations or "masks" from SegmentationClass.
+
+    Returns:
+        The data set; an image without XML (or mask) has no annotation.
+
+    Raises:
+        InputError: A split or the class names are missing.
+    """
+    folder = _listed(root)
+    draft, texts = Draft(use), {split: _split_text(root, split) for split in splits}
+    found = {id: folder.page(id) for id in folder.pages}
+    classes = _classes(root, [page for page in found.values() if isinstance(page, _Page)])
+    for split, text in texts.items():
+        for id in _ids(text, split, folder, draft):
+            with draft.image(id):
+                image = _image(id, folder, draft)
+                page = _sound(found.get(id))
+                size = (page and page.size) or image_size(image)
+                if use == "masks":
+                    annotations = _mask(id, folder)
+                else:
+                    annotations = _boxes(id, page, size, classes, draft)
+                draft.add(Sample(id, image, size, annotations, split))
+    return draft.dataset(classes)
+
+
+def voc_splits(root: Path) -> tuple[str, ...]:
+    """Return the splits of a Pascal VOC folder.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        Names of the files in ImageSets/Segmentation and ImageSets/Main, without "trainval" beside
+        "train" and "val", and without the files of one class such as "cow_train".
+    """
+    paths = {path.stem: path for path in sorted(root.glob("ImageSets/Main/*.txt"))}
+    whole = [name for name, path in paths.items() if not _is_of_one_class(path, set(paths))]
+    names = {*whole, *(path.stem for path in root.glob("ImageSets/Segmentation/*.txt"))}
+    return tuple(sorted(names - {"trainval"} if {"train", "val"} <= names else names))
+
+
+def _is_of_one_class(path: Path, names: set[str]) -> bool:
+    ends = path.stem.rpartition("_")[2]
+    if ends == path.stem or ends not in names:
+        return False
+    with path.open("rb") as file:
+        return len(file.readline(10_000).split()) == 2
+
+
+def _listed(root: Path) -> _Folder:
+    names = {"JPEGImages": SUFFIXES, "Annotations": (".xml",), "SegmentationClass": (".png",)}
+    for name in names:
+        inside(root / name, root)
+    images, pages, masks = (files_by_id(root / name, ends) for name, ends in names.items())
+    return _Folder(root, images, pages, masks)
+
+
+def _split_text(root: Path, split: str) -> str:
+    known = voc_splits(root)
+    for name in ("Segmentation", "Main"):
+        path = root / "ImageSets" / name / f"{split}.txt"
+        if path.parent == root / "ImageSets" / name and path.is_file():
+            return read_text(inside(path, root))
+    rule = f"a text file in {root / 'ImageSets'}/Segmentation or /Main"
+    remedy = f"known: {', '.join(known) or 'none'}; write one image name a line"
+    raise InputError(f"split {split!r}", rule, "no such file", remedy)
+
+
+def _ids(text: str, split: str, folder: _Folder, draft: Draft) -> list[str]:
+    """Return the ids of a split's lines; a second column (as in ImageSets/Main) is not read."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    ids = [line if line in folder.images else line.split()[0] for line in lines]
+    unique = list(dict.fromkeys(ids))
+    if len(unique) < len(ids):
+        message = f"{len(ids) - len(unique)} lines stand twice; read once"
+        draft.note(f"{split}.txt", message, "image listed twice in a split")
+    return unique
+
+
+def _sound(page: _Page | InputError | None) -> _Page | None:
+    if isinstance(page, InputError):
+        raise page
+    return page
+
+
+def _image(id: str, folder: _Folder, draft: Draft) -> Path:
+    if id not in folder.images:
+        rule, remedy = "an image in JPEGImages", "add it, or remove its line from ImageSets"
+        raise InputError(f"image {id!r}", rule, "no such file", remedy)
+    paths = sorted(folder.images[id], key=lambda path: (path.suffix != ".jpg", path))
+    if len(paths) > 1:
+        message = f"{' and '.join(path.name for path in paths)}: {paths[0].name} is used"
+        draft.note(id, f"{message}; remove the other", "two images of one name")
+    return inside(paths[0], folder.root)
+
+
+def _mask(id: str, folder: _Folder) -> tuple[Annotation, ...]:
+    return tuple(MaskFile(inside(path, folder.root)) for path in folder.masks.get(id, [])[:1])
+
+
+def _boxes(
+    id: str, page: _Page | None, size: tuple[int, int], classes: Classes, draft: Draft
+) -> tuple[Annotation, ...]:
+    subject = f"Annotations/{id}.xml"
+    if page is None:
+        message = "no such file; the image counts as not annotated, add it to use its boxes"
+        draft.note(subject, message, "image without XML")
+        return ()
+    drawn = []
+    for name, corners in page.objects:
+        if problem := _unknown(name, classes, subject):
+            draft.problems.append(problem)
+        else:
+            drawn.append(Drawn(subject, classes.index(name), corners))
+    return draft.annotations(drawn, size)
+
+
+def _unknown(name: str, classes: Classes, subject: str) -> Problem | None:
+    if name in classes.names[1:]:
+        return None
+    known = ", ".join(classes.names[1:9])
+    message = f"object of class {name!r} left out; known classes: {known}"
+    return Problem(subject, message, kind="object of an unknown class")
+
+
+def _classes(root: Path, pages: list[_Page]) -> Classes:
+    path = root / "labelmap.txt"
+    if path.is_file():
+        return classes_of(_label_map_names(read_text(inside(path, root)), path), str(path))
+    found = {name for page in pages for name, _ in page.objects if not is_background(name)}
+    if not found:
+        remedy = "write labelmap.txt with a line 'name:::' for each class, background first"
+        raise InputError(path, "there, or objects in Annotations/*.xml", "neither", remedy)
+    known = found <= set(VOC_NAMES)
+    return classes_of(VOC_NAMES if known else sorted(found), str(root / "Annotations"))
+
+
+def _label_map_names(text: str, path: Path) -> list[str]:
+    """Return the object classes; masks number the lines, so background is first, void last."""
+    lines = [line.strip() for line in text.splitlines()]
+    names = [line.split(":")[0].strip() for line in lines if line and not line.startswith("#")]
+    named = [name for name in names if name.lower() not in _NO_CLASS]
+    if names[: len(named)] != named:
+        raise InputError(path, f"ended by {_NO_CLASS}", "a class after it", "move it to the end")
+    if any(is_background(name) for name in named[1:]):
+        raise InputError(path, "begun by background", f"{named[0]!r} first", "put it first")
+    return named
+
+
+def _page(path: Path, root: Path) -> _Page:
+    try:
+        tree = fromstring(path.read_bytes(), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
+        got = " ".join(str(error).split())
+        rule, remedy = "an XML file of boxes without DTD", "export it again"
+        raise InputError(shown(path, root), rule, got, remedy) from error
+    size = plausible_size(_text(tree, "size/height"), _text(tree, "size/width"))
+    objects = tuple((_text(item, "name"), _corners(item)) for item in tree.findall("object"))
+    return _Page(size, objects)
+
+
+def _text(element: Any, path: str) -> str:
+    return (element.findtext(path) or "").strip()
+
+
+def _corners(item: Any) -> Corners:
+    """Return edges from VOC's corners, which count pixels from 1 and lie inside the box."""
+    keys = ("xmin", "ymin", "xmax", "ymax")
+    read = [number(_text(item, f"bndbox/{key}")) for key in keys]
+    left, top, right, bottom = (round(n) if math.isfinite(n) else n for n in read)
+    # Inverted corners stay inverted: xmin = xmax + 1 must not become a box of width 0.
+    return left - (left <= right), top - (top <= bottom), right, bottom

@@ -1,0 +1,148 @@
+"""The three de-noising rules of Simple Does It on one image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import Constraints
+from wsseg.annotations.model import Box, smaller_in_front
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.refine import crf_params, dense_crf
+from wsseg.run.config import CRFSettings, RoundSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Cleaned:
+    """The cleaned label map of one image and what cleaning did to it.
+
+    Attributes:
+        label_map: (H, W) uint8, IGNORE where unknown.
+        resets: One a box, in their order: whether it went back to its first label.
+        crf_changed: Share of the image's pixels whose class the CRF changed, 0..1; pixels of
+            boxes that had gone back to their first label before it do not count.
+    """
+
+    label_map: NDArray[np.uint8]
+    resets: tuple[bool, ...]
+    crf_changed: float
+
+
+def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
+    image: NDArray[np.uint8],
+    scores: NDArray[np.floating],
+    constraints: Constraints,
+    boxes: tuple[Box, ...],
+    first_labels: NDArray[np.uint8],
+    settings: RoundSettings,
+    crf: CRFSettings,
+) -> Cleaned:
+    """Return the labels of the next round: predictions corrected by what the boxes say.
+
+    1. No pixel takes a class that ``constraints`` forbid it.
+    2. A box whose segment has an IoU below ``settings.reset_iou`` with the visible part of the box
+       goes back to its first label there.
+    3. A dense CRF sharpens the rest; the first labels of reset boxes are its evidence in them.
+       As it can leak, 1 and 2 hold again for its result. A box reset before stays reset.
+
+    The segment of a box is what has its class inside its visible part, which is what smaller
+    boxes in front leave of it. Visible parts do not overlap: where boxes of one class touch or
+    overlap, each pixel counts for the box in front only, and the order of resets is free. A
+    wholly hidden box is never reset, nor is a crowd. Crowds hide nothing; pixels that only crowds
+    cover become IGNORE unless another annotation fixes them.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        scores: (C, H, W) probabilities over ``constraints.classes``. Where all permitted classes
+            have 0 they are equally likely.
+        constraints: What the annotations allow.
+        boxes: The image's boxes.
+        first_labels: (H, W) uint8 label map of round 0, IGNORE where unknown. A label that is
+            not permitted counts as what is known of its pixel.
+        settings: Its ``reset_iou``.
+        crf: The CRF; ``iterations=0`` leaves rule 3 out.
+
+    Returns:
+        A label map that the constraints permit.
+
+    Raises:
+        InputError: Arrays of different sizes, or scores that are negative or not finite.
+
+    References:
+        Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1.
+    """
+    _check(image, scores, constraints, first_labels)
+    first = np.where(constraints.permits(first_labels), first_labels, constraints.known)
+    owners = _owners(boxes, first.shape)
+    predicted = constraints.best(scores)
+    failed = _failed(predicted, boxes, owners, settings.reset_iou)
+    reset = failed[owners]
+    evidence = _evidence(scores, first, constraints, reset)
+    allowed, params = constraints.allowed, crf_params(crf)
+    refined = dense_crf(image, evidence, allowed=allowed, params=params, backend=crf.backend)
+    sharpened = constraints.best(refined)
+    changed = (sharpened != predicted) & ~reset
+    failed = failed | _failed(sharpened, boxes, owners, settings.reset_iou)
+    label_map = np.where(failed[owners], first, sharpened)
+    label_map[_only_crowd(boxes, first.shape) & (constraints.known == IGNORE)] = IGNORE
+    return Cleaned(label_map, tuple(failed[:-1].tolist()), float(changed.mean()))
+
+
+def _owners(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
+    """(H, W): index of the box each pixel is a visible part of, B where there is none."""
+    owners = np.full(size, len(boxes), np.intp)
+    for box in smaller_in_front(tuple(box for box in boxes if not box.crowd)):
+        owners[box.slices] = boxes.index(box)
+    return owners
+
+
+def _failed(
+    label_map: NDArray[np.uint8],
+    boxes: tuple[Box, ...],
+    owners: NDArray[np.intp],
+    reset_iou: float,
+) -> NDArray[np.bool_]:
+    """(B + 1,) bool, the last for pixels of no box.
+
+    Segments lie inside their visible part, so that the IoU is their share of it.
+    """
+    classes = np.array([*(box.label for box in boxes), IGNORE], np.uint8)
+    segments = np.bincount(owners[label_map == classes[owners]], minlength=len(classes))
+    visible = np.bincount(owners.ravel(), minlength=len(classes))
+    failed = np.asarray(segments < reset_iou * visible)  # 0 < 0: a hidden box does not fail
+    failed[-1] = False
+    return failed
+
+
+def _evidence(
+    scores: NDArray[np.floating],
+    first: NDArray[np.uint8],
+    constraints: Constraints,
+    reset: NDArray[np.bool_],
+) -> NDArray[np.floating]:
+    """Scores, and where boxes were reset their first labels; IGNORE says nothing there."""
+    certain = (first == constraints.classes[:, None, None]) | (first == IGNORE)
+    return np.where(reset, certain, scores)
+
+
+def _only_crowd(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.bool_]:
+    covered = np.zeros(size, bool)
+    for box in sorted(boxes, key=lambda box: not box.crowd):
+        covered[box.slices] = box.crowd
+    return covered
+
+
+def _check(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.floating],
+    constraints: Constraints,
+    first_labels: NDArray[np.uint8],
+) -> None:
+    expected = constraints.allowed.shape
+    if scores.shape != expected:
+        remedy = "pass scores over constraints.classes at the image's size"
+        raise InputError("scores", f"of shape {expected}", scores.shape, remedy)
+    for name, size in (("image", image.shape[:2]), ("first labels", first_labels.shape)):
+        if size != expected[1:]:
+            raise InputError(name, f"of size {expected[1:]}", size, "make the labels again")

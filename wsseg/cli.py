@@ -1,0 +1,133 @@
+"""The command line: check, run, predict, report, compare."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import wsseg
+from wsseg.errors import InputError
+from wsseg.run.config import Config, load_config
+from wsseg.run.progress import console, say
+
+app = typer.Typer(
+    help="Pixel label maps and a trained segmenter from cheap annotations.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback(invoke_without_command=True)
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"wsseg {wsseg.__version__}")
+        raise typer.Exit
+
+
+@app.command("run")
+def run_pipeline(
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/demo_boxes.yaml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="key=value, such as run_dir=runs/x seed=1 data.root=my/images."),
+    ] = None,
+) -> None:
+    """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
+    settings = load_config(config, overrides or [])
+    _pipeline(settings, config.parent).main(settings)
+    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+
+
+@app.command()
+def check(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a VOC, COCO or YOLO data set.")],
+    format_: Annotated[str, typer.Option("--format", help="voc, coco, yolo or auto.")] = "auto",
+    fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
+) -> None:
+    """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
+    from wsseg.annotations.check import check_dataset
+
+    report = check_dataset(dataset, format_, deep=not fast)
+    for line in report.lines():
+        typer.echo(line)
+    raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a model.ckpt.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
+    strict: Annotated[bool, typer.Option(help="Stop at the first bad image.")] = False,
+) -> None:
+    """Write a palette PNG and an overlay for every image, of any size."""
+    from wsseg.segmenter.batch import predict_files
+
+    predict_files(run, images, out, strict)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Write report/index.html and report/summary.json anew."""
+    from wsseg.quality.run_report import report_run
+
+    typer.echo(report_run(run))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Runs; seeds of one recipe are averaged.")],
+    out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
+) -> None:
+    """Print weak supervision against the full-supervision upper bound."""
+    from wsseg.quality.run_report import compare_runs
+
+    for line in compare_runs(runs, out):
+        typer.echo(line)
+
+
+def main() -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    try:
+        app()
+    except InputError as error:
+        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _pipeline(config: Config, beside: Path) -> Any:
+    """Return the module of a pipeline: shipped with wsseg, or a script of the user's own."""
+    path = _script(config.pipeline, beside)
+    spec = importlib.util.spec_from_file_location(f"wsseg_pipeline_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"pipeline {path}", "a Python script", path.suffix, "name a .py file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "main"):
+        raise InputError(f"pipeline {path}", "a script with main(config)", "none", "define it")
+    return module
+
+
+def _script(name: str, beside: Path) -> Path:
+    if name.endswith(".py"):
+        candidates = [Path(name), beside / name]
+    else:
+        package = Path(__file__).parent  # a wheel holds the pipelines inside, a checkout beside
+        candidates = [folder / f"{name}.py" for folder in _pipeline_folders(package)]
+    for path in candidates:
+        if path.is_file():
+            return path
+    shipped = sorted(
+        p.stem for f in _pipeline_folders(Path(__file__).parent) for p in f.glob("*.py")
+    )
+    rule = f"one of {', '.join(shipped)}, or the path of a script"
+    raise InputError("pipeline", rule, repr(name), "choose one of them")
+
+
+def _pipeline_folders(package: Path) -> list[Path]:
+    return [package / "pipelines", package.parent / "pipelines"]

@@ -1,0 +1,1 @@
+"""How good labels and segmenters are: figures, pictures, reports."""

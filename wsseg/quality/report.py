@@ -1,0 +1,228 @@
+"""The report of a run: one page that works offline from disk, and its figures as JSON."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from wsseg.errors import InputError
+from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves
+from wsseg.quality.gallery import GalleryRow, css_colour, legend, write_pictures
+from wsseg.run.engine import SetAside
+from wsseg.run.stage import write_json, write_text
+
+NOTHING = "\N{EN DASH}"
+"""Shown where a figure does not apply."""
+
+_COLUMNS = {
+    "label_miou": "label mIoU, %",
+    "label_miou_covered": "on covered pixels, %",
+    "coverage": "coverage, %",
+    "val_miou": "validation mIoU, %",
+    "resets": "resets",
+    "seconds": "time",
+}
+
+
+def write_report(
+    folder: Path,
+    summary: Mapping[str, Any],
+    gallery: Sequence[GalleryRow] = (),
+    set_aside: Sequence[SetAside] = (),
+) -> None:
+    """Write ``index.html``, its ``pictures/`` and ``summary.json``.
+
+    The same arguments give the same files. The page needs no network: charts, styles and script
+    are in it.
+
+    Args:
+        folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
+        summary: "classes", "seed", "config", "stages" (each "name", "seconds" and those of
+            "label_miou", "label_miou_covered", "coverage", "per_class", "resets" and "val_miou"
+            that apply), and "val_miou" and "val_per_class" where there is a validation split.
+            Shares are 0..1; NaN stands for a class that occurs nowhere.
+        gallery: The images to show, in order.
+        set_aside: Images that could not be used.
+    """
+    summary = _without_nan(summary)
+    content = {
+        "name": Path(summary["config"].get("run_dir", folder.resolve().parent)).name,
+        "subtitle": _subtitle(summary),
+        "tiles": _tiles(summary),
+        **_stage_content(summary["stages"]),
+        "classes_table": _classes_table(summary),
+        "legend": legend(summary["classes"]),
+        "gallery": write_pictures(folder, gallery),
+        "set_aside": sorted(set_aside, key=lambda bad: bad.id),
+        "settings": list(_flat(summary["config"])),
+    }
+    write_page(folder / "index.html", "report.html.j2", content)
+    write_json(folder / "summary.json", summary)
+
+
+def read_summary(run_dir: Path) -> dict[str, Any]:
+    """Return the ``summary.json`` of a run's report.
+
+    Args:
+        run_dir: The run's folder.
+
+    Returns:
+        What ``write_report`` was given; null where it was NaN.
+
+    Raises:
+        InputError: The run has no report yet, or a damaged one.
+    """
+    path = run_dir / "report" / "summary.json"
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        remedy = "finish the run first"
+        raise InputError(path, "a run's summary", "no such file", remedy) from error
+    except ValueError as error:
+        raise InputError(path, "JSON", error, "delete it and run again") from error
+    return summary
+
+
+def write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
+    """Write a page from a template of this package, atomically.
+
+    Args:
+        path: The HTML file.
+        template: Name of the template.
+        content: Its values; text in them is escaped.
+    """
+    environment = Environment(
+        loader=PackageLoader("wsseg.quality"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(template).render(script=plotly_script(), **content)
+    write_text(path, page)
+
+
+def percent(share: float | None) -> str:
+    """Return a share in words of a table.
+
+    Args:
+        share: 0..1, None where it does not apply.
+
+    Returns:
+        Percent with one decimal.
+
+    Example:
+        >>> percent(0.512)
+        '51.2'
+    """
+    return NOTHING if share is None else f"{100 * share:.1f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration as a person says it.
+
+    Args:
+        seconds: None where it does not apply.
+
+    Returns:
+        Hours and minutes, minutes and seconds, or seconds.
+
+    Example:
+        >>> duration(3725), duration(75.2), duration(8.25)
+        ('1 h 02 min', '1 min 15 s', '8.2 s')
+    """
+    if seconds is None:
+        return NOTHING
+    minutes, rest = divmod(int(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
+def _subtitle(summary: Mapping[str, Any]) -> list[str]:
+    config = summary["config"]
+    parts = [f"pipeline {config['pipeline']}"] if "pipeline" in config else []
+    if "seeds" in config and config.get("pipeline") != "full":
+        parts.append(f"first labels {config['seeds']['name']}")
+    if "model" in config:
+        parts.append(f"{config['model']['architecture']} on {config['model']['encoder']}")
+    return [*parts, f"seed {summary['seed']}"]
+
+
+def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
+    stages = summary["stages"]
+    measured = [stage for stage in stages if stage.get("label_miou") is not None]
+    tiles = []
+    if measured:
+        best = max(measured, key=lambda stage: stage["label_miou"])
+        gain = 100 * (best["label_miou"] - measured[0]["label_miou"])
+        title = f"best label mIoU, after {best['name']}"
+        tiles.append({"value": f"{percent(best['label_miou'])} %", "title": title})
+        title = f"points gained over {measured[0]['name']}"
+        tiles.append({"value": f"{gain:+.1f}", "title": title})
+    if summary.get("val_miou") is not None:
+        value = f"{percent(summary['val_miou'])} %"
+        tiles.append({"value": value, "title": "validation mIoU of the final network"})
+    total = sum(stage["seconds"] for stage in stages)
+    return [*tiles, {"value": duration(total), "title": f"for {len(stages)} stages"}]
+
+
+def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    known = [key for key in _COLUMNS if any(stage.get(key) is not None for stage in stages)]
+    columns = [
+        {"title": _COLUMNS[key], "cells": [_cell(key, stage.get(key)) for stage in stages]}
+        for key in known
+    ]
+    titles = {"resets": ("Boxes reset to their first label", "boxes"), "seconds": ("Time", "s")}
+    bars = [
+        (title, chart(stage_bars(stages, key, unit), f"{key}-of-stages"))
+        for key, (title, unit) in titles.items()
+        if key in known
+    ]
+    shares = set(known) - set(titles)
+    curves = chart(stage_curves(stages), "curves") if shares else None
+    return {"stages": stages, "columns": columns, "bars": bars, "curves": curves}
+
+
+def _cell(key: str, value: float | None) -> str:
+    if key == "seconds":
+        return duration(value)
+    if key == "resets":
+        return NOTHING if value is None else str(value)
+    return percent(value)
+
+
+def _classes_table(summary: Mapping[str, Any]) -> dict[str, Any]:
+    columns = {
+        stage["name"]: stage["per_class"] for stage in summary["stages"] if stage.get("per_class")
+    }
+    if has_val := bool(summary.get("val_per_class")):
+        columns["validation"] = summary["val_per_class"]
+    rows = [
+        {
+            "name": name,
+            "colour": css_colour(label),
+            "shares": [c.get(name) for c in columns.values()],
+        }
+        for label, name in enumerate(summary["classes"])
+    ]
+    return {"columns": list(columns), "rows": rows, "has_val": has_val}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", "null" if value is None else str(value)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

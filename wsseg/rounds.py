@@ -1,0 +1,204 @@
+"""Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import lightning
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.cleaning import Cleaned, clean
+from wsseg.images import read_image
+from wsseg.labels import read_label_map
+from wsseg.run.config import Config
+from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
+from wsseg.run.progress import say
+from wsseg.run.stage import Run, Stage
+from wsseg.seeds import seed_label_map
+from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.segmenter.model import build_network
+from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.segmenter.training import SegmenterTraining, train
+
+
+def seed_labels(run: Run, dataset: Dataset) -> Stage:
+    """Return the stage "seeds": first label maps of the training images.
+
+    Args:
+        run: The run; ``config.seeds`` says how.
+        dataset: Samples with annotations.
+
+    Returns:
+        The complete stage.
+    """
+    config, samples = run.config, dataset.split(run.config.data.train)
+    stage = run.stage("seeds", seeds=config.seeds, samples=samples_key(samples), seed=config.seed)
+    return label_images(run, stage, partial(_seed, config=config, classes=dataset.classes), samples)
+
+
+def train_segmenter(
+    run: Run, dataset: Dataset, labels: Stage, number: int, previous: Stage | None = None
+) -> Stage:
+    """Return the stage "round-N/model": a network trained on a stage's label maps.
+
+    Args:
+        run: The run; ``config.model`` and ``config.trainer`` say how.
+        dataset: Its training images.
+        labels: A complete stage of label maps.
+        number: The round, from 1.
+        previous: The last round's model, to continue from unless ``rounds.restart``.
+
+    Returns:
+        The complete stage; its folder holds ``model.ckpt``.
+
+    Raises:
+        InputError: Settings of the network or the trainer break a rule.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    config = run.config
+    start = None if config.rounds.restart else previous
+    stage = run.stage(
+        f"round-{number}/model",
+        labels=labels,
+        start=start,
+        model=config.model,
+        trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
+        seed=config.seed,
+    )
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+        return stage
+    with stage.work() as record:
+        samples = labelled(labels, dataset.split(config.data.train))
+        pairs = [TrainingPair(sample.image, label_path(labels, sample)) for sample in samples]
+        training = _prepared(config, dataset.classes, start)
+        batches = TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
+        record["loss"] = train(training, batches, stage.path, stage.name)
+        network = training.network
+        save_segmenter(stage.path / "model.ckpt", network, dataset.classes, config.model)
+    return stage
+
+
+def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number: int) -> Stage:
+    """Return the stage "round-N": predictions on the training images, cleaned by their boxes.
+
+    Args:
+        run: The run; ``config.rounds``, ``crf`` and ``prediction`` say how.
+        dataset: Samples with annotations.
+        model: The round's trained network.
+        seeds: The first label maps, that reset boxes go back to.
+        number: The round, from 1.
+
+    Returns:
+        The complete stage.
+    """
+    config = run.config
+    samples = labelled(seeds, dataset.split(config.data.train))
+    stage = run.stage(
+        f"round-{number}",
+        model=model,
+        seeds=seeds,
+        samples=samples_key(samples),
+        rules=config.rounds.model_dump(include={"clean", "reset_iou"}),
+        crf=config.crf,
+        prediction=config.prediction,
+    )
+    relabel = partial(_relabel, config=config, model=model.path / "model.ckpt", seeds=seeds)
+    return label_images(run, stage, relabel, samples)
+
+
+def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
+    """Return the stage "round-N/val": the network's label maps of the validation images.
+
+    Args:
+        run: The run; ``config.prediction`` says how.
+        dataset: Its validation images; their annotations are not looked at.
+        model: A trained network.
+
+    Returns:
+        The complete stage, None where the configuration names no validation split.
+    """
+    config = run.config
+    if config.data.val is None:
+        return None
+    samples = dataset.split(config.data.val)
+    stage = run.stage(
+        f"{Path(model.name).parent}/val",
+        model=model,
+        samples=samples_key(samples),
+        prediction=config.prediction,
+    )
+    predict = partial(_predict, config=config, model=model.path / "model.ckpt")
+    return label_images(run, stage, predict, samples)
+
+
+def segmenter_of(model: Stage) -> Segmenter:
+    """Return the network of a complete training stage.
+
+    Args:
+        model: A stage of ``train_segmenter``.
+
+    Returns:
+        The segmenter, in eval mode.
+    """
+    return load_segmenter(model.path / "model.ckpt")
+
+
+def _seed(sample: Sample, config: Config, classes: Classes) -> tuple[NDArray[np.uint8], Facts]:
+    constraints = constraints_of(sample, len(classes))
+    random = np.random.default_rng([config.seed, *sample.id.encode()])
+    image = read_image(sample.image)
+    return seed_label_map(image, constraints, sample, config.seeds, random), {}
+
+
+def _relabel(
+    sample: Sample, config: Config, model: Path, seeds: Stage
+) -> tuple[NDArray[np.uint8], Facts]:
+    if not config.rounds.clean:
+        return _predict(sample, config, model)
+    segmenter, image = _loaded(model), read_image(sample.image)
+    scores = segmenter.predict(image, config.prediction)
+    constraints = constraints_of(sample, len(segmenter.classes))
+    first_labels = read_label_map(label_path(seeds, sample))
+    cleaned = clean(
+        image,
+        scores[constraints.classes],
+        constraints,
+        sample.boxes,
+        first_labels,
+        config.rounds,
+        config.crf,
+    )
+    return cleaned.label_map, _facts(sample, cleaned)
+
+
+def _predict(sample: Sample, config: Config, model: Path) -> tuple[NDArray[np.uint8], Facts]:
+    scores = _loaded(model).predict(read_image(sample.image), config.prediction)
+    return scores.argmax(axis=0).astype(np.uint8), {}
+
+
+def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
+    facts: Facts = {}
+    for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
+        of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
+        of_class["boxes"] += 1
+        of_class["resets"] += int(reset)
+    return facts
+
+
+def _prepared(
+    config: Config, classes: Sequence[str] | Classes, start: Stage | None
+) -> SegmenterTraining:
+    lightning.seed_everything(config.seed, verbose=False)
+    network = build_network(config.model, len(classes))
+    if start is not None:
+        network.load_state_dict(segmenter_of(start).network.state_dict())
+    return SegmenterTraining(network, config.trainer, config.seed, config.model.freeze_batch_norm)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: Path) -> Segmenter:
+    return load_segmenter(model)

@@ -1,0 +1,159 @@
+"""A stage that writes one label map an image, and goes on where it was interrupted."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wsseg.annotations.model import MaskFile, Sample
+from wsseg.errors import InputError
+from wsseg.labels import atomic_write, write_label_map
+from wsseg.run.engine import SetAside, map_samples
+from wsseg.run.progress import say, track
+from wsseg.run.stage import Run, Stage, fingerprint
+
+Facts = dict[int, dict[str, Any]]
+"""What is worth knowing of each class in an image, such as ``{3: {"resets": 1}}``."""
+
+Labeller = Callable[[Sample], tuple[NDArray[np.uint8], Facts]]
+"""Returns the label map (H, W) of a sample and facts for its statistics; picklable."""
+
+
+def label_images(run: Run, stage: Stage, labeller: Labeller, samples: Sequence[Sample]) -> Stage:
+    """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row a class.
+
+    Does nothing where the stage is complete. Images that cannot be used are listed in the
+    manifest under "set_aside".
+
+    Args:
+        run: The run.
+        stage: Its stage.
+        labeller: Labels one image; called in worker processes.
+        samples: The images.
+
+    Returns:
+        The stage, complete.
+
+    Raises:
+        InputError: No image could be labelled; or any could not, when the run is strict.
+    """
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+        return stage
+    with stage.work() as record:
+        done = _finished(stage)
+        left = [sample for sample in samples if sample.id not in done]
+        work = partial(_label, labeller=labeller, folder=stage.path / "labels")
+        results = map_samples(work, left, run.config.workers, run.config.strict)
+        shown = track(results, stage.name, len(samples), len(done))
+        set_aside = _collect(stage.path / "stats.jsonl", shown)
+        if len(set_aside) == len(samples):
+            reason = set_aside[0].reason if set_aside else "no image"
+            raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
+        _write_table(stage.path)
+        record["images"] = len(samples) - len(set_aside)
+        record["set_aside"] = {bad.id: bad.reason for bad in set_aside}
+    for bad in set_aside:
+        say(f"{stage.name}: set aside {bad.id}: {bad.reason}")
+    return stage
+
+
+def label_path(stage: Stage, sample: Sample) -> Path:
+    """Return where a stage keeps the label map of a sample.
+
+    Args:
+        stage: A stage of ``label_images``.
+        sample: The image.
+
+    Returns:
+        The palette PNG.
+    """
+    return stage.path / "labels" / f"{sample.id}.png"
+
+
+def labelled(stage: Stage, samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples that a stage could label.
+
+    Args:
+        stage: A complete stage of ``label_images``.
+        samples: The images.
+
+    Returns:
+        All but those set aside.
+    """
+    bad = stage.manifest.get("set_aside", {})
+    return [sample for sample in samples if sample.id not in bad]
+
+
+def samples_key(samples: Iterable[Sample]) -> str:
+    """Return a hash of samples that changes with their files and annotations.
+
+    Args:
+        samples: The images.
+
+    Returns:
+        Hexadecimal SHA-256.
+    """
+    digest = hashlib.sha256()
+    for sample in samples:
+        masks = [fingerprint(a.path) for a in sample.annotations if isinstance(a, MaskFile)]
+        drawn = [a for a in sample.annotations if not isinstance(a, MaskFile)]
+        facts = (sample.id, sample.size, fingerprint(sample.image), drawn, masks)
+        digest.update(repr(facts).encode())
+    return digest.hexdigest()
+
+
+def _label(sample: Sample, labeller: Labeller, folder: Path) -> tuple[str, list[dict[str, Any]]]:
+    label_map, facts = labeller(sample)
+    write_label_map(folder / f"{sample.id}.png", label_map)
+    labels, counts = np.unique(label_map, return_counts=True)
+    pixels = dict(zip(labels.tolist(), counts.tolist(), strict=True))
+    return sample.id, [
+        {"id": sample.id, "class": label, "pixels": pixels.get(label, 0), **facts.get(label, {})}
+        for label in sorted({*pixels, *facts})
+    ]
+
+
+def _finished(stage: Stage) -> set[str]:
+    return {
+        identity
+        for identity, _ in _records(stage.path / "stats.jsonl")
+        if (stage.path / "labels" / f"{identity}.png").exists()
+    }
+
+
+def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
+    if not path.exists():
+        return []
+    lines = path.read_text().split("\n")
+    # What follows the last newline was cut off by a kill.
+    return [tuple(json.loads(line)) for line in lines[:-1]]
+
+
+def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
+    whole = "".join(json.dumps(record) + "\n" for record in _records(path))
+    with atomic_write(path) as file:
+        file.write(whole.encode())
+    set_aside = []
+    with path.open("a") as file:
+        for result in results:
+            if isinstance(result, SetAside):
+                set_aside.append(result)
+            else:
+                file.write(json.dumps(result) + "\n")
+                file.flush()
+    return sorted(set_aside, key=lambda bad: bad.id)
+
+
+def _write_table(folder: Path) -> None:
+    records = dict(_records(folder / "stats.jsonl"))
+    rows = [row for identity in sorted(records) for row in records[identity]]
+    with atomic_write(folder / "stats.parquet") as file:
+        pd.DataFrame(rows).to_parquet(file, index=False)
+    (folder / "stats.jsonl").unlink()

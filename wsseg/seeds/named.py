@@ -1,0 +1,174 @@
+"""Seeds by name, the gate that holds their results to the annotations, and their combinations."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import Constraints, label_map_of
+from wsseg.annotations.model import MaskFile, Sample
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+from wsseg.run.config import SeedSettings
+from wsseg.seeds.boxes import box, box_inner
+from wsseg.seeds.grabcut import grabcut, grabcut_votes
+
+Seed = Callable[
+    [NDArray[np.uint8], Constraints, Sample, SeedSettings, np.random.Generator],
+    NDArray[np.uint8],
+]
+"""(image (H, W, 3) RGB, constraints, sample, settings, rng) -> (H, W) label map."""
+
+ENTRY_POINTS = "wsseg.seeds"
+"""The entry point group of seeds from other packages."""
+
+
+def seed_label_map(
+    image: NDArray[np.uint8],
+    constraints: Constraints,
+    sample: Sample,
+    settings: SeedSettings,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Return the first label map of an image, held to its annotations.
+
+    Whatever seed made it: known pixels have their class, and a class that a pixel may not have
+    becomes IGNORE.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        constraints: What the annotations allow.
+        sample: The image's annotations.
+        settings: Its ``name`` chooses the seed.
+        rng: Of everything random.
+
+    Returns:
+        (H, W) uint8 label map.
+
+    Raises:
+        InputError: The seed's name is unknown, or image, constraints, boxes and result do not
+            fit each other.
+    """
+    size = constraints.allowed.shape[1:]
+    _check_sizes(image, size, sample)
+    label_map = find_seed(settings.name)(image, constraints, sample, settings, rng)
+    if label_map.shape != size or label_map.dtype != np.uint8:
+        got = f"{label_map.shape} {label_map.dtype}"
+        raise InputError(f"seed {settings.name!r}", f"{size} uint8", got, "correct the seed")
+    held = np.where(constraints.permits(label_map), label_map, IGNORE)
+    known = constraints.known
+    held = np.where(known == IGNORE, held, known)
+    return held.astype(np.uint8)
+
+
+def find_seed(name: str) -> Seed:
+    """Return the seed of a name: one of ``SEEDS`` or of another package's entry points.
+
+    Args:
+        name: Such as "grabcut".
+
+    Returns:
+        The seed.
+
+    Raises:
+        InputError: The name is unknown; the message lists the choices.
+    """
+    if name in SEEDS:
+        return SEEDS[name]
+    plugins = entry_points(group=ENTRY_POINTS)
+    for plugin in plugins:
+        if plugin.name == name:
+            seed: Seed = plugin.load()
+            return seed
+    choices = ", ".join([*SEEDS, *sorted(plugin.name for plugin in plugins)])
+    raise InputError("seeds.name", "a known seed", repr(name), f"choose one of {choices}")
+
+
+def intersection(
+    image: NDArray[np.uint8],
+    constraints: Constraints,
+    sample: Sample,
+    settings: SeedSettings,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Return the foreground that two seeds agree on; the rest of the boxes is IGNORE.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        constraints: What the annotations allow.
+        sample: The image's annotations.
+        settings: Its ``sources``, and what those need.
+        rng: Of everything random.
+
+    Returns:
+        (H, W) uint8; outside the boxes what is known, else IGNORE.
+
+    Raises:
+        InputError: A source is unknown, an intersection itself, or fails.
+
+    References:
+        Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (M and G+).
+    """
+    if "intersection" in settings.sources:
+        remedy = "name two other seeds"
+        raise InputError("seeds.sources", "no intersection", settings.sources, remedy)
+    one, other = (
+        seed_label_map(image, constraints, sample, settings.model_copy(update={"name": name}), own)
+        for name, own in zip(settings.sources, rng.spawn(2), strict=True)
+    )
+    agreed = np.where((one == other) & (one != 0), one, IGNORE)
+    known = constraints.known
+    return np.where(known == IGNORE, agreed, known).astype(np.uint8)
+
+
+def folder(
+    image: NDArray[np.uint8],  # noqa: ARG001
+    constraints: Constraints,  # noqa: ARG001
+    sample: Sample,
+    settings: SeedSettings,
+    rng: np.random.Generator,  # noqa: ARG001
+) -> NDArray[np.uint8]:
+    """Return a label map that something else wrote (SAM, MCG, a person, ...).
+
+    Args:
+        image: Not looked at.
+        constraints: Not looked at; the gate applies them.
+        sample: The image's name and size.
+        settings: ``folder`` holds palette or grayscale PNG files ``<id>.png``.
+        rng: Not needed.
+
+    Returns:
+        (H, W) uint8 label map.
+
+    Raises:
+        InputError: No folder is set, or the file is missing, damaged or of another size.
+    """
+    if settings.folder is None:
+        raise InputError("seeds.folder", "set", "nothing", "name the folder of the label maps")
+    path = settings.folder / f"{sample.id}.png"
+    return label_map_of(MaskFile(path), sample.size, n_classes=IGNORE)
+
+
+SEEDS: dict[str, Seed] = {
+    "box": box,
+    "box_inner": box_inner,
+    "grabcut": grabcut,
+    "grabcut_votes": grabcut_votes,
+    "intersection": intersection,
+    "folder": folder,
+}
+"""The seeds of this package by name."""
+
+
+def _check_sizes(image: NDArray[np.uint8], size: tuple[int, ...], sample: Sample) -> None:
+    if image.shape != (*size, 3):
+        rule = f"of its constraints' size {size} with 3 channels"
+        raise InputError(f"image {sample.id}", rule, image.shape, "export its annotations again")
+    if sample.size != size:
+        rule = f"of its constraints' size {size}"
+        raise InputError(f"sample {sample.id}", rule, sample.size, "build its constraints again")
+    for drawn in sample.boxes:
+        if drawn.right > size[1] or drawn.bottom > size[0]:
+            remedy = "clip the box or replace the image"
+            raise InputError(f"box of {sample.id}", f"inside the image {size}", drawn, remedy)

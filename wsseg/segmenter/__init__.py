@@ -1,0 +1,1 @@
+"""The network: built, trained and asked for label scores."""

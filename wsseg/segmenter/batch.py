@@ -1,0 +1,96 @@
+"""A trained segmenter applied to files: palette PNGs and overlays."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from wsseg.errors import InputError
+from wsseg.images import SUFFIXES, read_image
+from wsseg.labels import atomic_write, overlay, write_label_map
+from wsseg.run.config import PredictionSettings, load_config
+from wsseg.run.progress import say, track
+from wsseg.segmenter.prediction import Segmenter, load_segmenter
+
+
+def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = False) -> int:
+    """Write ``out/labels/<name>.png`` and ``out/overlays/<name>.jpg`` for every image.
+
+    Args:
+        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
+        images: Image files, or folders that are searched; folders inside keep their names.
+        out: The folder to write to.
+        strict: Stop at the first bad image in place of setting it aside.
+
+    Returns:
+        The number of images set aside.
+
+    Raises:
+        InputError: There is no network or no image, two images would share a name, or an image
+            is bad and ``strict``.
+    """
+    segmenter, prediction = load_segmenter(_checkpoint(run)), _prediction_settings(run)
+    names = _output_names(images)
+    bad = []
+    for name, path in track(names.items(), "predict", len(names)):
+        try:
+            _predict_file(segmenter, prediction, path, out, name)
+        except InputError as error:
+            if strict:
+                raise
+            bad.append(f"set aside {path}: {error}")
+    for line in bad:
+        say(line)
+    return len(bad)
+
+
+def _predict_file(
+    segmenter: Segmenter, prediction: PredictionSettings, path: Path, out: Path, name: str
+) -> None:
+    image = read_image(path)
+    label_map = segmenter.predict(image, prediction).argmax(axis=0).astype("uint8")
+    write_label_map(out / "labels" / f"{name}.png", label_map)
+    with atomic_write(out / "overlays" / f"{name}.jpg") as file:
+        Image.fromarray(overlay(image, label_map)).save(file, "jpeg", quality=90)
+
+
+def _checkpoint(run: Path) -> Path:
+    if run.is_file():
+        return run
+    rounds = [path for path in run.glob("round-*/model") if (path / "manifest.json").exists()]
+    if not rounds:
+        remedy = "give a run's folder or a model.ckpt"
+        raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
+    return max(rounds, key=lambda path: int(path.parent.name.split("-")[1])) / "model.ckpt"
+
+
+def _prediction_settings(run: Path) -> PredictionSettings:
+    if run.is_file():
+        return PredictionSettings()
+    return load_config(run / "config.yaml").prediction
+
+
+def _output_names(images: Sequence[Path]) -> dict[str, Path]:
+    names: dict[str, Path] = {}
+    for given in images:
+        for path, root in _files(given):
+            name = path.relative_to(root).with_suffix("").as_posix()
+            if name in names:
+                got = f"{names[name]} and {path}"
+                raise InputError("image names", "distinct", got, "predict them to two folders")
+            names[name] = path
+    if not names:
+        rule = f"files or folders with {', '.join(SUFFIXES)}"
+        raise InputError("IMAGES", rule, "no image", "check the paths")
+    return names
+
+
+def _files(given: Path) -> Iterator[tuple[Path, Path]]:
+    if given.is_file():
+        yield given, given.parent
+        return
+    if not given.is_dir():
+        raise InputError(f"image {given}", "a file or a folder", "no such file", "check the path")
+    for path in sorted(given.rglob("*")):
+        if path.suffix.lower() in SUFFIXES:
+            yield path, given

@@ -1,0 +1,110 @@
+"""Losses that leave IGNORE pixels out, from well-kept libraries."""
+
+from collections.abc import Callable
+
+import torch
+from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
+from torch import Tensor
+from torch.nn import functional
+
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the mean cross-entropy over the pixels that are not IGNORE.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[1, 255]]])).item()
+        0.6931471824645996
+    """
+    total = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+    return total / _labelled(target)
+
+
+def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+    """Return the mean focal loss, (1 - p)^gamma times the cross-entropy of each pixel.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+        gamma: How much less sure pixels count; 0 is cross-entropy.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    References:
+        Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
+    """
+    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    return ((1 - torch.exp(-each)) ** gamma * each).sum() / _labelled(target)
+
+
+def dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the Dice loss averaged over classes that occur in the target.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    References:
+        Milletari et al., V-Net, arXiv:1606.04797.
+    """
+    if bool((target == IGNORE).all()):
+        return logits.sum() * 0
+    loss: Tensor = DiceLoss(MULTICLASS_MODE, ignore_index=IGNORE)(logits, target)
+    return loss
+
+
+def cross_entropy_and_dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the sum of ``cross_entropy`` and ``dice``.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+    """
+    return cross_entropy(logits, target) + dice(logits, target)
+
+
+LOSSES: dict[str, Loss] = {
+    "ce": cross_entropy,
+    "focal": focal,
+    "dice": dice,
+    "ce+dice": cross_entropy_and_dice,
+}
+
+
+def find_loss(name: str) -> Loss:
+    """Return a loss by name.
+
+    Args:
+        name: A key of ``LOSSES``.
+
+    Returns:
+        The loss.
+
+    Raises:
+        InputError: The name is unknown; the message lists the choices.
+    """
+    if name not in LOSSES:
+        raise InputError("trainer.loss", f"one of {', '.join(LOSSES)}", name, "choose one of them")
+    return LOSSES[name]
+
+
+def _labelled(target: Tensor) -> Tensor:
+    return (target != IGNORE).sum().clamp(min=1)

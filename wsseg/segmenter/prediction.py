@@ -1,0 +1,152 @@
+"""Label scores of an image from a trained network, at any size."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from wsseg.annotations.model import Classes
+from wsseg.errors import InputError
+from wsseg.labels import atomic_write
+from wsseg.run.config import ModelSettings, PredictionSettings
+from wsseg.segmenter.data import normalised
+from wsseg.segmenter.model import build_network, output_stride
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A trained network and what is needed to use it.
+
+    Args:
+        network: Maps (N, 3, H, W) to (N, K, H, W) logits, in eval mode.
+        classes: The K class names.
+        settings: How the network was built.
+    """
+
+    network: nn.Module
+    classes: Classes
+    settings: ModelSettings
+
+    def predict(
+        self, image: NDArray[np.uint8], prediction: PredictionSettings
+    ) -> NDArray[np.float32]:
+        """Return class probabilities, averaged over scales and mirror images.
+
+        Args:
+            image: (H, W, 3) uint8 RGB of any size.
+            prediction: Scales, flip and tile size.
+
+        Returns:
+            (K, H, W) float32; sums to 1 over the classes.
+        """
+        device = next(self.network.parameters()).device
+        pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
+        size = _scaled(pixels, self.settings.scale)
+        with torch.inference_mode():
+            views = [
+                functional.interpolate(view, size, mode="bilinear", antialias=False)
+                for view in self._views(normalised(pixels, self.settings), prediction)
+            ]
+            mean = torch.stack(views).mean(dim=0) if len(views) > 1 else views[0]
+            full = functional.interpolate(mean, pixels.shape[2:], mode="bilinear")
+        scores: NDArray[np.float32] = full[0].cpu().numpy()
+        return scores
+
+    def _views(self, image: Tensor, prediction: PredictionSettings) -> Iterator[Tensor]:
+        for scale in prediction.scales:
+            size = _scaled(image, scale * self.settings.scale)
+            resized = functional.interpolate(image, size, mode="bilinear", antialias=True)
+            yield self._probabilities(resized, prediction.tile)
+            if prediction.flip:
+                yield self._probabilities(resized.flip(3), prediction.tile).flip(3)
+
+    def _probabilities(self, image: Tensor, tile: int) -> Tensor:
+        height, width = image.shape[2:]
+        if max(height, width) <= tile:
+            return self._forward(image)
+        total = image.new_zeros(1, len(self.classes), height, width)
+        counts = image.new_zeros(1, 1, height, width)
+        for rows in _windows(height, tile):
+            for columns in _windows(width, tile):
+                total[..., rows, columns] += self._forward(image[..., rows, columns])
+                counts[..., rows, columns] += 1
+        return total / counts
+
+    def _forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
+        stride = output_stride(self.network)
+        padded = functional.pad(image, (0, -width % stride, 0, -height % stride))
+        logits: Tensor = self.network(padded.contiguous(memory_format=torch.channels_last))
+        return logits[..., :height, :width].softmax(dim=1)
+
+
+def save_segmenter(
+    path: Path, network: nn.Module, classes: Classes, settings: ModelSettings
+) -> None:
+    """Write a trained network to one file, atomically.
+
+    Args:
+        path: The file.
+        network: The network.
+        classes: The class names.
+        settings: How the network was built.
+    """
+    content = {
+        "state_dict": network.state_dict(),
+        "classes": list(classes),
+        "model": settings.model_dump(mode="json"),
+    }
+    with atomic_write(path) as file:
+        torch.save(content, file)
+
+
+def load_segmenter(path: Path) -> Segmenter:
+    """Return a network of ``save_segmenter``, on the GPU where there is one.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The segmenter, in eval mode.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+    """
+    content = _read(path)
+    settings = ModelSettings.model_validate(content["model"])
+    classes = Classes(tuple(content["classes"]))
+    network = build_network(settings.model_copy(update={"weights": None}), len(classes))
+    network.load_state_dict(content["state_dict"])
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Segmenter(network.eval(), classes, settings)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    remedy = "point to a run whose training has ended"
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(path, "a trained segmenter", "no such file", remedy) from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise InputError(path, "a trained segmenter", repr(error), remedy) from error
+    if not {"state_dict", "classes", "model"} <= set(content):
+        raise InputError(path, "a trained segmenter", "another checkpoint", remedy)
+    return content
+
+
+def _scaled(image: Tensor, factor: float) -> tuple[int, int]:
+    height, width = image.shape[2:]
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _windows(length: int, tile: int) -> list[slice]:
+    count = -(-max(length - tile // 4, 1) // (tile - tile // 4))
+    starts = np.linspace(0, max(length - tile, 0), count).round().astype(int)
+    return [slice(int(start), int(start) + tile) for start in starts]

@@ -1,0 +1,243 @@
+"""Training a network on label maps with Lightning: resumable, and the same after a resume."""
+
+import logging
+import math
+import shutil
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from wsseg.labels import atomic_write
+from wsseg.run.config import TrainerSettings
+from wsseg.run.progress import progress_bar, say
+from wsseg.segmenter.data import TrainingBatches
+from wsseg.segmenter.losses import find_loss
+from wsseg.segmenter.model import parameter_groups
+
+_WARM_UP = 0.05  # share of the steps in which the learning rate rises
+_ADVICE = (
+    ".*does not have many workers.*",
+    ".*exists and is not empty.*",
+    ".*mid-epoch.*",
+    ".*LeafSpec.*",
+)
+_WINDOW = 50  # steps a point of the loss curve
+
+
+class DivergenceError(RuntimeError):
+    """The loss is no longer a number."""
+
+
+class SegmenterTraining(lightning.LightningModule):
+    """One network, its loss and its optimizer: AdamW with a one-cycle schedule.
+
+    Args:
+        network: From ``build_network``.
+        settings: Loss, learning rates, steps.
+        seed: Of dropout, which depends on seed and step only.
+        freeze_batch_norm: Keep the encoder's normalisation statistics as they are.
+    """
+
+    def __init__(
+        self, network: nn.Module, settings: TrainerSettings, seed: int, freeze_batch_norm: bool
+    ) -> None:
+        super().__init__()
+        self.network, self.settings, self.seed = network, settings, seed
+        self.freeze_batch_norm = freeze_batch_norm
+        self.loss = find_loss(settings.loss)
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Make dropout depend on the step, and hold the encoder's batch norm still."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        if self.freeze_batch_norm:
+            for module in self.network.get_submodule("encoder").modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            batch: Images (B, 3, h, w) and labels (B, h, w).
+
+        Returns:
+            Scalar.
+
+        Raises:
+            DivergenceError: The loss is NaN or infinite.
+        """
+        images, labels = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        loss = self.loss(self.network(images), labels)
+        if not math.isfinite(loss.item()):
+            message = f"loss is {loss.item()} at step {self.global_step}; lower trainer.encoder_lr"
+            raise DivergenceError(f"{message} and trainer.decoder_lr, or check the labels")
+        self.log("loss", loss)
+        return loss
+
+    def configure_optimizers(self) -> Any:
+        """Return AdamW with a learning rate each for encoder and decoder, and its schedule."""
+        rates = [self.settings.encoder_lr, self.settings.decoder_lr]
+        groups = zip(parameter_groups(self.network), rates, strict=True)
+        optimizer = torch.optim.AdamW(
+            [{"params": params, "lr": rate} for params, rate in groups],
+            weight_decay=self.settings.weight_decay,
+        )
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, rates, total_steps=self.settings.steps + 1, pct_start=_WARM_UP
+        )
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+class TrainingWatch(Callback):
+    """Shows progress, keeps the loss curve, and warns at early signs of divergence.
+
+    Args:
+        title: Shown before the progress bar.
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.curve: list[float] = []
+        self._window: list[float] = []
+        self._bar = progress_bar()
+
+    def on_train_start(self, trainer: Any, _: Any) -> None:
+        """Open the progress bar."""
+        self._bar.start()
+        steps, done = trainer.max_steps, trainer.global_step
+        self._task = self._bar.add_task(self.title, total=steps, completed=done, note="")
+
+    def on_train_batch_end(self, trainer: Any, _: Any, outputs: Any, *__: Any) -> None:
+        """Move the progress bar on; at the end of a window add a point to the loss curve."""
+        self._window.append(float(outputs["loss"]))
+        note = f"loss {self._window[-1]:.3f}"
+        self._bar.update(self._task, completed=trainer.global_step, note=note)
+        if len(self._window) == _WINDOW or trainer.global_step == trainer.max_steps:
+            self.curve.append(round(sum(self._window) / len(self._window), 4))
+            self._window = []
+            self._warn(trainer.global_step)
+
+    def _warn(self, step: int) -> None:
+        if len(self.curve) > 2 and self.curve[-1] > 1.5 * self.curve[0]:
+            rise = f"loss rose from {self.curve[0]:.3f} to {self.curve[-1]:.3f} by step {step}"
+            say(f"{self.title}: {rise}; the learning rate may be too high")
+
+    def on_train_end(self, trainer: Any, _: Any) -> None:
+        """Close the progress bar."""
+        self._bar.stop()
+        say(f"{self.title}: {trainer.global_step} steps, loss {self.curve[-1]:.3f}")
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the progress bar."""
+        self._bar.stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed training needs to go on."""
+        return {"curve": self.curve, "window": self._window}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the loss curve.
+
+        Args:
+            state_dict: From ``state_dict``.
+        """
+        self.curve, self._window = list(state_dict["curve"]), list(state_dict["window"])
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are complete or absent, whenever the process is killed."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: What Lightning wants kept.
+            path: The file.
+        """
+        with atomic_write(Path(path)) as file:
+            torch.save(checkpoint, file)
+
+
+def train(
+    training: SegmenterTraining, batches: TrainingBatches, folder: Path, title: str
+) -> list[float]:
+    """Train a network in place, resuming from the folder's last checkpoint where there is one.
+
+    Args:
+        training: The network and its settings.
+        batches: What to train on.
+        folder: Holds ``checkpoint/last.ckpt`` while training, which is removed at the end.
+        title: Shown beside the progress.
+
+    Returns:
+        The loss curve, one mean for every 50 steps.
+
+    Raises:
+        DivergenceError: The loss is NaN or infinite.
+    """
+    settings, watch, checkpoints = training.settings, TrainingWatch(title), folder / "checkpoint"
+    last = checkpoints / "last.ckpt"
+    with _quiet():
+        trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
+    if last.exists():
+        batches.first_step = int(torch.load(last, weights_only=True)["global_step"])
+        say(f"{title}: going on from step {batches.first_step}")
+    batches.rank, batches.world_size = trainer.global_rank, trainer.world_size
+    loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
+    training.network.to(memory_format=torch.channels_last)
+    with _quiet():
+        trainer.fit(training, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    return watch.curve
+
+
+def _checkpoints(folder: Path, settings: TrainerSettings) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        folder,
+        filename="last",
+        every_n_train_steps=settings.checkpoint_every,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Lightning's advice on settings that are chosen here on purpose off the screen."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    with warnings.catch_warnings():
+        for advice in _ADVICE:
+            warnings.filterwarnings("ignore", message=advice)
+        yield
+
+
+def _trainer(
+    settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
+    mixed = "16-mixed" if torch.cuda.is_available() else "32-true"
+    return lightning.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=mixed if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
+        max_steps=settings.steps,
+        gradient_clip_val=settings.gradient_clip,
+        callbacks=list(callbacks),
+        plugins=[AtomicCheckpoints()],
+        default_root_dir=folder,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
