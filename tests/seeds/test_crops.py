@@ -31,14 +31,13 @@ def test_only_a_neighbour_of_the_same_class_may_look_like_the_object():
     assert (crop.trimap[25:30, 10:20] == cv2.GC_BGD).all()
 
 
-@pytest.mark.parametrize(("longest", "scale"), [(1000, 1), (20, 0.5), (1, 0.1)])
+@pytest.mark.parametrize(("longest", "scale"), [(1000, 1), (40, 0.5), (1, 0.1)])
 def test_shrinking_stops_at_the_box_s_shortest_side(longest, scale):
-    crop = crop_of(Box(1, 20, 10, 40, 20)).shrunk(longest, shortest=1)
-    assert crop.trimap.shape == (20 * scale, 40 * scale)
-    assert (crop.box.bottom - crop.box.top, crop.box.right - crop.box.left) == (
-        10 * scale,
-        20 * scale,
-    )
+    drawn = Box(1, 30, 20, 70, 40)
+    crop = crop_of(drawn, size=(60, 100)).shrunk(longest, shortest=2)
+    assert crop.trimap.shape == crop.pixels.shape[:2] == (40 * scale, 80 * scale)
+    assert crop.box == Box(1, *(int(c * scale) for c in (20, 10, 60, 30)))
+    assert (crop.trimap[crop.box.slices] == cv2.GC_PR_FGD).all()
 
 
 def test_a_shrunk_map_comes_back_at_full_size():
@@ -63,3 +62,11 @@ def test_perturbed_boxes_stay_within_jitter_and_band():
         seen.add((top, run.trimap.shape))
     assert len(seen) > 20
     assert (crop.trimap == cv2.GC_PR_FGD).sum() == 400
+
+
+def test_edges_on_the_image_s_border_do_not_jitter():
+    crop, rng = crop_of(Box(1, 0, 10, 20, 40)), np.random.default_rng(0)
+    for _ in range(20):
+        window, run = perturbed(crop, SeedSettings(jitter=0.3), rng)
+        assert window[1].start + run.box.left == 0
+        assert window[0].start + run.box.bottom == crop.size[0]

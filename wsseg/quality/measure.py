@@ -40,10 +40,8 @@ def measure(
         with stage.work() as record:
             compare = partial(_matrix, labels=labels, n_classes=len(truth.classes))
             results = map_samples(compare, known, run.config.workers, strict=True)
-            total = np.zeros((len(truth.classes), len(truth.classes) + 1), np.int64)
-            for matrix in track(results, stage.name, len(known)):
-                total += matrix
-            record["matrix"] = total.tolist()
+            matrices = [m for m in track(results, stage.name, len(known)) if isinstance(m, np.ndarray)]
+            record["matrix"] = np.sum(matrices, axis=0).tolist()
     quality = SegmentationQuality(np.array(stage.manifest["matrix"], np.int64), truth.classes)
     say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality

@@ -97,6 +97,8 @@ def perturbed(
 ) -> tuple[tuple[slice, slice], Crop]:
     """Return a part of a crop whose box is jittered and whose background band is random.
 
+    Edges of the box on the crop's border, which is the image's, stay where they are.
+
     Args:
         crop: The box with all the surroundings that a run may see.
         settings: Its ``jitter`` and ``band``.
@@ -106,9 +108,11 @@ def perturbed(
         The part's place in the crop, and the part.
     """
     box, trimap = crop.box, crop.trimap.copy()
-    sides = np.array([box.bottom - box.top, box.right - box.left])
+    corners, sides = _corners(box), (box.bottom - box.top, box.right - box.left)
     moves = rng.uniform(-settings.jitter, settings.jitter, 4) * np.tile(sides, 2)
-    moved = _rounded(box.label, _corners(box) + moves, trimap.shape)
+    # beyond an edge on the border there is no background: all it could gain is the object's pixels
+    moves[corners == (0, 0, *trimap.shape)] = 0
+    moved = _rounded(box.label, corners + moves, trimap.shape)
     before, after = trimap[box.slices], trimap[moved.slices]
     before[before == cv2.GC_PR_FGD] = cv2.GC_BGD
     after[after == cv2.GC_BGD] = cv2.GC_PR_FGD
