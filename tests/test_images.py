@@ -78,3 +78,28 @@ def test_truncated_image_has_a_size_but_no_pixels(tmp_path):
     assert image_size(path) == (40, 60)
     with pytest.raises(InputError, match="truncated"):
         read_image(path)
+
+
+def test_truncated_png_has_a_size_but_no_pixels(tmp_path):
+    path = tmp_path / "image.png"
+    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:3000])
+    assert image_size(path) == (40, 60)
+    assert exif_orientation(path) == 1
+    with pytest.raises(InputError, match="readable image"):
+        read_image(path)
+
+
+def test_orientation_behind_the_pixels_of_a_png_is_found(tmp_path):
+    path = tmp_path / "image.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(PICTURE).save(path, exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    stop = start + 12 + int.from_bytes(content[start : start + 4], "big")
+    chunk, end = content[start:stop], content.index(b"IEND") - 4
+    path.write_bytes(content[:start] + content[stop:end] + chunk + content[end:])
+    assert image_size(path) == (3, 2)
+    assert (read_image(path) == TURNS[6]).all()

@@ -121,9 +121,8 @@ def _evidence(
     constraints: Constraints,
     reset: NDArray[np.bool_],
 ) -> NDArray[np.floating]:
-    """Scores, and where boxes were reset their first labels; IGNORE says nothing there."""
-    certain = (first == constraints.classes[:, None, None]) | (first == IGNORE)
-    return np.where(reset, certain, scores)
+    """Scores, and where boxes were reset their first labels; IGNORE has 0 for every class."""
+    return np.where(reset, first == constraints.classes[:, None, None], scores)
 
 
 def _only_crowd(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -1,16 +1,22 @@
 """Photographs from disk: the one place that decodes them and applies EXIF orientation."""
 
+import struct
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from wsseg.errors import InputError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112
 _SIDEWAYS = (5, 6, 7, 8)
+_TIFF_SIZE = (256, 257)
+_PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _DEEP_MODES = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I": 65535.0, "F": 1.0}
 _DECODER_ERRORS = (
     OSError,
@@ -59,7 +65,7 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
-            width, height = image.size
+            width, height = _stored_size(image)
             return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
     except _DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
@@ -84,8 +90,36 @@ def exif_orientation(path: Path) -> int:
         raise _unreadable(path, error) from error
 
 
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    # Pillow turns the size of a TIFF by its orientation, some versions only once it is decoded.
+    if isinstance(image, TiffImageFile):
+        width, height = (int(image.tag_v2[tag]) for tag in _TIFF_SIZE)
+        return width, height
+    return image.size
+
+
 def _orientation(image: Image.Image) -> int:
+    # A PNG may hold metadata behind its pixels, so Pillow decodes these to be sure of it.
+    if isinstance(image, PngImageFile) and not _metadata_follows_pixels(image.fp):
+        return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
     return int(image.getexif().get(_ORIENTATION, 1))
+
+
+def _metadata_follows_pixels(file: IO[bytes] | None) -> bool:
+    if file is None:
+        return True
+    position, pixels = file.tell(), False
+    file.seek(8)
+    try:
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            pixels |= kind == b"IDAT"
+            if pixels and kind in _PNG_METADATA:
+                return True
+            file.seek(length + 4, 1)
+        return False
+    finally:
+        file.seek(position)
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:

@@ -13,6 +13,7 @@ from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.cleaning import Cleaned, clean
 from wsseg.images import read_image
 from wsseg.labels import read_label_map
+from wsseg.refine import chosen_backend
 from wsseg.run.config import Config
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.run.progress import say
@@ -103,7 +104,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         seeds=seeds,
         samples=samples_key(samples),
         rules=config.rounds.model_dump(include={"clean", "reset_iou"}),
-        crf=config.crf,
+        crf=[config.crf, chosen_backend(config.crf.backend)],
         prediction=config.prediction,
     )
     relabel = partial(_relabel, config=config, model=model.path / "model.ckpt", seeds=seeds)

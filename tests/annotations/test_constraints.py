@@ -14,6 +14,10 @@ from wsseg.labels import IGNORE, write_label_map
 SIZE = (8, 10)
 SQUARE = (2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0)
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+)
+
 
 def sample(*annotations):
     return Sample("a", Path("a.jpg"), SIZE, annotations, "train")

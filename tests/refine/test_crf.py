@@ -236,8 +236,13 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"gaussian_sxy": 0.0}, {"bilateral_srgb": float("nan")}, {"iterations": -1}]
-    + [{"bilateral_compat": -1.0}, {"iterations": 2.5}],
+    [
+        {"gaussian_sxy": 0.0},
+        {"bilateral_srgb": float("nan")},
+        {"bilateral_compat": -1.0},
+        {"iterations": -1},
+        {"iterations": 2.5},
+    ],
 )
 def test_wrong_parameters(values: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"crf.{next(iter(values))} must be"):

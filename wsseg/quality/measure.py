@@ -40,8 +40,9 @@ def measure(
         with stage.work() as record:
             compare = partial(_matrix, labels=labels, n_classes=len(truth.classes))
             results = map_samples(compare, known, run.config.workers, strict=True)
-            matrices = [m for m in track(results, stage.name, len(known)) if isinstance(m, np.ndarray)]
-            record["matrix"] = np.sum(matrices, axis=0).tolist()
+            shown = track(results, stage.name, len(known))
+            matrices = (matrix for matrix in shown if isinstance(matrix, np.ndarray))
+            record["matrix"] = sum(matrices, start=np.zeros(1, np.int64)).tolist()
     quality = SegmentationQuality(np.array(stage.manifest["matrix"], np.int64), truth.classes)
     say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality

@@ -9,17 +9,45 @@ from wsseg.annotations.readers.coco import coco_splits, read_coco
 from wsseg.annotations.readers.draft import Use
 from wsseg.annotations.readers.voc import read_voc, voc_splits
 from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
+from wsseg.annotations.scenes import write_scenes
 from wsseg.errors import InputError
+
+_DEMO_TRAIN, _DEMO_VAL = 120, 40
+
+
+def read_scenes(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
+    """Return the demo scenes, generated at the first call.
+
+    Args:
+        root: The folder they are kept in.
+        splits: Of "train" and "val".
+        use: "boxes" or "masks".
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: The folder holds other files.
+    """
+    write_scenes(root, train=_DEMO_TRAIN, val=_DEMO_VAL, seed=0)
+    return read_voc(root, splits, use)
+
 
 Reader = Callable[[Path, Sequence[str], Use], Dataset]
 
-READERS: dict[str, Reader] = {"voc": read_voc, "coco": read_coco, "yolo": read_yolo}
+READERS: dict[str, Reader] = {
+    "voc": read_voc,
+    "coco": read_coco,
+    "yolo": read_yolo,
+    "scenes": read_scenes,
+}
 """Folder, splits and use -> data set, by the format's name."""
 
 SPLITS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "voc": voc_splits,
     "coco": coco_splits,
     "yolo": yolo_splits,
+    "scenes": lambda _: ("train", "val"),
 }
 """Folder -> names of its splits, by the format's name."""
 

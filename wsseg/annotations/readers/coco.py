@@ -108,7 +108,8 @@ def _page(root: Path, split: str, files: Mapping[str, Path]) -> _Page:
         rule, got = "an object with lists 'images' and 'annotations'", "other values"
         raise InputError(path, rule, got, "export it as COCO instances")
     full = path.stem.removeprefix("instances_")
-    names = (f"images/{split}", f"images/{full}", split, full, "images", ".")
+    called = dict.fromkeys((split, full, _YEAR.sub("", full)))
+    names = (*(f"images/{name}" for name in called), *called, "images", ".")
     folders = (*dict.fromkeys(root / name for name in names), path.parent)
     return _Page(root, split, shown(path, root), images, drawn, _categories(content, path), folders)
 

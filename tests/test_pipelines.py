@@ -1,0 +1,286 @@
+"""Every pipeline from the command line, on scenes small enough for one CPU core."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsseg.annotations.scenes import write_scenes
+from wsseg.cli import main
+from wsseg.labels import read_label_map
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = """
+pipeline: boxes
+run_dir: unset
+workers: 1
+data: {format: voc, root: unset}
+seeds: {name: box}
+crf: {iterations: 2}
+model:
+  architecture: Unet
+  encoder: tu-mobilenetv3_small_050
+  weights: null
+  decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
+trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4, accelerator: cpu}
+prediction: {scales: [1.0], flip: false}
+rounds: {count: 2}
+"""
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, train=6, val=3, seed=0, sides=(48, 64))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file: Path) -> Path:
+    """A boxes run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "boxes"
+    assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
+    return folder
+
+
+def wsseg(*arguments: object) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["wsseg", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """Content of every label map of a run."""
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.glob("**/labels/*.png"))
+    }
+
+
+def test_summary_and_report(finished: Path) -> None:
+    summary = json.loads((finished / "report" / "summary.json").read_text())
+    names = [stage["name"] for stage in summary["stages"]]
+    assert names == ["seeds", "round-1", "round-2"]
+    assert summary["classes"][0] == "background" and summary["seed"] == 0
+    for stage in summary["stages"]:
+        assert 0 < stage["label_miou"] <= stage["label_miou_covered"] <= 1
+        assert 0 < stage["coverage"] <= 1 and stage["seconds"] > 0
+    assert summary["val_miou"] == summary["stages"][-1]["val_miou"]
+    assert "resets" in summary["stages"][1] and "resets" not in summary["stages"][0]
+    page = (finished / "report" / "index.html").read_text()
+    assert "round-2" in page and "https://" not in page.split("<body")[1].split("<script")[0]
+
+
+def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished: Path, scenes: Path) -> None:
+    maps = sorted((finished / "round-2" / "labels").glob("*.png"))
+    assert len(maps) == 6
+    for path in maps:
+        with Image.open(path) as image:
+            assert image.mode == "P"
+        assert (
+            read_label_map(path).shape
+            == read_label_map(scenes / "SegmentationClass" / path.name).shape
+        )
+
+
+def test_second_call_does_nothing_again(
+    finished: Path, scenes: Path, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("**/*.png")}
+    assert wsseg("run", config_file, f"run_dir={finished}", f"data.root={scenes}") == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("**/*.png")} == before
+    assert capsys.readouterr().err.count("up to date") == 7
+
+
+def test_changed_setting_redoes_only_what_depends_on_it(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(finished, tmp_path / "run")
+    models = {path: path.stat().st_mtime_ns for path in copy.glob("round-1/model/model.ckpt")}
+    arguments = [f"run_dir={copy}", f"data.root={scenes}", "rounds.reset_iou=0.9"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in models} == models
+    assert hashes(copy) != hashes(finished)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_again_and_again_it_ends_with_the_same_labels(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int
+) -> None:
+    script = [sys.executable, str(ROOT / "pipelines" / "boxes.py"), str(config_file)]
+    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    moment = random.Random(seed)
+    killed = 0
+    while killed < 3:
+        with subprocess.Popen(script, env=environment, stderr=subprocess.DEVNULL) as process:
+            _wait_for_work(tmp_path / "run", process)
+            time.sleep(moment.uniform(0, 2))
+            process.send_signal(signal.SIGKILL)
+        if process.returncode == 0:
+            break
+        killed += 1
+    subprocess.run(script, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert killed > 0
+    assert hashes(tmp_path / "run") == hashes(finished)
+
+
+def _wait_for_work(run: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until the process has its hands on the run's folder."""
+    known = set(run.glob("**/*"))
+    while process.poll() is None and set(run.glob("**/*")) <= known:
+        time.sleep(0.05)
+
+
+def test_naive_rounds_are_predictions_as_they_are(
+    scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "rounds.clean=false"]
+    assert wsseg("run", config_file, *arguments, "rounds.count=1") == 0
+    summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
+    assert "resets" not in summary["stages"][1]
+    assert summary["stages"][1]["coverage"] == 1
+
+
+def test_upper_bound_and_comparison(
+    finished: Path,
+    scenes: Path,
+    config_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = [f"run_dir={tmp_path / 'full'}", f"data.root={scenes}", "pipeline=full"]
+    assert wsseg("run", config_file, *arguments) == 0
+    summary = json.loads((tmp_path / "full" / "report" / "summary.json").read_text())
+    assert [stage["name"] for stage in summary["stages"]] == ["seeds", "round-1"]
+    assert "label_miou" not in summary["stages"][1]
+    capsys.readouterr()
+    assert wsseg("compare", finished, tmp_path / "full", "--out", tmp_path / "page") == 0
+    assert "100.0" in capsys.readouterr().out
+    assert (tmp_path / "page" / "index.html").exists()
+
+
+def test_continuing_rounds_start_from_the_last_network(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "rounds.restart=false"]
+    assert wsseg("run", config_file, *arguments) == 0
+    first, second = hashes(finished), hashes(tmp_path / "run")
+    same = {name for name in first if first[name] == second[name]}
+    assert {name for name in first if name.startswith(("seeds", "round-1"))} <= same
+    assert same != set(first)
+
+
+def test_a_script_of_ones_own(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine.py").write_text("def main(config):\n    print('mine', config.seed)\n")
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "seed=5"]
+    assert wsseg("run", config_file, *arguments, f"pipeline={tmp_path / 'mine.py'}") == 0
+    assert "mine 5" in capsys.readouterr().out
+
+
+def test_damaged_images_are_set_aside_or_stop_a_strict_run(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    images = sorted((data / "JPEGImages").glob("train-*"))
+    images[1].write_bytes(images[1].read_bytes()[:300])
+    arguments = [f"data.root={data}", "rounds.count=1"]
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
+    assert f"error: {images[1]} must be a readable image" in capsys.readouterr().err
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
+    assert f"set aside {images[1].stem}" in capsys.readouterr().err
+    assert images[1].stem in (tmp_path / "b" / "report" / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pipeline=boxen"], "pipeline must be one of boxes, full"),
+        (["data.root=/nowhere"], "/nowhere"),
+        (["data.train=trian"], "trian"),
+        (["seeds.name=grabcat"], "grabcut"),
+        (["trainer.loss=l2"], "trainer.loss must be one of ce"),
+        (["model.architecture=Unett"], "did you mean 'Unet'"),
+        (["crf.backend=cuda"], "cuda"),
+    ],
+)
+def test_bad_settings_are_one_line_and_exit_code_2(
+    scenes: Path,
+    config_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    overrides = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", *arguments]
+    assert wsseg("run", config_file, *overrides) == 2
+    error = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
+    assert len(error) == 1 and message in error[0]
+
+
+def test_predict_writes_label_maps_and_overlays(finished: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    (images / "inner").mkdir(parents=True)
+    noise = np.random.default_rng(0).integers(0, 256, (70, 91, 4), np.uint8)
+    Image.fromarray(noise).save(images / "rgba.png")
+    Image.fromarray(noise[..., 0]).save(images / "inner" / "gray.png")
+    Image.fromarray(noise[:1, :1, :3]).save(images / "pixel.png")
+    (images / "bad.jpg").write_bytes(b"no image")
+    assert wsseg("predict", finished, images, "--out", tmp_path / "out") == 0
+    labels = {
+        path.relative_to(tmp_path / "out" / "labels").as_posix(): read_label_map(path).shape
+        for path in (tmp_path / "out" / "labels").rglob("*.png")
+    }
+    assert labels == {"rgba.png": (70, 91), "inner/gray.png": (70, 91), "pixel.png": (1, 1)}
+    assert (tmp_path / "out" / "overlays" / "rgba.jpg").exists()
+    out = ["--out", tmp_path / "strict", "--strict"]
+    assert wsseg("predict", finished, images, *out) == 2
+
+
+def test_report_is_made_anew(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "run")
+    shutil.rmtree(copy / "report")
+    assert wsseg("report", copy) == 0
+    assert (copy / "report" / "index.html").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "compare", "predict"])
+def test_commands_on_no_run(tmp_path: Path, command: str) -> None:
+    more = [tmp_path, "--out", tmp_path / "out"] if command == "predict" else []
+    assert wsseg(command, tmp_path / "none", *more) == 2
+
+
+def test_check_names_defects(scenes: Path, tmp_path: Path) -> None:
+    assert wsseg("check", scenes) == 0
+    data = shutil.copytree(scenes, tmp_path / "data")
+    next((data / "JPEGImages").glob("train-*")).write_bytes(b"no image")
+    assert wsseg("check", data) == 1
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert wsseg("--version") == 0
+    assert capsys.readouterr().out.startswith("wsseg 0.")
