@@ -23,7 +23,7 @@ from wsseg.annotations.model import Box, Boxes, Sample
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import scene
 from wsseg.images import read_image
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds import seed_label_map
 
 SIZE = (375, 500)

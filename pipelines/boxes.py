@@ -5,16 +5,14 @@
 Every stage is a folder below the run's; a finished one is skipped, an interrupted one goes on.
 """
 
-import sys
-from pathlib import Path
-
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.truth import read_truth
+from wsseg.cli import run_script
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
-from wsseg.rounds import clean_labels, predict_val, seed_labels, train_segmenter
-from wsseg.run.config import Config, load_config
+from wsseg.rounds import check_settings, clean_labels, predict_val, seed_labels, train_segmenter
 from wsseg.run.engine import announce
+from wsseg.run.settings import Config
 from wsseg.run.stage import open_run
 
 
@@ -24,6 +22,7 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings.
     """
+    check_settings(config)
     data = config.data
     with open_run(config) as run:
         dataset = read_dataset(data.root, data.format, data.splits)
@@ -48,4 +47,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(load_config(Path(sys.argv[1]), sys.argv[2:]))
+    run_script(main)

@@ -3,9 +3,8 @@
 python pipelines/full.py configs/msrc_full.yaml
 """
 
-import sys
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +12,13 @@ from numpy.typing import NDArray
 from wsseg.annotations.model import Sample
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.truth import read_truth, true_label_map
+from wsseg.cli import run_script
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
-from wsseg.rounds import predict_val, train_segmenter
-from wsseg.run.config import Config, load_config
+from wsseg.rounds import check_settings, predict_val, train_segmenter
 from wsseg.run.engine import announce
 from wsseg.run.labelling import Facts, label_images, samples_key
+from wsseg.run.settings import Config
 from wsseg.run.stage import open_run
 
 
@@ -28,6 +28,7 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings; ``seeds``, ``crf`` and ``rounds`` are not used.
     """
+    check_settings(config)
     data = config.data
     with open_run(config) as run:
         dataset = read_dataset(data.root, data.format, data.splits)
@@ -38,7 +39,7 @@ def main(config: Config) -> None:
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
         stage = run.stage("seeds", truth=samples_key(masks))
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
-        model = train_segmenter(run, dataset, labels, number=1)
+        model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
         report_run(run.path)
 
@@ -48,4 +49,4 @@ def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
 
 
 if __name__ == "__main__":
-    main(load_config(Path(sys.argv[1]), sys.argv[2:]))
+    run_script(main)

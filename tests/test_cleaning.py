@@ -7,7 +7,7 @@ from wsseg.annotations.model import Box
 from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.run.config import CRFSettings, RoundSettings
+from wsseg.run.settings import CRFSettings, RoundSettings
 
 SIZE = (20, 24)
 NO_CRF = CRFSettings(iterations=0)

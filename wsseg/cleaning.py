@@ -10,7 +10,7 @@ from wsseg.annotations.model import Box, smaller_in_front
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.refine import crf_params, dense_crf
-from wsseg.run.config import CRFSettings, RoundSettings
+from wsseg.run.settings import CRFSettings, RoundSettings
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,15 +2,18 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import wsseg
-from wsseg.errors import InputError
-from wsseg.run.config import Config, load_config
+from wsseg.errors import DivergenceError, InputError
+from wsseg.run.config import load_config
 from wsseg.run.progress import console, say
+from wsseg.run.settings import Config
 
 app = typer.Typer(
     help="Pixel label maps and a trained segmenter from cheap annotations.",
@@ -38,6 +41,7 @@ def run_pipeline(
     ] = None,
 ) -> None:
     """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
+    config = _found(config)
     settings = load_config(config, overrides or [])
     _pipeline(settings, config.parent).main(settings)
     say(f"report: {settings.run_dir / 'report' / 'index.html'}")
@@ -47,13 +51,14 @@ def run_pipeline(
 def check(
     dataset: Annotated[Path, typer.Argument(help="Folder of a VOC, COCO or YOLO data set.")],
     format_: Annotated[str, typer.Option("--format", help="voc, coco, yolo or auto.")] = "auto",
+    all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
     fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
 ) -> None:
     """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
     from wsseg.annotations.check import check_dataset
 
     report = check_dataset(dataset, format_, deep=not fast)
-    for line in report.lines():
+    for line in report.lines(*([None] if all_ else [])):
         typer.echo(line)
     raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)
 
@@ -93,11 +98,33 @@ def compare(
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
-    try:
+    with _plain_errors():
         app()
+
+
+def run_script(pipeline: Callable[[Config], None]) -> None:
+    """Run a pipeline script with the arguments it was called with: CONFIG [key=value ...].
+
+    Args:
+        pipeline: Its ``main``.
+    """
+    with _plain_errors():
+        if len(sys.argv) < 2:
+            remedy = f"call python {sys.argv[0]} configs/demo_boxes.yaml"
+            raise InputError("CONFIG", "a YAML file", "nothing", remedy)
+        pipeline(load_config(Path(sys.argv[1]), sys.argv[2:]))
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
     except InputError as error:
         console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
         sys.exit(2)
+    except DivergenceError as error:
+        console.print(f"training stopped: {error}", style="red", markup=False, soft_wrap=True)
+        sys.exit(1)
 
 
 def _pipeline(config: Config, beside: Path) -> Any:
@@ -114,20 +141,22 @@ def _pipeline(config: Config, beside: Path) -> Any:
 
 
 def _script(name: str, beside: Path) -> Path:
-    if name.endswith(".py"):
-        candidates = [Path(name), beside / name]
-    else:
-        package = Path(__file__).parent  # a wheel holds the pipelines inside, a checkout beside
-        candidates = [folder / f"{name}.py" for folder in _pipeline_folders(package)]
-    for path in candidates:
+    own = [Path(name), beside / name] if name.endswith(".py") else []
+    for path in [*own, *(folder / f"{name}.py" for folder in _shipped("pipelines"))]:
         if path.is_file():
             return path
-    shipped = sorted(
-        p.stem for f in _pipeline_folders(Path(__file__).parent) for p in f.glob("*.py")
-    )
-    rule = f"one of {', '.join(shipped)}, or the path of a script"
+    known = sorted(path.stem for folder in _shipped("pipelines") for path in folder.glob("*.py"))
+    rule = f"one of {', '.join(known)}, or the path of a script"
     raise InputError("pipeline", rule, repr(name), "choose one of them")
 
 
-def _pipeline_folders(package: Path) -> list[Path]:
-    return [package / "pipelines", package.parent / "pipelines"]
+def _found(config: Path) -> Path:
+    """A config of the user's own, else the shipped one of that name."""
+    shipped = [folder / config.name for folder in _shipped("configs")]
+    return next((path for path in [config, *shipped] if path.is_file()), config)
+
+
+def _shipped(folder: str) -> list[Path]:
+    """Where pipelines and configs lie: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).parent
+    return [package / folder, package.parent / folder]

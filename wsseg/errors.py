@@ -21,3 +21,7 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         return f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}"
+
+
+class DivergenceError(RuntimeError):
+    """A training whose loss is no longer a number."""

@@ -17,6 +17,9 @@ from wsseg.errors import InputError
 IGNORE = 255
 """The label of a pixel that takes part in no loss and no metric."""
 
+PARTIAL = ".partial-"
+"""How the name of a file begins that is still being written; a kill can leave one behind."""
+
 _LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
 
 
@@ -31,7 +34,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
         A binary file open for writing. After an error or a kill ``path`` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -14,15 +14,30 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.images import read_image
 from wsseg.labels import read_label_map
 from wsseg.refine import chosen_backend
-from wsseg.run.config import Config
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.run.progress import say
-from wsseg.run.stage import Run, Stage
-from wsseg.seeds import seed_label_map
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.seeds import find_seed, seed_label_map
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import build_network
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
 from wsseg.segmenter.training import SegmenterTraining, train
+
+
+def check_settings(config: Config) -> None:
+    """Refuse names that no stage will know, before any work is done.
+
+    Args:
+        config: The resolved settings.
+
+    Raises:
+        InputError: An unknown seed, loss or CRF backend.
+    """
+    find_seed(config.seeds.name)
+    find_loss(config.trainer.loss)
+    chosen_backend(config.crf.backend)
 
 
 def seed_labels(run: Run, dataset: Dataset) -> Stage:
@@ -36,7 +51,13 @@ def seed_labels(run: Run, dataset: Dataset) -> Stage:
         The complete stage.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    stage = run.stage("seeds", seeds=config.seeds, samples=samples_key(samples), seed=config.seed)
+    stage = run.stage(
+        "seeds",
+        seeds=config.seeds,
+        given=_given_files(config, samples),
+        samples=samples_key(samples),
+        seed=config.seed,
+    )
     return label_images(run, stage, partial(_seed, config=config, classes=dataset.classes), samples)
 
 
@@ -66,6 +87,7 @@ def train_segmenter(
         labels=labels,
         start=start,
         model=config.model,
+        weights=fingerprint(Path(config.model.weights or "")),
         trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
         seed=config.seed,
     )
@@ -107,7 +129,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         crf=[config.crf, chosen_backend(config.crf.backend)],
         prediction=config.prediction,
     )
-    relabel = partial(_relabel, config=config, model=model.path / "model.ckpt", seeds=seeds)
+    relabel = partial(_relabel, config=config, model=model, seeds=seeds)
     return label_images(run, stage, relabel, samples)
 
 
@@ -132,8 +154,7 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
         samples=samples_key(samples),
         prediction=config.prediction,
     )
-    predict = partial(_predict, config=config, model=model.path / "model.ckpt")
-    return label_images(run, stage, predict, samples)
+    return label_images(run, stage, partial(_predict, config=config, model=model), samples)
 
 
 def segmenter_of(model: Stage) -> Segmenter:
@@ -148,6 +169,12 @@ def segmenter_of(model: Stage) -> Segmenter:
     return load_segmenter(model.path / "model.ckpt")
 
 
+def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
+    """Fingerprints of what the seed reads besides the data set: label maps, edge maps."""
+    folders = [folder for folder in (config.seeds.folder, config.seeds.edges) if folder]
+    return [fingerprint(folder / f"{s.id}.png") for folder in folders for s in samples]
+
+
 def _seed(sample: Sample, config: Config, classes: Classes) -> tuple[NDArray[np.uint8], Facts]:
     constraints = constraints_of(sample, len(classes))
     random = np.random.default_rng([config.seed, *sample.id.encode()])
@@ -156,11 +183,11 @@ def _seed(sample: Sample, config: Config, classes: Classes) -> tuple[NDArray[np.
 
 
 def _relabel(
-    sample: Sample, config: Config, model: Path, seeds: Stage
+    sample: Sample, config: Config, model: Stage, seeds: Stage
 ) -> tuple[NDArray[np.uint8], Facts]:
     if not config.rounds.clean:
         return _predict(sample, config, model)
-    segmenter, image = _loaded(model), read_image(sample.image)
+    segmenter, image = _loaded(model.path, model.key), read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
     constraints = constraints_of(sample, len(segmenter.classes))
     first_labels = read_label_map(label_path(seeds, sample))
@@ -176,13 +203,13 @@ def _relabel(
     return cleaned.label_map, _facts(sample, cleaned)
 
 
-def _predict(sample: Sample, config: Config, model: Path) -> tuple[NDArray[np.uint8], Facts]:
-    scores = _loaded(model).predict(read_image(sample.image), config.prediction)
+def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.uint8], Facts]:
+    scores = _loaded(model.path, model.key).predict(read_image(sample.image), config.prediction)
     return scores.argmax(axis=0).astype(np.uint8), {}
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    facts: Facts = {}
+    facts: Facts = {0: {"crf_changed": cleaned.crf_changed}}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
@@ -190,9 +217,7 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     return facts
 
 
-def _prepared(
-    config: Config, classes: Sequence[str] | Classes, start: Stage | None
-) -> SegmenterTraining:
+def _prepared(config: Config, classes: Classes, start: Stage | None) -> SegmenterTraining:
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(config.model, len(classes))
     if start is not None:
@@ -201,5 +226,5 @@ def _prepared(
 
 
 @lru_cache(maxsize=1)
-def _loaded(model: Path) -> Segmenter:
-    return load_segmenter(model)
+def _loaded(folder: Path, key: str) -> Segmenter:  # noqa: ARG001 - a new key is a new network
+    return load_segmenter(folder / "model.ckpt")

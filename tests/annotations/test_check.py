@@ -292,7 +292,7 @@ def test_many_equal_problems_are_counted_not_printed():
         "  0.xml: cut",
         "  1.xml: cut",
         "  2.xml: cut",
-        "  and 4997 more",
+        "  and 4997 more; --all lists them",
         "1 errors, 5000 warnings",
     ]
 

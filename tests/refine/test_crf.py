@@ -10,7 +10,7 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.refine import CRFParams, chosen_backend, crf_params, dense_crf
 from wsseg.refine.crf import BACKENDS, IRN, SDI, Backend
-from wsseg.run.config import CRFSettings
+from wsseg.run.settings import CRFSettings
 
 SHORT = replace(SDI, iterations=3)
 GENTLE = CRFParams(1, 1, 6, 20, 2, 5)  # leaves small images with pixels that are unsure

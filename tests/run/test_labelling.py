@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from wsseg.annotations.model import Sample
 from wsseg.errors import InputError
 from wsseg.labels import read_label_map
-from wsseg.run.config import Config, DataSettings
 from wsseg.run.labelling import Facts, label_images, label_path, labelled
+from wsseg.run.settings import Config, DataSettings
 from wsseg.run.stage import Run, Stage
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.run.config import Config, DataSettings
+from wsseg.run.settings import Config, DataSettings
 from wsseg.run.stage import Run, fingerprint, open_run
 
 

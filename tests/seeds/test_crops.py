@@ -6,7 +6,7 @@ import pytest
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Box, Boxes, Sample
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds.crops import crop_around, perturbed
 
 

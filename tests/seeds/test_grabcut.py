@@ -9,7 +9,7 @@ from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Box, Boxes, Sample
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds import SEEDS
 from wsseg.seeds.boxes import core
 from wsseg.seeds.grabcut import grabcut, vote_share

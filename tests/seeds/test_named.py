@@ -8,7 +8,7 @@ from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Box, Boxes, MaskFile, Sample
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds import SEEDS, find_seed, named, seed_label_map
 
 SIZE = (40, 50)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from wsseg.labels import write_label_map
-from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter.data import TrainingPair
 
 

@@ -3,7 +3,7 @@ import torch
 
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter.data import TrainingBatches, TrainingPair, normalised
 
 Pairs = list[TrainingPair]
@@ -38,10 +38,11 @@ def test_a_batch_depends_on_seed_and_step_only(
 def test_devices_share_each_batch(
     pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
 ) -> None:
-    whole, _ = batches(pairs, model_settings, trainer_settings).batch(3)
+    data = batches(pairs, model_settings, trainer_settings)
+    whole, _ = data.batch(3)
     for rank in (0, 1):
-        part = batches(pairs, model_settings, trainer_settings, rank=rank, world_size=2)
-        torch.testing.assert_close(part.batch(3)[0], whole[rank::2], rtol=0, atol=0)
+        part, _ = data.batch(3, rank, world_size=2)
+        torch.testing.assert_close(part, whole[rank::2], rtol=0, atol=0)
 
 
 def test_image_and_labels_move_together_and_padding_is_ignore(

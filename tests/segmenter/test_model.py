@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wsseg.errors import InputError
-from wsseg.run.config import ModelSettings
+from wsseg.run.settings import ModelSettings
 from wsseg.segmenter.model import build_network, load_encoder_weights, parameter_groups
 
 

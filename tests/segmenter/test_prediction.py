@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
-from wsseg.run.config import ModelSettings, PredictionSettings
+from wsseg.run.settings import ModelSettings, PredictionSettings
 from wsseg.segmenter.model import build_network
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
 

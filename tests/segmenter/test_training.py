@@ -4,11 +4,12 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.errors import DivergenceError
+from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter import training as module
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.model import build_network
-from wsseg.segmenter.training import DivergenceError, SegmenterTraining, train
+from wsseg.segmenter.training import SegmenterTraining, train
 
 Pairs = list[TrainingPair]
 
@@ -21,7 +22,7 @@ def trained(
     pairs: Pairs, model: ModelSettings, trainer: TrainerSettings, folder: Path
 ) -> tuple[torch.nn.Module, list[float]]:
     torch.manual_seed(0)
-    work = SegmenterTraining(build_network(model, 2), trainer, seed=0, freeze_batch_norm=False)
+    work = SegmenterTraining(build_network(model, 2), trainer, 0, model.freeze_batch_norm)
     curve = train(work, TrainingBatches(pairs, model, trainer, seed=0), folder, "test")
     return work.network, curve
 
@@ -81,3 +82,17 @@ def test_divergence_stops_with_a_remedy(
     wild = trainer_settings.model_copy(update={"decoder_lr": 1e30, "encoder_lr": 1e30, "steps": 50})
     with pytest.raises(DivergenceError, match=r"lower trainer\.encoder_lr"):
         trained(pairs, model_settings, wild, tmp_path)
+
+
+@pytest.mark.slow
+def test_two_devices_train_as_one(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    # Batch norm sees half a batch on each device, so the two can only agree without it.
+    plain = {"decoder_channels": [32, 16, 16, 8, 8], "decoder_use_norm": False}
+    model = model_settings.model_copy(update={"decoder_kwargs": plain, "freeze_batch_norm": True})
+    trainer = trainer_settings.model_copy(update={"zoom": (1.0, 1.0)})
+    one, curve = trained(pairs, model, trainer, tmp_path / "1")
+    two, both = trained(pairs, model, trainer.model_copy(update={"devices": 2}), tmp_path / "2")
+    assert len(both) == len(curve)
+    torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=1e-3, atol=1e-4)

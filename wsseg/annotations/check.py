@@ -57,8 +57,11 @@ class Report:
         """The problems that keep an image or the data set from being used."""
         return tuple(problem for problem in self.problems if problem.fatal)
 
-    def lines(self) -> list[str]:
-        """Return the report for a person; of many problems of one kind only the first stand.
+    def lines(self, most: int | None = _SHOWN) -> list[str]:
+        """Return the report for a person.
+
+        Args:
+            most: How many problems of one kind are listed; None lists all.
 
         Returns:
             Lines without line breaks.
@@ -68,8 +71,8 @@ class Report:
         return [
             f"format {self.format}, {len(self.classes) - 1} classes and background",
             *(line for split in self.splits for line in _split_lines(split, self.classes)),
-            *_problem_lines("error", self.errors),
-            *_problem_lines("warning", warnings),
+            *_problem_lines("error", self.errors, most),
+            *_problem_lines("warning", warnings, most),
             counts,
         ]
 
@@ -210,12 +213,12 @@ def _split_lines(split: SplitCounts, classes: Classes) -> Iterator[str]:
         yield f"  {name}: {split.boxes[label]} boxes in {split.images_with[label]} images"
 
 
-def _problem_lines(title: str, problems: Sequence[Problem]) -> Iterator[str]:
+def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) -> Iterator[str]:
     kinds: dict[str, list[Problem]] = defaultdict(list)
     for problem in problems:
         kinds[problem.kind].append(problem)
     for kind, group in kinds.items():
         yield f"{title}: {kind} ({len(group)})"
-        yield from (f"  {problem.subject}: {problem.message}" for problem in group[:_SHOWN])
-        if len(group) > _SHOWN:
-            yield f"  and {len(group) - _SHOWN} more"
+        yield from (f"  {problem.subject}: {problem.message}" for problem in group[:most])
+        if most is not None and len(group) > most:
+            yield f"  and {len(group) - most} more; --all lists them"

@@ -37,6 +37,17 @@ class Truth:
             for sample in self.dataset.samples
             for drawn in sample.annotations
             if not isinstance(drawn, Boxes)
+            and (isinstance(drawn, MaskFile) or drawn.items or sample.split in self._outlined)
+        }
+
+    @cached_property
+    def _outlined(self) -> set[str]:
+        """Splits with outlines; without any, an image without objects says nothing of masks."""
+        return {
+            sample.split
+            for sample in self.dataset.samples
+            for drawn in sample.annotations
+            if isinstance(drawn, Regions) and drawn.items
         }
 
     def samples(self, split: str) -> tuple[Sample, ...]:

@@ -11,7 +11,7 @@ from wsseg.errors import InputError
 from wsseg.quality.charts import chart, recipe_bars, run_curves
 from wsseg.quality.report import write_page
 
-_NOT_THE_RECIPE = ("seed", "run_dir", "workers")
+_NOT_THE_RECIPE = ("seed", "run_dir", "workers", "strict")
 
 
 @dataclass(frozen=True)

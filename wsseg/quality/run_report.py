@@ -1,7 +1,6 @@
 """The report of a run, made from nothing but the run's folder and its data."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,10 @@ from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, wr
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.report import percent, read_summary, write_report
-from wsseg.run.config import Config, load_config
+from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
+from wsseg.run.settings import Config
+from wsseg.run.stage import finished_stage
 
 _CANDIDATES = 200  # images that the gallery is chosen from; reading all would not scale
 
@@ -40,12 +41,18 @@ def report_run(path: Path) -> Path:
     data = config.data
     dataset = read_dataset(data.root, data.format, data.splits)
     truth = read_truth(data.root, data.format, data.splits)
-    stages = list(_stage_folders(path))
+    stages = _stages(path, config)
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
-    summary = _summary(path, config, dataset)
-    gallery = _gallery(stages, dataset.split(data.train), truth)
-    write_report(path / "report", summary, gallery, _set_aside(path, dataset))
+    summary = {
+        "classes": list(dataset.classes),
+        "seed": config.seed,
+        "config": config.model_dump(mode="json"),
+        "stages": [_stage_figures(path, name, dataset) for name in stages],
+        **_val_figures(path, stages, dataset),
+    }
+    gallery = _gallery(path, stages, dataset.split(data.train), truth)
+    write_report(path / "report", summary, gallery, _set_aside(path, stages, dataset))
     return path / "report" / "index.html"
 
 
@@ -84,71 +91,61 @@ def _shown(figure: Spread | None) -> str:
     return f"{percent(figure.mean)} ± {percent(figure.deviation)}"
 
 
-def _stage_folders(path: Path) -> Iterator[Path]:
-    """The finished label stages in order: seeds, round-1, round-2, ..."""
-    rounds = sorted(path.glob("round-*"), key=lambda folder: int(folder.name.split("-")[1]))
-    for folder in [path / "seeds", *rounds]:
-        if (folder / "manifest.json").exists() or (folder / "model" / "manifest.json").exists():
-            yield folder
+def _stages(path: Path, config: Config) -> list[str]:
+    """The finished stages in order: seeds, round-1, round-2, ..."""
+    rounds = max(config.rounds.count, 1)  # the upper bound trains once, whatever the count
+    names = ["seeds", *(f"round-{number}" for number in range(1, rounds + 1))]
+    return [
+        name
+        for name in names
+        if finished_stage(path, name) or finished_stage(path, f"{name}/model")
+    ]
 
 
-def _summary(path: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
-    stages = [_stage_figures(folder, dataset) for folder in _stage_folders(path)]
-    summary = {
-        "classes": list(dataset.classes),
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        "stages": stages,
-    }
-    measured = [folder for folder in _stage_folders(path) if _quality(folder / "val", dataset)]
-    if measured and (last := _quality(measured[-1] / "val", dataset)):
-        summary |= {"val_miou": last.miou, "val_per_class": last.per_class}
-    return summary
+def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[str, Any]:
+    """Of the last network that was measured."""
+    measured = [_quality(path, f"{name}/val", dataset) for name in stages]
+    last = next((quality for quality in reversed(measured) if quality), None)
+    return {"val_miou": last.miou, "val_per_class": last.per_class} if last else {}
 
 
-def _stage_figures(folder: Path, dataset: Dataset) -> dict[str, Any]:
-    figures: dict[str, Any] = {"name": folder.name}
-    if labels := _quality(folder, dataset):
+def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
+    figures: dict[str, Any] = {"name": name}
+    if labels := _quality(path, name, dataset):
         figures |= {
             "label_miou": labels.miou,
             "label_miou_covered": labels.miou_covered,
             "coverage": labels.coverage,
             "per_class": labels.per_class,
         }
-    if (folder / "stats.parquet").exists():
-        table = pd.read_parquet(folder / "stats.parquet")
+    if finished_stage(path, name):
+        table = pd.read_parquet(path / name / "stats.parquet")
         if "resets" in table:
             figures["resets"] = int(table["resets"].sum())
-    if val := _quality(folder / "val", dataset):
+    if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    parts = [folder, folder / "model", folder / "val"]
-    figures["seconds"] = sum(_manifest(part).get("seconds", 0.0) for part in parts)
-    return figures
+    parts = [finished_stage(path, part) for part in (name, f"{name}/model", f"{name}/val")]
+    figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)
+    return {key: value for key, value in figures.items() if value is not None}
 
 
-def _quality(folder: Path, dataset: Dataset) -> SegmentationQuality | None:
-    matrix = _manifest(folder / "quality").get("matrix")
+def _quality(path: Path, name: str, dataset: Dataset) -> SegmentationQuality | None:
+    matrix = finished_stage(path, f"{name}/quality").get("matrix")
     return SegmentationQuality(np.array(matrix, np.int64), dataset.classes) if matrix else None
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
-    except FileNotFoundError:
-        return {}
-    return manifest
-
-
-def _set_aside(path: Path, dataset: Dataset) -> list[SetAside]:
+def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:
     found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
-    for folder in _stage_folders(path):
-        for part in (folder, folder / "val"):
-            found |= _manifest(part).get("set_aside", {})
+    for name in stages:
+        for part in (name, f"{name}/val"):
+            found |= finished_stage(path, part).get("set_aside", {})
     return [SetAside(identity, reason) for identity, reason in found.items()]
 
 
-def _gallery(stages: Sequence[Path], samples: Sequence[Sample], truth: Truth) -> list[GalleryRow]:
-    labels = [folder / "labels" for folder in stages if (folder / "labels").is_dir()]
+def _gallery(
+    path: Path, stages: Sequence[str], samples: Sequence[Sample], truth: Truth
+) -> list[GalleryRow]:
+    labels = [path / name / "labels" for name in stages if finished_stage(path, name)]
     if not labels:
         return []
     step = -(-len(samples) // _CANDIDATES)

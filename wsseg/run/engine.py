@@ -47,7 +47,7 @@ def announce(problems: Sequence[Problem], strict: bool) -> None:
     for problem in sorted(problems, key=lambda problem: not problem.fatal)[:_SHOWN]:
         say(f"{'left out' if problem.fatal else 'note'}: {problem.subject}: {problem.message}")
     if len(problems) > _SHOWN:
-        say(f"and {len(problems) - _SHOWN} more; `wsseg check` lists them")
+        say(f"and {len(problems) - _SHOWN} more; `wsseg check --all` lists them")
 
 
 def map_samples(

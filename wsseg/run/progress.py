@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], title: str, total: int, done: int = 0) -> Iterator[T]:
-    """Yield items behind a progress bar; without a terminal, a line at the start and the end.
+    """Yield items behind a progress bar; without a terminal, a line at the end.
 
     Args:
         items: What remains to be done.

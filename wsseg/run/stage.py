@@ -19,8 +19,8 @@ from pydantic import BaseModel
 
 import wsseg
 from wsseg.errors import InputError
-from wsseg.labels import atomic_write
-from wsseg.run.config import Config
+from wsseg.labels import PARTIAL, atomic_write
+from wsseg.run.settings import Config
 
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
 
@@ -50,7 +50,8 @@ class Run:
         described = {"version": wsseg.__version__, "stage": name, **inputs}
         text = json.dumps(described, sort_keys=True, default=_describe)
         key = hashlib.sha256(text.encode()).hexdigest()
-        return Stage(name, self.path / name, key)
+        upstream = {stage.name: stage.key for stage in inputs.values() if isinstance(stage, Stage)}
+        return Stage(name, self.path / name, key, upstream)
 
 
 @dataclass(frozen=True)
@@ -61,19 +62,18 @@ class Stage:
         name: Such as "round-1".
         path: Its folder.
         key: Hash of its inputs, settings and the code's version.
+        upstream: Names and keys of the stages it is made from.
     """
 
     name: str
     path: Path
     key: str
+    upstream: dict[str, str]
 
     @property
     def manifest(self) -> dict[str, Any]:
         """What the complete stage recorded; empty while it is not complete or not fresh."""
-        try:
-            found: dict[str, Any] = json.loads((self.path / "manifest.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {}
+        found = _read_record(self.path / "manifest.json")
         return found if found.get("key") == self.key else {}
 
     @property
@@ -98,15 +98,12 @@ class Stage:
         finally:
             seconds = round(before + time.monotonic() - started, 3)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": seconds})
-        done = {"stage": self.name, "key": self.key, "seconds": seconds, **record}
+        about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
+        done = {**about, "seconds": seconds, **record}
         write_json(self.path / "manifest.json", done)
 
     def _attempt(self) -> dict[str, Any]:
-        try:
-            found: dict[str, Any] = json.loads((self.path / "attempt.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            return {"key": None, "seconds": 0.0}
-        return found
+        return {"key": None, "seconds": 0.0, **_read_record(self.path / "attempt.json")}
 
     def _discard_other_keys(self) -> None:
         if self._attempt()["key"] != self.key:
@@ -114,6 +111,8 @@ class Stage:
                 _remove(entry)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
         (self.path / "manifest.json").unlink(missing_ok=True)
+        for cut_off in self.path.rglob(f"{PARTIAL}*"):
+            cut_off.unlink()
 
 
 @contextmanager
@@ -141,6 +140,23 @@ def open_run(config: Config) -> Iterator[Run]:
     except Timeout as error:
         remedy = "wait for it or choose another run_dir"
         raise InputError(f"run_dir {path}", "used by one run", "a run at work", remedy) from error
+
+
+def finished_stage(run: Path, name: str) -> dict[str, Any]:
+    """Return the manifest of a stage on disk, whatever the settings it was made with.
+
+    Args:
+        run: The run's folder.
+        name: The stage's name.
+
+    Returns:
+        The manifest; empty where the stage is not complete, or where a stage that it is made
+        from is missing or has been made anew since.
+    """
+    found = _read_record(run / name / "manifest.json")
+    upstream = found.get("upstream", {})
+    fresh = all(finished_stage(run, name).get("key") == key for name, key in upstream.items())
+    return found if fresh else {}
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -187,6 +203,14 @@ def _remove(entry: Path) -> None:
         shutil.rmtree(entry)
 
 
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return found
+
+
 def _describe(value: Any) -> Any:
     if isinstance(value, Stage):
         return value.key
@@ -196,18 +220,25 @@ def _describe(value: Any) -> Any:
 
 
 def _environment(seed: int) -> dict[str, Any]:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
         "wsseg": wsseg.__version__,
-        "commit": commit.stdout.strip() or None,
+        "commit": _commit(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in _PACKAGES},
         "seed": seed,
     }
+
+
+def _commit() -> str | None:
+    """The checkout's commit; None without git, or where wsseg is installed, not checked out."""
+    checkout = Path(wsseg.__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return found.stdout.strip() or None

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box, Sample, smaller_in_front
 from wsseg.labels import IGNORE
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 
 
 def box(

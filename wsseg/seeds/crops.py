@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from wsseg.annotations.model import Box, Sample, smaller_in_front
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, perturbed
 from wsseg.seeds.edges import cut_along_edges

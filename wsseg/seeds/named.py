@@ -10,7 +10,7 @@ from wsseg.annotations.constraints import Constraints, label_map_of
 from wsseg.annotations.model import MaskFile, Sample
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.run.config import SeedSettings
+from wsseg.run.settings import SeedSettings
 from wsseg.seeds.boxes import box, box_inner
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
 

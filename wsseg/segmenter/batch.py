@@ -8,8 +8,10 @@ from PIL import Image
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, read_image
 from wsseg.labels import atomic_write, overlay, write_label_map
-from wsseg.run.config import PredictionSettings, load_config
+from wsseg.run.config import load_config
 from wsseg.run.progress import say, track
+from wsseg.run.settings import PredictionSettings
+from wsseg.run.stage import finished_stage
 from wsseg.segmenter.prediction import Segmenter, load_segmenter
 
 
@@ -57,11 +59,13 @@ def _predict_file(
 def _checkpoint(run: Path) -> Path:
     if run.is_file():
         return run
-    rounds = [path for path in run.glob("round-*/model") if (path / "manifest.json").exists()]
-    if not rounds:
+    number = 0
+    while finished_stage(run, f"round-{number + 1}/model"):
+        number += 1
+    if number == 0:
         remedy = "give a run's folder or a model.ckpt"
         raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
-    return max(rounds, key=lambda path: int(path.parent.name.split("-")[1])) / "model.ckpt"
+    return run / f"round-{number}" / "model" / "model.ckpt"
 
 
 def _prediction_settings(run: Path) -> PredictionSettings:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import IterableDataset, get_worker_info
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -16,7 +16,7 @@ from torchvision.transforms import v2
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
-from wsseg.run.config import ModelSettings, TrainerSettings
+from wsseg.run.settings import ModelSettings, TrainerSettings
 
 _GRAY = 127
 
@@ -46,8 +46,6 @@ class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
         trainer: Crop, zoom, jitter, batch size and steps.
         seed: Of order and augmentation.
         first_step: Step to begin with.
-        rank: This device's number.
-        world_size: Number of devices that share each batch.
 
     Yields:
         Images (B, 3, h, w) float32, normalised, and labels (B, h, w) int64, padded with IGNORE.
@@ -61,32 +59,32 @@ class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
         *,
         seed: int,
         first_step: int = 0,
-        rank: int = 0,
-        world_size: int = 1,
     ) -> None:
         if not pairs:
             raise InputError("training set", "at least one image", "none", "check the data")
         self.pairs, self.model, self.trainer, self.seed = tuple(pairs), model, trainer, seed
-        self.first_step, self.rank, self.world_size = first_step, rank, world_size
+        self.first_step = first_step
         self.augment = _augmentation(trainer)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in range(self.first_step + offset, self.trainer.steps, stride):
-            yield self.batch(step)
+            yield self.batch(step, *_place_among_devices())
 
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return this device's share of one step's batch.
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+        """Return one device's share of a step's batch.
 
         Args:
             step: From 0.
+            rank: The device's number.
+            world_size: Number of devices that share each batch.
 
         Returns:
             Images (B, 3, h, w) float32 and labels (B, h, w) int64.
         """
         first = step * self.trainer.batch_size
-        positions = range(first + self.rank, first + self.trainer.batch_size, self.world_size)
+        positions = range(first + rank, first + self.trainer.batch_size, world_size)
         crops = [self._crop(position) for position in positions]
         images = torch.stack([image for image, _ in crops])
         return images, torch.stack([labels for _, labels in crops])
@@ -120,6 +118,12 @@ def normalised(image: Tensor, model: ModelSettings) -> Tensor:
     """
     mean, std = (torch.tensor(values)[:, None, None] for values in (model.mean, model.std))
     return (image.float() / 255 - mean.to(image.device)) / std.to(image.device)
+
+
+def _place_among_devices() -> tuple[int, int]:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
 
 
 def _augmentation(trainer: TrainerSettings) -> v2.Compose:

@@ -1,4 +1,4 @@
-"""Losses that leave IGNORE pixels out, from well-kept libraries."""
+"""Losses that leave IGNORE pixels out."""
 
 from collections.abc import Callable
 

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wsseg.errors import InputError
-from wsseg.run.config import ModelSettings
+from wsseg.run.settings import ModelSettings
 
 _ENOUGH = 0.95  # share of the encoder's tensors that a weight file must hold
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.labels import atomic_write
-from wsseg.run.config import ModelSettings, PredictionSettings
+from wsseg.run.settings import ModelSettings, PredictionSettings
 from wsseg.segmenter.data import normalised
 from wsseg.segmenter.model import build_network, output_stride
 

@@ -1,5 +1,6 @@
 """Training a network on label maps with Lightning: resumable, and the same after a resume."""
 
+import json
 import logging
 import math
 import shutil
@@ -13,12 +14,15 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from rich.progress import Progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from wsseg.errors import DivergenceError
 from wsseg.labels import atomic_write
-from wsseg.run.config import TrainerSettings
 from wsseg.run.progress import progress_bar, say
+from wsseg.run.settings import TrainerSettings
+from wsseg.run.stage import write_json
 from wsseg.segmenter.data import TrainingBatches
 from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import parameter_groups
@@ -31,10 +35,6 @@ _ADVICE = (
     ".*LeafSpec.*",
 )
 _WINDOW = 50  # steps a point of the loss curve
-
-
-class DivergenceError(RuntimeError):
-    """The loss is no longer a number."""
 
 
 class SegmenterTraining(lightning.LightningModule):
@@ -103,16 +103,18 @@ class TrainingWatch(Callback):
 
     Args:
         title: Shown before the progress bar.
+        path: Where the loss curve is written in the end, as JSON.
     """
 
-    def __init__(self, title: str) -> None:
-        self.title = title
+    def __init__(self, title: str, path: Path) -> None:
+        self.title, self.path = title, path
         self.curve: list[float] = []
         self._window: list[float] = []
-        self._bar = progress_bar()
+        self._bar: Progress | None = None
 
     def on_train_start(self, trainer: Any, _: Any) -> None:
         """Open the progress bar."""
+        self._bar = progress_bar()
         self._bar.start()
         steps, done = trainer.max_steps, trainer.global_step
         self._task = self._bar.add_task(self.title, total=steps, completed=done, note="")
@@ -120,8 +122,9 @@ class TrainingWatch(Callback):
     def on_train_batch_end(self, trainer: Any, _: Any, outputs: Any, *__: Any) -> None:
         """Move the progress bar on; at the end of a window add a point to the loss curve."""
         self._window.append(float(outputs["loss"]))
-        note = f"loss {self._window[-1]:.3f}"
-        self._bar.update(self._task, completed=trainer.global_step, note=note)
+        if self._bar:
+            note = f"loss {self._window[-1]:.3f}"
+            self._bar.update(self._task, completed=trainer.global_step, note=note)
         if len(self._window) == _WINDOW or trainer.global_step == trainer.max_steps:
             self.curve.append(round(sum(self._window) / len(self._window), 4))
             self._window = []
@@ -133,13 +136,17 @@ class TrainingWatch(Callback):
             say(f"{self.title}: {rise}; the learning rate may be too high")
 
     def on_train_end(self, trainer: Any, _: Any) -> None:
-        """Close the progress bar."""
-        self._bar.stop()
+        """Close the progress bar and write the loss curve."""
+        self.on_exception()
+        if not trainer.is_global_zero:
+            return
+        write_json(self.path, self.curve)
         say(f"{self.title}: {trainer.global_step} steps, loss {self.curve[-1]:.3f}")
 
     def on_exception(self, *_: Any) -> None:
         """Close the progress bar."""
-        self._bar.stop()
+        if self._bar:
+            self._bar.stop()
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed training needs to go on."""
@@ -180,25 +187,25 @@ def train(
         title: Shown beside the progress.
 
     Returns:
-        The loss curve, one mean for every 50 steps.
+        The loss curve, one mean for every 50 steps; also in ``loss.json``.
 
     Raises:
         DivergenceError: The loss is NaN or infinite.
     """
-    settings, watch, checkpoints = training.settings, TrainingWatch(title), folder / "checkpoint"
-    last = checkpoints / "last.ckpt"
+    settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
+    last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
     with _quiet():
         trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
     if last.exists():
         batches.first_step = int(torch.load(last, weights_only=True)["global_step"])
         say(f"{title}: going on from step {batches.first_step}")
-    batches.rank, batches.world_size = trainer.global_rank, trainer.world_size
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
         trainer.fit(training, loader, ckpt_path=last if last.exists() else None, weights_only=True)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    return watch.curve
+    losses: list[float] = json.loads(curve.read_text())
+    return losses
 
 
 def _checkpoints(folder: Path, settings: TrainerSettings) -> ModelCheckpoint:
@@ -221,6 +228,12 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+def _strategy(settings: TrainerSettings) -> str:
+    """Lightning's own choice would run the whole pipeline once a device; spawning trains only."""
+    several = settings.devices != 1 or settings.num_nodes > 1
+    return "ddp_spawn" if settings.strategy == "auto" and several else settings.strategy
+
+
 def _trainer(
     settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
@@ -229,7 +242,7 @@ def _trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
+        strategy=_strategy(settings),
         precision=mixed if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
         max_steps=settings.steps,
         gradient_clip_val=settings.gradient_clip,

@@ -86,7 +86,7 @@ def read_dataset(
     chosen = SPLITS[format](root) if splits is None else tuple(dict.fromkeys(splits))
     if not chosen:
         rule = f"a {format} data set with at least one split"
-        raise InputError(root, rule, "none", "name its splits as docs of the format say")
+        raise InputError(root, rule, "none", "list the images of a split, such as train")
     return READERS[format](root, chosen, use)
 
 

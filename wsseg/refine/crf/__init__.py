@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from wsseg.errors import InputError
 from wsseg.refine.crf import pydensecrf, reference
 from wsseg.refine.crf.model import BANA, BANA_EVALUATION, CLIP_ES, IRN, SDI, CRFParams, Inference
-from wsseg.run.config import CRFSettings
+from wsseg.run.settings import CRFSettings
 
 __all__ = [
     "BACKENDS",
@@ -46,9 +46,7 @@ class Backend:
 
 
 BACKENDS: dict[str, Backend] = {
-    "pydensecrf": Backend(
-        pydensecrf.infer, pydensecrf.is_installed, "pip install wsseg[pydensecrf]"
-    ),
+    "pydensecrf": Backend(pydensecrf.infer, pydensecrf.is_installed, "pip install pydensecrf2"),
     "reference": Backend(reference.infer, lambda: True, ""),
 }
 """Backends by name, the preferred first."""

@@ -1,0 +1,49 @@
+from pathlib import Path
+
+import pytest
+
+from wsseg.annotations.model import Problem, Sample
+from wsseg.errors import InputError
+from wsseg.run.engine import SetAside, announce, map_samples
+
+
+def samples(count: int) -> list[Sample]:
+    return [Sample(str(i), Path(f"{i}.jpg"), (1, 1), (), "train") for i in range(count)]
+
+
+def number(sample: Sample) -> int:
+    if sample.id == "2":
+        raise InputError("2.jpg", "a readable image", "rubbish", "remove it")
+    return int(sample.id)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_image_does_not_stop_the_others(workers: int) -> None:
+    results = list(map_samples(number, samples(4), workers, strict=False))
+    bad = [result for result in results if isinstance(result, SetAside)]
+    assert sorted(result for result in results if isinstance(result, int)) == [0, 1, 3]
+    assert bad == [SetAside("2", "2.jpg must be a readable image, got rubbish; remove it")]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_strict_raises_it_with_its_parts(workers: int) -> None:
+    with pytest.raises(InputError) as caught:
+        list(map_samples(number, samples(4), workers, strict=True))
+    assert (caught.value.subject, caught.value.remedy) == ("2.jpg", "remove it")
+
+
+def test_no_samples() -> None:
+    assert list(map_samples(number, [], None, strict=False)) == []
+
+
+def test_problems_are_told_and_fatal_ones_refused_when_strict(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    small = [Problem(f"{i}.jpg", "a box was clipped") for i in range(9)]
+    problems = [*small, Problem("x.jpg", "is missing", fatal=True)]
+    announce(problems, strict=False)
+    told = capsys.readouterr().err
+    assert "left out: x.jpg: is missing" in told and "and 5 more" in told
+    announce(small, strict=True)
+    with pytest.raises(InputError, match=r"x\.jpg must be usable, got is missing"):
+        announce(problems, strict=True)

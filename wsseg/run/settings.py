@@ -1,0 +1,247 @@
+"""All settings of a run, typed: what each means, its rule and its default."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+)
+
+
+def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the lower bound first")
+    return bounds
+
+
+_ORDERED = AfterValidator(_in_order)
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Where the images and annotations lie.
+
+    Attributes:
+        format: "voc", "coco", "yolo", or "auto" to find out.
+        root: The data set's folder. For "scenes" it is where the demo scenes are generated.
+        train: Name of the split with weak labels.
+        val: Name of the split that figures are measured on; null where there is none.
+    """
+
+    format: Literal["auto", "voc", "coco", "yolo", "scenes"] = "auto"
+    root: Path
+    train: str = "train"
+    val: str | None = "val"
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits to read."""
+        return (self.train,) if self.val is None else (self.train, self.val)
+
+
+class SeedSettings(Settings):
+    """How annotations become first labels; see ``wsseg.seeds``.
+
+    The ``grabcut`` settings hold for ``grabcut_votes`` too, unless it has its own.
+
+    Attributes:
+        name: A key of ``SEEDS``, or a plug-in's name.
+        inner: ``box_inner``: the share of the box that keeps its class.
+        inner_mode: ``box_inner``: whether ``inner`` is a share of the area or of each side.
+        iterations: ``grabcut``: iterations a box.
+        padding: ``grabcut`` sees the box and this share of its sides around it.
+        max_side: ``grabcut``: larger crops are shrunk to this longer side in pixels.
+        min_side: ``grabcut``: a box with a shorter side in pixels is filled, and no crop is shrunk
+            so far that its box gets one.
+        min_fill: ``grabcut``: a result below this share of the box's visible part has failed.
+        frame: ``grabcut``: where less than this share of a crop is surely background, the box's
+            outer frame, this share of its sides wide, is the first sample of background.
+        votes: ``grabcut_votes``: perturbed runs a box.
+        votes_side: ``grabcut_votes``: crops are shrunk to this longer side in pixels.
+        votes_iterations: ``grabcut_votes``: GrabCut iterations a run.
+        jitter: ``grabcut_votes``: each edge of the box moves by up to this share of its side.
+        band: ``grabcut_votes``: range of the background around the box, a share of its sides.
+        foreground_votes: ``grabcut_votes``: share of votes from which a pixel is foreground.
+        background_votes: ``grabcut_votes``: share of votes below which a pixel is background.
+        sources: ``intersection``: the two seeds that must agree.
+        folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
+        edges: ``grabcut``: folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+).
+    """
+
+    name: str = "grabcut"
+    inner: float = Field(0.2, gt=0, le=1)
+    inner_mode: Literal["area", "side"] = "area"
+    iterations: int = Field(5, ge=1)
+    padding: float = Field(0.5, gt=0)
+    max_side: int = Field(400, ge=16)
+    min_side: int = Field(9, ge=1)
+    min_fill: float = Field(0.2, ge=0, lt=1)
+    frame: float = Field(0.05, gt=0, lt=0.5)
+    votes: int = Field(150, ge=1)
+    votes_side: int = Field(96, ge=16)
+    votes_iterations: int = Field(1, ge=1)
+    jitter: float = Field(0.05, ge=0, lt=0.5)
+    band: Annotated[tuple[PositiveFloat, PositiveFloat], _ORDERED] = (0.1, 0.6)
+    foreground_votes: float = Field(0.7, gt=0, le=1)
+    background_votes: float = Field(0.2, ge=0, lt=1)
+    sources: tuple[str, str] = ("grabcut", "grabcut_votes")
+    folder: Path | None = None
+    edges: Path | None = None
+
+
+class CRFSettings(Settings):
+    """Dense CRF; names and defaults are those of pydensecrf and of IRN.
+
+    Attributes:
+        backend: "auto" takes pydensecrf where it is installed, else "reference".
+        gaussian_sxy: Standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: Weight of the smoothness kernel.
+        bilateral_sxy: Standard deviation of the appearance kernel in space, pixels.
+        bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255.
+        bilateral_compat: Weight of the appearance kernel.
+        iterations: Mean-field iterations; 0 switches the CRF off.
+    """
+
+    backend: str = "auto"
+    gaussian_sxy: float = Field(3, gt=0)
+    gaussian_compat: float = Field(3, ge=0)
+    bilateral_sxy: float = Field(50, gt=0)
+    bilateral_srgb: float = Field(5, gt=0)
+    bilateral_compat: float = Field(10, ge=0)
+    iterations: int = Field(10, ge=0)
+
+
+class ModelSettings(Settings):
+    """The network; see ``wsseg.segmenter.model``.
+
+    Attributes:
+        architecture: A class of segmentation-models-pytorch, such as "DeepLabV3Plus".
+        encoder: Its encoder's name, such as "tu-mobilenetv2_100".
+        weights: Encoder weights: a local file, a hub name such as "imagenet", or null for none.
+        encoder_kwargs: Passed to the encoder, such as ``{pad_type: same}``.
+        decoder_kwargs: Passed to the architecture, such as ``{decoder_channels: 128}``.
+        mean: Subtracted from images of 0..1, a channel.
+        std: Then divided by, a channel.
+        scale: Images are resized by this factor before the network sees them.
+        frozen_blocks: First blocks of the encoder (timm's ``blocks``) that never train.
+        freeze_batch_norm: Whether the encoder's normalisation keeps its pre-trained statistics;
+            right for small batches and pre-trained weights only.
+    """
+
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet34"
+    weights: str | None = "imagenet"
+    encoder_kwargs: dict[str, Any] = {}
+    decoder_kwargs: dict[str, Any] = {}
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    scale: float = Field(1.0, gt=0)
+    frozen_blocks: int = Field(0, ge=0)
+    freeze_batch_norm: bool = False
+
+
+class TrainerSettings(Settings):
+    """The one trainer of weak and full supervision.
+
+    Attributes:
+        steps: Optimizer steps a training.
+        batch_size: Images a step, over all devices.
+        crop: (H, W) of the training crops, pixels after ``model.scale``.
+        zoom: Range of the random resize.
+        jitter: Strength of the colour jitter, 0 to 1.
+        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
+        encoder_lr: Peak learning rate of the encoder.
+        decoder_lr: Peak learning rate of the decoder and head.
+        weight_decay: Of AdamW.
+        gradient_clip: Largest gradient norm.
+        checkpoint_every: Steps between the checkpoints that a killed training resumes from.
+        loader_workers: Processes that load training images.
+        accelerator: Passed to Lightning's trainer.
+        devices: Passed to Lightning's trainer: how many, or "auto" for all.
+        num_nodes: Passed to Lightning's trainer.
+        strategy: Passed to Lightning's trainer; "auto" is "ddp_spawn" on several devices.
+        precision: Passed to Lightning's trainer; "auto" is mixed where there is a GPU.
+    """
+
+    steps: int = Field(1500, ge=1)
+    batch_size: int = Field(8, ge=2)
+    crop: tuple[PositiveInt, PositiveInt] = (320, 320)
+    zoom: Annotated[tuple[PositiveFloat, PositiveFloat], _ORDERED] = (0.75, 1.5)
+    jitter: float = Field(0.3, ge=0, le=1)
+    loss: str = "ce"
+    encoder_lr: float = Field(3e-4, gt=0)
+    decoder_lr: float = Field(1.5e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_clip: float = Field(5.0, gt=0)
+    checkpoint_every: int = Field(200, ge=1)
+    loader_workers: int = Field(0, ge=0)
+    accelerator: str = "auto"
+    devices: int | str = 1
+    num_nodes: int = 1
+    strategy: str = "auto"
+    precision: str = "auto"
+
+
+class PredictionSettings(Settings):
+    """How label scores of an image are predicted.
+
+    Attributes:
+        scales: Factors whose predictions are averaged.
+        flip: Whether mirrored images are averaged in.
+        tile: Larger images are predicted in overlapping tiles of this side, pixels after scaling.
+    """
+
+    scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
+    flip: bool = True
+    tile: int = Field(1024, ge=64)
+
+
+class RoundSettings(Settings):
+    """The Simple Does It loop.
+
+    Attributes:
+        count: Rounds of training and cleaning.
+        restart: Whether each round trains from the initial weights or continues.
+        clean: False is the naive loop: predictions become labels as they are.
+        reset_iou: A segment that covers its box worse than this goes back to its first label.
+    """
+
+    count: int = Field(3, ge=0)
+    restart: bool = True
+    clean: bool = True
+    reset_iou: float = Field(0.5, ge=0, le=1)
+
+
+class Config(Settings):
+    """All settings of a run.
+
+    Attributes:
+        pipeline: A shipped pipeline ("boxes", "full") or the path of a script of one's own.
+        run_dir: The run's folder.
+        seed: Of everything random.
+        workers: Processes for the label stages; null is one a core.
+        strict: Stop at the first bad image in place of setting it aside.
+    """
+
+    pipeline: str = "boxes"
+    run_dir: Path
+    seed: int = Field(0, ge=0)
+    workers: int | None = Field(None, ge=1)
+    strict: bool = False
+    data: DataSettings
+    seeds: SeedSettings = SeedSettings()
+    crf: CRFSettings = CRFSettings()
+    model: ModelSettings = ModelSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    prediction: PredictionSettings = PredictionSettings()
+    rounds: RoundSettings = RoundSettings()
