@@ -1,5 +1,8 @@
+import json
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import write_scenes
@@ -67,3 +70,24 @@ def test_real_truth_covers_all_and_leaves_a_share_unknown(shared_data):
     maps = [truth.label_map(sample) for sample in samples[:20]]
     unknown = np.mean([np.mean(label_map == IGNORE) for label_map in maps])
     assert 0.05 < unknown < 0.4
+
+
+def test_images_without_objects_are_no_truth_where_only_boxes_were_drawn(tmp_path):
+    (tmp_path / "annotations").mkdir()
+    image = {"file_name": "a.png", "height": 4, "width": 6}
+    drawn = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 2, 2], "iscrowd": 0}
+    content = {
+        "categories": [{"id": 1, "name": "cow"}],
+        "images": [{**image, "id": 1}, {**image, "id": 2, "file_name": "b.png"}],
+        "annotations": [drawn],
+    }
+    (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    (tmp_path / "images").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (6, 4)).save(tmp_path / "images" / name)
+    truth = read_truth(tmp_path)
+    assert [truth.covers(sample) for sample in truth.samples("train")] == [False, False]
+    drawn["segmentation"] = [[0, 0, 2, 0, 2, 2]]
+    (tmp_path / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    truth = read_truth(tmp_path)
+    assert [truth.covers(sample) for sample in truth.samples("train")] == [True, True]

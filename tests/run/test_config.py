@@ -31,6 +31,9 @@ def test_overrides_win_over_the_file(config_file: Path) -> None:
         ("rounds.count", "must be key=value"),
         ("run_dir=null", "run_dir in "),
         ("trainer.crop=[1]", "trainer.crop.1"),
+        ("trainer.crop=[0,96]", "greater than 0, got 0"),
+        ("trainer.zoom=[2,1]", "trainer.zoom .* the lower bound first"),
+        ("prediction.scales=[]", "prediction.scales .* at least 1 item"),
     ],
 )
 def test_bad_override_names_key_and_remedy(config_file: Path, override: str, message: str) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 from wsseg.errors import InputError
+from wsseg.labels import PARTIAL
 from wsseg.run.settings import Config, DataSettings
-from wsseg.run.stage import Run, fingerprint, open_run
+from wsseg.run.stage import Run, fingerprint, finished_stage, open_run
 
 
 @pytest.fixture
@@ -82,3 +83,32 @@ def test_run_refuses_a_folder_with_other_files(config: Config) -> None:
 
 def test_fingerprint_of_a_missing_file(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "none") == ("none", -1, -1)
+
+
+def test_a_stage_is_not_finished_once_what_it_was_made_from_is_made_anew(config: Config) -> None:
+    run = Run(config.run_dir, config)
+    labels = run.stage("seeds", x=1)
+    model = run.stage("round-1/model", labels=labels)
+    for stage in (labels, model):
+        with stage.work():
+            pass
+    assert finished_stage(run.path, "round-1/model")["key"] == model.key
+    with run.stage("seeds", x=2).work():
+        assert not finished_stage(run.path, "round-1/model")
+    assert finished_stage(run.path, "seeds") and not finished_stage(run.path, "round-1/model")
+
+
+def test_files_that_a_kill_cut_off_are_removed(config: Config) -> None:
+    stage = Run(config.run_dir, config).stage("seeds")
+    with pytest.raises(RuntimeError), stage.work():
+        (stage.path / "labels").mkdir()
+        (stage.path / "labels" / f"{PARTIAL}x").touch()
+        raise RuntimeError
+    with stage.work():
+        assert not list(stage.path.rglob(f"{PARTIAL}*"))
+
+
+def test_no_git_is_no_error(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with open_run(config) as run:
+        assert json.loads((run.path / "environment.json").read_text())["commit"] is None

@@ -237,13 +237,14 @@ def _strategy(settings: TrainerSettings) -> str:
 def _trainer(
     settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
-    mixed = "16-mixed" if torch.cuda.is_available() else "32-true"
+    on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
+    automatic = "16-mixed" if on_gpu else "32-true"
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
         num_nodes=settings.num_nodes,
         strategy=_strategy(settings),
-        precision=mixed if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
+        precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
         max_steps=settings.steps,
         gradient_clip_val=settings.gradient_clip,
         callbacks=list(callbacks),
