@@ -13,6 +13,8 @@ from wsseg.annotations.model import Sample
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.truth import read_truth, true_label_map
 from wsseg.cli import run_script
+from wsseg.errors import InputError
+from wsseg.images import read_image
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
 from wsseg.rounds import check_settings, predict_val, train_segmenter
@@ -37,7 +39,10 @@ def main(config: Config) -> None:
         truth = read_truth(data.root, data.format, data.splits)
 
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
-        stage = run.stage("seeds", truth=samples_key(masks))
+        if not masks:
+            rule, remedy = "a split with masks", "add masks or choose pipeline=boxes"
+            raise InputError(f"split {data.train!r}", rule, "none", remedy)
+        stage = run.stage("seeds", truth=samples_key(masks), classes=list(truth.classes))
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
         model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
@@ -45,6 +50,7 @@ def main(config: Config) -> None:
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+    read_image(sample.image)  # a damaged photograph is set aside here, as in the weak pipelines
     return true_label_map(sample, n_classes), {}
 
 

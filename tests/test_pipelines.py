@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import write_scenes
 from wsseg.cli import main
-from wsseg.labels import read_label_map
+from wsseg.labels import IGNORE, read_label_map, write_label_map
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = """
@@ -94,15 +96,25 @@ def test_summary_and_report(finished: Path) -> None:
 
 
 def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished: Path, scenes: Path) -> None:
-    maps = sorted((finished / "round-2" / "labels").glob("*.png"))
-    assert len(maps) == 6
-    for path in maps:
+    samples = read_dataset(scenes, "voc", ["train"]).samples
+    assert len(samples) == 6
+    for sample in samples:
+        path = finished / "round-2" / "labels" / f"{sample.id}.png"
         with Image.open(path) as image:
             assert image.mode == "P"
-        assert (
-            read_label_map(path).shape
-            == read_label_map(scenes / "SegmentationClass" / path.name).shape
-        )
+        assert constraints_of(sample, 6).permits(read_label_map(path)).all()
+
+
+def test_upper_bound_sets_damaged_photographs_aside_too(
+    scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    image = sorted((data / "JPEGImages").glob("train-*"))[0]
+    image.write_bytes(image.read_bytes()[:300])
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={data}", "pipeline=full"]
+    assert wsseg("run", config_file, *arguments) == 0
+    manifest = json.loads((tmp_path / "run" / "seeds" / "manifest.json").read_text())
+    assert list(manifest["set_aside"]) == [image.stem]
 
 
 def test_second_call_does_nothing_again(
@@ -119,6 +131,7 @@ def test_changed_setting_redoes_only_what_depends_on_it(
 ) -> None:
     copy = shutil.copytree(finished, tmp_path / "run")
     models = {path: path.stat().st_mtime_ns for path in copy.glob("round-1/model/model.ckpt")}
+    assert models
     arguments = [f"run_dir={copy}", f"data.root={scenes}", "rounds.reset_iou=0.9"]
     assert wsseg("run", config_file, *arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in models} == models
@@ -208,7 +221,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
     data = shutil.copytree(scenes, tmp_path / "data")
     images = sorted((data / "JPEGImages").glob("train-*"))
     images[1].write_bytes(images[1].read_bytes()[:300])
-    arguments = [f"data.root={data}", "rounds.count=1"]
+    arguments = [f"data.root={data}", "rounds.count=2"]
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
     assert f"error: {images[1]} must be a readable image" in capsys.readouterr().err
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
@@ -226,6 +239,8 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
         (["trainer.loss=l2"], "trainer.loss must be one of ce"),
         (["model.architecture=Unett"], "did you mean 'Unet'"),
         (["crf.backend=cuda"], "cuda"),
+        (["model.weights=none.pth"], "none.pth must be a file"),
+        (["trainer.zoom=[2,1]"], "the lower bound first"),
     ],
 )
 def test_bad_settings_are_one_line_and_exit_code_2(
@@ -259,6 +274,55 @@ def test_predict_writes_label_maps_and_overlays(finished: Path, tmp_path: Path) 
     assert (tmp_path / "out" / "overlays" / "rgba.jpg").exists()
     out = ["--out", tmp_path / "strict", "--strict"]
     assert wsseg("predict", finished, images, *out) == 2
+
+
+def test_predict_takes_an_image_given_twice_once_and_refuses_nothing_but_bad_ones(
+    finished: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = scenes / "JPEGImages" / "val-0000.png"
+    out = ["--out", tmp_path / "out"]
+    assert wsseg("predict", finished, image, image, image.parent, *out) == 0
+    assert len(list((tmp_path / "out" / "labels").glob("*.png"))) == 9
+    assert wsseg("predict", finished, scenes / "labelmap.txt", *out) == 2
+    assert "at least one readable image" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_one_line_and_exit_code_1(
+    finished: Path, scenes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    marker = scenes / "labelmap.txt"
+    assert wsseg("compare", finished, "--out", marker / "page") == 1
+    assert f"error: {marker / 'page'}: Not a directory" in capsys.readouterr().err
+
+
+def test_an_interrupt_is_one_line_and_exit_code_130(
+    scenes: Path,
+    config_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "mine.py").write_text("def main(config):\n    raise KeyboardInterrupt\n")
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    assert wsseg("run", config_file, *arguments, f"pipeline={tmp_path / 'mine.py'}") == 130
+    assert capsys.readouterr().err == "interrupted; the same command goes on from here\n"
+
+
+def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    (data / "SegmentationClass" / "train-0000.png").write_bytes(b"no image")
+    for mask in (data / "SegmentationClass").glob("val-*"):
+        write_label_map(mask, np.full_like(read_label_map(mask), IGNORE))
+    arguments = [f"data.root={data}", "rounds.count=2"]
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
+    told = capsys.readouterr().err
+    assert "seeds/quality: set aside train-0000" in told
+    assert "round-1/val: not measured" in told
+    summary = json.loads((tmp_path / "b" / "report" / "summary.json").read_text())
+    assert "label_miou" in summary["stages"][0] and "val_miou" not in summary
+    assert "train-0000" in (tmp_path / "b" / "report" / "index.html").read_text()
 
 
 def test_report_is_made_anew(finished: Path, tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """The command line: check, run, predict, report, compare."""
 
+import errno
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -14,6 +15,36 @@ from wsseg.errors import DivergenceError, InputError
 from wsseg.run.config import load_config
 from wsseg.run.progress import console, say
 from wsseg.run.settings import Config
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """Say what stopped a command in one line; 2 is bad input, 130 an interrupt, 1 the rest."""
+    try:
+        yield
+    except InputError as error:
+        _stop(f"error: {error}", 2)
+    except DivergenceError as error:
+        _stop(f"training stopped: {error}", 1)
+    except KeyboardInterrupt:
+        _stop("interrupted; the same command goes on from here", 130)
+    except BrokenPipeError:  # whoever read the output has gone, as in `wsseg check x | head`
+        raise
+    except OSError as error:
+        _stop(f"error: {_refusal(error)}", 1)
+
+
+def _stop(message: str, code: int) -> NoReturn:
+    console.print(message, style="red", markup=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _refusal(error: OSError) -> str:
+    """What the operating system refused, such as writing to a full disk."""
+    place = f"{error.filename}: " if error.filename else ""
+    remedy = "free some space" if error.errno == errno.ENOSPC else "correct it"
+    return f"{place}{error.strerror or error}; {remedy} and run the same command again"
+
 
 app = typer.Typer(
     help="Pixel label maps and a trained segmenter from cheap annotations.",
@@ -33,6 +64,7 @@ def _options(
 
 
 @app.command("run")
+@_plain_errors()
 def run_pipeline(
     config: Annotated[Path, typer.Argument(help="YAML file, such as configs/demo_boxes.yaml.")],
     overrides: Annotated[
@@ -48,6 +80,7 @@ def run_pipeline(
 
 
 @app.command()
+@_plain_errors()
 def check(
     dataset: Annotated[Path, typer.Argument(help="Folder of a VOC, COCO or YOLO data set.")],
     format_: Annotated[str, typer.Option("--format", help="voc, coco, yolo or auto.")] = "auto",
@@ -64,6 +97,7 @@ def check(
 
 
 @app.command()
+@_plain_errors()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a model.ckpt.")],
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
@@ -77,6 +111,7 @@ def predict(
 
 
 @app.command()
+@_plain_errors()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
     """Write report/index.html and report/summary.json anew."""
     from wsseg.quality.run_report import report_run
@@ -85,6 +120,7 @@ def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None
 
 
 @app.command()
+@_plain_errors()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Runs; seeds of one recipe are averaged.")],
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
@@ -97,9 +133,8 @@ def compare(
 
 
 def main() -> None:
-    """Run the command line; bad input is one line on stderr and exit code 2."""
-    with _plain_errors():
-        app()
+    """Run the command line; what stops it is one line on stderr, bad input exit code 2."""
+    app()
 
 
 def run_script(pipeline: Callable[[Config], None]) -> None:
@@ -112,19 +147,9 @@ def run_script(pipeline: Callable[[Config], None]) -> None:
         if len(sys.argv) < 2:
             remedy = f"call python {sys.argv[0]} configs/demo_boxes.yaml"
             raise InputError("CONFIG", "a YAML file", "nothing", remedy)
-        pipeline(load_config(Path(sys.argv[1]), sys.argv[2:]))
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(2)
-    except DivergenceError as error:
-        console.print(f"training stopped: {error}", style="red", markup=False, soft_wrap=True)
-        sys.exit(1)
+        # what runs is this script, whatever the file was written for
+        overrides = [*sys.argv[2:], f"pipeline={Path(sys.argv[0]).stem}"]
+        pipeline(load_config(Path(sys.argv[1]), overrides))
 
 
 def _pipeline(config: Config, beside: Path) -> Any:
@@ -151,9 +176,11 @@ def _script(name: str, beside: Path) -> Path:
 
 
 def _found(config: Path) -> Path:
-    """A config of the user's own, else the shipped one of that name."""
+    """A config of the user's own, else the shipped one: ``configs/x.yaml`` or ``x.yaml``."""
+    if config.is_file() or config.parent not in (Path(), Path("configs")):
+        return config
     shipped = [folder / config.name for folder in _shipped("configs")]
-    return next((path for path in [config, *shipped] if path.is_file()), config)
+    return next((path for path in shipped if path.is_file()), config)
 
 
 def _shipped(folder: str) -> list[Path]:

@@ -41,8 +41,10 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
             yield file
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # writing to a full disk does not say where
+            error.filename = error.filename or str(path)
         raise
 
 
@@ -89,7 +91,8 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
             mode, labels = image.mode, np.asarray(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        raise InputError(path, "a readable label map", got, "replace or remove it") from error
+        remedy = "replace or remove it (in a run: delete the folder of its stage)"
+        raise InputError(path, "a readable label map", got, remedy) from error
     if mode not in ("P", "L"):
         remedy = "save class numbers as a palette or grayscale PNG"
         raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)

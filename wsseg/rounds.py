@@ -21,7 +21,7 @@ from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.seeds import find_seed, seed_label_map
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.losses import find_loss
-from wsseg.segmenter.model import build_network
+from wsseg.segmenter.model import build_network, check_network
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
 from wsseg.segmenter.training import SegmenterTraining, train
 
@@ -33,11 +33,13 @@ def check_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown seed, loss or CRF backend.
+        InputError: An unknown seed, loss or CRF backend, or a network that cannot be built.
     """
-    find_seed(config.seeds.name)
+    for name in {config.seeds.name, *config.seeds.sources}:
+        find_seed(name)
     find_loss(config.trainer.loss)
     chosen_backend(config.crf.backend)
+    check_network(config.model)
 
 
 def seed_labels(run: Run, dataset: Dataset) -> Stage:
@@ -56,6 +58,7 @@ def seed_labels(run: Run, dataset: Dataset) -> Stage:
         seeds=config.seeds,
         given=_given_files(config, samples),
         samples=samples_key(samples),
+        classes=list(dataset.classes),
         seed=config.seed,
     )
     return label_images(run, stage, partial(_seed, config=config, classes=dataset.classes), samples)
@@ -87,6 +90,7 @@ def train_segmenter(
         labels=labels,
         start=start,
         model=config.model,
+        classes=list(dataset.classes),
         weights=fingerprint(Path(config.model.weights or "")),
         trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
         seed=config.seed,
@@ -130,7 +134,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         prediction=config.prediction,
     )
     relabel = partial(_relabel, config=config, model=model, seeds=seeds)
-    return label_images(run, stage, relabel, samples)
+    return label_images(run, stage, relabel, samples, seeds.manifest.get("set_aside"))
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
@@ -187,7 +191,8 @@ def _relabel(
 ) -> tuple[NDArray[np.uint8], Facts]:
     if not config.rounds.clean:
         return _predict(sample, config, model)
-    segmenter, image = _loaded(model.path, model.key), read_image(sample.image)
+    segmenter = _loaded(model.path, model.key, config.trainer.accelerator)
+    image = read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
     constraints = constraints_of(sample, len(segmenter.classes))
     first_labels = read_label_map(label_path(seeds, sample))
@@ -204,7 +209,9 @@ def _relabel(
 
 
 def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.uint8], Facts]:
-    scores = _loaded(model.path, model.key).predict(read_image(sample.image), config.prediction)
+    scores = _loaded(model.path, model.key, config.trainer.accelerator).predict(
+        read_image(sample.image), config.prediction
+    )
     return scores.argmax(axis=0).astype(np.uint8), {}
 
 
@@ -226,5 +233,6 @@ def _prepared(config: Config, classes: Classes, start: Stage | None) -> Segmente
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str) -> Segmenter:  # noqa: ARG001 - a new key is a new network
-    return load_segmenter(folder / "model.ckpt")
+def _loaded(folder: Path, key: str, accelerator: str) -> Segmenter:  # noqa: ARG001 - see below
+    # The key is there for the cache: a folder with a new key holds a new network.
+    return load_segmenter(folder / "model.ckpt", accelerator)

@@ -81,6 +81,9 @@ def test_a_missing_or_damaged_summary_is_explained(tmp_path):
     (tmp_path / "report" / "summary.json").write_text("{")
     with pytest.raises(InputError, match="must be JSON"):
         read_summary(tmp_path)
+    (tmp_path / "report" / "summary.json").write_text("[]")
+    with pytest.raises(InputError, match="other content; write it with wsseg report"):
+        read_summary(tmp_path)
 
 
 def test_headline_figures(tmp_path):

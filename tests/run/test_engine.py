@@ -1,3 +1,5 @@
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ def number(sample: Sample) -> int:
     if sample.id == "2":
         raise InputError("2.jpg", "a readable image", "rubbish", "remove it")
     return int(sample.id)
+
+
+def die(_: Sample) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -47,3 +53,8 @@ def test_problems_are_told_and_fatal_ones_refused_when_strict(
     announce(small, strict=True)
     with pytest.raises(InputError, match=r"x\.jpg must be usable, got is missing"):
         announce(problems, strict=True)
+
+
+def test_a_killed_worker_is_explained() -> None:
+    with pytest.raises(InputError, match="a worker that was killed; set a lower one"):
+        list(map_samples(die, samples(4), 2, strict=False))

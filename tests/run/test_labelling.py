@@ -80,3 +80,18 @@ def test_interrupted_stage_goes_on_and_redoes_nothing(tmp_path: Path) -> None:
     label_images(run, stage, labeller, samples("1", "2", "3"))
     assert label_path(stage, samples("1")[0]).stat().st_mtime_ns == before
     assert pd.read_parquet(stage.path / "stats.parquet")["id"].tolist() == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("line", ["garbage", "null", "[1]", '["3", 4]', "\0\0", '["3", [{"id'])
+def test_images_with_a_damaged_record_or_label_map_are_labelled_again(
+    tmp_path: Path, line: str
+) -> None:
+    run, stage = run_in(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        label_images(run, stage, explode, samples("1", "3", "2"))
+    records = stage.path / "stats.jsonl"
+    records.write_text(f"{records.read_text().splitlines()[0]}\n{line}\n")
+    label_path(stage, samples("1")[0]).write_bytes(b"")
+    label_images(run, stage, labeller, samples("1", "3", "2"))
+    assert read_label_map(label_path(stage, samples("1")[0])).tolist() == [[1] * 3] * 2
+    assert pd.read_parquet(stage.path / "stats.parquet")["id"].tolist() == ["1", "2", "3"]

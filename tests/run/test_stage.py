@@ -53,11 +53,12 @@ def test_key_depends_on_upstream_stages(config: Config) -> None:
     assert len(keys) == 2
 
 
-def test_damaged_manifest_is_not_complete(config: Config) -> None:
+@pytest.mark.parametrize("content", ["{", "[1]", "null", ""])
+def test_damaged_manifest_is_not_complete(config: Config, content: str) -> None:
     stage = Run(config.run_dir, config).stage("seeds")
     with stage.work():
         pass
-    (stage.path / "manifest.json").write_text("{")
+    (stage.path / "manifest.json").write_text(content)
     assert not stage.is_complete
 
 
@@ -83,6 +84,21 @@ def test_run_refuses_a_folder_with_other_files(config: Config) -> None:
 
 def test_fingerprint_of_a_missing_file(tmp_path: Path) -> None:
     assert fingerprint(tmp_path / "none") == ("none", -1, -1)
+
+
+def test_fingerprint_of_no_file_does_not_depend_on_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = fingerprint(Path())
+    monkeypatch.chdir(tmp_path)
+    assert fingerprint(Path()) == before == ("", -1, -1)
+
+
+def test_a_run_folder_that_is_a_file_is_refused(config: Config) -> None:
+    config.run_dir.parent.mkdir(exist_ok=True)
+    config.run_dir.write_text("notes")
+    with pytest.raises(InputError, match="a folder, got a file"), open_run(config):
+        pass
 
 
 def test_a_stage_is_not_finished_once_what_it_was_made_from_is_made_anew(config: Config) -> None:
@@ -112,3 +128,11 @@ def test_no_git_is_no_error(config: Config, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "")
     with open_run(config) as run:
         assert json.loads((run.path / "environment.json").read_text())["commit"] is None
+
+
+def test_a_folder_that_a_kill_left_before_its_settings_is_opened(config: Config) -> None:
+    config.run_dir.mkdir()
+    (config.run_dir / ".lock").touch()
+    (config.run_dir / f"{PARTIAL}x").touch()
+    with open_run(config) as run:
+        assert (run.path / "config.yaml").exists()

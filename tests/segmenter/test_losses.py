@@ -4,7 +4,7 @@ from torch import Tensor
 
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.segmenter.losses import LOSSES, Loss, cross_entropy, find_loss, focal
+from wsseg.segmenter.losses import LOSSES, Loss, cross_entropy, dice, find_loss, focal
 
 ALL = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 
@@ -55,3 +55,15 @@ def test_focal_without_gamma_is_cross_entropy() -> None:
 def test_unknown_loss_lists_the_choices() -> None:
     with pytest.raises(InputError, match=r"ce, focal, dice, ce\+dice, got l2"):
         find_loss("l2")
+
+
+def test_dice_is_the_mean_over_classes_that_occur() -> None:
+    logits, target = example()
+    target[target == 1] = 0
+    p = logits.softmax(dim=1).movedim(1, -1).reshape(-1, 3)
+    truth = target.reshape(-1)
+    overlaps = [
+        2 * p[truth == label, label].sum() / (p[:, label].sum() + (truth == label).sum())
+        for label in (0, 2)
+    ]
+    torch.testing.assert_close(dice(logits, target), 1 - torch.stack(overlaps).mean())

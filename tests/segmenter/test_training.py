@@ -1,3 +1,4 @@
+import signal
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,24 @@ def test_a_resumed_training_equals_an_unbroken_one(
     assert resumed_curve == curve
 
 
+def test_killed_after_the_last_step_it_still_ends(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module.TrainingWatch, "on_fit_end", _kill)
+        with pytest.raises(KilledError):
+            trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    assert not (tmp_path / "b" / "loss.json").exists()
+    resumed, resumed_curve = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+    assert resumed_curve == curve
+
+
+def _kill(*_: object) -> None:
+    raise KilledError
+
+
 def test_frozen_batch_norm_keeps_its_statistics(
     pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
 ) -> None:
@@ -96,3 +115,36 @@ def test_two_devices_train_as_one(
     two, both = trained(pairs, model, trainer.model_copy(update={"devices": 2}), tmp_path / "2")
     assert len(both) == len(curve)
     torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=1e-3, atol=1e-4)
+
+
+def test_a_damaged_checkpoint_is_told_and_training_starts_again(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
+    last = tmp_path / "b" / "checkpoint" / "last.ckpt"
+    last.parent.mkdir(parents=True)
+    last.write_bytes(b"PK cut off")
+    again, curve_again = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    assert f"{last} is damaged" in capsys.readouterr().err
+    torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+    assert curve_again == curve
+
+
+def test_an_interrupt_stays_one(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.TrainingWatch, "on_train_batch_start", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        trained(pairs, model_settings, trainer_settings, tmp_path)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

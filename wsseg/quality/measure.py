@@ -10,7 +10,7 @@ from wsseg.annotations.model import Sample
 from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.labels import read_label_map
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.run.engine import map_samples
+from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.labelling import label_path, labelled, samples_key
 from wsseg.run.progress import say, track
 from wsseg.run.stage import Run, Stage
@@ -28,22 +28,41 @@ def measure(
         samples: The images.
 
     Returns:
-        The figures, None where no image has truth.
+        The figures, None where no image has truth. Images whose truth cannot be read are told,
+        listed in the manifest under "set_aside" and left out.
+
+    Raises:
+        InputError: The truth of an image cannot be read, when the run is strict.
     """
     if labels is None:
         return None
     known = [truth.with_mask(s) for s in labelled(labels, samples) if truth.covers(s)]
     if not known:
         return None
-    stage = run.stage(f"{labels.name}/quality", labels=labels, truth=samples_key(known))
+    stage = run.stage(
+        f"{labels.name}/quality",
+        labels=labels,
+        truth=samples_key(known),
+        classes=list(truth.classes),
+    )
     if not stage.is_complete:
         with stage.work() as record:
             compare = partial(_matrix, labels=labels, n_classes=len(truth.classes))
-            results = map_samples(compare, known, run.config.workers, strict=True)
-            shown = track(results, stage.name, len(known))
-            matrices = (matrix for matrix in shown if isinstance(matrix, np.ndarray))
-            record["matrix"] = sum(matrices, start=np.zeros(1, np.int64)).tolist()
-    quality = SegmentationQuality(np.array(stage.manifest["matrix"], np.int64), truth.classes)
+            results = map_samples(compare, known, run.config.workers, run.config.strict)
+            total, bad = np.zeros(1, np.int64), {}
+            for result in track(results, stage.name, len(known)):
+                if isinstance(result, SetAside):
+                    bad[result.id] = result.reason
+                else:
+                    total = total + result
+            record.update(matrix=total.tolist(), set_aside=dict(sorted(bad.items())))
+    for identity, reason in stage.manifest.get("set_aside", {}).items():
+        say(f"{stage.name}: set aside {identity}: {reason}")
+    matrix = np.array(stage.manifest["matrix"], np.int64)
+    if not matrix.any():
+        say(f"{labels.name}: not measured, no pixel of its images has a true class")
+        return None
+    quality = SegmentationQuality(matrix, truth.classes)
     say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality
 

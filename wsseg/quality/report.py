@@ -75,14 +75,16 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     Raises:
         InputError: The run has no report yet, or a damaged one.
     """
-    path = run_dir / "report" / "summary.json"
+    path, remedy = run_dir / "report" / "summary.json", f"write it with wsseg report {run_dir}"
     try:
-        summary: dict[str, Any] = json.loads(path.read_text())
+        summary = json.loads(path.read_text())
     except FileNotFoundError as error:
-        remedy = "finish the run first"
-        raise InputError(path, "a run's summary", "no such file", remedy) from error
+        unfinished = "finish the run first"
+        raise InputError(path, "a run's summary", "no such file", unfinished) from error
     except ValueError as error:
-        raise InputError(path, "JSON", error, "delete it and run again") from error
+        raise InputError(path, "JSON", error, remedy) from error
+    if not (isinstance(summary, dict) and {"classes", "config", "stages"} <= set(summary)):
+        raise InputError(path, "a run's summary", "other content", remedy)
     return summary
 
 

@@ -51,8 +51,10 @@ def report_run(path: Path) -> Path:
         "stages": [_stage_figures(path, name, dataset) for name in stages],
         **_val_figures(path, stages, dataset),
     }
-    gallery = _gallery(path, stages, dataset.split(data.train), truth)
-    write_report(path / "report", summary, gallery, _set_aside(path, stages, dataset))
+    set_aside = _set_aside(path, stages, dataset)
+    bad = {item.id for item in set_aside}
+    usable = [sample for sample in dataset.split(data.train) if sample.id not in bad]
+    write_report(path / "report", summary, _gallery(path, stages, usable, truth), set_aside)
     return path / "report" / "index.html"
 
 
@@ -131,13 +133,15 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
 
 def _quality(path: Path, name: str, dataset: Dataset) -> SegmentationQuality | None:
     matrix = finished_stage(path, f"{name}/quality").get("matrix")
-    return SegmentationQuality(np.array(matrix, np.int64), dataset.classes) if matrix else None
+    if not np.any(matrix or 0):
+        return None
+    return SegmentationQuality(np.array(matrix, np.int64), dataset.classes)
 
 
 def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:
     found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
-        for part in (name, f"{name}/val"):
+        for part in (name, f"{name}/quality", f"{name}/val", f"{name}/val/quality"):
             found |= finished_stage(path, part).get("set_aside", {})
     return [SetAside(identity, reason) for identity, reason in found.items()]
 
@@ -148,7 +152,7 @@ def _gallery(
     labels = [path / name / "labels" for name in stages if finished_stage(path, name)]
     if not labels:
         return []
-    step = -(-len(samples) // _CANDIDATES)
+    step = max(1, -(-len(samples) // _CANDIDATES))
     shown = [s for s in samples[::step] if all((f / f"{s.id}.png").exists() for f in labels)]
     scores = {sample.id: _score(labels, sample, truth) for sample in shown}
     by_id = {sample.id: sample for sample in shown}

@@ -78,6 +78,7 @@ def _explained(error: ValidationError, source: str) -> InputError:
 def _rule(message: str) -> str:
     return (
         message.removeprefix("Value error, ")
+        .replace("Input is not a valid path for <class 'pathlib.Path'>", "a path")
         .replace("Input should be ", "")
         .replace("Field required", "set")
     )

@@ -1,12 +1,12 @@
 """A function mapped over images in worker processes; a bad image never stops the others."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import cv2
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from wsseg.annotations.model import Problem, Sample
 from wsseg.errors import InputError
@@ -65,15 +65,22 @@ def map_samples(
         Results, and a ``SetAside`` for each image whose function raised ``InputError``.
 
     Raises:
-        InputError: A bad image, when ``strict``.
+        InputError: A bad image, when ``strict``; or a worker process was killed, which is what
+            the system does when memory runs out.
     """
-    workers = min(workers or os.cpu_count() or 1, max(len(samples), 1))
+    workers = workers or cpu_count()
     if workers == 1:
         yield from (_attempt(function, sample, strict) for sample in samples)
         return
-    with parallel_config("loky", inner_max_num_threads=1):
-        tasks = (delayed(_attempt)(function, sample, strict) for sample in samples)
-        yield from Parallel(workers, return_as="generator_unordered")(tasks)
+    tasks = (delayed(_attempt)(function, sample, strict) for sample in samples)
+    # Never one worker: joblib would call the function in this process, with all its threads.
+    processes = max(2, min(workers, len(samples)))
+    try:
+        with parallel_config("loky", inner_max_num_threads=1):
+            yield from Parallel(processes, return_as="generator_unordered")(tasks)
+    except BrokenProcessPool as error:
+        got, remedy = "a worker that was killed", "set a lower one and run the same command again"
+        raise InputError("workers", "few enough for the memory", got, remedy) from error
 
 
 def _attempt(function: Callable[[Sample], T], sample: Sample, strict: bool) -> Any:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.model import MaskFile, Sample
 from wsseg.errors import InputError
-from wsseg.labels import atomic_write, write_label_map
+from wsseg.labels import atomic_write, read_label_map, write_label_map
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.progress import say, track
 from wsseg.run.stage import Run, Stage, fingerprint
@@ -25,7 +25,13 @@ Labeller = Callable[[Sample], tuple[NDArray[np.uint8], Facts]]
 """Returns the label map (H, W) of a sample and facts for its statistics; picklable."""
 
 
-def label_images(run: Run, stage: Stage, labeller: Labeller, samples: Sequence[Sample]) -> Stage:
+def label_images(
+    run: Run,
+    stage: Stage,
+    labeller: Labeller,
+    samples: Sequence[Sample],
+    before: Mapping[str, str] | None = None,
+) -> Stage:
     """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row a class.
 
     Does nothing where the stage is complete. Images that cannot be used are listed in the
@@ -36,6 +42,7 @@ def label_images(run: Run, stage: Stage, labeller: Labeller, samples: Sequence[S
         stage: Its stage.
         labeller: Labels one image; called in worker processes.
         samples: The images.
+        before: Images that an earlier stage set aside, and why; they stay set aside.
 
     Returns:
         The stage, complete.
@@ -58,7 +65,8 @@ def label_images(run: Run, stage: Stage, labeller: Labeller, samples: Sequence[S
             raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
         _write_table(stage.path)
         record["images"] = len(samples) - len(set_aside)
-        record["set_aside"] = {bad.id: bad.reason for bad in set_aside}
+        record["set_aside"] = {**(before or {}), **{bad.id: bad.reason for bad in set_aside}}
+    (stage.path / "stats.jsonl").unlink(missing_ok=True)
     for bad in set_aside:
         say(f"{stage.name}: set aside {bad.id}: {bad.reason}")
     return stage
@@ -124,16 +132,33 @@ def _finished(stage: Stage) -> set[str]:
     return {
         identity
         for identity, _ in _records(stage.path / "stats.jsonl")
-        if (stage.path / "labels" / f"{identity}.png").exists()
+        if _is_readable(stage.path / "labels" / f"{identity}.png")
     }
 
 
+def _is_readable(path: Path) -> bool:
+    """False too where a power cut left an empty file."""
+    try:
+        read_label_map(path)
+    except InputError:
+        return False
+    return True
+
+
 def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The whole lines; images whose line a kill or a power cut damaged are labelled again."""
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
-    # What follows the last newline was cut off by a kill.
-    return [tuple(json.loads(line)) for line in lines[:-1]]
+    lines = path.read_text(errors="replace").split("\n")
+    return [record for record in map(_record, lines) if record]
+
+
+def _record(line: str) -> tuple[str, list[dict[str, Any]]] | None:
+    try:
+        identity, rows = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (identity, rows) if isinstance(identity, str) and isinstance(rows, list) else None
 
 
 def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
@@ -156,4 +181,3 @@ def _write_table(folder: Path) -> None:
     rows = [row for identity in sorted(records) for row in records[identity]]
     with atomic_write(folder / "stats.parquet") as file:
         pd.DataFrame(rows).to_parquet(file, index=False)
-    (folder / "stats.jsonl").unlink()

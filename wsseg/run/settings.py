@@ -39,7 +39,7 @@ class DataSettings(Settings):
     """
 
     format: Literal["auto", "voc", "coco", "yolo", "scenes"] = "auto"
-    root: Path
+    root: Annotated[Path, AfterValidator(Path.absolute)]
     train: str = "train"
     val: str | None = "val"
 
@@ -167,9 +167,7 @@ class TrainerSettings(Settings):
         checkpoint_every: Steps between the checkpoints that a killed training resumes from.
         loader_workers: Processes that load training images.
         accelerator: Passed to Lightning's trainer.
-        devices: Passed to Lightning's trainer: how many, or "auto" for all.
-        num_nodes: Passed to Lightning's trainer.
-        strategy: Passed to Lightning's trainer; "auto" is "ddp_spawn" on several devices.
+        devices: How many of this machine share each batch (DDP); "auto" is all.
         precision: Passed to Lightning's trainer; "auto" is mixed where there is a GPU.
     """
 
@@ -187,8 +185,6 @@ class TrainerSettings(Settings):
     loader_workers: int = Field(0, ge=0)
     accelerator: str = "auto"
     devices: int | str = 1
-    num_nodes: int = 1
-    strategy: str = "auto"
     precision: str = "auto"
 
 

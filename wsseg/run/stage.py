@@ -4,6 +4,7 @@ import hashlib
 import json
 import platform
 import shutil
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from wsseg.errors import InputError
 from wsseg.labels import PARTIAL, atomic_write
 from wsseg.run.settings import Config
 
+_LOCK = ".lock"
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
 
 
@@ -129,11 +131,13 @@ def open_run(config: Config) -> Iterator[Run]:
         InputError: Another process works in the folder, or it holds something else.
     """
     path = config.run_dir
-    if path.exists() and not (path / "config.yaml").exists() and any(path.iterdir()):
+    if path.is_file():
+        raise InputError(f"run_dir {path}", "a folder", "a file", "choose another")
+    if path.exists() and not (path / "config.yaml").exists() and any(_foreign(path)):
         raise InputError(f"run_dir {path}", "new, empty or a run", "other files", "choose another")
     path.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(path / ".lock", timeout=0):
+        with FileLock(path / _LOCK, timeout=0):
             write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
             write_json(path / "environment.json", _environment(config.seed))
             yield Run(path, config)
@@ -142,21 +146,34 @@ def open_run(config: Config) -> Iterator[Run]:
         raise InputError(f"run_dir {path}", "used by one run", "a run at work", remedy) from error
 
 
-def finished_stage(run: Path, name: str) -> dict[str, Any]:
+def finished_stage(
+    run: Path, name: str, known: dict[str, dict[str, Any]] | None = None
+) -> dict[str, Any]:
     """Return the manifest of a stage on disk, whatever the settings it was made with.
 
     Args:
         run: The run's folder.
         name: The stage's name.
+        known: Results for stages looked at before, added to.
 
     Returns:
         The manifest; empty where the stage is not complete, or where a stage that it is made
         from is missing or has been made anew since.
     """
-    found = _read_record(run / name / "manifest.json")
-    upstream = found.get("upstream", {})
-    fresh = all(finished_stage(run, name).get("key") == key for name, key in upstream.items())
-    return found if fresh else {}
+    known = {} if known is None else known
+    if name not in known:
+        found = _read_record(run / name / "manifest.json")
+        above = found.get("upstream", {}).items()
+        fresh = all(finished_stage(run, stage, known).get("key") == key for stage, key in above)
+        known[name] = found if fresh else {}
+    return known[name]
+
+
+def _foreign(path: Path) -> Iterator[Path]:
+    """Files that no run makes before its ``config.yaml``."""
+    for entry in path.iterdir():
+        if entry.name != _LOCK and not entry.name.startswith(PARTIAL):
+            yield entry
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -193,6 +210,8 @@ def fingerprint(path: Path) -> tuple[str, int, int]:
         found = path.stat()
     except OSError:
         return path.name, -1, -1
+    if not stat.S_ISREG(found.st_mode):  # a folder's time changes with any file in it
+        return path.name, -1, -1
     return path.name, found.st_size, found.st_mtime_ns
 
 
@@ -205,10 +224,10 @@ def _remove(entry: Path) -> None:
 
 def _read_record(path: Path) -> dict[str, Any]:
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
-    return found
+    return found if isinstance(found, dict) else {}
 
 
 def _describe(value: Any) -> Any:

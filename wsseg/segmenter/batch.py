@@ -28,8 +28,8 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
         The number of images set aside.
 
     Raises:
-        InputError: There is no network or no image, two images would share a name, or an image
-            is bad and ``strict``.
+        InputError: There is no network or no readable image, two images would share a name, or
+            an image is bad and ``strict``.
     """
     segmenter, prediction = load_segmenter(_checkpoint(run)), _prediction_settings(run)
     names = _output_names(images)
@@ -43,6 +43,8 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
             bad.append(f"set aside {path}: {error}")
     for line in bad:
         say(line)
+    if len(bad) == len(names):
+        raise InputError("IMAGES", "at least one readable image", "none", "correct the paths")
     return len(bad)
 
 
@@ -59,13 +61,12 @@ def _predict_file(
 def _checkpoint(run: Path) -> Path:
     if run.is_file():
         return run
-    number = 0
-    while finished_stage(run, f"round-{number + 1}/model"):
-        number += 1
-    if number == 0:
+    wanted = max(load_config(run / "config.yaml").rounds.count, 1)
+    trained = [n for n in range(1, wanted + 1) if finished_stage(run, f"round-{n}/model")]
+    if not trained:
         remedy = "give a run's folder or a model.ckpt"
         raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
-    return run / f"round-{number}" / "model" / "model.ckpt"
+    return run / f"round-{trained[-1]}" / "model" / "model.ckpt"
 
 
 def _prediction_settings(run: Path) -> PredictionSettings:
@@ -79,7 +80,7 @@ def _output_names(images: Sequence[Path]) -> dict[str, Path]:
     for given in images:
         for path, root in _files(given):
             name = path.relative_to(root).with_suffix("").as_posix()
-            if name in names:
+            if name in names and not names[name].samefile(path):
                 got = f"{names[name]} and {path}"
                 raise InputError("image names", "distinct", got, "predict them to two folders")
             names[name] = path
@@ -96,5 +97,5 @@ def _files(given: Path) -> Iterator[tuple[Path, Path]]:
     if not given.is_dir():
         raise InputError(f"image {given}", "a file or a folder", "no such file", "check the path")
     for path in sorted(given.rglob("*")):
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in SUFFIXES and path.is_file():
             yield path, given

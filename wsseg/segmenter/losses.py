@@ -62,9 +62,10 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     References:
         Milletari et al., V-Net, arXiv:1606.04797.
     """
-    if bool((target == IGNORE).all()):
+    present = [label for label in range(logits.shape[1]) if bool((target == label).any())]
+    if not present:
         return logits.sum() * 0
-    loss: Tensor = DiceLoss(MULTICLASS_MODE, ignore_index=IGNORE)(logits, target)
+    loss: Tensor = DiceLoss(MULTICLASS_MODE, classes=present, ignore_index=IGNORE)(logits, target)
     return loss
 
 

@@ -36,6 +36,20 @@ def build_network(settings: ModelSettings, n_classes: int) -> nn.Module:
     return network
 
 
+def check_network(settings: ModelSettings) -> None:
+    """Refuse settings that no network can be built from, without loading or making weights.
+
+    Args:
+        settings: Architecture, encoder and weights.
+
+    Raises:
+        InputError: An unknown architecture, encoder or argument, or a missing weight file.
+    """
+    _local_file(settings.weights)
+    with torch.device("meta"):
+        freeze_encoder(_construct(settings, 2, None), settings.frozen_blocks)
+
+
 def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
     """Load an encoder's weights from a file of tensors; tensors it has no use for are ignored.
 

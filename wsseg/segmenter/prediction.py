@@ -1,5 +1,6 @@
 """Label scores of an image from a trained network, at any size."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,11 +50,8 @@ class Segmenter:
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
         size = _scaled(pixels, self.settings.scale)
         with torch.inference_mode():
-            views = [
-                functional.interpolate(view, size, mode="bilinear", antialias=False)
-                for view in self._views(normalised(pixels, self.settings), prediction)
-            ]
-            mean = torch.stack(views).mean(dim=0) if len(views) > 1 else views[0]
+            views = self._views(normalised(pixels, self.settings), prediction)
+            mean = _mean(functional.interpolate(v, size, mode="bilinear") for v in views)
             full = functional.interpolate(mean, pixels.shape[2:], mode="bilinear")
         scores: NDArray[np.float32] = full[0].cpu().numpy()
         return scores
@@ -102,15 +100,31 @@ def save_segmenter(
         "classes": list(classes),
         "model": settings.model_dump(mode="json"),
     }
+    write_checkpoint(path, content)
+
+
+def write_checkpoint(path: Path, content: Any) -> None:
+    """Write what torch can save, atomically.
+
+    Args:
+        path: The file.
+        content: Tensors, numbers and texts in lists and dicts.
+
+    Raises:
+        OSError: The file cannot be written, such as to a full disk.
+    """
+    buffer = io.BytesIO()  # written to directly, torch hides what the disk says
+    torch.save(content, buffer)
     with atomic_write(path) as file:
-        torch.save(content, file)
+        file.write(buffer.getbuffer())
 
 
-def load_segmenter(path: Path) -> Segmenter:
+def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     """Return a network of ``save_segmenter``, on the GPU where there is one.
 
     Args:
         path: The file.
+        accelerator: "cpu" keeps it off the GPU.
 
     Returns:
         The segmenter, in eval mode.
@@ -123,7 +137,7 @@ def load_segmenter(path: Path) -> Segmenter:
     classes = Classes(tuple(content["classes"]))
     network = build_network(settings.model_copy(update={"weights": None}), len(classes))
     network.load_state_dict(content["state_dict"])
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Segmenter(network.eval(), classes, settings)
 
@@ -135,10 +149,19 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(path, "a trained segmenter", "no such file", remedy) from error
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise InputError(path, "a trained segmenter", repr(error), remedy) from error
-    if not {"state_dict", "classes", "model"} <= set(content):
+        got = f"a damaged or another file ({type(error).__name__})"
+        raise InputError(path, "a trained segmenter", got, remedy) from error
+    if not (isinstance(content, dict) and {"state_dict", "classes", "model"} <= set(content)):
         raise InputError(path, "a trained segmenter", "another checkpoint", remedy)
     return content
+
+
+def _mean(views: Iterator[Tensor]) -> Tensor:
+    """Mean of tensors, of which only one is held at a time: of a large image each is a GB."""
+    total, count = next(views), 1
+    for count, view in enumerate(views, 2):  # noqa: B007 - its last value is the number of views
+        total += view
+    return total.div_(count)
 
 
 def _scaled(image: Tensor, factor: float) -> tuple[int, int]:

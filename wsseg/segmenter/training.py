@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import shutil
+import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +20,13 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError
-from wsseg.labels import atomic_write
 from wsseg.run.progress import progress_bar, say
 from wsseg.run.settings import TrainerSettings
 from wsseg.run.stage import write_json
 from wsseg.segmenter.data import TrainingBatches
 from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import parameter_groups
+from wsseg.segmenter.prediction import write_checkpoint
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _ADVICE = (
@@ -81,7 +82,6 @@ class SegmenterTraining(lightning.LightningModule):
         if not math.isfinite(loss.item()):
             message = f"loss is {loss.item()} at step {self.global_step}; lower trainer.encoder_lr"
             raise DivergenceError(f"{message} and trainer.decoder_lr, or check the labels")
-        self.log("loss", loss)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -135,9 +135,9 @@ class TrainingWatch(Callback):
             rise = f"loss rose from {self.curve[0]:.3f} to {self.curve[-1]:.3f} by step {step}"
             say(f"{self.title}: {rise}; the learning rate may be too high")
 
-    def on_train_end(self, trainer: Any, _: Any) -> None:
-        """Close the progress bar and write the loss curve."""
-        self.on_exception()
+    def on_fit_end(self, trainer: Any, _: Any) -> None:
+        """Close the progress bar and write the loss curve, even if no step was left to train."""
+        self._close_bar()
         if not trainer.is_global_zero:
             return
         write_json(self.path, self.curve)
@@ -145,6 +145,9 @@ class TrainingWatch(Callback):
 
     def on_exception(self, *_: Any) -> None:
         """Close the progress bar."""
+        self._close_bar()
+
+    def _close_bar(self) -> None:
         if self._bar:
             self._bar.stop()
 
@@ -171,8 +174,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
             checkpoint: What Lightning wants kept.
             path: The file.
         """
-        with atomic_write(Path(path)) as file:
-            torch.save(checkpoint, file)
+        write_checkpoint(Path(path), checkpoint)
 
 
 def train(
@@ -191,21 +193,47 @@ def train(
 
     Raises:
         DivergenceError: The loss is NaN or infinite.
+        KeyboardInterrupt: The user interrupted it; the next call goes on.
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
     with _quiet():
         trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
-    if last.exists():
-        batches.first_step = int(torch.load(last, weights_only=True)["global_step"])
-        say(f"{title}: going on from step {batches.first_step}")
+    batches.first_step = _steps_done(last, title)
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
-        trainer.fit(training, loader, ckpt_path=last if last.exists() else None, weights_only=True)
+        _fit(trainer, training, loader, last if last.exists() else None)
     shutil.rmtree(checkpoints, ignore_errors=True)
     losses: list[float] = json.loads(curve.read_text())
     return losses
+
+
+def _steps_done(last: Path, title: str) -> int:
+    """Steps of the last checkpoint; a damaged one is removed."""
+    if not last.exists():
+        return 0
+    try:
+        step = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
+    except Exception as error:  # torch raises many kinds for a damaged file
+        say(f"{title}: {last} is damaged ({type(error).__name__}); training starts again")
+        last.unlink()
+        return 0
+    say(f"{title}: going on from step {step}")
+    return step
+
+
+def _fit(
+    trainer: lightning.Trainer,
+    training: SegmenterTraining,
+    loader: DataLoader[tuple[Tensor, Tensor]],
+    last: Path | None,
+) -> None:
+    try:
+        trainer.fit(training, loader, ckpt_path=last, weights_only=True)
+    except SystemExit as stop:  # what Lightning makes of Ctrl-C, whose handler it takes away
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        raise KeyboardInterrupt from stop
 
 
 def _checkpoints(folder: Path, settings: TrainerSettings) -> ModelCheckpoint:
@@ -228,12 +256,6 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _strategy(settings: TrainerSettings) -> str:
-    """Lightning's own choice would run the whole pipeline once a device; spawning trains only."""
-    several = settings.devices != 1 or settings.num_nodes > 1
-    return "ddp_spawn" if settings.strategy == "auto" and several else settings.strategy
-
-
 def _trainer(
     settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
@@ -242,8 +264,8 @@ def _trainer(
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=_strategy(settings),
+        # Lightning's own choice would run the whole pipeline once a device; spawning trains only.
+        strategy="auto" if settings.devices == 1 else "ddp_spawn",
         precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
         max_steps=settings.steps,
         gradient_clip_val=settings.gradient_clip,

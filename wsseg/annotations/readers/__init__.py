@@ -81,6 +81,8 @@ def read_dataset(
     if format not in READERS:
         remedy = f"choose one of auto, {', '.join(READERS)}"
         raise InputError("data.format", "a known format", repr(format), remedy)
+    if format != "scenes":  # these are generated
+        _check_folder(root)
     if use not in get_args(Use):
         raise InputError("use", "'boxes' or 'masks'", repr(use), "choose one")
     chosen = SPLITS[format](root) if splits is None else tuple(dict.fromkeys(splits))
@@ -102,8 +104,7 @@ def detect_format(root: Path) -> str:
     Raises:
         InputError: There is no such folder, or no or more than one format fits.
     """
-    if not root.is_dir():
-        raise InputError(f"data.root {root}", "a folder", "no such folder", "check the path")
+    _check_folder(root)
     voc = [root / "Annotations", root / "ImageSets"]
     fits = {
         "voc": (root / "JPEGImages").is_dir() and any(path.is_dir() for path in voc),
@@ -114,6 +115,12 @@ def detect_format(root: Path) -> str:
     if len(found) != 1:
         rule = f"a data set with one of {'; '.join(_LOOKED_FOR)}"
         got = " and ".join(found) if found else "none of these"
-        remedy = f"set data.format to one of {', '.join(READERS)}"
-        raise InputError(f"data.root {root}", rule, got, remedy)
+        choose = f"choose data.format (wsseg check: --format) from {', '.join(READERS)}"
+        raise InputError(f"data.root {root}", rule, got, choose if found else "check the path")
     return found[0]
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        got = "a file" if root.exists() else "no such folder"
+        raise InputError(f"data.root {root}", "a folder", got, "check the path")
