@@ -5,7 +5,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from wsseg.errors import DivergenceError
+from wsseg.errors import DivergenceError, InputError
 from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter import training as module
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
@@ -148,3 +148,23 @@ def test_an_interrupt_stays_one(
     with pytest.raises(KeyboardInterrupt):
         trained(pairs, model_settings, trainer_settings, tmp_path)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"precision": "banana"}, "trainer must be settings that Lightning knows"),
+        ({"accelerator": "banana"}, "trainer must be settings that Lightning knows"),
+        ({"devices": 3}, r"trainer\.batch_size must be a multiple of trainer\.devices, got 4"),
+    ],
+)
+def test_settings_that_lightning_refuses(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    change: dict[str, object],
+    message: str,
+) -> None:
+    with pytest.raises(InputError, match=message):
+        trained(pairs, model_settings, trainer_settings.model_copy(update=change), tmp_path)

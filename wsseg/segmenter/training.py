@@ -13,13 +13,14 @@ from typing import Any
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import Progress
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from wsseg.errors import DivergenceError
+from wsseg.errors import DivergenceError, InputError
 from wsseg.run.progress import progress_bar, say
 from wsseg.run.settings import TrainerSettings
 from wsseg.run.stage import write_json
@@ -197,8 +198,7 @@ def train(
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
-    with _quiet():
-        trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
+    trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
     batches.first_step = _steps_done(last, title)
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
@@ -257,6 +257,20 @@ def _quiet() -> Iterator[None]:
 
 
 def _trainer(
+    settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
+    if settings.batch_size % (settings.devices if isinstance(settings.devices, int) else 1):
+        rule, remedy = "a multiple of trainer.devices", "correct one of them"
+        raise InputError("trainer.batch_size", rule, settings.batch_size, remedy)
+    try:
+        with _quiet():
+            return _built(settings, folder, callbacks)
+    except (ValueError, MisconfigurationException) as error:
+        got, remedy = " ".join(str(error).split()), "correct accelerator, devices or precision"
+        raise InputError("trainer", "settings that Lightning knows", got, remedy) from error
+
+
+def _built(
     settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
     on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
