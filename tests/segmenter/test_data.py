@@ -1,8 +1,12 @@
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
+from wsseg.labels import IGNORE, write_label_map
 from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter.data import TrainingBatches, TrainingPair, normalised
 
@@ -64,3 +68,18 @@ def test_nothing_to_train_on(
 ) -> None:
     with pytest.raises(InputError, match="training set"):
         batches([], model_settings, trainer_settings)
+
+
+def test_shrunk_labels_stay_centred_on_their_image(
+    tmp_path: Path, model_settings: ModelSettings, trainer_settings: TrainerSettings
+) -> None:
+    """Of three columns that become one, the middle one decides."""
+    labels = np.zeros((6, 6), np.uint8)
+    labels[:, [1, 4]] = 1
+    pair = TrainingPair(tmp_path / "image.png", tmp_path / "labels.png")
+    Image.fromarray(np.repeat(labels[..., None] * 255, 3, axis=2)).save(pair.image)
+    write_label_map(pair.label_map, labels)
+    model = model_settings.model_copy(update={"scale": 1 / 3})
+    still = {"crop": (2, 2), "zoom": (1.0, 1.0), "jitter": 0.0}
+    _, shrunk = batches([pair], model, trainer_settings.model_copy(update=still)).batch(0)
+    assert (shrunk == 1).all()

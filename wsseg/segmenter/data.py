@@ -103,7 +103,9 @@ class TrainingBatches(IterableDataset[tuple[Tensor, Tensor]]):
         image = tv_tensors.Image(torch.from_numpy(read_image(pair.image).copy()).permute(2, 0, 1))
         labels = tv_tensors.Mask(torch.from_numpy(read_label_map(pair.label_map).copy())[None])
         size = [max(1, round(side * factor)) for side in image.shape[1:]]
-        return v2.functional.resize(image, size), v2.functional.resize(labels, size)
+        # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
+        exact = v2.InterpolationMode.NEAREST_EXACT
+        return v2.functional.resize(image, size), v2.functional.resize(labels, size, exact)
 
 
 def normalised(image: Tensor, model: ModelSettings) -> Tensor:
