@@ -1,7 +1,20 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+import torch
+
+# CI repeats the same examples, so that it never fails for what a change did not touch.
+hypothesis.settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Sums depend on the number of threads; pipelines started by a test get one thread too."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def test_matrices_add_over_images(
 def test_figures_are_shares(prediction: NDArray[np.uint8], truth: NDArray[np.uint8]) -> None:
     truth[0, 0] = 1
     quality = SegmentationQuality(confusion_matrix(prediction, truth, 3), NAMES[:3])
-    assert 0 <= quality.miou <= quality.pixel_accuracy * 3 and quality.coverage <= 1
+    assert 0 <= quality.miou <= 1 and 0 <= quality.pixel_accuracy <= quality.coverage <= 1
     assert all(0 <= share <= 1 for share in quality.per_class.values())
     for name, share in quality.per_class.items():
         assert share <= quality.per_class_covered.get(name, 1)

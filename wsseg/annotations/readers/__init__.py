@@ -115,7 +115,7 @@ def detect_format(root: Path) -> str:
     if len(found) != 1:
         rule = f"a data set with one of {'; '.join(_LOOKED_FOR)}"
         got = " and ".join(found) if found else "none of these"
-        choose = f"choose data.format (wsseg check: --format) from {', '.join(READERS)}"
+        choose = "set data.format (wsseg check: --format)"
         raise InputError(f"data.root {root}", rule, got, choose if found else "check the path")
     return found[0]
 
