@@ -91,7 +91,7 @@ def check(
     from wsseg.annotations.check import check_dataset
 
     report = check_dataset(dataset, format_, deep=not fast)
-    for line in report.lines(*([None] if all_ else [])):
+    for line in report.lines(most=None) if all_ else report.lines():
         typer.echo(line)
     raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)
 
