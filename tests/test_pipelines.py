@@ -138,12 +138,12 @@ def test_changed_setting_redoes_only_what_depends_on_it(
     assert hashes(copy) != hashes(finished)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(("seed", "workers"), [(0, 1), (1, 2)])
 def test_killed_again_and_again_it_ends_with_the_same_labels(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int, workers: int
 ) -> None:
     script = [sys.executable, str(ROOT / "pipelines" / "boxes.py"), str(config_file)]
-    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", f"workers={workers}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     moment = random.Random(seed)
     killed = 0
@@ -241,6 +241,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
         (["crf.backend=cuda"], "cuda"),
         (["model.weights=none.pth"], "none.pth must be a file"),
         (["trainer.zoom=[2,1]"], "the lower bound first"),
+        (["data.val=train"], "another split than data.train"),
     ],
 )
 def test_bad_settings_are_one_line_and_exit_code_2(
@@ -323,6 +324,22 @@ def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(
     summary = json.loads((tmp_path / "b" / "report" / "summary.json").read_text())
     assert "label_miou" in summary["stages"][0] and "val_miou" not in summary
     assert "train-0000" in (tmp_path / "b" / "report" / "index.html").read_text()
+
+
+def test_labels_of_ignore_alone_are_refused(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    for mask in (data / "SegmentationClass").glob("train-*"):
+        write_label_map(mask, np.full_like(read_label_map(mask), IGNORE))
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={data}", "pipeline=full"]
+    assert wsseg("run", config_file, *arguments) == 2
+    assert "stage seeds must be labelled in some pixel, got only IGNORE" in capsys.readouterr().err
+
+
+def test_a_finished_run_keeps_its_network_and_no_checkpoint(finished: Path) -> None:
+    model = finished / "round-2" / "model"
+    assert (model / "model.ckpt").exists() and not (model / "checkpoint").exists()
 
 
 def test_report_is_made_anew(finished: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, smaller_in_front
+from wsseg.annotations.model import Box, front_box
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.refine import crf_params, dense_crf
@@ -74,7 +74,7 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     """
     _check(image, scores, constraints, first_labels)
     first = np.where(constraints.permits(first_labels), first_labels, constraints.known)
-    owners = _owners(boxes, first.shape)
+    owners = front_box(boxes, first.shape)
     predicted = constraints.best(scores)
     failed = _failed(predicted, boxes, owners, settings.reset_iou)
     reset = failed[owners]
@@ -87,14 +87,6 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     label_map = np.where(failed[owners], first, sharpened)
     label_map[_only_crowd(boxes, first.shape) & (constraints.known == IGNORE)] = IGNORE
     return Cleaned(label_map, tuple(failed[:-1].tolist()), float(changed.mean()))
-
-
-def _owners(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
-    """(H, W): index of the box each pixel is a visible part of, B where there is none."""
-    owners = np.full(size, len(boxes), np.intp)
-    for box in smaller_in_front(tuple(box for box in boxes if not box.crowd)):
-        owners[box.slices] = boxes.index(box)
-    return owners
 
 
 def _failed(

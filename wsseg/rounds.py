@@ -1,18 +1,21 @@
 """Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
 
+import shutil
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 import lightning
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.cleaning import Cleaned, clean
+from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.labels import read_label_map
+from wsseg.labels import IGNORE, read_label_map
 from wsseg.refine import chosen_backend
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.run.progress import say
@@ -80,7 +83,8 @@ def train_segmenter(
         The complete stage; its folder holds ``model.ckpt``.
 
     Raises:
-        InputError: Settings of the network or the trainer break a rule.
+        InputError: Settings of the network or the trainer break a rule, or every pixel of the
+            label maps is IGNORE.
         DivergenceError: The loss is NaN or infinite.
     """
     config = run.config
@@ -98,6 +102,7 @@ def train_segmenter(
     if stage.is_complete:
         say(f"{stage.name}: up to date")
         return stage
+    _check_labels(labels)
     with stage.work() as record:
         samples = labelled(labels, dataset.split(config.data.train))
         pairs = [TrainingPair(sample.image, label_path(labels, sample)) for sample in samples]
@@ -106,6 +111,7 @@ def train_segmenter(
         record["loss"] = train(training, batches, stage.path, stage.name)
         network = training.network
         save_segmenter(stage.path / "model.ckpt", network, dataset.classes, config.model)
+        shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
     return stage
 
 
@@ -222,6 +228,13 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
     return facts
+
+
+def _check_labels(labels: Stage) -> None:
+    table = pd.read_parquet(labels.path / "stats.parquet")
+    if not table["pixels"][table["class"] != IGNORE].any():
+        rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
+        raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
 
 
 def _prepared(config: Config, classes: Classes, start: Stage | None) -> SegmenterTraining:

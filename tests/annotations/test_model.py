@@ -12,8 +12,8 @@ from wsseg.annotations.model import (
     Dataset,
     MaskFile,
     Sample,
+    front_box,
     smaller_in_front,
-    visible_parts,
 )
 from wsseg.errors import InputError
 
@@ -91,16 +91,14 @@ def test_unknown_split_names_the_known_ones():
 
 
 @given(st.lists(boxes(), max_size=5).map(tuple))
-def test_visible_parts_are_disjoint_lie_in_their_boxes_and_cover_all(drawn):
-    parts = visible_parts(tuple(dict.fromkeys(drawn)), SIZE)
-    total = np.sum([part.astype(int) for part in parts], axis=0) if parts else np.zeros(SIZE, int)
-    union = np.zeros(SIZE, int)
-    for box, part in zip(dict.fromkeys(drawn), parts, strict=True):
-        outside = part.copy()
-        outside[box.slices] = False
-        assert not outside.any()
-        union[box.slices] = 1
-    assert (total == union).all()
+def test_front_box_is_the_smallest_around_each_pixel(drawn):
+    front = front_box(drawn, SIZE)
+    for place in np.ndindex(SIZE):
+        around = [b for b in drawn if b.top <= place[0] < b.bottom and b.left <= place[1] < b.right]
+        if around:
+            assert drawn[front[place]].area == min(box.area for box in around)
+        else:
+            assert front[place] == len(drawn)
 
 
 @given(st.lists(boxes(), max_size=6).map(tuple))
@@ -110,8 +108,7 @@ def test_smaller_boxes_are_painted_last(drawn):
     assert sorted(map(repr, smaller_in_front(drawn))) == sorted(map(repr, drawn))
 
 
-def test_smaller_box_hides_the_larger_one():
-    large, small = Box(1, 0, 0, 6, 6), Box(2, 2, 2, 4, 4)
-    hidden, front = visible_parts((large, small), SIZE)
-    assert hidden.sum() == 32
-    assert front.sum() == 4
+def test_smaller_box_hides_the_larger_one_and_a_crowd_hides_nothing():
+    large, small, crowd = Box(1, 0, 0, 6, 6), Box(2, 2, 2, 4, 4), Box(2, 0, 0, 2, 1, crowd=True)
+    counts = np.bincount(front_box((large, small, crowd), SIZE).ravel())
+    assert counts.tolist() == [32, 4, 0, SIZE[0] * SIZE[1] - 36]

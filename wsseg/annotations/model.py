@@ -254,17 +254,18 @@ def smaller_in_front(boxes: tuple[Box, ...]) -> list[Box]:
     return sorted(boxes, key=lambda box: -box.area)
 
 
-def visible_parts(boxes: tuple[Box, ...], size: tuple[int, int]) -> list[NDArray[np.bool_]]:
-    """Return what the smaller boxes in front leave of each box.
+def front_box(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return which box each pixel is a visible part of: the smallest around it.
 
     Args:
-        boxes: Boxes of one image.
+        boxes: Boxes of one image; crowds hide nothing. Of equal boxes the first counts.
         size: (H, W) of the image.
 
     Returns:
-        One (H, W) bool array a box, in the order of ``boxes``.
+        (H, W) index into ``boxes``, their number where there is no box.
     """
-    front = np.full(size, -1, np.int32)
+    front = np.full(size, len(boxes), np.intp)
     for box in smaller_in_front(boxes):
-        front[box.slices] = boxes.index(box)
-    return [front == boxes.index(box) for box in boxes]
+        if not box.crowd:
+            front[box.slices] = boxes.index(box)
+    return front

@@ -10,6 +10,8 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    ValidationInfo,
+    field_validator,
 )
 
 
@@ -42,6 +44,13 @@ class DataSettings(Settings):
     root: Annotated[Path, AfterValidator(Path.absolute)]
     train: str = "train"
     val: str | None = "val"
+
+    @field_validator("val")
+    @classmethod
+    def _held_out(cls, val: str | None, known: ValidationInfo) -> str | None:
+        if val is not None and val == known.data.get("train"):
+            raise ValueError("another split than data.train, or null")
+        return val
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, Sample, smaller_in_front
+from wsseg.annotations.model import Box, Sample, front_box, smaller_in_front
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE
@@ -208,13 +208,10 @@ def _votes(
 
 
 def _back_to_front(sample: Sample) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Boxes in painting order, each with its pixels that no later one hides."""
-    order = smaller_in_front(sample.boxes)
-    front = np.zeros(sample.size, np.int32)
-    for place, drawn in enumerate(order):
-        front[drawn.slices] = place
-    for place, drawn in enumerate(order):
-        yield drawn, front[drawn.slices] == place
+    """Boxes in painting order, each with its visible pixels."""
+    front = front_box(sample.boxes, sample.size)
+    for drawn in smaller_in_front(sample.boxes):
+        yield drawn, front[drawn.slices] == sample.boxes.index(drawn)
 
 
 def _emptied(constraints: Constraints, sample: Sample) -> NDArray[np.uint8]:

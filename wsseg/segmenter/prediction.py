@@ -138,12 +138,12 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     network = build_network(settings.model_copy(update={"weights": None}), len(classes))
     network.load_state_dict(content["state_dict"])
     device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    remedy = "point to a run whose training has ended"
+    remedy = "delete its folder to train again, or point to a run whose training has ended"
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:

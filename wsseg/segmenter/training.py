@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import shutil
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -186,7 +185,7 @@ def train(
     Args:
         training: The network and its settings.
         batches: What to train on.
-        folder: Holds ``checkpoint/last.ckpt`` while training, which is removed at the end.
+        folder: Gets ``checkpoint/last.ckpt`` while training; remove it once the network is saved.
         title: Shown beside the progress.
 
     Returns:
@@ -204,7 +203,6 @@ def train(
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
         _fit(trainer, training, loader, last if last.exists() else None)
-    shutil.rmtree(checkpoints, ignore_errors=True)
     losses: list[float] = json.loads(curve.read_text())
     return losses
 
@@ -280,7 +278,7 @@ def _built(
         devices=settings.devices,
         # Lightning's own choice would run the whole pipeline once a device; spawning trains only.
         strategy="auto" if settings.devices == 1 else "ddp_spawn",
-        precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]
+        precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]  # checked by Lightning, not by us
         max_steps=settings.steps,
         gradient_clip_val=settings.gradient_clip,
         callbacks=list(callbacks),

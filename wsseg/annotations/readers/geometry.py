@@ -36,7 +36,7 @@ def number(value: object) -> float:
         (12.5, nan)
     """
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]  # what is no number raises, and that is the test
     except (TypeError, ValueError, OverflowError):
         return math.nan
 
