@@ -46,16 +46,7 @@ def measure(
         classes=list(truth.classes),
     )
     if not stage.is_complete:
-        with stage.work() as record:
-            compare = partial(_matrix, labels=labels, n_classes=len(truth.classes))
-            results = map_samples(compare, known, run.config.workers, run.config.strict)
-            total, bad = np.zeros(1, np.int64), {}
-            for result in track(results, stage.name, len(known)):
-                if isinstance(result, SetAside):
-                    bad[result.id] = result.reason
-                else:
-                    total = total + result
-            record.update(matrix=total.tolist(), set_aside=dict(sorted(bad.items())))
+        _compare(run, stage, labels, known, len(truth.classes))
     for identity, reason in stage.manifest.get("set_aside", {}).items():
         say(f"{stage.name}: set aside {identity}: {reason}")
     matrix = np.array(stage.manifest["matrix"], np.int64)
@@ -65,6 +56,21 @@ def measure(
     quality = SegmentationQuality(matrix, truth.classes)
     say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality
+
+
+def _compare(
+    run: Run, stage: Stage, labels: Stage, samples: Sequence[Sample], n_classes: int
+) -> None:
+    with stage.work() as record:
+        compare = partial(_matrix, labels=labels, n_classes=n_classes)
+        results = map_samples(compare, samples, run.config.workers, run.config.strict)
+        total, bad = np.zeros((n_classes, n_classes + 1), np.int64), {}
+        for result in track(results, stage.name, len(samples)):
+            if isinstance(result, SetAside):
+                bad[result.id] = result.reason
+            else:
+                total += result
+        record.update(matrix=total.tolist(), set_aside=dict(sorted(bad.items())))
 
 
 def _matrix(sample: Sample, labels: Stage, n_classes: int) -> NDArray[np.int64]:
