@@ -353,6 +353,8 @@ def test_report_is_made_anew(finished: Path, tmp_path: Path) -> None:
 def test_commands_on_no_run(tmp_path: Path, command: str) -> None:
     more = [tmp_path, "--out", tmp_path / "out"] if command == "predict" else []
     assert wsseg(command, tmp_path / "none", *more) == 2
+    (tmp_path / "file.log").write_text("no run")
+    assert wsseg(command, tmp_path / "file.log", *more) == 2
 
 
 def test_check_names_defects(scenes: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     path, remedy = run_dir / "report" / "summary.json", f"write it with wsseg report {run_dir}"
     try:
         summary = json.loads(path.read_text())
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         unfinished = "finish the run first"
         raise InputError(path, "a run's summary", "no such file", unfinished) from error
     except ValueError as error:
