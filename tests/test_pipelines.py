@@ -138,7 +138,9 @@ def test_changed_setting_redoes_only_what_depends_on_it(
     assert hashes(copy) != hashes(finished)
 
 
-@pytest.mark.parametrize(("seed", "workers"), [(0, 1), (1, 2)])
+@pytest.mark.parametrize(
+    ("seed", "workers"), [(0, 1), (1, 1), pytest.param(2, 2, marks=pytest.mark.slow)]
+)
 def test_killed_again_and_again_it_ends_with_the_same_labels(
     finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int, workers: int
 ) -> None:
