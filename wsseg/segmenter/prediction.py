@@ -159,8 +159,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _mean(views: Iterator[Tensor]) -> Tensor:
     """Mean of tensors, of which only one is held at a time: of a large image each is a GB."""
     total, count = next(views), 1
-    for count, view in enumerate(views, 2):  # noqa: B007 - its last value is the number of views
+    for view in views:
         total += view
+        count += 1
     return total.div_(count)
 
 

@@ -61,8 +61,8 @@ def inside(path: Path, root: Path) -> Path:
     Raises:
         InputError: The path leads out of the data set.
     """
-    target, base = os.path.realpath(path), os.path.realpath(root)
-    if target != base and not target.startswith(os.path.join(base, "")):  # noqa: PTH118 (Path drops the last /)
+    target = os.path.realpath(path)
+    if not Path(target).is_relative_to(os.path.realpath(root)):
         rule = f"inside the data set {root}"
         raise InputError(path, rule, target, "move it into the data set")
     return path
