@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,11 +9,12 @@ from wsseg.annotations.model import Box
 from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.run.settings import CRFSettings, RoundSettings
+from wsseg.refine import CRFParams, Refine, dense_crf
+from wsseg.run.settings import RoundSettings
 
 SIZE = (20, 24)
-NO_CRF = CRFSettings(iterations=0)
-CRF = CRFSettings(backend="reference", iterations=3)
+NO_CRF = partial(dense_crf, params=CRFParams(iterations=0))
+CRF = partial(dense_crf, params=CRFParams(iterations=3))
 
 
 def constrained(*boxes: Box) -> Constraints:
@@ -41,7 +44,7 @@ def cleaned(
     label_map: NDArray[np.uint8],
     *boxes: Box,
     first: NDArray[np.uint8] | None = None,
-    crf: CRFSettings = NO_CRF,
+    refine: Refine = NO_CRF,
     image: NDArray[np.uint8] | None = None,
     reset_iou: float = 0.5,
 ) -> Cleaned:
@@ -49,7 +52,7 @@ def cleaned(
     image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
     first = filled(*boxes) if first is None else first
     rules, scores = RoundSettings(reset_iou=reset_iou), sure(label_map, constraints)
-    return clean(image, scores, constraints, boxes, first, rules, crf)
+    return clean(image, scores, constraints, boxes, first, rules, refine)
 
 
 COW = Box(1, left=4, top=4, right=14, bottom=14)
@@ -60,7 +63,7 @@ def test_prediction_that_fits_stays() -> None:
     label_map[4:7, 4:14] = 0
     result = cleaned(label_map, COW)
     np.testing.assert_array_equal(result.label_map, label_map)
-    assert result.resets == (False,) and result.crf_changed == 0
+    assert result.resets == (False,) and result.refined == 0
 
 
 def test_rule_1_outside_all_boxes_is_background() -> None:
@@ -91,8 +94,8 @@ def test_rule_2_brings_back_core_and_ignore_exactly() -> None:
     first = np.zeros(SIZE, np.uint8)
     first[COW.slices] = IGNORE
     first[7:11, 7:11] = 1
-    for crf in (NO_CRF, CRF):
-        result = cleaned(np.zeros(SIZE, np.uint8), COW, first=first, crf=crf)
+    for refine in (NO_CRF, CRF):
+        result = cleaned(np.zeros(SIZE, np.uint8), COW, first=first, refine=refine)
         assert result.resets == (True,)
         np.testing.assert_array_equal(result.label_map, first)
 
@@ -150,11 +153,11 @@ def test_rule_3_the_crf_follows_the_object() -> None:
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[5:13, 5:13] = 220
     label_map = filled(COW)
-    result = cleaned(label_map, COW, crf=CRF, image=image)
+    result = cleaned(label_map, COW, refine=CRF, image=image)
     expected = np.zeros(SIZE, np.uint8)
     expected[5:13, 5:13] = 1
     np.testing.assert_array_equal(result.label_map, expected)
-    assert result.crf_changed == pytest.approx((100 - 64) / label_map.size)
+    assert result.refined == pytest.approx((100 - 64) / label_map.size)
     assert result.resets == (False,)
 
 
@@ -164,8 +167,8 @@ def test_rules_1_and_2_hold_after_the_crf_leaks() -> None:
     label_map[4:10, 4:14] = 1
     first = filled(COW)
     assert cleaned(label_map, COW).resets == (False,)
-    result = cleaned(label_map, COW, first=first, crf=CRF)
-    assert result.crf_changed > 0
+    result = cleaned(label_map, COW, first=first, refine=CRF)
+    assert result.refined > 0
     assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, first)
 
@@ -178,8 +181,8 @@ def test_rule_3_reset_boxes_stay_reset() -> None:
     first = np.full(SIZE, 0, np.uint8)
     first[COW.slices] = IGNORE
     first[6:12, 6:12] = 1
-    result = cleaned(label_map, COW, first=first, crf=CRF, image=image)
-    assert result.resets == (True,) and result.crf_changed == 0
+    result = cleaned(label_map, COW, first=first, refine=CRF, image=image)
+    assert result.resets == (True,) and result.refined == 0
     np.testing.assert_array_equal(result.label_map, first)
 
 
@@ -190,7 +193,7 @@ def test_rule_3_sees_first_labels_in_reset_boxes() -> None:
     left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4:14, 14:20] = 1
-    result = cleaned(label_map, left, right, crf=CRF, image=image)
+    result = cleaned(label_map, left, right, refine=CRF, image=image)
     assert result.resets == (True, False)
     np.testing.assert_array_equal(result.label_map, filled(left, right))
 
@@ -220,10 +223,10 @@ def test_crowd_keeps_what_another_annotation_fixes() -> None:
     assert (result.label_map[:8, 10:] == IGNORE).all()
 
 
-@pytest.mark.parametrize("crf", [NO_CRF, CRF])
-def test_no_boxes_is_all_background(crf: CRFSettings) -> None:
-    result = cleaned(np.ones(SIZE, np.uint8), crf=crf)
-    assert not result.label_map.any() and result.resets == () and result.crf_changed == 0
+@pytest.mark.parametrize("refine", [NO_CRF, CRF])
+def test_no_boxes_is_all_background(refine: Refine) -> None:
+    result = cleaned(np.ones(SIZE, np.uint8), refine=refine)
+    assert not result.label_map.any() and result.resets == () and result.refined == 0
 
 
 def test_box_of_one_pixel() -> None:
@@ -232,7 +235,7 @@ def test_box_of_one_pixel() -> None:
         result = cleaned(label_map, dot)
         assert result.resets == (reset,)
         np.testing.assert_array_equal(result.label_map, filled(dot))
-    np.testing.assert_array_equal(cleaned(filled(), dot, crf=CRF).label_map, filled(dot))
+    np.testing.assert_array_equal(cleaned(filled(), dot, refine=CRF).label_map, filled(dot))
 
 
 def test_twin_boxes_are_one_segment() -> None:
@@ -242,11 +245,11 @@ def test_twin_boxes_are_one_segment() -> None:
     np.testing.assert_array_equal(cleaned(filled(), COW, COW).label_map, filled(COW))
 
 
-@pytest.mark.parametrize("crf", [NO_CRF, CRF])
-def test_silent_scores(crf: CRFSettings) -> None:
+@pytest.mark.parametrize("refine", [NO_CRF, CRF])
+def test_silent_scores(refine: Refine) -> None:
     constraints = constrained(COW)
     scores, image = np.zeros((2, *SIZE)), np.zeros((*SIZE, 3), np.uint8)
-    result = clean(image, scores, constraints, (COW,), filled(COW), RoundSettings(), crf)
+    result = clean(image, scores, constraints, (COW,), filled(COW), RoundSettings(), refine)
     assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, filled(COW))
 
@@ -279,7 +282,7 @@ def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
     assert constraints.permits(result.label_map).all()
     assert result.label_map.dtype == np.uint8 and len(result.resets) == len(boxes)
     assert not np.shares_memory(result.label_map, first)
-    assert 0 <= result.crf_changed <= 1
+    assert 0 <= result.refined <= 1
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box, front_box
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.refine import crf_params, dense_crf
-from wsseg.run.settings import CRFSettings, RoundSettings
+from wsseg.refine import Refine
+from wsseg.run.settings import RoundSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,13 +20,13 @@ class Cleaned:
     Attributes:
         label_map: (H, W) uint8, IGNORE where unknown.
         resets: One a box, in their order: whether it went back to its first label.
-        crf_changed: Share of the image's pixels whose class the CRF changed, 0..1; pixels of
+        refined: Share of the image's pixels whose class the refiner changed, 0..1; pixels of
             boxes that had gone back to their first label before it do not count.
     """
 
     label_map: NDArray[np.uint8]
     resets: tuple[bool, ...]
-    crf_changed: float
+    refined: float
 
 
 def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
@@ -36,15 +36,16 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     boxes: tuple[Box, ...],
     first_labels: NDArray[np.uint8],
     settings: RoundSettings,
-    crf: CRFSettings,
+    refine: Refine,
 ) -> Cleaned:
     """Return the labels of the next round: predictions corrected by what the boxes say.
 
     1. No pixel takes a class that ``constraints`` forbid it.
     2. A box whose segment has an IoU below ``settings.reset_iou`` with the visible part of the box
        goes back to its first label there.
-    3. A dense CRF sharpens the rest; the first labels of reset boxes are its evidence in them.
-       As it can leak, 1 and 2 hold again for its result. A box reset before stays reset.
+    3. A dense CRF, or what ``refine`` is, sharpens the rest; the first labels of reset boxes are
+       its evidence in them. As it can leak, 1 and 2 hold again for its result. A box reset before
+       stays reset.
 
     The segment of a box is what has its class inside its visible part, which is what smaller
     boxes in front leave of it. Visible parts do not overlap: where boxes of one class touch or
@@ -61,7 +62,7 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
         first_labels: (H, W) uint8 label map of round 0, IGNORE where unknown. A label that is
             not permitted counts as what is known of its pixel.
         settings: Its ``reset_iou``.
-        crf: The CRF; ``iterations=0`` leaves rule 3 out.
+        refine: Of rule 3, such as ``dense_crf``.
 
     Returns:
         A label map that the constraints permit.
@@ -79,9 +80,7 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     failed = _failed(predicted, boxes, owners, settings.reset_iou)
     reset = failed[owners]
     evidence = _evidence(scores, first, constraints, reset)
-    allowed, params = constraints.allowed, crf_params(crf)
-    refined = dense_crf(image, evidence, allowed=allowed, params=params, backend=crf.backend)
-    sharpened = constraints.best(refined)
+    sharpened = constraints.best(refine(image, evidence, allowed=constraints.allowed))
     changed = (sharpened != predicted) & ~reset
     failed = failed | _failed(sharpened, boxes, owners, settings.reset_iou)
     label_map = np.where(failed[owners], first, sharpened)

@@ -16,7 +16,7 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
-from wsseg.refine import chosen_backend
+from wsseg.refine import Refine, find_refiner
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
@@ -41,7 +41,7 @@ def check_settings(config: Config) -> None:
     for name in {config.seeds.name, *config.seeds.sources}:
         find_seed(name)
     find_loss(config.trainer.loss)
-    chosen_backend(config.crf.backend)
+    find_refiner(config)
     check_network(config.model)
 
 
@@ -119,7 +119,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
     """Return the stage "round-N": predictions on the training images, cleaned by their boxes.
 
     Args:
-        run: The run; ``config.rounds``, ``crf`` and ``prediction`` say how.
+        run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
         dataset: Samples with annotations.
         model: The round's trained network.
         seeds: The first label maps, that reset boxes go back to.
@@ -129,17 +129,19 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         The complete stage.
     """
     config = run.config
-    samples = labelled(seeds, dataset.split(config.data.train))
+    samples, refiner = labelled(seeds, dataset.split(config.data.train)), find_refiner(config)
     stage = run.stage(
         f"round-{number}",
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
         rules=config.rounds.model_dump(include={"clean", "reset_iou"}),
-        crf=[config.crf, chosen_backend(config.crf.backend)],
+        refiner=refiner.key,
         prediction=config.prediction,
     )
-    relabel = partial(_relabel, config=config, model=model, seeds=seeds)
+    if config.rounds.clean and not stage.is_complete:
+        refiner.prepare()
+    relabel = partial(_relabel, config=config, model=model, seeds=seeds, refine=refiner.refine)
     return label_images(run, stage, relabel, samples, seeds.manifest.get("set_aside"))
 
 
@@ -193,7 +195,7 @@ def _seed(sample: Sample, config: Config, classes: Classes) -> tuple[NDArray[np.
 
 
 def _relabel(
-    sample: Sample, config: Config, model: Stage, seeds: Stage
+    sample: Sample, config: Config, model: Stage, seeds: Stage, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
     if not config.rounds.clean:
         return _predict(sample, config, model)
@@ -209,7 +211,7 @@ def _relabel(
         sample.boxes,
         first_labels,
         config.rounds,
-        config.crf,
+        refine,
     )
     return cleaned.label_map, _facts(sample, cleaned)
 
@@ -222,7 +224,7 @@ def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.u
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    facts: Facts = {0: {"crf_changed": cleaned.crf_changed}}
+    facts: Facts = {0: {"refined": cleaned.refined}}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1

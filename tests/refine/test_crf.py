@@ -1,4 +1,7 @@
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -8,9 +11,8 @@ from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.refine import CRFParams, chosen_backend, crf_params, dense_crf
-from wsseg.refine.crf import BACKENDS, IRN, SDI, Backend
-from wsseg.run.settings import CRFSettings
+from wsseg.refine import CRFParams, dense_crf, dense_crf_batch
+from wsseg.refine.crf import BACKENDS, IRN, SDI, Backend, batched, chosen_backend, warm_up
 
 SHORT = replace(SDI, iterations=3)
 GENTLE = CRFParams(1, 1, 6, 20, 2, 5)  # leaves small images with pixels that are unsure
@@ -78,24 +80,31 @@ def test_agrees_with_every_pair_written_out(
     assert np.mean(found.argmax(axis=0) == expected.argmax(axis=0)) > 0.99
 
 
-def test_backends_agree_on_generated_images() -> None:
-    pytest.importorskip("pydensecrf")
-    for seed in range(3):
-        image, scores = picture(seed, (60, 80))
-        one, other = (dense_crf(image, scores, params=IRN, backend=name) for name in BACKENDS)
-        assert np.abs(one - other).max() < 5e-3
+@pytest.mark.parametrize("name", ["torch", "pydensecrf"])
+@pytest.mark.parametrize("params", [IRN, SDI, replace(IRN, bilateral_srgb=0.6)])
+def test_backends_agree_on_generated_images(name: str, params: CRFParams) -> None:
+    if not BACKENDS[name].is_installed():
+        pytest.skip(f"{name} is not installed")
+    for seed, n_classes in enumerate((2, 3, 4, 5, 9)):
+        image, scores = picture(seed, (60, 80), n_classes)
+        one, other = (dense_crf(image, scores, params=params, backend=b) for b in ("native", name))
+        assert np.abs(one - other).max() < 2e-2
+        assert np.abs(one - other).mean() < 1e-5
         assert np.mean(one.argmax(axis=0) == other.argmax(axis=0)) > 0.9999
 
 
-def test_backends_agree_on_photographs(shared_data: Path) -> None:
-    pytest.importorskip("pydensecrf")
+@pytest.mark.parametrize("name", ["torch", "pydensecrf"])
+def test_backends_agree_on_photographs(shared_data: Path, name: str) -> None:
+    if not BACKENDS[name].is_installed():
+        pytest.skip(f"{name} is not installed")
     photographs = sorted((shared_data / "msrc15" / "JPEGImages").iterdir())[::120]
     assert len(photographs) == 3
-    for path, params in zip(photographs, (IRN, SDI, IRN), strict=True):
+    for path, params, n_classes in zip(photographs, (IRN, SDI, IRN), (2, 4, 21), strict=True):
         image = read_image(path)
-        _, scores = picture(0, image.shape[:2])
-        one, other = (dense_crf(image, scores, params=params, backend=name) for name in BACKENDS)
-        assert np.mean(one.argmax(axis=0) == other.argmax(axis=0)) > 0.999
+        _, scores = picture(0, image.shape[:2], n_classes)
+        one, other = (dense_crf(image, scores, params=params, backend=b) for b in ("native", name))
+        assert np.mean(one.argmax(axis=0) == other.argmax(axis=0)) > 0.9999
+        assert np.abs(one - other).mean() < 1e-5
 
 
 def test_follows_the_edge_of_the_image(backend: str) -> None:
@@ -178,10 +187,106 @@ def test_views_and_doubles_are_welcome(backend: str) -> None:
     np.testing.assert_allclose(found, dense_crf(*copies, params=SHORT, backend=backend), atol=1e-4)
 
 
+def test_repeats_itself(backend: str) -> None:
+    image, scores = picture(size=(60, 80))
+    one, other = (dense_crf(image, scores, params=SHORT, backend=backend) for _ in range(2))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_threads_do_not_disturb_each_other(backend: str) -> None:
+    problems = [picture(seed, (40, 50), 2 + seed % 3) for seed in range(8)]
+    refine = partial(dense_crf, params=SHORT, backend=backend)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda problem: refine(*problem), problems))
+    for found, problem in zip(together, problems, strict=True):
+        np.testing.assert_array_equal(found, refine(*problem))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_worker_processes_find_the_same(start: str) -> None:
+    warm_up("native")
+    problems = [picture(seed) for seed in range(2)]
+    refine = partial(dense_crf, params=SHORT)
+    with ProcessPoolExecutor(1, get_context(start)) as pool:
+        found = list(pool.map(refine, *zip(*problems, strict=True)))
+    for one, problem in zip(found, problems, strict=True):
+        np.testing.assert_array_equal(one, refine(*problem))
+
+
+@pytest.mark.parametrize("iterations", [0, 3])
+def test_batch_of_mixed_sizes_and_classes(backend: str, iterations: int) -> None:
+    sizes = [((20, 30), 3), ((1, 1), 2), ((25, 8), 4), ((9, 9), 1)]
+    problems = [picture(n, size, n_classes) for n, (size, n_classes) in enumerate(sizes)]
+    images, scores = map(list, zip(*problems, strict=True))
+    allowed = [None, None, np.ones(scores[2].shape, bool), None]
+    allowed[2][1] = False  # type: ignore[index]
+    params = replace(SHORT, iterations=iterations)
+    found = dense_crf_batch(images, scores, allowed=allowed, params=params, backend=backend)
+    for n, one in enumerate(found):
+        alone = dense_crf(*problems[n], allowed=allowed[n], params=params, backend=backend)
+        np.testing.assert_allclose(one, alone, atol=1e-5)
+
+
+def test_empty_batch(backend: str) -> None:
+    assert dense_crf_batch([], [], backend=backend) == []
+
+
+def test_images_in_one_torch_batch_do_not_meet() -> None:
+    problems = [picture(0, (20, 30), 3), picture(0, (20, 30), 2), picture(2, (12, 9), 4)]
+    images = [image for image, _ in problems]
+    energies = [-np.log(scores.clip(1e-5)) for _, scores in problems]
+    device = batched.torch.device("cpu")
+    found = batched._infer(images, energies, GENTLE, device)
+    for one, image, energy in zip(found, images, energies, strict=True):
+        alone = batched._infer([image], [energy], GENTLE, device)[0]
+        np.testing.assert_allclose(one, alone, atol=1e-5)
+
+
+def test_torch_batches_hold_no_more_pixels_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batched, "_MOST_PIXELS", 100)
+    sizes = [(5, 8), (6, 10), (1, 1), (30, 40), (2, 2), (3, 3)]
+    images = [np.zeros((*size, 3), np.uint8) for size in sizes]
+    cuda, cpu = batched.torch.device("cuda"), batched.torch.device("cpu")
+    assert list(batched._together(images, cuda)) == [[0, 1], [2], [3], [4, 5]]
+    assert list(batched._together(images, cpu)) == [[n] for n in range(6)]
+
+
+def test_half_scale_is_nearly_the_same(backend: str) -> None:
+    image, scores = picture(size=(96, 120))
+    params = CRFParams(2, 2, 20, 25, 4, 5)
+    full = dense_crf(image, scores, params=params, backend=backend)
+    half = dense_crf(image, scores, params=replace(params, scale=0.5), backend=backend)
+    assert half.shape == full.shape and half.dtype == np.float32
+    np.testing.assert_allclose(half.sum(axis=0), 1, atol=1e-5)
+    agreement = np.mean(half.argmax(axis=0) == full.argmax(axis=0))
+    assert np.mean(scores.argmax(axis=0) == full.argmax(axis=0)) < 0.9
+    assert 0.97 < agreement < 1
+    assert not np.array_equal(half, full)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (33, 44)])
+@pytest.mark.parametrize("scale", [0.02, 0.5, 0.9])
+def test_constraints_hold_at_every_scale(size: tuple[int, int], scale: float) -> None:
+    image, scores = picture(4, size)
+    allowed = np.random.default_rng(0).random(scores.shape) > 0.5
+    allowed[0] |= ~allowed.any(axis=0)
+    found = dense_crf(image, scores, allowed=allowed, params=replace(SHORT, scale=scale))
+    assert not found[~allowed].any() and np.isfinite(found).all()
+    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
+
+
 def test_no_iteration_normalises_the_scores() -> None:
     image, scores = picture()
     found = dense_crf(image, 3 * scores, params=CRFParams(iterations=0))
     np.testing.assert_allclose(found, scores, rtol=1e-5)
+
+
+@pytest.mark.parametrize("iterations", [1, 10])
+def test_no_kernel_leaves_the_scores(backend: str, iterations: int) -> None:
+    image, scores = picture()
+    params = CRFParams(gaussian_compat=0, bilateral_compat=0, iterations=iterations)
+    found = dense_crf(image, scores, params=params, backend=backend)
+    np.testing.assert_allclose(found, scores, atol=2e-5)
 
 
 def test_one_class_is_certain() -> None:
@@ -223,9 +328,19 @@ def test_tiny_images(backend: str, size: tuple[int, int]) -> None:
         ({"image": np.zeros((4, 6, 3), np.uint8)}, r"got uint8 of shape \(4, 6, 3\)"),
         ({"scores": np.full((2, 4, 5), np.nan)}, "scores must be finite"),
         ({"scores": np.full((2, 4, 5), -0.1)}, "scores must be finite and at least 0, got -0.1"),
+        ({"scores": np.full((2, 4, 5), np.inf)}, "scores must be finite"),
+        ({"scores": np.zeros((0, 4, 5))}, r"with at least one class, got float64 of shape \(0, 4"),
+        ({"scores": np.zeros((4, 5))}, r"got float64 of shape \(4, 5\)"),
+        ({"scores": np.zeros((2, 4, 5), complex)}, "got complex128 of shape"),
+        ({"scores": [[[0.5]]]}, "scores must be .* got list"),
+        ({"image": np.zeros((0, 5, 3), np.uint8), "scores": np.zeros((2, 0, 5))}, "image must be"),
         ({"allowed": np.ones((3, 4, 5), bool)}, r"got shape \(3, 4, 5\)"),
+        ({"allowed": np.ones((2, 4, 5), int)}, "allowed must be bool"),
         ({"allowed": np.zeros((2, 4, 5), bool)}, "allowed must be .* got pixels without one"),
-        ({"backend": "cuda"}, "crf.backend must be a known backend, got 'cuda'; choose from auto"),
+        (
+            {"backend": "cuda"},
+            "crf.backend must be a known backend, got 'cuda'; choose from native",
+        ),
     ],
 )
 def test_wrong_arguments(change: dict[str, object], message: str) -> None:
@@ -242,6 +357,8 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
         {"bilateral_compat": -1.0},
         {"iterations": -1},
         {"iterations": 2.5},
+        {"scale": 0.0},
+        {"scale": 1.5},
     ],
 )
 def test_wrong_parameters(values: dict[str, float]) -> None:
@@ -249,19 +366,30 @@ def test_wrong_parameters(values: dict[str, float]) -> None:
         CRFParams(**values)  # type: ignore[arg-type]
 
 
+def test_wrong_batch() -> None:
+    image, scores = picture()
+    with pytest.raises(InputError, match="scores must be one an image, 2 in all, got 1"):
+        dense_crf_batch([image, image], [scores])
+    with pytest.raises(InputError, match=r"scores\[1\] must be finite and at least 0, got -1"):
+        dense_crf_batch([image, image], [scores, scores - 2 * (scores > scores.max() / 2)])
+
+
 def test_missing_backend_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = Backend(BACKENDS["pydensecrf"].infer, lambda: False, BACKENDS["pydensecrf"].remedy)
+    missing = replace(BACKENDS["pydensecrf"], module="wsseg.refine.crf.absent")
     monkeypatch.setitem(BACKENDS, "pydensecrf", missing)
-    assert chosen_backend("auto") == "reference"
-    with pytest.raises(InputError, match="pip install pydensecrf2"):
+    assert not missing.is_installed()
+    with pytest.raises(InputError, match=r"crf.backend must be installed.*pip install pydensecrf2"):
         chosen_backend("pydensecrf")
 
 
-def test_auto_prefers_pydensecrf() -> None:
-    pytest.importorskip("pydensecrf")
-    assert chosen_backend() == "pydensecrf"
+def test_torch_takes_the_place_of_a_missing_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BACKENDS, "native", Backend("wsseg.refine.crf.absent", ""))
+    image, scores = picture()
+    with pytest.warns(RuntimeWarning, match="numba cannot be loaded .*absent.* torch takes"):
+        found = dense_crf(image, scores, params=SHORT)
+    expected = dense_crf(image, scores, params=SHORT, backend="torch")
+    np.testing.assert_array_equal(found, expected)
 
 
-def test_settings_become_parameters() -> None:
-    assert crf_params(CRFSettings()) == CRFParams() == IRN
-    assert crf_params(CRFSettings(bilateral_sxy=80, bilateral_srgb=13, iterations=5)) == SDI
+def test_warm_up_is_possible_for_all(backend: str) -> None:
+    warm_up(backend)

@@ -1,5 +1,17 @@
 """Image, scores and constraints make sharper scores."""
 
-from wsseg.refine.crf import CRFParams, chosen_backend, crf_params, dense_crf
+from wsseg.refine.crf import CRFParams, dense_crf, dense_crf_batch
+from wsseg.refine.named import Refine, Refiner, find_refiner
+from wsseg.refine.par import PARParams, par, par_batch
 
-__all__ = ["CRFParams", "chosen_backend", "crf_params", "dense_crf"]
+__all__ = [
+    "CRFParams",
+    "PARParams",
+    "Refine",
+    "Refiner",
+    "dense_crf",
+    "dense_crf_batch",
+    "find_refiner",
+    "par",
+    "par_batch",
+]

@@ -112,22 +112,47 @@ class CRFSettings(Settings):
     """Dense CRF; names and defaults are those of pydensecrf and of IRN.
 
     Attributes:
-        backend: "auto" takes pydensecrf where it is installed, else "reference".
+        backend: A key of ``BACKENDS``: "native" is compiled at its first use, "torch" runs on a GPU
+            where there is one, "pydensecrf" is the reference.
         gaussian_sxy: Standard deviation of the smoothness kernel, pixels.
         gaussian_compat: Weight of the smoothness kernel.
         bilateral_sxy: Standard deviation of the appearance kernel in space, pixels.
         bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255.
         bilateral_compat: Weight of the appearance kernel.
         iterations: Mean-field iterations; 0 switches the CRF off.
+        scale: The inference runs at this share of the image's sides; 0.5 is the fast mode.
     """
 
-    backend: str = "auto"
+    backend: str = "native"
     gaussian_sxy: float = Field(3, gt=0)
     gaussian_compat: float = Field(3, ge=0)
     bilateral_sxy: float = Field(50, gt=0)
     bilateral_srgb: float = Field(5, gt=0)
     bilateral_compat: float = Field(10, ge=0)
     iterations: int = Field(10, ge=0)
+    scale: float = Field(1.0, gt=0, le=1)
+
+
+class PARSettings(Settings):
+    """Pixel-adaptive refinement; names and defaults are those of AFA, see ``PARParams``.
+
+    Attributes:
+        dilations: Distances of the neighbours, pixels.
+        iterations: How often scores spread; 0 switches it off.
+        colour_temperature: Smaller follows edges more strictly.
+        position_temperature: Smaller prefers near neighbours.
+        position_weight: Share of position beside colour's 1.
+        exponent: Of both distances: 2 is a Gaussian, 1 an exponential.
+        counts_itself: Whether the local deviation also covers the pixel itself.
+    """
+
+    dilations: tuple[PositiveInt, ...] = Field((1, 2, 4, 8, 12, 24), min_length=1)
+    iterations: int = Field(10, ge=0)
+    colour_temperature: float = Field(0.3, gt=0)
+    position_temperature: float = Field(0.3, gt=0)
+    position_weight: float = Field(0.01, ge=0)
+    exponent: float = Field(2, gt=0)
+    counts_itself: bool = False
 
 
 class ModelSettings(Settings):
@@ -218,12 +243,14 @@ class RoundSettings(Settings):
         count: Rounds of training and cleaning.
         restart: Whether each round trains from the initial weights or continues.
         clean: False is the naive loop: predictions become labels as they are.
+        refiner: What sharpens predictions before they become labels: "crf" or "par".
         reset_iou: A segment that covers its box worse than this goes back to its first label.
     """
 
     count: int = Field(3, ge=0)
     restart: bool = True
     clean: bool = True
+    refiner: Literal["crf", "par"] = "crf"
     reset_iou: float = Field(0.5, ge=0, le=1)
 
 
@@ -246,6 +273,7 @@ class Config(Settings):
     data: DataSettings
     seeds: SeedSettings = SeedSettings()
     crf: CRFSettings = CRFSettings()
+    par: PARSettings = PARSettings()
     model: ModelSettings = ModelSettings()
     trainer: TrainerSettings = TrainerSettings()
     prediction: PredictionSettings = PredictionSettings()

@@ -1,10 +1,10 @@
-"""Fast Gaussian filtering of scattered points on the permutohedral lattice."""
+"""Gaussian filtering of scattered points on the permutohedral lattice, in torch operations."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from wsseg.errors import InputError
 
@@ -13,43 +13,45 @@ from wsseg.errors import InputError
 class Lattice:
     """A Gaussian filter over N points: splat onto M lattice points, blur there, slice back.
 
+    Sums have a fixed order, so that results repeat, on a GPU too.
+
     Attributes:
-        splat: (M, N) sparse float32, d + 1 barycentric weights a column, which sum to 1.
-        slice: (N, M) sparse float32, its transpose.
-        blurs: d + 1 sparse (M, M) float32, one a lattice direction.
+        corners: (N, d + 1) int32, the lattice points of each point's simplex.
+        weights: (N, d + 1) float32, barycentric, which sum to 1 a point.
+        points: (N (d + 1),) int32, the points around each lattice point, one after the other.
+        shares: (N (d + 1),) float32, their weights in the same order.
+        starts: (M,) int32, where those of each lattice point start.
+        neighbours: (d + 1, 2, M) int32, the next lattice points either way along each direction;
+            M where there is none.
     """
 
-    splat: sparse.csr_array
-    slice: sparse.csr_array
-    blurs: tuple[sparse.csr_array, ...]
+    corners: Tensor
+    weights: Tensor
+    points: Tensor
+    shares: Tensor
+    starts: Tensor
+    neighbours: Tensor
 
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return filtered values, up to a factor that is the same for all points.
-
-        Args:
-            values: (N, C) float32.
-
-        Returns:
-            (N, C) float32.
-        """
-        on_lattice = self.splat @ values
-        for blur in self.blurs:
-            on_lattice = blur @ on_lattice
-        filtered: NDArray[np.float32] = self.slice @ on_lattice
-        return filtered
+    def __call__(self, field: Tensor) -> Tensor:
+        """Return a filtered field (N, C) float32, up to a factor that is the same for all."""
+        values = embedding_bag(
+            self.points, field, self.starts, mode="sum", per_sample_weights=self.shares
+        )
+        for ahead, behind in self.neighbours:
+            padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
+            values = values + (padded[ahead] + padded[behind]) / 2
+        return embedding_bag(self.corners, values, mode="sum", per_sample_weights=self.weights)
 
 
-def build_lattice(features: NDArray[np.floating]) -> Lattice:
-    """Return the filter with a Gaussian kernel of standard deviation 1 between features.
-
-    Each point lies in one simplex of the lattice A*_d and shares its value among the d + 1
-    corners; a blur (1/2, 1, 1/2) along each lattice direction follows. Memory grows with N d.
+def build_lattice(features: Tensor, space: Tensor) -> Lattice:
+    """Return the lattice of a Gaussian kernel of standard deviation 1 between features.
 
     Args:
-        features: (N, d) positions in units of the kernel's standard deviation.
+        features: (N, d) float32 positions in units of the kernel's standard deviation.
+        space: (N,) int64 from 0 on; points of different spaces never meet, however near.
 
     Returns:
-        The filter.
+        The lattice, on the features' device.
 
     Raises:
         InputError: The features reach so far that lattice points cannot be numbered.
@@ -58,85 +60,91 @@ def build_lattice(features: NDArray[np.floating]) -> Lattice:
         Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
         Eurographics 2010.
     """
-    n, d = features.shape
     elevated = _elevated(features)
     base, rank = _enclosing_simplex(elevated)
-    corners, strides = _numbered(base, rank)
-    points, owner = np.unique(corners.ravel(), return_inverse=True)
-    owner, rows = owner.astype(np.int32), np.arange(0, corners.size + 1, d + 1, dtype=np.int32)
-    weights = _barycentric(elevated - base, rank).astype(np.float32)
-    slices = sparse.csr_array((weights.ravel(), owner, rows), shape=(n, len(points)))
-    # direction j goes up by d along coordinate j and down by 1 along all others
-    blurs = tuple(_blur(points, step) for step in (d + 1) * strides - strides.sum())
-    return Lattice(sparse.csr_array(slices.T), slices, blurs)
+    keys, strides = _numbered(base, rank, space)
+    weights = _barycentric(elevated - base * base.shape[1], rank)
+    ordered, order = torch.sort(keys.ravel(), stable=True)
+    points, owner, counts = torch.unique_consecutive(
+        ordered, return_inverse=True, return_counts=True
+    )
+    corners = torch.empty_like(owner, dtype=torch.int32)
+    corners[order] = owner.int()
+    return Lattice(
+        corners.view(keys.shape),
+        weights,
+        (order // keys.shape[1]).int(),
+        weights.ravel()[order],
+        (counts.cumsum(0) - counts).int(),
+        _neighbours(points, strides),
+    )
 
 
-def _elevated(features: NDArray[np.floating]) -> NDArray[np.float64]:
+def _elevated(features: Tensor) -> Tensor:
     """(N, d + 1) on the plane of zero sum, scaled so that the whole filter has deviation 1."""
     d = features.shape[1]
-    axis = np.arange(1, d + 1)
-    scaled = features * (np.sqrt(2 / 3) * (d + 1) / np.sqrt(axis * (axis + 1)))
-    after = np.cumsum(scaled[:, ::-1], axis=1)[:, ::-1]
-    elevated = np.zeros((len(features), d + 1))
-    elevated[:, :d] += after
+    axis = torch.arange(1, d + 1, device=features.device)
+    scaled = features * ((2 / 3) ** 0.5 * (d + 1) / (axis * (axis + 1)).sqrt())
+    elevated = features.new_zeros(len(features), d + 1)
+    elevated[:, :d] = scaled.flip(1).cumsum(1).flip(1)
     elevated[:, 1:] -= axis * scaled
     return elevated
 
 
-def _enclosing_simplex(
-    elevated: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The corner of remainder 0, (N, d + 1), and the rank of each coordinate's distance to it."""
+def _enclosing_simplex(elevated: Tensor) -> tuple[Tensor, Tensor]:
+    """Quotients by d + 1 of the corner of remainder 0, and the rank of each one's distance."""
     size = elevated.shape[1]
-    base = np.rint(elevated / size).astype(np.int64) * size
-    rank = np.argsort(np.argsort(base - elevated, axis=1, kind="stable"), axis=1)
+    base = (elevated / size).round()
+    rank = (base * size - elevated).argsort(dim=1, stable=True).argsort(dim=1)
     # rounding leaves the plane by a multiple of size: the farthest coordinates go back
-    rank += base.sum(axis=1, keepdims=True) // size
-    for over, turn in ((rank < 0, size), (rank >= size, -size)):
-        base[over] += turn
-        rank[over] += turn
-    return base, rank
+    rank += base.sum(1, keepdim=True).long()
+    turn = (rank < 0).long() - (rank >= size).long()
+    return base + turn, rank + size * turn
 
 
-def _barycentric(difference: NDArray[np.float64], rank: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N, d + 1) weight of the corners of remainder 0 to d."""
-    size = difference.shape[1]
-    ordered = np.zeros_like(difference)
-    np.put_along_axis(ordered, rank, difference / size, axis=1)
+def _barycentric(difference: Tensor, rank: Tensor) -> Tensor:
+    """(N, d + 1) weights of the corners of remainder 0 to d."""
+    ordered = torch.empty_like(difference).scatter_(1, rank, difference / rank.shape[1]).flip(1)
     # corner k weighs what coordinate d - k exceeds the next one by; corner 0 wraps around
-    weights = ordered[:, ::-1] - np.roll(ordered[:, ::-1], 1, axis=1)
+    weights = ordered - ordered.roll(1, 1)
     weights[:, 0] += 1
     return weights
 
 
-def _numbered(
-    base: NDArray[np.int64], rank: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The corners of each simplex as one integer each, (N, d + 1), and a stride a coordinate.
+def _numbered(base: Tensor, rank: Tensor, space: Tensor) -> tuple[Tensor, Tensor]:
+    """One integer for each corner (N, d + 1), and by how much it grows with each quotient.
 
-    The last coordinate has stride 0: it follows from the others, as the sum of all is 0.
+    All coordinates of a corner leave the same remainder on division by d + 1: it follows the
+    quotients as the last digit. The last coordinate has no digit, as the sum of all is 0.
     """
-    n, size = base.shape
-    low = base[:, :-1].min(axis=0) - 2 * size  # room for every corner and its neighbours
-    extents = base[:, :-1].max(axis=0) + 2 * size - low + 1
-    if np.prod(extents.astype(float)) > np.iinfo(np.int64).max:
+    size = base.shape[1]
+    quotients = base[:, :-1].long()
+    low = quotients.amin(0) - 3  # room for every corner and its neighbours
+    extents = [size, *(quotients.amax(0) + 3 - low + 1).tolist()]
+    strides = [1]
+    for extent in extents:
+        strides.append(strides[-1] * extent)
+    if strides[-1] * (int(space.max()) + 1) > torch.iinfo(torch.int64).max:
         remedy = "use larger standard deviations"
-        raise InputError("features", "within reach of the lattice", extents.tolist(), remedy)
-    strides = np.concatenate([np.cumprod(extents[:0:-1])[::-1], [1, 0]]).astype(np.int64)
-    farthest_first = np.empty((n, size), np.int64)
-    np.put_along_axis(farthest_first, size - 1 - rank, np.arange(size)[None], axis=1)
+        raise InputError("features", "within reach of the lattice", extents[1:], remedy)
+    digits = torch.tensor([*strides[1:-1], 0], device=base.device)
+    first = (quotients - low) @ digits[:-1] + space * strides[-1]
+    farthest_first = rank.argsort(dim=1, descending=True)
     # the next corner is up by 1 along all coordinates, but down by d along the next farthest
-    corners = np.empty((n, size), np.int64)
-    corners[:, 0] = (base[:, :-1] - low) @ strides[:-1]
-    corners[:, 1:] = strides.sum() - size * strides[farthest_first[:, :-1]]
-    return np.cumsum(corners, axis=1), strides
+    steps = 1 - digits[farthest_first[:, :-1]]
+    return torch.cat([first[:, None], first[:, None] + steps.cumsum(1)], 1), digits
 
 
-def _blur(points: NDArray[np.int64], step: np.int64) -> sparse.csr_array:
-    """(M, M) sparse: each point and half of its two neighbours ``step`` away."""
-    count = len(points)
-    found = np.searchsorted(points, points + step).clip(max=count - 1)
-    here = np.flatnonzero(points[found] == points + step).astype(np.int32)
-    there, half = found[here].astype(np.int32), np.full(len(here), 0.5, np.float32)
-    ahead = sparse.csr_array((half, (here, there)), shape=(count, count))
-    return sparse.csr_array(sparse.eye_array(count, dtype=np.float32) + ahead + ahead.T)
+def _neighbours(points: Tensor, digits: Tensor) -> Tensor:
+    """(d + 1, 2, M): direction j goes up by d along coordinate j, down by 1 along all others."""
+    count, size = len(points), len(digits)
+    remainder = points % size
+    neighbours = torch.full((size, 2, count), count, dtype=torch.int32, device=points.device)
+    for j, digit in enumerate(digits):
+        wrapped = digit - digits.sum() + size - 1
+        wanted = points + torch.where(remainder > 0, digit - 1, wrapped)
+        found = torch.searchsorted(points, wanted).clamp_(max=count - 1)
+        here = (points[found] == wanted).nonzero()[:, 0]
+        neighbours[j, 0, here] = found[here].int()
+        neighbours[j, 1, found[here]] = here.int()
+    return neighbours

@@ -1,33 +1,26 @@
-"""Dense CRF by the compiled library pydensecrf; its conventions stay in here."""
+"""Dense CRF by the compiled library pydensecrf, the reference; its conventions stay in here."""
 
-import importlib.util
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydensecrf.densecrf import DenseCRF2D
 
 from wsseg.refine.crf.model import CRFParams
 
 
-def is_installed() -> bool:
-    """Return whether pydensecrf can be imported (the distribution is pydensecrf2)."""
-    return importlib.util.find_spec("pydensecrf") is not None
-
-
 def infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+) -> list[NDArray[np.float32]]:
+    """Return the mean field of a dense CRF for each image; see ``Inference``."""
+    return [_infer(*each, params) for each in zip(images, energies, strict=True)]
+
+
+def _infer(
     image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
 ) -> NDArray[np.float32]:
-    """Return the mean field of a dense CRF.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        energies: (C, H, W) float32 unary energies.
-        params: Of the CRF, with at least one iteration.
-
-    Returns:
-        (C, H, W) float32 probabilities.
-    """
-    from pydensecrf.densecrf import DenseCRF2D  # noqa: PLC0415 - an optional dependency
-
     n_classes, height, width = energies.shape
     field = DenseCRF2D(width, height, n_classes)
     field.setUnaryEnergy(np.ascontiguousarray(energies.reshape(n_classes, -1)))

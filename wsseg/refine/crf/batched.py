@@ -1,0 +1,115 @@
+"""Dense CRF in torch operations: images of mixed sizes as one batch, on CUDA where there is one."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsseg.refine.crf.lattice import Lattice, build_lattice
+from wsseg.refine.crf.model import NEVER, CRFParams
+
+_MOST_PIXELS = 1 << 22  # computed at once on CUDA; each takes about 0.5 kB and 20 bytes a class
+
+
+def infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+) -> list[NDArray[np.float32]]:
+    """Return the mean field of a dense CRF for each image; see ``Inference``.
+
+    On the CPU, where a batch gains nothing, images are computed one after the other.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return [
+        field
+        for chosen in _together(images, device)
+        for field in _infer(
+            [images[i] for i in chosen], [energies[i] for i in chosen], params, device
+        )
+    ]
+
+
+def _together(images: Sequence[NDArray[np.uint8]], device: torch.device) -> Iterator[list[int]]:
+    """Consecutive images, as many as fit."""
+    most = _MOST_PIXELS if device.type == "cuda" else 0
+    chosen: list[int] = []
+    pixels = 0
+    for index, image in enumerate(images):
+        pixels += image.shape[0] * image.shape[1]
+        if chosen and pixels > most:
+            yield chosen
+            chosen, pixels = [], image.shape[0] * image.shape[1]
+        chosen.append(index)
+    if chosen:
+        yield chosen
+
+
+@torch.inference_mode()
+def _infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+    device: torch.device,
+) -> list[NDArray[np.float32]]:
+    unary = _stacked(energies, device)
+    kernels = list(_kernels(images, params, device))
+    field = (-unary).softmax(1)
+    for _ in range(int(params.iterations)):
+        # Potts: a class gains by the weight of the pixels that have it
+        logits = -unary
+        for weight, lattice, norm in kernels:
+            logits += weight * norm * lattice(field * norm)
+        field = logits.softmax(1)
+    return list(_parted(field.cpu().numpy(), energies))
+
+
+def _parted(
+    field: NDArray[np.float32], energies: Sequence[NDArray[np.float32]]
+) -> Iterator[NDArray[np.float32]]:
+    """Each image's probabilities (C, H, W) from those of all pixels (N, C)."""
+    stop = 0
+    for each in energies:
+        start, stop = stop, stop + each[0].size
+        yield field[start:stop, : len(each)].T.reshape(each.shape).copy()
+
+
+def _stacked(energies: Sequence[NDArray[np.float32]], device: torch.device) -> Tensor:
+    """(N, C) of all images' pixels; classes that an image lacks are impossible there."""
+    n_classes = max(map(len, energies))
+    pixels = sum(each[0].size for each in energies)
+    stacked = torch.full((pixels, n_classes), NEVER)
+    stop = 0
+    for each in energies:
+        start, stop = stop, stop + each[0].size
+        rows = torch.from_numpy(each.reshape(len(each), -1))
+        stacked[start:stop, : len(each)] = rows.T
+    return stacked.to(device)
+
+
+def _kernels(
+    images: Sequence[NDArray[np.uint8]], params: CRFParams, device: torch.device
+) -> Iterator[tuple[float, Lattice, Tensor]]:
+    """Weight, lattice and symmetric normalisation (N, 1) of each kernel that has a weight."""
+    space = torch.cat([torch.full((image[..., 0].size,), i) for i, image in enumerate(images)])
+    places = torch.cat([_places(*image.shape[:2]) for image in images])
+    colours = torch.cat([torch.from_numpy(image.reshape(-1, 3).copy()) for image in images])
+    space, places, colours = space.to(device), places.to(device), colours.to(device)
+    if params.gaussian_compat:
+        yield _kernel(params.gaussian_compat, places / params.gaussian_sxy, space)
+    if params.bilateral_compat:
+        features = [places / params.bilateral_sxy, colours / params.bilateral_srgb]
+        yield _kernel(params.bilateral_compat, torch.cat(features, 1), space)
+
+
+def _places(height: int, width: int) -> Tensor:
+    """(N, 2) float32: column and row of each pixel."""
+    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    return torch.stack([columns, rows], 2).view(-1, 2).float()
+
+
+def _kernel(weight: float, features: Tensor, space: Tensor) -> tuple[float, Lattice, Tensor]:
+    lattice = build_lattice(features, space)
+    return weight, lattice, lattice(torch.ones_like(features[:, :1])) ** -0.5

@@ -1,0 +1,191 @@
+"""Dense CRF compiled by numba at its first use: exact, fast, and no compiler needed."""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.refine.crf.model import NEVER, CRFParams
+from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
+from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
+from wsseg.refine.crf.simplex import BLOCK
+
+_LANES = (1, 2, 4)  # classes filtered together; more would leave the processor's cache
+_STRIP = 1000000  # pixels whose corners and weights stay in the cache from slice to splat
+_LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
+
+
+def infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+) -> list[NDArray[np.float32]]:
+    """Return the mean field of a dense CRF for each image; see ``Inference``."""
+    return [_infer(*each, params) for each in zip(images, energies, strict=True)]
+
+
+def warm_up() -> None:
+    """Compile all that ``infer`` may need; where the cache has it, load it."""
+    image = np.zeros((4, 4, 3), np.uint8)
+    for lanes in _LANES:
+        infer([image], [np.zeros((lanes + 1, 4, 4), np.float32)], CRFParams(iterations=1))
+    build_lattice(np.full((5, 2), (-100, 100), np.float32))  # so far that keys need 64 bits
+
+
+def _infer(
+    image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
+) -> NDArray[np.float32]:
+    """Filter C - 1 classes: the probabilities of a pixel sum to 1.
+
+    So what a kernel makes of the last class follows from the others and what it makes of ones.
+    """
+    rows = energies.reshape(len(energies), -1)
+    unary, last_unary = _grouped(rows[:-1]), np.ascontiguousarray(rows[-1])
+    field, lanes = np.zeros_like(unary), (0,) * unary.shape[2]
+    last, of_ones = np.zeros((2, rows.shape[1]), np.float32)
+    _normalise(field, last, unary, last_unary, lanes)
+    kernels = [(lattice, lattice.room(len(lanes))) for lattice in _lattices(image, params)]
+    for lattice, _ in kernels:
+        of_ones += lattice.of_ones()
+    for _ in range(int(params.iterations)):
+        for group in field:
+            _pass_messages(group, kernels)
+        last[:] = of_ones
+        _normalise(field, last, unary, last_unary, lanes)
+    others = field.transpose(0, 2, 1).reshape(-1, len(last))
+    return np.vstack([others[: len(energies) - 1], last]).reshape(energies.shape)
+
+
+def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Room]]) -> None:
+    """Turn probabilities (N, L) into what all pixels say of them."""
+    gathered = [lattice.gather(group, room) for lattice, room in kernels]
+    group[:] = 0
+    for (lattice, _), values in zip(kernels, gathered, strict=True):
+        lattice.spread(values, group)
+
+
+def _grouped(energies: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(G, N, L): L classes a group, the last group filled up with impossible ones."""
+    count, pixels = energies.shape
+    lanes = next((lanes for lanes in _LANES if lanes >= count), _LANES[-1])
+    groups = -(-count // lanes)
+    padded = np.full((groups * lanes, pixels), NEVER, np.float32)
+    padded[:count] = energies
+    return np.ascontiguousarray(padded.reshape(groups, lanes, pixels).transpose(0, 2, 1))
+
+
+def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
+    """The filter of each kernel that has a weight."""
+    if params.gaussian_compat:
+        yield _smoothness(image.shape[:2], params.gaussian_sxy, params.gaussian_compat)
+    if params.bilateral_compat:
+        places = _places(*image.shape[:2]) / np.float32(params.bilateral_sxy)
+        colours = image.reshape(-1, 3).T / np.float32(params.bilateral_srgb)
+        yield _normalised(np.vstack([places, colours]), params.bilateral_compat)
+
+
+@lru_cache(maxsize=4)
+def _smoothness(size: tuple[int, int], sxy: float, compat: float) -> Lattice:
+    """Depends on the image's size only: photographs of one camera share it."""
+    return _normalised(_places(*size) / np.float32(sxy), compat)
+
+
+def _places(height: int, width: int) -> NDArray[np.float32]:
+    """(2, N): column and row of each pixel."""
+    return np.indices((height, width), np.float32)[::-1].reshape(2, -1)
+
+
+def _normalised(features: NDArray[np.float32], compat: float) -> Lattice:
+    """A filter normalised symmetrically and weighted."""
+    lattice = build_lattice(features)
+    lattice.scale(lattice.of_ones() ** np.float32(-0.5) * np.float32(compat**0.5))
+    return lattice
+
+
+@kernel
+def _normalise(field: Any, last: Any, unary: Any, last_unary: Any, lanes: Any) -> None:
+    """Softmax of messages minus energies, in place.
+
+    ``field`` (G, N, L) holds the messages before and the probabilities after; ``last`` (N,) the
+    sum of all classes' messages before and the last class's probabilities after. Blocks stay in
+    the first cache; each loop does one thing, as LLVM vectorises no other.
+    """
+    top, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
+    for start in range(0, len(last), BLOCK):
+        stop = min(start + BLOCK, len(last))
+        rest, most, sums = last[start:stop], top[: stop - start], total[: stop - start]
+        for g in range(len(field)):
+            _subtract(field[g, start:stop], unary[g, start:stop], rest, lanes)
+        for i in range(len(rest)):
+            rest[i] -= last_unary[start + i]
+            most[i] = rest[i]
+        for g in range(len(field)):
+            _lift(most, field[g, start:stop], lanes)
+        for i in range(len(rest)):
+            rest[i] -= most[i]
+        _exponentiate(rest)
+        sums[:] = rest
+        for g in range(len(field)):
+            _lower(field[g, start:stop], most, lanes)
+            _exponentiate(field[g, start:stop].reshape(-1))
+            _total(sums, field[g, start:stop], lanes)
+        for i in range(len(rest)):
+            sums[i] = np.float32(1) / sums[i]
+            rest[i] *= sums[i]
+        for g in range(len(field)):
+            _multiply(field[g, start:stop], sums, lanes)
+
+
+@kernel
+def _subtract(rows: Any, unary: Any, rest: Any, lanes: Any) -> None:
+    for i in range(len(rest)):
+        rest[i] -= row_sum(rows, i, lanes)
+        add_scaled(rows, i, np.float32(-1), unary, i, lanes)
+
+
+@kernel
+def _lift(most: Any, rows: Any, lanes: Any) -> None:
+    for i in range(len(most)):
+        most[i] = max(most[i], row_max(rows, i, lanes))
+
+
+@kernel
+def _lower(rows: Any, by: Any, lanes: Any) -> None:
+    for i in range(len(by)):
+        rescale(rows, i, np.float32(1), -by[i], lanes)
+
+
+@kernel
+def _total(sums: Any, rows: Any, lanes: Any) -> None:
+    for i in range(len(sums)):
+        sums[i] += row_sum(rows, i, lanes)
+
+
+@kernel
+def _multiply(rows: Any, by: Any, lanes: Any) -> None:
+    for i in range(len(by)):
+        rescale(rows, i, by[i], np.float32(0), lanes)
+
+
+@kernel
+def _exponentiate(values: Any) -> None:
+    """Raise e to float32 values of at most 0, to 4 units in the last place; 0 below -60.
+
+    So small a share decides nothing, and no product of it is subnormal, which would be slow.
+    """
+    for i in range(len(values)):
+        x = values[i]
+        steps = np.floor(x * _LOG2_E + np.float32(0.5))
+        rest = x - steps * _LN_2
+        series = np.float32(1 / 720)
+        series = series * rest + np.float32(1 / 120)
+        series = series * rest + np.float32(1 / 24)
+        series = series * rest + np.float32(1 / 6)
+        series = series * rest + np.float32(0.5)
+        series = series * rest + np.float32(1)
+        series = series * rest + np.float32(1)
+        exponent = np.int32(max(steps, np.float32(-126))) + np.int32(127)
+        power = np.int32(exponent << np.int32(23)).view(np.float32)
+        values[i] = series * power if x > np.float32(-60) else np.float32(0)

@@ -1,0 +1,184 @@
+"""Gaussian filtering of scattered points on the permutohedral lattice, compiled by numba."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.refine.crf.simd import add_scaled, blur_row, kernel
+from wsseg.refine.crf.simplex import BLOCK, locate, numbering
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio spreads keys evenly
+
+Room = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Two arrays (M + 1, L) for L values of each of M lattice points; the last row is 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class Lattice:
+    """A Gaussian filter over N points: splat onto M lattice points, blur there, slice back.
+
+    Attributes:
+        corners: (N, d + 1) uint32, the lattice points of each point's simplex.
+        weights: (N, d + 1) float32, barycentric, or scaled by ``scale``.
+        neighbours: (d + 1, M, 2) uint32, the next lattice points either way along each direction;
+            M where there is none.
+    """
+
+    corners: NDArray[np.uint32]
+    weights: NDArray[np.float32]
+    neighbours: NDArray[np.uint32]
+
+    def room(self, lanes: int) -> Room:
+        """Return room for L values a lattice point, which ``gather`` overwrites."""
+        shape = (self.neighbours.shape[1] + 1, lanes)
+        return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+
+    def gather(self, field: NDArray[np.float32], room: Room) -> NDArray[np.float32]:
+        """Return the blurred values (M + 1, L) of the lattice points for a field (N, L)."""
+        lanes, size = (0,) * field.shape[1], (0,) * self.corners.shape[1]
+        room[0][:] = 0
+        _splat(field, self.corners, self.weights, room[0], lanes, size)
+        blurred: NDArray[np.float32] = _blur(*room, self.neighbours, lanes)
+        return blurred
+
+    def spread(self, values: NDArray[np.float32], field: NDArray[np.float32]) -> None:
+        """Add to each point of a field (N, L) what lies at the corners of its simplex."""
+        lanes, size = (0,) * field.shape[1], (0,) * self.corners.shape[1]
+        _slice(values, self.corners, self.weights, field, lanes, size)
+
+    def of_ones(self) -> NDArray[np.float32]:
+        """Return what the filter makes of ones, (N,) float32."""
+        field = np.ones((len(self.corners), 1), np.float32)
+        values = self.gather(field, self.room(1))
+        field[:] = 0
+        self.spread(values, field)
+        return field[:, 0]
+
+    def scale(self, factors: NDArray[np.float32]) -> None:
+        """Multiply each point by a factor (N,) float32 before and after the filter."""
+        _scale(self.weights, factors)
+
+
+def build_lattice(features: NDArray[np.float32]) -> Lattice:
+    """Return the lattice of a Gaussian kernel of standard deviation 1 between features.
+
+    Args:
+        features: (d, N) float32 positions in units of the kernel's standard deviation.
+
+    Returns:
+        The lattice, with barycentric weights that sum to 1 a point.
+
+    Raises:
+        InputError: The features reach so far that lattice points cannot be numbered.
+
+    References:
+        Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
+        Eurographics 2010.
+    """
+    scale, low, strides = numbering(features)
+    return Lattice(*_built(features, scale, low, strides))
+
+
+@kernel
+def _built(features: Any, scale: Any, low: Any, strides: Any) -> Any:
+    """Corners, weights and neighbours.
+
+    The hash table has a key and its number in each slot, -1 in empty ones.
+    """
+    n, size = features.shape[1], len(strides)
+    corners, weights = np.empty((n, size), np.uint32), np.empty((n, size), np.float32)
+    keys = np.empty((size, BLOCK), strides.dtype)
+    table = _table(n, strides)
+    found, count = np.empty(len(table) // 2, strides.dtype), 0
+    for start in range(0, n, BLOCK):
+        stop = min(start + BLOCK, n)
+        locate(features[:, start:stop], scale, low, strides, keys, weights[start:stop])
+        if 2 * (count + keys.size) > len(table):
+            table, found = _grown(table, found, count)
+        for i in range(stop - start):
+            for k in range(size):
+                key = keys[k, i]
+                slot = _slot(table, key)
+                if table[slot, 1] < 0:
+                    table[slot, 0], table[slot, 1] = key, count
+                    found[count] = key
+                    count += 1
+                corners[start + i, k] = table[slot, 1]
+    return corners, weights, _neighbours(table, found[:count], strides)
+
+
+@kernel
+def _table(n: Any, strides: Any) -> Any:
+    slots = 1 << 13
+    while slots < n:
+        slots *= 2
+    return np.full((slots, 2), -1, strides.dtype)
+
+
+@kernel
+def _slot(table: Any, key: Any) -> Any:
+    """Where a key stands in a hash table, or the free place where it belongs."""
+    mask = np.uint64(len(table) - 1)
+    slot = (np.uint64(key) * _MULTIPLIER >> np.uint64(32)) & mask
+    while table[slot, 0] != key and table[slot, 1] >= 0:
+        slot = (slot + np.uint64(1)) & mask
+    return slot
+
+
+@kernel
+def _grown(table: Any, found: Any, count: Any) -> Any:
+    """A hash table of twice the size, and room for as many keys."""
+    larger, room = np.full((2 * len(table), 2), -1, table.dtype), np.empty(len(table), found.dtype)
+    room[:count] = found[:count]
+    for v in range(count):
+        slot = _slot(larger, found[v])
+        larger[slot, 0], larger[slot, 1] = found[v], v
+    return larger, room
+
+
+@kernel
+def _neighbours(table: Any, found: Any, strides: Any) -> Any:
+    count, size = len(found), len(strides)
+    neighbours = np.full((size, count, 2), count, np.uint32)
+    for v in range(count):
+        # direction j goes up by d along coordinate j and down by 1 along all others
+        start = found[v] + (-1 if found[v] % size else size - 1 - strides.sum())
+        for j in range(size):
+            slot = _slot(table, start + strides[j])
+            if table[slot, 1] >= 0:
+                neighbours[j, v, 0] = table[slot, 1]
+                neighbours[j, table[slot, 1], 1] = v
+    return neighbours
+
+
+@kernel
+def _splat(field: Any, corners: Any, weights: Any, values: Any, lanes: Any, size: Any) -> None:
+    for i in range(len(field)):
+        for k in range(len(size)):
+            add_scaled(values, corners[i, k], weights[i, k], field, i, lanes)
+
+
+@kernel
+def _blur(values: Any, spare: Any, neighbours: Any, lanes: Any) -> Any:
+    """Blur by (1/2, 1, 1/2) along each direction; return the array with the result."""
+    for j in range(len(neighbours)):
+        for v in range(neighbours.shape[1]):
+            blur_row(spare, values, v, neighbours[j, v, 0], neighbours[j, v, 1], lanes)
+        values, spare = spare, values
+    return values
+
+
+@kernel
+def _slice(values: Any, corners: Any, weights: Any, field: Any, lanes: Any, size: Any) -> None:
+    for i in range(len(field)):
+        for k in range(len(size)):
+            add_scaled(field, i, weights[i, k], values, corners[i, k], lanes)
+
+
+@kernel
+def _scale(weights: Any, factors: Any) -> None:
+    for i in range(len(factors)):
+        for k in range(weights.shape[1]):
+            weights[i, k] *= factors[i]

@@ -1,0 +1,74 @@
+"""Refiners by name, as a run's configuration chooses them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.refine.crf import CRFParams, chosen_backend, dense_crf, warm_up
+from wsseg.refine.par import PARParams, par
+from wsseg.run.settings import Config, CRFSettings
+
+
+class Refine(Protocol):
+    """What makes scores sharper: ``dense_crf``, ``par`` or the like."""
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        scores: NDArray[np.floating],
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return probabilities (C, H, W) from an image, scores and what each pixel may take."""
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """A refiner, ready to go to worker processes.
+
+    Attributes:
+        refine: Refines one image.
+        key: All that its results depend on.
+        prepare: Does in advance what every worker process would otherwise do.
+    """
+
+    refine: Refine
+    key: Any
+    prepare: Callable[[], None]
+
+
+def find_refiner(config: Config) -> Refiner:
+    """Return the refiner that ``config.rounds.refiner`` names.
+
+    Args:
+        config: The resolved settings.
+
+    Returns:
+        The refiner.
+
+    Raises:
+        InputError: ``crf.backend`` is unknown or not installed.
+    """
+    if config.rounds.refiner == "par":
+        params = PARParams(**config.par.model_dump())
+        return Refiner(partial(par, params=params), ["par", config.par], lambda: None)
+    backend = chosen_backend(config.crf.backend)
+    refine = partial(dense_crf, params=crf_params(config.crf), backend=backend)
+    key = ["crf", config.crf.model_dump(exclude={"backend"}), backend]
+    return Refiner(refine, key, partial(warm_up, backend))
+
+
+def crf_params(settings: CRFSettings) -> CRFParams:
+    """Return the parameters of a configuration.
+
+    Args:
+        settings: The group ``crf``.
+
+    Returns:
+        All but the backend.
+    """
+    return CRFParams(**settings.model_dump(exclude={"backend"}))
