@@ -1,119 +1,222 @@
-"""Dense CRF: all installed backends against the first, on the same images in the same run.
+"""Dense CRF: the backends against pydensecrf, on the same images in the same run.
 
-    python benchmarks/crf.py [--images FOLDER] [--count 6] [--repeats 5]
+    python benchmarks/crf.py [--images FOLDER] [--size 375x500] [--count 6] [--repeats 5]
 
-Backends take turns, so that a busy machine slows all of them alike. Times are medians over all
-images and repeats; a ratio above 1 is slower than the first backend listed.
+Backends take turns, one thread each, so that a busy machine slows all of them alike. Times are
+medians over all images and repeats. A speed above 1 is faster than pydensecrf, which gets the same
+problem as the others; in "21 (4 occur)" it gets all 21 classes, as without constraints. Agreement
+is the share of pixels with the same best class. Memory is the peak of a fresh process above what
+it holds after a first small image. Without pydensecrf the backend "torch" is the peer.
 """
 
 import argparse
+import multiprocessing
+import resource
 import statistics
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, read_image
-from wsseg.refine.crf import BACKENDS, IRN, SDI, CRFParams, dense_crf
+from wsseg.refine.crf import BACKENDS, IRN, SDI, CRFParams, dense_crf, warm_up
 
-SIZE = (213, 320)
+SIZE = (375, 500)
 SETS = {"IRN": IRN, "SDI": SDI}
+OCCURRING = (0, 7, 12, 15)  # of 21 classes
+
+Problem = tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]]
+Solve = Callable[[NDArray[np.uint8], NDArray[np.float32], NDArray[np.bool_]], NDArray[np.float32]]
 
 
 def main() -> None:
     """Print a line for each parameter set, number of classes and backend."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=Path, help="folder of photographs, else generated ones")
-    parser.add_argument("--count", type=int, default=6, help="images")
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each backend an image")
-    arguments = parser.parse_args()
-    if arguments.images:
-        images = photographs(arguments.images, arguments.count)
-    else:
-        images = [textured(seed) for seed in range(arguments.count)]
-    backends = [name for name, backend in BACKENDS.items() if backend.is_installed()]
-    print(f"{len(images)} images, {arguments.repeats} repeats, ratio against {backends[0]}")
-    print("set  classes  backend        ms/image   ratio  argmax agreement")
-    for name, params in SETS.items():
-        for n_classes in (2, 3, 4):
-            scores = [blobs(image.shape[:2], n_classes, n) for n, image in enumerate(images)]
-            pairs = list(zip(images, scores, strict=True))
-            for line in compare(pairs, params, backends, arguments.repeats):
-                print(f"{name:4} {n_classes:7}  {line}", flush=True)
+    arguments = _arguments()
+    torch.set_num_threads(1)
+    images = list(pictures(arguments.images, arguments.size, arguments.count))
+    peer = "pydensecrf" if BACKENDS["pydensecrf"].is_installed() else "torch"
+    for name in BACKENDS:
+        if BACKENDS[name].is_installed():
+            warm_up(name)
+    sizes = sorted({f"{image.shape[0]}x{image.shape[1]}" for image in images})
+    print(f"{len(images)} images of {', '.join(sizes)}, {arguments.repeats} repeats, peer {peer}")
+    print("set  classes       backend      ms/image   speed  agreement  mean |dQ|   peak MB")
+    for set_name, params in SETS.items():
+        for title, problems in cases(images).items():
+            solvers = contestants(params, peer)
+            for line in compare(problems, solvers, arguments.repeats):
+                print(f"{set_name:4} {title:13} {line}", flush=True)
 
 
-def compare(
-    pairs: list[tuple[NDArray[np.uint8], NDArray[np.float32]]],
-    params: CRFParams,
-    backends: list[str],
-    repeats: int,
-) -> list[str]:
-    """Return a line of figures for each backend.
+def cases(images: list[NDArray[np.uint8]]) -> dict[str, list[Problem]]:
+    """Return the problems by their number of classes.
 
     Args:
-        pairs: Images (H, W, 3) uint8 RGB and scores (C, H, W).
-        params: Of the CRF.
-        backends: Keys of ``BACKENDS``; the first is the peer of all.
-        repeats: Runs of each backend an image.
+        images: (H, W, 3) uint8 RGB.
 
     Returns:
-        One line a backend.
+        Image, scores (C, H, W) and allowed classes, for each image.
     """
-    times: dict[str, list[float]] = {backend: [] for backend in backends}
-    agreements: dict[str, list[float]] = {backend: [] for backend in backends}
-    for image, scores in pairs:
-        for _ in range(repeats):
-            labels = {}
-            for backend in backends:
-                start = time.perf_counter()
-                sharp = dense_crf(image, scores, params=params, backend=backend)
-                times[backend].append(1000 * (time.perf_counter() - start))
-                labels[backend] = sharp.argmax(axis=0)
-        for backend in backends:
-            agreements[backend].append(float(np.mean(labels[backend] == labels[backends[0]])))
-    medians = {backend: statistics.median(times[backend]) for backend in backends}
-    return [
-        f"{backend:14} {medians[backend]:8.0f} {medians[backend] / medians[backends[0]]:7.2f}"
-        f"  {np.mean(agreements[backend]):.6f}"
-        for backend in backends
-    ]
+    problems: dict[str, list[Problem]] = {}
+    for n_classes in (2, 4, 21):
+        scores = [blobs(image.shape[:2], n_classes, n) for n, image in enumerate(images)]
+        everything = [np.ones(each.shape, bool) for each in scores]
+        problems[f"{n_classes}"] = list(zip(images, scores, everything, strict=True))
+    problems["21 (4 occur)"] = [_few_of_21(image, n) for n, image in enumerate(images)]
+    return problems
 
 
-def photographs(folder: Path, count: int) -> list[NDArray[np.uint8]]:
-    """Return photographs spread evenly over a folder.
+def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
+    """Return what is compared, the peer first.
 
     Args:
-        folder: Of image files.
+        params: Of the CRF.
+        peer: A key of ``BACKENDS``.
+
+    Returns:
+        Functions of image, scores and allowed classes.
+    """
+    half = replace(params, scale=0.5)
+    solvers: dict[str, Solve] = {peer: partial(_unrestricted, params=params, backend=peer)}
+    for name, backend in BACKENDS.items():
+        if name != peer and backend.is_installed():
+            solvers[name] = partial(_solved, params=params, backend=name)
+    solvers["native, half"] = partial(_solved, params=half, backend="native")
+    return solvers
+
+
+def compare(problems: list[Problem], solvers: dict[str, Solve], repeats: int) -> Iterator[str]:
+    """Yield a line of figures for each contestant.
+
+    Args:
+        problems: What to solve.
+        solvers: The contestants; the first is the peer of all.
+        repeats: Runs of each on each problem.
+
+    Yields:
+        One line each.
+    """
+    times: dict[str, list[float]] = {name: [] for name in solvers}
+    fields: dict[str, list[NDArray[np.float32]]] = {name: [] for name in solvers}
+    for problem in problems:
+        for repeat in range(repeats):
+            for name, solve in solvers.items():
+                start = time.perf_counter()
+                field = solve(*problem)
+                times[name].append(1000 * (time.perf_counter() - start))
+                if repeat == 0:
+                    fields[name].append(field)
+    reference = next(iter(solvers))
+    for name, solve in solvers.items():
+        median = statistics.median(times[name])
+        pairs = list(zip(fields[name], fields[reference], strict=True))
+        agreement = np.mean([np.mean(a.argmax(0) == b.argmax(0)) for a, b in pairs])
+        apart = np.mean([np.abs(a - b).mean() for a, b in pairs])
+        speed = statistics.median(times[reference]) / median
+        megabytes = peak_memory(solve, problems[0])
+        quality = f"{agreement:.6f}   {apart:.2e}"
+        yield f"{name:13} {median:7.0f} {speed:7.2f}   {quality} {megabytes:8.0f}"
+
+
+def peak_memory(solve: Solve, problem: Problem) -> float:
+    """Return the peak memory of solving a problem in a fresh process, MB.
+
+    Args:
+        solve: A contestant.
+        problem: What to solve.
+
+    Returns:
+        MB above what the process holds once it has solved a small one.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_growth, solve, problem).result()
+
+
+def _growth(solve: Solve, problem: Problem) -> float:
+    image, scores, allowed = problem
+    solve(image[:8, :8].copy(), scores[:, :8, :8].copy(), allowed[:, :8, :8].copy())
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    solve(*problem)
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def _solved(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    allowed: NDArray[np.bool_],
+    params: CRFParams,
+    backend: str,
+) -> NDArray[np.float32]:
+    return dense_crf(image, scores, allowed=allowed, params=params, backend=backend)
+
+
+def _unrestricted(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.float32],
+    _: NDArray[np.bool_],
+    params: CRFParams,
+    backend: str,
+) -> NDArray[np.float32]:
+    return dense_crf(image, scores, params=params, backend=backend)
+
+
+def _few_of_21(image: NDArray[np.uint8], seed: int) -> Problem:
+    scores = np.zeros((21, *image.shape[:2]), np.float32)
+    scores[list(OCCURRING)] = blobs(image.shape[:2], len(OCCURRING), seed)
+    allowed = np.zeros(scores.shape, bool)
+    allowed[list(OCCURRING)] = True
+    return image, scores, allowed
+
+
+def pictures(
+    folder: Path | None, size: tuple[int, int] | None, count: int
+) -> Iterator[NDArray[np.uint8]]:
+    """Yield photographs spread evenly over a folder, or generated images.
+
+    Args:
+        folder: Of image files; None generates images of smooth regions with grain.
+        size: (H, W) that they are resized to; None leaves photographs as they are.
         count: How many.
 
-    Returns:
+    Yields:
         (H, W, 3) uint8 RGB each.
 
     Raises:
         InputError: The folder has no image.
     """
+    if folder is None:
+        yield from (textured(size or SIZE, seed) for seed in range(count))
+        return
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
         raise InputError(folder, "a folder of images", "none", "name another folder")
-    return [read_image(path) for path in files[:: max(1, len(files) // count)][:count]]
+    for path in files[:: max(1, len(files) // count)][:count]:
+        image = read_image(path)
+        yield image if size is None else np.asarray(cv2.resize(image, size[::-1]), np.uint8)
 
 
-def textured(seed: int) -> NDArray[np.uint8]:
+def textured(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
     """Return a generated image of smooth regions with grain.
 
     Args:
+        size: (H, W).
         seed: Of everything random.
 
     Returns:
-        (213, 320, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB.
     """
     rng = np.random.default_rng(seed)
-    image = 128 + rng.normal(0, 5, (*SIZE, 3))
+    image = 128 + rng.normal(0, 5, (*size, 3))
     for sigma in (1, 4, 12, 36):
-        noise = rng.random((*SIZE, 3), np.float32) - 0.5
+        noise = rng.random((*size, 3), np.float32) - 0.5
         image += 150 * sigma * cv2.GaussianBlur(noise, (0, 0), sigma)
     return np.asarray(image.clip(0, 255), np.uint8)
 
@@ -134,6 +237,25 @@ def blobs(size: tuple[int, ...], n_classes: int, seed: int) -> NDArray[np.float3
     logits = 60 * cv2.GaussianBlur(noise, (0, 0), 15).transpose(2, 0, 1)
     powers = np.exp(logits - logits.max(axis=0))
     return np.asarray(powers / powers.sum(axis=0), np.float32)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=Path, help="folder of photographs, else generated ones")
+    parser.add_argument(
+        "--size", type=parsed_size, default=SIZE, help="HxW, or native for photographs"
+    )
+    parser.add_argument("--count", type=int, default=6, help="images")
+    parser.add_argument("--repeats", type=int, default=5, help="runs of each backend an image")
+    return parser.parse_args()
+
+
+def parsed_size(text: str) -> tuple[int, int] | None:
+    """Return (H, W) from "HxW", None from "native"."""
+    if text == "native":
+        return None
+    height, width = (int(side) for side in text.split("x"))
+    return height, width
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def _infer(
     device: torch.device,
 ) -> list[NDArray[np.float32]]:
     unary = _stacked(energies, device)
-    kernels = list(_kernels(images, params, device))
+    kernels = list(kernels_of(images, params, device))
     field = (-unary).softmax(1)
     for _ in range(int(params.iterations)):
         # Potts: a class gains by the weight of the pixels that have it
@@ -89,10 +89,19 @@ def _stacked(energies: Sequence[NDArray[np.float32]], device: torch.device) -> T
     return stacked.to(device)
 
 
-def _kernels(
+def kernels_of(
     images: Sequence[NDArray[np.uint8]], params: CRFParams, device: torch.device
 ) -> Iterator[tuple[float, Lattice, Tensor]]:
-    """Weight, lattice and symmetric normalisation (N, 1) of each kernel that has a weight."""
+    """Yield weight, lattice and symmetric normalisation (N, 1) of each kernel that has a weight.
+
+    Args:
+        images: (H, W, 3) uint8 RGB each, N pixels in all; pixels of different images never meet.
+        params: Of the CRF.
+        device: Where the lattices are built.
+
+    Yields:
+        The smoothness kernel and the appearance kernel.
+    """
     space = torch.cat([torch.full((image[..., 0].size,), i) for i, image in enumerate(images)])
     places = torch.cat([_places(*image.shape[:2]) for image in images])
     colours = torch.cat([torch.from_numpy(image.reshape(-1, 3).copy()) for image in images])

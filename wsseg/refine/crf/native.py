@@ -13,7 +13,6 @@ from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
 from wsseg.refine.crf.simplex import BLOCK
 
 _LANES = (1, 2, 4)  # classes filtered together; more would leave the processor's cache
-_STRIP = 1000000  # pixels whose corners and weights stay in the cache from slice to splat
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 
 
@@ -42,7 +41,7 @@ def _infer(
     So what a kernel makes of the last class follows from the others and what it makes of ones.
     """
     rows = energies.reshape(len(energies), -1)
-    unary, last_unary = _grouped(rows[:-1]), np.ascontiguousarray(rows[-1])
+    unary, last_unary = _grouped(rows[:-1]), rows[-1]
     field, lanes = np.zeros_like(unary), (0,) * unary.shape[2]
     last, of_ones = np.zeros((2, rows.shape[1]), np.float32)
     _normalise(field, last, unary, last_unary, lanes)
@@ -86,9 +85,9 @@ def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
         yield _normalised(np.vstack([places, colours]), params.bilateral_compat)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _smoothness(size: tuple[int, int], sxy: float, compat: float) -> Lattice:
-    """Depends on the image's size only: photographs of one camera share it."""
+    """Depends on the image's size only: photographs of one camera, upright or not, share it."""
     return _normalised(_places(*size) / np.float32(sxy), compat)
 
 

@@ -5,6 +5,8 @@ would make one instruction a float. Rows are those of (N, L) arrays in C order; 
 tuple of L, whose length is compiled in.
 """
 
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -14,7 +16,24 @@ from numba.extending import intrinsic
 
 _REORDERED = ("contract", "nsz", "arcp", "reassoc")  # sums may be reordered; NaN keeps its meaning
 
-kernel = njit(cache=True, nogil=True, error_model="numpy", fastmath=set(_REORDERED))
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": set(_REORDERED)}
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Return a function that numba compiles at its first call, for all later processes too.
+
+    Args:
+        function: Of numbers, arrays and tuples.
+
+    Returns:
+        The same, compiled; it holds no lock, so that threads may call it together.
+    """
+    try:
+        return njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # what numba says where it finds no place to write to
+        advice = "numba's cache cannot be written; every process compiles anew, unless you set"
+        warnings.warn(f"{advice} NUMBA_CACHE_DIR to a folder", RuntimeWarning, stacklevel=2)
+        return njit(**_OPTIONS)(function)
 
 
 @intrinsic
