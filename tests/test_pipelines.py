@@ -95,6 +95,26 @@ def test_summary_and_report(finished: Path) -> None:
     assert "round-2" in page and "https://" not in page.split("<body")[1].split("<script")[0]
 
 
+@pytest.mark.parametrize(
+    "refiner", [["rounds.refiner=par"], ["crf.backend=torch", "workers=2"], ["crf.scale=0.5"]]
+)
+def test_another_refiner_redoes_the_labels_only(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, refiner: list[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    before = hashes(run)
+    model = (run / "round-1" / "model" / "model.ckpt").stat().st_mtime_ns
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=1", *refiner]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert (run / "round-1" / "model" / "model.ckpt").stat().st_mtime_ns == model
+    after = hashes(run)
+    changed = {name.rsplit("/", 2)[0] for name in before if before[name] != after[name]}
+    assert changed <= {"round-1"}
+    for sample in read_dataset(scenes, "voc", ["train"]).samples:
+        labels = read_label_map(run / "round-1" / "labels" / f"{sample.id}.png")
+        assert constraints_of(sample, 6).permits(labels).all()
+
+
 def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished: Path, scenes: Path) -> None:
     samples = read_dataset(scenes, "voc", ["train"]).samples
     assert len(samples) == 6
@@ -241,6 +261,9 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
         (["trainer.loss=l2"], "trainer.loss must be one of ce"),
         (["model.architecture=Unett"], "did you mean 'Unet'"),
         (["crf.backend=cuda"], "cuda"),
+        (["crf.scale=0"], "crf.scale"),
+        (["rounds.refiner=pamr"], "rounds.refiner"),
+        (["par.dilations=[]"], "par.dilations"),
         (["model.weights=none.pth"], "none.pth must be a file"),
         (["trainer.zoom=[2,1]"], "the lower bound first"),
         (["data.val=train"], "another split than data.train"),

@@ -78,24 +78,30 @@ def build_lattice(features: NDArray[np.float32]) -> Lattice:
         Eurographics 2010.
     """
     scale, low, strides = numbering(features)
-    return Lattice(*_built(features, scale, low, strides))
+    n, size = features.shape[1], len(strides)
+    corners, weights = np.empty((n, size), np.uint32), np.empty((n, size), np.float32)
+    table, keys = _number_corners(features, scale, low, strides, corners, weights)
+    neighbours = np.full((size, len(keys), 2), len(keys), np.uint32)
+    _link(table, keys, strides, neighbours)
+    return Lattice(corners, weights, neighbours)
 
 
 @kernel
-def _built(features: Any, scale: Any, low: Any, strides: Any) -> Any:
-    """Corners, weights and neighbours.
+def _number_corners(
+    features: Any, scale: Any, low: Any, strides: Any, corners: Any, weights: Any
+) -> Any:
+    """Fill in corners and weights; return a hash table of lattice points, and their keys.
 
-    The hash table has a key and its number in each slot, -1 in empty ones.
+    The table has a key and its number in each slot, -1 in empty ones.
     """
-    n, size = features.shape[1], len(strides)
-    corners, weights = np.empty((n, size), np.uint32), np.empty((n, size), np.float32)
+    n, size, count = features.shape[1], len(strides), 0
+    table = np.full((1 << 13, 2), -1, strides.dtype)
+    found = np.empty(1 << 12, strides.dtype)
     keys = np.empty((size, BLOCK), strides.dtype)
-    table = _table(n, strides)
-    found, count = np.empty(len(table) // 2, strides.dtype), 0
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
         locate(features[:, start:stop], scale, low, strides, keys, weights[start:stop])
-        if 2 * (count + keys.size) > len(table):
+        while 2 * (count + keys.size) > len(table):
             table, found = _grown(table, found, count)
         for i in range(stop - start):
             for k in range(size):
@@ -106,15 +112,7 @@ def _built(features: Any, scale: Any, low: Any, strides: Any) -> Any:
                     found[count] = key
                     count += 1
                 corners[start + i, k] = table[slot, 1]
-    return corners, weights, _neighbours(table, found[:count], strides)
-
-
-@kernel
-def _table(n: Any, strides: Any) -> Any:
-    slots = 1 << 13
-    while slots < n:
-        slots *= 2
-    return np.full((slots, 2), -1, strides.dtype)
+    return table, found[:count]
 
 
 @kernel
@@ -139,18 +137,17 @@ def _grown(table: Any, found: Any, count: Any) -> Any:
 
 
 @kernel
-def _neighbours(table: Any, found: Any, strides: Any) -> Any:
-    count, size = len(found), len(strides)
-    neighbours = np.full((size, count, 2), count, np.uint32)
-    for v in range(count):
+def _link(table: Any, keys: Any, strides: Any, neighbours: Any) -> None:
+    """Enter the next lattice points either way along each direction."""
+    size = len(strides)
+    for v in range(len(keys)):
         # direction j goes up by d along coordinate j and down by 1 along all others
-        start = found[v] + (-1 if found[v] % size else size - 1 - strides.sum())
+        start = keys[v] + (-1 if keys[v] % size else size - 1 - strides.sum())
         for j in range(size):
             slot = _slot(table, start + strides[j])
             if table[slot, 1] >= 0:
                 neighbours[j, v, 0] = table[slot, 1]
                 neighbours[j, table[slot, 1], 1] = v
-    return neighbours
 
 
 @kernel

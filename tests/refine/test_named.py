@@ -1,0 +1,66 @@
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsseg.errors import InputError
+from wsseg.refine import CRFParams, PARParams, dense_crf, find_refiner, par
+from wsseg.refine.crf import IRN
+from wsseg.refine.named import crf_params
+from wsseg.refine.par import PAR
+from wsseg.run.settings import Config, CRFSettings, DataSettings, PARSettings, RoundSettings
+
+
+def config(**settings: object) -> Config:
+    data = DataSettings(root=Path("data"))
+    return Config(run_dir=Path("run"), data=data, **settings)  # type: ignore[arg-type]
+
+
+def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (9, 12, 3), np.uint8)
+    return image, rng.random((3, 9, 12), np.float32), rng.random((3, 9, 12)) > 0.3
+
+
+def test_defaults_are_those_of_the_papers() -> None:
+    assert crf_params(CRFSettings()) == CRFParams() == IRN
+    assert PARParams(**PARSettings().model_dump()) == PARParams() == PAR
+
+
+@pytest.mark.parametrize("name", ["crf", "par"])
+def test_does_what_its_function_does_after_a_journey(name: str) -> None:
+    image, scores, allowed = picture()
+    allowed[0] = True
+    settings = config(
+        rounds=RoundSettings(refiner=name),  # type: ignore[arg-type]
+        crf=CRFSettings(bilateral_srgb=13, iterations=2, scale=0.7),
+        par=PARSettings(dilations=(1, 2), iterations=3),
+    )
+    found = pickle.loads(pickle.dumps(find_refiner(settings).refine))
+    if name == "crf":
+        params = CRFParams(bilateral_srgb=13, iterations=2, scale=0.7)
+        expected = dense_crf(image, scores, allowed=allowed, params=params)
+    else:
+        params_of_par = PARParams(dilations=(1, 2), iterations=3)
+        expected = par(image, scores, allowed=allowed, params=params_of_par)
+    np.testing.assert_array_equal(found(image, scores, allowed=allowed), expected)
+
+
+def test_key_holds_what_the_result_depends_on_and_nothing_else() -> None:
+    plain = find_refiner(config()).key
+    assert find_refiner(config(par=PARSettings(iterations=3))).key == plain
+    assert find_refiner(config(crf=CRFSettings(scale=0.5))).key != plain
+    assert find_refiner(config(crf=CRFSettings(backend="torch"))).key != plain
+    other = RoundSettings(refiner="par")
+    as_par = find_refiner(config(rounds=other)).key
+    assert as_par != plain
+    assert find_refiner(config(rounds=other, crf=CRFSettings(scale=0.5))).key == as_par
+    assert find_refiner(config(rounds=other, par=PARSettings(iterations=3))).key != as_par
+
+
+def test_unknown_backend_is_refused_only_where_it_matters() -> None:
+    wrong = CRFSettings(backend="cuda")
+    with pytest.raises(InputError, match="got 'cuda'; choose from native"):
+        find_refiner(config(crf=wrong))
+    find_refiner(config(crf=wrong, rounds=RoundSettings(refiner="par")))
