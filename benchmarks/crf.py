@@ -1,6 +1,6 @@
 """Dense CRF: the backends against pydensecrf, on the same images in the same run.
 
-    python benchmarks/crf.py [--images FOLDER] [--size 375x500] [--count 6] [--repeats 5]
+    python -m benchmarks.crf [--images FOLDER] [--size 375x500] [--count 6] [--repeats 5]
 
 Backends take turns, one thread each, so that a busy machine slows all of them alike. Times are
 medians over all images and repeats. A speed above 1 is faster than pydensecrf, which gets the same
@@ -11,7 +11,6 @@ it holds after a first small image. Without pydensecrf the backend "torch" is th
 
 import argparse
 import multiprocessing
-import resource
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -143,9 +142,15 @@ def peak_memory(solve: Solve, problem: Problem) -> float:
 def _growth(solve: Solve, problem: Problem) -> float:
     image, scores, allowed = problem
     solve(image[:8, :8].copy(), scores[:, :8, :8].copy(), allowed[:, :8, :8].copy())
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew; Linux only
+    before = _kilobytes("VmRSS")
     solve(*problem)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (_kilobytes("VmHWM") - before) / 1024
+
+
+def _kilobytes(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
 def _solved(

@@ -242,13 +242,25 @@ def test_images_in_one_torch_batch_do_not_meet() -> None:
         np.testing.assert_allclose(one, alone, atol=1e-5)
 
 
-def test_torch_batches_hold_no_more_pixels_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batched, "_MOST_PIXELS", 100)
-    sizes = [(5, 8), (6, 10), (1, 1), (30, 40), (2, 2), (3, 3)]
-    images = [np.zeros((*size, 3), np.uint8) for size in sizes]
-    cuda, cpu = batched.torch.device("cuda"), batched.torch.device("cpu")
-    assert list(batched._together(images, cuda)) == [[0, 1], [2], [3], [4, 5]]
-    assert list(batched._together(images, cpu)) == [[n] for n in range(6)]
+def test_torch_batches_hold_no_more_than_fits() -> None:
+    sizes = [(2, 5, 8), (2, 6, 10), (3, 1, 1), (2, 30, 40), (2, 2, 2), (9, 3, 3)]
+    energies = [np.zeros(size, np.float32) for size in sizes]
+    assert list(batched._together(energies, 100 * 540)) == [[0, 1], [2], [3], [4, 5]]
+    assert list(batched._together(energies, 0)) == [[n] for n in range(6)]
+    assert list(batched._together(energies, 10**9)) == [list(range(6))]
+    assert list(batched._together([], 0)) == []
+
+
+@pytest.mark.parametrize("compat", [0.0, 1000.0])
+def test_no_weight_buys_a_forbidden_class(backend: str, compat: float) -> None:
+    image, scores = np.full((20, 24, 3), 90, np.uint8), np.zeros((2, 20, 24))
+    scores[1] = 1
+    allowed = np.ones(scores.shape, bool)
+    allowed[1, :4, :4] = False
+    params = CRFParams(1000, compat, 1000, 1000, 1000)
+    found = dense_crf(image, scores, allowed=allowed, params=params, backend=backend)
+    np.testing.assert_array_equal(found[:, :4, :4].argmax(axis=0), 0)
+    assert not found[~allowed].any()
 
 
 def test_half_scale_is_nearly_the_same(backend: str) -> None:
@@ -357,8 +369,11 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
         {"bilateral_compat": -1.0},
         {"iterations": -1},
         {"iterations": 2.5},
+        {"iterations": "3"},
         {"scale": 0.0},
         {"scale": 1.5},
+        {"bilateral_compat": 1e4},
+        {"gaussian_sxy": None},
     ],
 )
 def test_wrong_parameters(values: dict[str, float]) -> None:
@@ -389,6 +404,19 @@ def test_torch_takes_the_place_of_a_missing_numba(monkeypatch: pytest.MonkeyPatc
         found = dense_crf(image, scores, params=SHORT)
     expected = dense_crf(image, scores, params=SHORT, backend="torch")
     np.testing.assert_array_equal(found, expected)
+
+
+def test_damaged_cache_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    native = pytest.importorskip("wsseg.refine.crf.native")
+
+    def damaged() -> None:
+        raise EOFError("Ran out of input")
+
+    monkeypatch.setattr(native, "_compile_all", damaged)
+    with pytest.raises(
+        InputError, match=r"numba's cache /.* must be readable.* set NUMBA_CACHE_DIR"
+    ):
+        warm_up("native")
 
 
 def test_warm_up_is_possible_for_all(backend: str) -> None:

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from wsseg.errors import InputError
 from wsseg.segmenter.losses import gated_crf
 
 SIZES = pytest.mark.parametrize("size", [(7, 9), (1, 6), (13, 2), (1, 1)])
@@ -192,3 +193,22 @@ def test_inputs_stay_as_they_were() -> None:
     gated_crf(*given)
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"images": torch.rand(1, 3, 7, 9)}, r"images must be of the logits' number and size"),
+        ({"images": torch.rand(2, 3, 14, 18)}, r"got \(2, 14, 18\)"),
+        ({"gate": torch.ones(1, 7, 9, dtype=torch.bool)}, r"gate must be .* got \(1, 7, 9\)"),
+        ({"sources": torch.ones(2, 9, 7, dtype=torch.bool)}, "sources must be"),
+        ({"radius": 0}, "radius must be whole and at least 1, got 0"),
+        ({"scale": 1.5}, "scale must be whole"),
+        ({"srgb": 0.0}, "srgb must be finite and at least 0.001"),
+    ],
+)
+def test_wrong_arguments(change: dict[str, object], message: str) -> None:
+    logits, images = example()
+    arguments = {"logits": logits, "images": images, **change}
+    with pytest.raises(InputError, match=message):
+        gated_crf(**arguments)  # type: ignore[arg-type]

@@ -28,10 +28,10 @@ class Refine(Protocol):
 
 @dataclass(frozen=True)
 class Refiner:
-    """A refiner, ready to go to worker processes.
+    """What a configuration asks for.
 
     Attributes:
-        refine: Refines one image.
+        refine: Refines one image; can go to worker processes.
         key: All that its results depend on.
         prepare: Does in advance what every worker process would otherwise do.
     """

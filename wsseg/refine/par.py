@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsseg.errors import InputError
+from wsseg.refine.params import check_number, check_whole
 from wsseg.refine.scores import check_batch, normalised
 
 _AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -36,10 +37,10 @@ class PARParams:
         dilations: Distances of the neighbours, pixels, whole and at least 1, at least one of
             them; may exceed the image.
         iterations: How often scores spread; 0 returns them, normalised.
-        colour_temperature: Above 0; smaller follows edges more strictly.
-        position_temperature: Above 0; smaller prefers near neighbours.
+        colour_temperature: At least 0.001; smaller follows edges more strictly.
+        position_temperature: At least 0.001; smaller prefers near neighbours.
         position_weight: Share of position beside colour's 1; 0 leaves it out.
-        exponent: Of both distances, above 0: 2 is a Gaussian, 1 an exponential.
+        exponent: Of both distances, 0.1 to 8: 2 is a Gaussian, 1 an exponential.
         counts_itself: Whether s_i also covers the pixel itself, once a dilation.
 
     Raises:
@@ -60,17 +61,16 @@ class PARParams:
     counts_itself: bool = False
 
     def __post_init__(self) -> None:
-        if not self.dilations or any(d < 1 or d % 1 for d in self.dilations):
-            rule = "whole numbers of at least 1, at least one"
-            raise InputError("par.dilations", rule, self.dilations, "set par.dilations")
-        if self.iterations < 0 or self.iterations % 1:
-            rule = "whole and at least 0"
-            raise InputError("par.iterations", rule, self.iterations, "set par.iterations")
-        for name in ("colour_temperature", "position_temperature", "position_weight", "exponent"):
-            value, divides = getattr(self, name), name != "position_weight"
-            if not math.isfinite(value) or value < 0 or (divides and value == 0):
-                rule = "finite and above 0" if divides else "finite and at least 0"
-                raise InputError(f"par.{name}", rule, value, f"set par.{name}")
+        if not isinstance(self.dilations, tuple) or not self.dilations:
+            rule = "a tuple of at least one number"
+            raise InputError("par.dilations", rule, repr(self.dilations), "set par.dilations")
+        for dilation in self.dilations:
+            check_whole("par.dilations", dilation, least=1)
+        check_whole("par.iterations", self.iterations)
+        check_number("par.colour_temperature", self.colour_temperature, least=0.001)
+        check_number("par.position_temperature", self.position_temperature, least=0.001)
+        check_number("par.position_weight", self.position_weight)
+        check_number("par.exponent", self.exponent, least=0.1, most=8)
 
 
 PAR = PARParams()
@@ -209,7 +209,7 @@ def _contrast(pixels: Tensor, params: PARParams) -> Tensor:
         total += apart
         squares.addcmul_(apart, apart)
     count = (len(_AROUND) + params.counts_itself) * len(params.dilations)
-    # whole numbers: the difference of two large ones stays exact, and 0 is 0
+    # whole numbers: sums stay exact for up to 32 dilations, and no deviation is 0
     scatter = count * squares.long() - total.long() ** 2
     deviation = (scatter / (count * (count - 1))).sqrt()
     return torch.where(scatter > 0, 1 / (params.colour_temperature * deviation), 0)
@@ -225,12 +225,11 @@ def _position(params: PARParams) -> Tensor:
 def _neighbours(values: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
     """Yield views (B, C, H, W) of every pixel's neighbour, dilation by dilation."""
     height, width = values.shape[2:]
-    steps = [min(dilation, max(height, width)) for dilation in dilations]
-    reach = max(steps)
-    padded = functional.pad(values, [reach] * 4, mode="replicate")
-    for step in steps:
+    below, beside = min(max(dilations), height), min(max(dilations), width)
+    padded = functional.pad(values, [beside, beside, below, below], mode="replicate")
+    for step in dilations:
         for down, right in _AROUND:
-            top, left = reach + step * down, reach + step * right
+            top, left = below + min(step, below) * down, beside + min(step, beside) * right
             yield padded[..., top : top + height, left : left + width]
 
 
@@ -248,6 +247,6 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         remedy = "choose auto, cpu or cuda"
         raise InputError("device", "one that torch can use here", repr(name), remedy) from error

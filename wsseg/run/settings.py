@@ -124,13 +124,13 @@ class CRFSettings(Settings):
     """
 
     backend: str = "native"
-    gaussian_sxy: float = Field(3, gt=0)
-    gaussian_compat: float = Field(3, ge=0)
-    bilateral_sxy: float = Field(50, gt=0)
-    bilateral_srgb: float = Field(5, gt=0)
-    bilateral_compat: float = Field(10, ge=0)
+    gaussian_sxy: float = Field(3, ge=0.1)
+    gaussian_compat: float = Field(3, ge=0, le=1000)
+    bilateral_sxy: float = Field(50, ge=0.1)
+    bilateral_srgb: float = Field(5, ge=0.1)
+    bilateral_compat: float = Field(10, ge=0, le=1000)
     iterations: int = Field(10, ge=0)
-    scale: float = Field(1.0, gt=0, le=1)
+    scale: float = Field(1.0, ge=0.01, le=1)
 
 
 class PARSettings(Settings):
@@ -148,10 +148,10 @@ class PARSettings(Settings):
 
     dilations: tuple[PositiveInt, ...] = Field((1, 2, 4, 8, 12, 24), min_length=1)
     iterations: int = Field(10, ge=0)
-    colour_temperature: float = Field(0.3, gt=0)
-    position_temperature: float = Field(0.3, gt=0)
+    colour_temperature: float = Field(0.3, ge=0.001)
+    position_temperature: float = Field(0.3, ge=0.001)
     position_weight: float = Field(0.01, ge=0)
-    exponent: float = Field(2, gt=0)
+    exponent: float = Field(2, ge=0.1, le=8)
     counts_itself: bool = False
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
+from wsseg.refine.params import check_number, check_whole
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -119,17 +120,25 @@ def gated_crf(
             all.
         scale: Side of the square of pixels that becomes one coarse pixel, at least 1.
         radius: Of the square window, coarse pixels, at least 1; 5 is 11 x 11.
-        sxy: Standard deviation in space, coarse pixels, above 0.
-        srgb: Standard deviation in colour, 0..1, above 0.
+        sxy: Standard deviation in space, coarse pixels, at least 0.001.
+        srgb: Standard deviation in colour, 0..1, at least 0.001.
         weights: Of the kernel over positions and colours and of that over positions.
 
     Returns:
         Scalar of at least 0; 0 with zero gradient where no pixel receives.
 
+    Raises:
+        InputError: Shapes differ, or a number is out of its range.
+
     References:
         Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation,
         arXiv:1906.04651.
     """
+    for name, whole in (("scale", scale), ("radius", radius)):
+        check_whole(f"gated_crf {name}", whole, least=1)
+    for name, width in (("sxy", sxy), ("srgb", srgb)):
+        check_number(f"gated_crf {name}", width, least=0.001)
+    _check_sizes(logits, {"images": images[:, 0], "gate": gate, "sources": sources})
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
     p = _coarse(floats.softmax(dim=1), scale)
     colours = _coarse(images.to(p), scale) / srgb
@@ -173,6 +182,14 @@ def find_loss(name: str) -> Loss:
 
 def _labelled(target: Tensor) -> Tensor:
     return (target != IGNORE).sum().clamp(min=1)
+
+
+def _check_sizes(logits: Tensor, others: dict[str, Tensor | None]) -> None:
+    expected = (len(logits), *logits.shape[2:])
+    for name, values in others.items():
+        if values is not None and values.shape != expected:
+            rule = f"of the logits' number and size {expected}"
+            raise InputError(f"gated_crf {name}", rule, tuple(values.shape), "resize one of them")
 
 
 def _coarse(values: Tensor, scale: int) -> Tensor:

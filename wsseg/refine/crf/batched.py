@@ -10,8 +10,6 @@ from torch import Tensor
 from wsseg.refine.crf.lattice import Lattice, build_lattice
 from wsseg.refine.crf.model import NEVER, CRFParams
 
-_MOST_PIXELS = 1 << 22  # computed at once on CUDA; each takes about 0.5 kB and 20 bytes a class
-
 
 def infer(
     images: Sequence[NDArray[np.uint8]],
@@ -25,23 +23,30 @@ def infer(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return [
         field
-        for chosen in _together(images, device)
+        for chosen in _together(energies, _budget(device))
         for field in _infer(
             [images[i] for i in chosen], [energies[i] for i in chosen], params, device
         )
     ]
 
 
-def _together(images: Sequence[NDArray[np.uint8]], device: torch.device) -> Iterator[list[int]]:
-    """Consecutive images, as many as fit."""
-    most = _MOST_PIXELS if device.type == "cuda" else 0
+def _budget(device: torch.device) -> int:
+    """Bytes that a batch may take."""
+    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else 0
+
+
+def _together(energies: Sequence[NDArray[np.float32]], budget: int) -> Iterator[list[int]]:
+    """Consecutive images, as many as fit, at least one.
+
+    A pixel takes about 500 bytes, and 20 for each class of the batch's largest number of them.
+    """
     chosen: list[int] = []
-    pixels = 0
-    for index, image in enumerate(images):
-        pixels += image.shape[0] * image.shape[1]
-        if chosen and pixels > most:
+    for index, each in enumerate(energies):
+        members = [energies[i] for i in chosen] + [each]
+        pixels, n_classes = sum(e[0].size for e in members), max(map(len, members))
+        if chosen and pixels * (500 + 20 * n_classes) > budget:
             yield chosen
-            chosen, pixels = [], image.shape[0] * image.shape[1]
+            chosen = []
         chosen.append(index)
     if chosen:
         yield chosen
@@ -57,7 +62,7 @@ def _infer(
     unary = _stacked(energies, device)
     kernels = list(kernels_of(images, params, device))
     field = (-unary).softmax(1)
-    for _ in range(int(params.iterations)):
+    for _ in range(params.iterations):
         # Potts: a class gains by the weight of the pixels that have it
         logits = -unary
         for weight, lattice, norm in kernels:

@@ -118,9 +118,11 @@ def _over_all_classes(problem: _Problem, scores: NDArray[np.floating]) -> NDArra
 
 
 def _scaled(params: CRFParams) -> CRFParams:
-    """Distances in pixels of the shrunk image."""
-    sxy = params.gaussian_sxy * params.scale, params.bilateral_sxy * params.scale
-    return replace(params, gaussian_sxy=sxy[0], bilateral_sxy=sxy[1])
+    """Distances in pixels of the shrunk image; what is narrower than its pixels stays so."""
+    gaussian, bilateral = (
+        max(sxy * params.scale, 0.1) for sxy in (params.gaussian_sxy, params.bilateral_sxy)
+    )
+    return replace(params, gaussian_sxy=gaussian, bilateral_sxy=bilateral)
 
 
 def _shrunk(problem: _Problem, scale: float) -> _Problem:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from wsseg.errors import InputError
+from wsseg.refine.crf.model import out_of_reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +125,7 @@ def _numbered(base: Tensor, rank: Tensor, space: Tensor) -> tuple[Tensor, Tensor
     for extent in extents:
         strides.append(strides[-1] * extent)
     if strides[-1] * (int(space.max()) + 1) > torch.iinfo(torch.int64).max:
-        remedy = "use larger standard deviations"
-        raise InputError("features", "within reach of the lattice", extents[1:], remedy)
+        raise out_of_reach(max(extents))
     digits = torch.tensor([*strides[1:-1], 0], device=base.device)
     first = (quotients - low) @ digits[:-1] + space * strides[-1]
     farthest_first = rank.argsort(dim=1, descending=True)

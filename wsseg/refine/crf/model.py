@@ -1,13 +1,13 @@
 """The dense CRF's parameters, and the sets of them that methods publish."""
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
+from wsseg.refine.params import check_number, check_whole
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,13 @@ class CRFParams:
     (smoothness), one over positions and colours (appearance).
 
     Args:
-        gaussian_sxy: Standard deviation of the smoothness kernel, pixels, above 0.
-        gaussian_compat: Its weight; 0 leaves it out.
-        bilateral_sxy: Standard deviation of the appearance kernel in space, pixels, above 0.
-        bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255, above 0.
-        bilateral_compat: Its weight; 0 leaves it out.
+        gaussian_sxy: Standard deviation of the smoothness kernel, pixels, at least 0.1.
+        gaussian_compat: Its weight, 0 to 1000; 0 leaves it out.
+        bilateral_sxy: Standard deviation of the appearance kernel in space, pixels, at least 0.1.
+        bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255, at least 0.1.
+        bilateral_compat: Its weight, 0 to 1000; 0 leaves it out.
         iterations: Mean-field iterations; 0 returns the scores, normalised.
-        scale: Above 0, up to 1. Below 1 the inference runs at this share of the image's sides, with
+        scale: 0.01 to 1. Below 1 the inference runs at this share of the image's sides, with
             the same deviations in the image's pixels, and its result is enlarged: 0.5 is the fast
             mode, with softer edges.
 
@@ -45,15 +45,12 @@ class CRFParams:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            divides = name.endswith(("sxy", "srgb", "scale"))
-            if not math.isfinite(value) or value < 0 or (divides and value == 0):
-                rule = "finite and above 0" if divides else "finite and at least 0"
-                raise InputError(f"crf.{name}", rule, value, f"set crf.{name}")
-        if self.iterations != int(self.iterations):
-            raise InputError("crf.iterations", "whole", self.iterations, "set crf.iterations")
-        if self.scale > 1:
-            raise InputError("crf.scale", "at most 1", self.scale, "set crf.scale")
+        for name in ("gaussian_sxy", "bilateral_sxy", "bilateral_srgb"):
+            check_number(f"crf.{name}", getattr(self, name), least=0.1)
+        for name in ("gaussian_compat", "bilateral_compat"):
+            check_number(f"crf.{name}", getattr(self, name), most=1000)
+        check_number("crf.scale", self.scale, least=0.01, most=1)
+        check_whole("crf.iterations", self.iterations)
 
 
 SDI = CRFParams(3, 3, 80, 13, 10, iterations=5)
@@ -72,7 +69,19 @@ BANA_EVALUATION = CRFParams(3, 3, 121, 5, 4, iterations=10)
 """Background-Aware Pooling and Noise-Aware Loss, arXiv:2104.00905, on predictions."""
 
 NEVER = 1e4
-"""Energy of a forbidden class: exp(-1e4) is 0, and float32 still resolves the rest."""
+"""Energy of a forbidden class: more than any weights can earn it, and exp(-1e4) is 0."""
+
+
+def out_of_reach(extent: float) -> InputError:
+    """Return the error for images too large for the standard deviations.
+
+    Args:
+        extent: Lattice points from end to end.
+    """
+    rule = "large enough that 64 bits number all lattice points of an image"
+    got = f"deviations that need {extent:.0f} of them from end to end"
+    return InputError("crf.bilateral_srgb and sxy", rule, got, "use larger ones")
+
 
 Inference = Callable[
     [Sequence[NDArray[np.uint8]], Sequence[NDArray[np.float32]], CRFParams],

@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pickle import UnpicklingError
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.errors import InputError
 from wsseg.refine.crf.model import NEVER, CRFParams
 from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
 from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
 from wsseg.refine.crf.simplex import BLOCK
+
+if numba.config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT is set")
 
 _LANES = (1, 2, 4)  # classes filtered together; more would leave the processor's cache
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
@@ -26,7 +32,22 @@ def infer(
 
 
 def warm_up() -> None:
-    """Compile all that ``infer`` may need; where the cache has it, load it."""
+    """Compile all that ``infer`` may need; where the cache has it, load it.
+
+    Raises:
+        InputError: The cache is damaged, or there is no room for it.
+    """
+    try:
+        _compile_all()
+    except (OSError, EOFError, UnpicklingError) as error:
+        remedy = "remove that folder, or set NUMBA_CACHE_DIR to another"
+        folder = _normalise.stats.cache_path
+        raise InputError(
+            f"numba's cache {folder}", "readable and writable", error, remedy
+        ) from error
+
+
+def _compile_all() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     for lanes in _LANES:
         infer([image], [np.zeros((lanes + 1, 4, 4), np.float32)], CRFParams(iterations=1))
@@ -48,7 +69,7 @@ def _infer(
     kernels = [(lattice, lattice.room(len(lanes))) for lattice in _lattices(image, params)]
     for lattice, _ in kernels:
         of_ones += lattice.of_ones()
-    for _ in range(int(params.iterations)):
+    for _ in range(params.iterations):
         for group in field:
             _pass_messages(group, kernels)
         last[:] = of_ones
@@ -87,7 +108,7 @@ def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
 
 @lru_cache(maxsize=2)
 def _smoothness(size: tuple[int, int], sxy: float, compat: float) -> Lattice:
-    """Depends on the image's size only: photographs of one camera, upright or not, share it."""
+    """The same for all images of one size: photographs of one camera, upright or not."""
     return _normalised(_places(*size) / np.float32(sxy), compat)
 
 

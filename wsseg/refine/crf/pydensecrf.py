@@ -33,5 +33,5 @@ def _infer(
             rgbim=image.copy(order="C"),  # it rejects read-only arrays
             compat=params.bilateral_compat,
         )
-    probabilities = np.asarray(field.inference(int(params.iterations)), np.float32)
+    probabilities = np.asarray(field.inference(params.iterations), np.float32)
     return probabilities.reshape(energies.shape)

@@ -5,8 +5,10 @@ would make one instruction a float. Rows are those of (N, L) arrays in C order; 
 tuple of L, whose length is compiled in.
 """
 
+import hashlib
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from llvmlite import ir
@@ -16,6 +18,8 @@ from numba.extending import intrinsic
 
 _REORDERED = ("contract", "nsz", "arcp", "reassoc")  # sums may be reordered; NaN keeps its meaning
 
+_FILES = sorted(Path(__file__).parent.glob("*.py"))
+_SOURCES = hashlib.sha256(b"".join(path.read_bytes() for path in _FILES)).hexdigest()[:12]
 _OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": set(_REORDERED)}
 
 
@@ -28,11 +32,13 @@ def kernel(function: Callable[..., Any]) -> Any:
     Returns:
         The same, compiled; it holds no lock, so that threads may call it together.
     """
+    # numba knows a kernel by name and watches its own file only; what it calls lies in others too
+    function.__qualname__ += f"_{_SOURCES}"
     try:
         return njit(cache=True, **_OPTIONS)(function)
     except RuntimeError:  # what numba says where it finds no place to write to
         advice = "numba's cache cannot be written; every process compiles anew, unless you set"
-        warnings.warn(f"{advice} NUMBA_CACHE_DIR to a folder", RuntimeWarning, stacklevel=2)
+        warnings.warn(f"{advice} NUMBA_CACHE_DIR to a folder", RuntimeWarning, stacklevel=1)
         return njit(**_OPTIONS)(function)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.errors import InputError
+from wsseg.refine.crf.model import out_of_reach
 from wsseg.refine.crf.simd import kernel
 
 BLOCK = 512  # points whose intermediate values stay in the processor's first cache
@@ -41,8 +41,7 @@ def numbering(
     extents = np.ceil(np.maximum(*ends).sum(axis=1)) + room - low + 1
     largest = (d + 1) * np.prod(extents)
     if largest > np.iinfo(np.int64).max:
-        remedy = "use larger standard deviations"
-        raise InputError("features", "within reach of the lattice", extents.tolist(), remedy)
+        raise out_of_reach(extents.max())
     strides = (d + 1) * np.concatenate([np.cumprod(extents[:0:-1])[::-1], [1, 0]])
     width = np.int32 if largest <= np.iinfo(np.int32).max else np.int64
     return scale, low.astype(np.int32), strides.astype(width)
