@@ -66,10 +66,10 @@ def cases(images: list[NDArray[np.uint8]]) -> dict[str, list[Problem]]:
     """
     problems: dict[str, list[Problem]] = {}
     for n_classes in (2, 4, 21):
-        scores = [blobs(image.shape[:2], n_classes, n) for n, image in enumerate(images)]
+        scores = [coarse_scores(image, n_classes) for image in images]
         everything = [np.ones(each.shape, bool) for each in scores]
         problems[f"{n_classes}"] = list(zip(images, scores, everything, strict=True))
-    problems["21 (4 occur)"] = [_few_of_21(image, n) for n, image in enumerate(images)]
+    problems["21 (4 occur)"] = [_few_of_21(image) for image in images]
     return problems
 
 
@@ -83,12 +83,13 @@ def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
     Returns:
         Functions of image, scores and allowed classes.
     """
-    half = replace(params, scale=0.5)
+    half, none = replace(params, scale=0.5), replace(params, iterations=0)
     solvers: dict[str, Solve] = {peer: partial(_unrestricted, params=params, backend=peer)}
     for name, backend in BACKENDS.items():
         if name != peer and backend.is_installed():
             solvers[name] = partial(_solved, params=params, backend=name)
     solvers["native, half"] = partial(_solved, params=half, backend="native")
+    solvers["no CRF"] = partial(_solved, params=none, backend="native")
     return solvers
 
 
@@ -173,9 +174,9 @@ def _unrestricted(
     return dense_crf(image, scores, params=params, backend=backend)
 
 
-def _few_of_21(image: NDArray[np.uint8], seed: int) -> Problem:
+def _few_of_21(image: NDArray[np.uint8]) -> Problem:
     scores = np.zeros((21, *image.shape[:2]), np.float32)
-    scores[list(OCCURRING)] = blobs(image.shape[:2], len(OCCURRING), seed)
+    scores[list(OCCURRING)] = coarse_scores(image, len(OCCURRING))
     allowed = np.zeros(scores.shape, bool)
     allowed[list(OCCURRING)] = True
     return image, scores, allowed
@@ -226,22 +227,29 @@ def textured(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
     return np.asarray(image.clip(0, 255), np.uint8)
 
 
-def blobs(size: tuple[int, ...], n_classes: int, seed: int) -> NDArray[np.float32]:
-    """Return unsure scores in large blobs.
+def coarse_scores(image: NDArray[np.uint8], n_classes: int) -> NDArray[np.float32]:
+    """Return scores like those of a network of stride 8: regions of the image, blurred borders.
 
     Args:
-        size: (H, W).
+        image: (H, W, 3) uint8 RGB.
         n_classes: C.
-        seed: Of everything random.
 
     Returns:
         (C, H, W) float32 probabilities.
     """
-    rng = np.random.default_rng(seed)
-    noise = rng.random((*size, n_classes), np.float32)
-    logits = 60 * cv2.GaussianBlur(noise, (0, 0), 15).transpose(2, 0, 1)
-    powers = np.exp(logits - logits.max(axis=0))
-    return np.asarray(powers / powers.sum(axis=0), np.float32)
+    height, width = image.shape[:2]
+    small = cv2.resize(image, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
+    places = np.indices(small.shape[:2]).transpose(1, 2, 0) * 2
+    features = np.dstack([small, places]).reshape(-1, 5).astype(np.float32)
+    cv2.setRNGSeed(0)
+    rule = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
+    _, clusters, _ = cv2.kmeans(features, n_classes, None, rule, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    one_hot = np.eye(n_classes, dtype=np.float32)[clusters[:, 0]].reshape(*small.shape[:2], -1)
+    planes = [
+        cv2.resize(cv2.GaussianBlur(np.ascontiguousarray(plane), (0, 0), 1.5), (width, height))
+        for plane in one_hot.transpose(2, 0, 1)
+    ]
+    return np.asarray(0.9 * np.stack(planes) + 0.1 / n_classes, np.float32)
 
 
 def _arguments() -> argparse.Namespace:

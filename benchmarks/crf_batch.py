@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.crf import SIZE, blobs, parsed_size, pictures
+from benchmarks.crf import SIZE, coarse_scores, parsed_size, pictures
 from wsseg.refine.crf import BACKENDS, IRN, CRFParams, dense_crf, dense_crf_batch
 from wsseg.refine.crf.batched import kernels_of
 
@@ -38,7 +38,7 @@ def main() -> None:
     for n_classes in (2, 4, 21):
         for size in arguments.batches:
             images = list(pictures(arguments.images, arguments.size, size))
-            scores = [blobs(image.shape[:2], n_classes, n) for n, image in enumerate(images)]
+            scores = [coarse_scores(image, n_classes) for image in images]
             line = measured(images, scores, peer, arguments.repeats)
             floor = 1000 * traffic(images, n_classes, IRN, device) / speed / len(images)
             print(f"{n_classes:7} {size:6} " + line.format(floor=floor), flush=True)

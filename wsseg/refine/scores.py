@@ -1,12 +1,14 @@
 """Class scores of an image, checked and made probabilities: what every refiner starts from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 
+_TINY = 1e-30  # sums below it have lost digits
 _NUMBERS = "fiub"  # kinds of dtype: floating, integer, unsigned, bool
 
 
@@ -75,7 +77,7 @@ def normalised(
     """Return scores as probabilities over the classes that each pixel may take.
 
     Args:
-        scores: (C, H, W), finite and at least 0, of any magnitude.
+        scores: (C, H, W), finite and at least 0.
         allowed: (C, H, W) bool, at least one True a pixel; None allows everything.
 
     Returns:
@@ -86,12 +88,21 @@ def normalised(
         >>> normalised(np.array([[[3.0, 0.0]], [[1.0, 0.0]]])).tolist()
         [[[0.75, 0.5]], [[0.25, 0.5]]]
     """
-    allowed = np.ones(scores.shape, bool) if allowed is None else allowed
     kind = np.result_type(scores.dtype, np.float32)
-    permitted = np.where(allowed, scores, 0).astype(kind, copy=False)
+    permitted = np.asarray(scores if allowed is None else np.where(allowed, scores, 0), kind)
+    total = permitted.sum(axis=0)
+    if not (total > _TINY).all() or not np.isfinite(total).all():
+        permitted = _rescued(permitted, allowed)
+        total = permitted.sum(axis=0)
+    return np.asarray(permitted / total, np.float32)
+
+
+def _rescued(permitted: NDArray[Any], allowed: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Scores whose sums neither vanish nor overflow."""
     peak = permitted.max(axis=0)
-    shares = np.divide(permitted, peak, out=allowed.astype(kind), where=peak > 0)
-    return np.asarray(shares / shares.sum(axis=0), np.float32)
+    equally = np.ones_like(permitted) if allowed is None else allowed.astype(permitted.dtype)
+    shares: NDArray[Any] = np.divide(permitted, peak, out=equally, where=peak > 0)
+    return shares
 
 
 def _check_map(scores: NDArray[np.floating]) -> None:

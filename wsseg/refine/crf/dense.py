@@ -145,6 +145,8 @@ def _enlarged(field: NDArray[np.float32], problem: _Problem) -> NDArray[np.float
     if field.shape[1:] == (height, width):
         return field
     enlarged = _resized(field, height, width, cv2.INTER_LINEAR)
+    if problem.allowed.all():
+        return enlarged
     return normalised(enlarged + _LEAST * problem.probabilities, problem.allowed)
 
 
