@@ -89,29 +89,34 @@ def dense_crf_batch(
 
 @dataclass(eq=False)
 class _Problem:
-    """An image and, for the C classes that occur in it, (C, H, W) each."""
+    """An image and, for the C classes that occur in it, (C, H, W) each; None allows all."""
 
     image: NDArray[np.uint8]
     occurring: NDArray[np.intp]
     probabilities: NDArray[np.float32]
-    allowed: NDArray[np.bool_]
+    allowed: NDArray[np.bool_] | None
 
 
 def _problem(
     image: NDArray[np.uint8], scores: NDArray[np.floating], allowed: NDArray[np.bool_] | None
 ) -> _Problem:
-    allowed = np.ones(scores.shape, bool) if allowed is None else allowed
+    if allowed is None or allowed.all():
+        return _Problem(image, np.arange(len(scores)), normalised(scores), None)
     occurring = np.flatnonzero(allowed.any(axis=(1, 2)))
     possible = allowed[occurring]
     return _Problem(image, occurring, normalised(scores[occurring], possible), possible)
 
 
 def _energies(problem: _Problem) -> NDArray[np.float32]:
-    energies = -np.log(problem.probabilities.clip(_LEAST))
-    return np.where(problem.allowed, energies, np.float32(NEVER))
+    energies: NDArray[np.float32] = -np.log(problem.probabilities.clip(_LEAST))
+    if problem.allowed is not None:
+        energies[~problem.allowed] = NEVER
+    return energies
 
 
 def _over_all_classes(problem: _Problem, scores: NDArray[np.floating]) -> NDArray[np.float32]:
+    if problem.allowed is None:
+        return problem.probabilities
     result = np.zeros(scores.shape, np.float32)
     result[problem.occurring] = problem.probabilities
     return result
@@ -133,10 +138,12 @@ def _shrunk(problem: _Problem, scale: float) -> _Problem:
     image = np.asarray(
         cv2.resize(problem.image, (width, height), interpolation=cv2.INTER_AREA), np.uint8
     )
-    shares = _resized(problem.allowed.astype(np.float32), height, width, cv2.INTER_AREA)
     means = _resized(problem.probabilities, height, width, cv2.INTER_AREA)
-    allowed = shares > 0
-    return replace(problem, image=image, probabilities=normalised(means, allowed), allowed=allowed)
+    if problem.allowed is None:
+        return replace(problem, image=image, probabilities=means)
+    shares = _resized(problem.allowed.astype(np.float32), height, width, cv2.INTER_AREA)
+    means = normalised(means, shares > 0)
+    return replace(problem, image=image, probabilities=means, allowed=shares > 0)
 
 
 def _enlarged(field: NDArray[np.float32], problem: _Problem) -> NDArray[np.float32]:
@@ -145,7 +152,7 @@ def _enlarged(field: NDArray[np.float32], problem: _Problem) -> NDArray[np.float
     if field.shape[1:] == (height, width):
         return field
     enlarged = _resized(field, height, width, cv2.INTER_LINEAR)
-    if problem.allowed.all():
+    if problem.allowed is None:
         return enlarged
     return normalised(enlarged + _LEAST * problem.probabilities, problem.allowed)
 

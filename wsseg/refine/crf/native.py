@@ -136,14 +136,12 @@ def _normalise(field: Any, last: Any, unary: Any, last_unary: Any, lanes: Any) -
     for start in range(0, len(last), BLOCK):
         stop = min(start + BLOCK, len(last))
         rest, most, sums = last[start:stop], top[: stop - start], total[: stop - start]
+        most[:] = -np.inf
         for g in range(len(field)):
-            _subtract(field[g, start:stop], unary[g, start:stop], rest, lanes)
+            _subtract(field[g, start:stop], unary[g, start:stop], rest, most, lanes)
         for i in range(len(rest)):
             rest[i] -= last_unary[start + i]
-            most[i] = rest[i]
-        for g in range(len(field)):
-            _lift(most, field[g, start:stop], lanes)
-        for i in range(len(rest)):
+            most[i] = max(most[i], rest[i])
             rest[i] -= most[i]
         _exponentiate(rest)
         sums[:] = rest
@@ -159,15 +157,10 @@ def _normalise(field: Any, last: Any, unary: Any, last_unary: Any, lanes: Any) -
 
 
 @kernel
-def _subtract(rows: Any, unary: Any, rest: Any, lanes: Any) -> None:
+def _subtract(rows: Any, unary: Any, rest: Any, most: Any, lanes: Any) -> None:
     for i in range(len(rest)):
         rest[i] -= row_sum(rows, i, lanes)
         add_scaled(rows, i, np.float32(-1), unary, i, lanes)
-
-
-@kernel
-def _lift(most: Any, rows: Any, lanes: Any) -> None:
-    for i in range(len(most)):
         most[i] = max(most[i], row_max(rows, i, lanes))
 
 
