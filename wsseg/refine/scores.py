@@ -29,8 +29,9 @@ def check_scores(
     """
     _check_map(scores)
     _check_image(image, scores.shape[1:])
-    if not np.isfinite(scores).all() or (scores < 0).any():
-        got = f"{scores.min()} to {scores.max()}"
+    lowest, highest = scores.min(), scores.max()
+    if not (lowest >= 0 and np.isfinite(highest)):  # neither holds for NaN
+        got = f"{lowest} to {highest}"
         raise InputError("scores", "finite and at least 0", got, "pass probabilities")
     if allowed is not None:
         _check_allowed(allowed, scores.shape)
