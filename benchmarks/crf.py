@@ -84,7 +84,8 @@ def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
         Functions of image, scores and allowed classes.
     """
     half, none = replace(params, scale=0.5), replace(params, iterations=0)
-    solvers: dict[str, Solve] = {peer: partial(_unrestricted, params=params, backend=peer)}
+    whole = partial(_solved, params=params, backend=peer, restricted=False)
+    solvers: dict[str, Solve] = {peer: whole}
     for name, backend in BACKENDS.items():
         if name != peer and backend.is_installed():
             solvers[name] = partial(_solved, params=params, backend=name)
@@ -158,20 +159,13 @@ def _solved(
     image: NDArray[np.uint8],
     scores: NDArray[np.float32],
     allowed: NDArray[np.bool_],
+    *,
     params: CRFParams,
     backend: str,
+    restricted: bool = True,
 ) -> NDArray[np.float32]:
-    return dense_crf(image, scores, allowed=allowed, params=params, backend=backend)
-
-
-def _unrestricted(
-    image: NDArray[np.uint8],
-    scores: NDArray[np.float32],
-    _: NDArray[np.bool_],
-    params: CRFParams,
-    backend: str,
-) -> NDArray[np.float32]:
-    return dense_crf(image, scores, params=params, backend=backend)
+    given = allowed if restricted else None
+    return dense_crf(image, scores, allowed=given, params=params, backend=backend)
 
 
 def _few_of_21(image: NDArray[np.uint8]) -> Problem:

@@ -89,3 +89,22 @@ Inference = Callable[
 ]
 """(images (H, W, 3) RGB, unary energies (C, H, W) of each with C of at least 2, parameters with at
 least one iteration) -> probabilities (C, H, W) of each, which sum to 1 over C."""
+
+
+def one_by_one(
+    mean_field: Callable[[NDArray[np.uint8], NDArray[np.float32], CRFParams], NDArray[np.float32]],
+) -> Inference:
+    """Return the inference of a backend that gains nothing from batches.
+
+    Args:
+        mean_field: (image, energies, parameters) -> probabilities.
+    """
+
+    def infer(
+        images: Sequence[NDArray[np.uint8]],
+        energies: Sequence[NDArray[np.float32]],
+        params: CRFParams,
+    ) -> list[NDArray[np.float32]]:
+        return [mean_field(*each, params) for each in zip(images, energies, strict=True)]
+
+    return infer

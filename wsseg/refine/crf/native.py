@@ -1,6 +1,6 @@
 """Dense CRF compiled by numba at its first use: exact, fast, and no compiler needed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import lru_cache
 from pickle import UnpicklingError
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
-from wsseg.refine.crf.model import NEVER, CRFParams
+from wsseg.refine.crf.model import NEVER, CRFParams, one_by_one
 from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
 from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
 from wsseg.refine.crf.simplex import BLOCK
@@ -22,17 +22,8 @@ _LANES = (1, 2, 4)  # classes filtered together; more would leave the processor'
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 
 
-def infer(
-    images: Sequence[NDArray[np.uint8]],
-    energies: Sequence[NDArray[np.float32]],
-    params: CRFParams,
-) -> list[NDArray[np.float32]]:
-    """Return the mean field of a dense CRF for each image; see ``Inference``."""
-    return [_infer(*each, params) for each in zip(images, energies, strict=True)]
-
-
 def warm_up() -> None:
-    """Compile all that ``infer`` may need; where the cache has it, load it.
+    """Compile all that ``mean_field`` may need; where the cache has it, load it.
 
     Raises:
         InputError: The cache is damaged, or there is no room for it.
@@ -50,16 +41,17 @@ def warm_up() -> None:
 def _compile_all() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     for lanes in _LANES:
-        infer([image], [np.zeros((lanes + 1, 4, 4), np.float32)], CRFParams(iterations=1))
+        mean_field(image, np.zeros((lanes + 1, 4, 4), np.float32), CRFParams(iterations=1))
     build_lattice(np.full((5, 2), (-100, 100), np.float32))  # so far that keys need 64 bits
 
 
-def _infer(
+def mean_field(
     image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
 ) -> NDArray[np.float32]:
-    """Filter C - 1 classes: the probabilities of a pixel sum to 1.
+    """Return the mean field of a dense CRF; see ``Inference``.
 
-    So what a kernel makes of the last class follows from the others and what it makes of ones.
+    Only C - 1 classes are filtered: the probabilities of a pixel sum to 1, so what a kernel makes
+    of the last class follows from the others and from what it makes of ones.
     """
     rows = energies.reshape(len(energies), -1)
     unary, last_unary = _grouped(rows[:-1]), rows[-1]
@@ -76,6 +68,9 @@ def _infer(
         _normalise(field, last, unary, last_unary, lanes)
     others = field.transpose(0, 2, 1).reshape(-1, len(last))
     return np.vstack([others[: len(energies) - 1], last]).reshape(energies.shape)
+
+
+infer = one_by_one(mean_field)
 
 
 def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Room]]) -> None:

@@ -1,26 +1,16 @@
 """Dense CRF by the compiled library pydensecrf, the reference; its conventions stay in here."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from pydensecrf.densecrf import DenseCRF2D
 
-from wsseg.refine.crf.model import CRFParams
+from wsseg.refine.crf.model import CRFParams, one_by_one
 
 
-def infer(
-    images: Sequence[NDArray[np.uint8]],
-    energies: Sequence[NDArray[np.float32]],
-    params: CRFParams,
-) -> list[NDArray[np.float32]]:
-    """Return the mean field of a dense CRF for each image; see ``Inference``."""
-    return [_infer(*each, params) for each in zip(images, energies, strict=True)]
-
-
-def _infer(
+def mean_field(
     image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
 ) -> NDArray[np.float32]:
+    """Return the mean field of a dense CRF; see ``Inference``."""
     n_classes, height, width = energies.shape
     field = DenseCRF2D(width, height, n_classes)
     field.setUnaryEnergy(np.ascontiguousarray(energies.reshape(n_classes, -1)))
@@ -35,3 +25,6 @@ def _infer(
         )
     probabilities = np.asarray(field.inference(params.iterations), np.float32)
     return probabilities.reshape(energies.shape)
+
+
+infer = one_by_one(mean_field)
