@@ -94,9 +94,11 @@ def _number_corners(
 
     The table has a key and its number in each slot, -1 in empty ones.
     """
-    n, size, count = features.shape[1], len(strides), 0
-    table = np.full((1 << 13, 2), -1, strides.dtype)
-    found = np.empty(1 << 12, strides.dtype)
+    n, size, count, slots = features.shape[1], len(strides), 0, 1 << 13
+    while slots < n:  # photographs have about half as many lattice points as pixels
+        slots *= 2
+    table = np.full((slots, 2), -1, strides.dtype)
+    found = np.empty(slots // 2, strides.dtype)
     keys = np.empty((size, BLOCK), strides.dtype)
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
