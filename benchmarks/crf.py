@@ -237,7 +237,8 @@ def coarse_scores(image: NDArray[np.uint8], n_classes: int) -> NDArray[np.float3
     features = np.dstack([small, places]).reshape(-1, 5).astype(np.float32)
     cv2.setRNGSeed(0)
     rule = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
-    _, clusters, _ = cv2.kmeans(features, n_classes, None, rule, 1, cv2.KMEANS_PP_CENTERS)  # type: ignore[call-overload]
+    clusters = np.empty((len(features), 1), np.int32)
+    cv2.kmeans(features, n_classes, clusters, rule, 1, cv2.KMEANS_PP_CENTERS)
     one_hot = np.eye(n_classes, dtype=np.float32)[clusters[:, 0]].reshape(*small.shape[:2], -1)
     planes = [
         cv2.resize(cv2.GaussianBlur(np.ascontiguousarray(plane), (0, 0), 1.5), (width, height))

@@ -219,7 +219,7 @@ def test_batch_of_mixed_sizes_and_classes(backend: str, iterations: int) -> None
     problems = [picture(n, size, n_classes) for n, (size, n_classes) in enumerate(sizes)]
     images, scores = map(list, zip(*problems, strict=True))
     allowed = [None, None, np.ones(scores[2].shape, bool), None]
-    allowed[2][1] = False  # type: ignore[index]
+    allowed[2][1] = False
     params = replace(SHORT, iterations=iterations)
     found = dense_crf_batch(images, scores, allowed=allowed, params=params, backend=backend)
     for n, one in enumerate(found):

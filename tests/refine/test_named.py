@@ -14,7 +14,7 @@ from wsseg.run.settings import Config, CRFSettings, DataSettings, PARSettings, R
 
 def config(**settings: object) -> Config:
     data = DataSettings(root=Path("data"))
-    return Config(run_dir=Path("run"), data=data, **settings)  # type: ignore[arg-type]
+    return Config(run_dir=Path("run"), data=data, **settings)
 
 
 def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -33,7 +33,7 @@ def test_does_what_its_function_does_after_a_journey(name: str) -> None:
     image, scores, allowed = picture()
     allowed[0] = True
     settings = config(
-        rounds=RoundSettings(refiner=name),  # type: ignore[arg-type]
+        rounds=RoundSettings(refiner=name),
         crf=CRFSettings(bilateral_srgb=13, iterations=2, scale=0.7),
         par=PARSettings(dilations=(1, 2), iterations=3),
     )

@@ -314,9 +314,9 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
     given: dict[str, object] = {"image": np.zeros((4, 5, 3), np.uint8)}
     given |= {"scores": np.full((2, 4, 5), 0.5), "allowed": None, **change}
     with pytest.raises(InputError, match=message):
-        par(**given)  # type: ignore[arg-type]
+        par(**given)
     with pytest.raises(InputError, match=message):
-        check_scores(**given)  # type: ignore[arg-type]
+        check_scores(**given)
 
 
 def test_image_without_pixels() -> None:
@@ -354,7 +354,7 @@ def test_numbers_of_images_and_scores_differ() -> None:
 )
 def test_wrong_parameters(values: dict[str, object]) -> None:
     with pytest.raises(InputError, match=f"par.{next(iter(values))} must be"):
-        PARParams(**values)  # type: ignore[arg-type]
+        PARParams(**values)
 
 
 @pytest.mark.parametrize("magnitude", [1e-300, 1e300])

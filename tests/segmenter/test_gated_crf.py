@@ -58,9 +58,9 @@ def test_agrees_with_every_pair_written_out(size: tuple[int, int]) -> None:
     options = {"srgb": 0.4, "radius": 3, "sxy": 2.0, "weights": (0.9, 0.1)}
     for given in ({}, options):
         for receives, gives in ((None, None), (gate, None), (None, sources), (gate, sources)):
-            found = gated_crf(logits, images, receives, sources=gives, scale=1, **given)  # type: ignore[arg-type]
+            found = gated_crf(logits, images, receives, sources=gives, scale=1, **given)
             masks = (everywhere if mask is None else mask for mask in (receives, gives))
-            expected = every_pair(p, images, *masks, **given)  # type: ignore[arg-type]
+            expected = every_pair(p, images, *masks, **given)
             assert found.item() == pytest.approx(expected, rel=1e-10)
 
 
@@ -211,4 +211,4 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
     logits, images = example()
     arguments = {"logits": logits, "images": images, **change}
     with pytest.raises(InputError, match=message):
-        gated_crf(**arguments)  # type: ignore[arg-type]
+        gated_crf(**arguments)

@@ -24,8 +24,8 @@ def check_number(name: str, value: object, least: float = 0, most: float = math.
         wsseg.errors.InputError: crf.scale must be from 0.01 to 1, got 1.5; set crf.scale
     """
     rule = f"finite and at least {least}" if math.isinf(most) else f"from {least} to {most}"
-    known = isinstance(value, Real) and math.isfinite(value)
-    if not known or not least <= value <= most:  # type: ignore[operator]
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not math.isfinite(number) or not least <= number <= most:
         raise InputError(name, rule, repr(value), f"set {name}")
 
 
