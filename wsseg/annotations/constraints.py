@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from wsseg.annotations.model import Boxes, MaskFile, Region, Regions, Sample
+from wsseg.annotations.model import Boxes, MaskFile, Region, Regions, Sample, Tags
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, read_label_map
 
@@ -59,9 +59,10 @@ class Constraints:
 def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     """Return what the annotations of an image say of its pixels.
 
-    Boxes name every object: inside a box its class or background, outside all boxes background.
-    A mask fixes its pixels, except those that are IGNORE or crowd. Several annotations all hold
-    at once. No annotation allows every class everywhere.
+    Tags name every class: each may be anywhere, as may the background, and no other. Boxes name
+    every object: inside a box its class or background, outside all boxes background. A mask fixes
+    its pixels, except those that are IGNORE or crowd. Several annotations all hold at once. No
+    annotation allows every class everywhere.
 
     Args:
         sample: The image.
@@ -79,7 +80,7 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
-        else:
+        elif not isinstance(annotation, Tags):
             label_map = label_map_of(annotation, sample.size, n_classes)
             allowed &= (label_map == classes[:, None, None]) | (label_map == IGNORE)
     if not allowed.any(axis=0).all():
@@ -155,6 +156,8 @@ def _possible_classes(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             possible &= {0, *(box.label for box in annotation.items)}
+        elif isinstance(annotation, Tags):
+            possible &= {0, *annotation.present, *annotation.unsure}
     return np.array(sorted(possible), np.uint8)
 
 

@@ -114,6 +114,29 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class Tags:
+    """The classes that an image shows, by name only: every other class is absent.
+
+    Args:
+        present: Labels from 1 to 254; an empty tuple says that there is no object.
+        unsure: Labels that may be there or not, such as VOC's "difficult" ones.
+
+    Raises:
+        InputError: A label is no class, or both present and unsure.
+    """
+
+    present: tuple[int, ...]
+    unsure: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for label in (*self.present, *self.unsure):
+            if not 1 <= label < IGNORE:
+                raise InputError("tag", "a class from 1 to 254", label, "correct the class")
+        if both := sorted({*self.present} & {*self.unsure}):
+            raise InputError("tag", "present or unsure", f"{both[0]} as both", "remove one")
+
+
+@dataclass(frozen=True)
 class MaskFile:
     """A full label map on disk.
 
@@ -152,7 +175,7 @@ class Regions:
     items: tuple[Region, ...]
 
 
-Annotation = Boxes | MaskFile | Regions
+Annotation = Tags | Boxes | MaskFile | Regions
 
 
 @dataclass(frozen=True)
@@ -188,6 +211,11 @@ class Sample:
         return tuple(
             box for drawn in self.annotations if isinstance(drawn, Boxes) for box in drawn.items
         )
+
+    @property
+    def tags(self) -> Tags | None:
+        """The image's tags, None where nobody said what it shows."""
+        return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import label_map_of
-from wsseg.annotations.model import Boxes, Classes, Dataset, MaskFile, Regions, Sample
+from wsseg.annotations.model import Classes, Dataset, MaskFile, Regions, Sample
 from wsseg.annotations.readers import read_dataset
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
@@ -36,8 +36,8 @@ class Truth:
             (sample.split, sample.id): drawn
             for sample in self.dataset.samples
             for drawn in sample.annotations
-            if not isinstance(drawn, Boxes)
-            and (isinstance(drawn, MaskFile) or drawn.items or sample.split in self._outlined)
+            if isinstance(drawn, MaskFile)
+            or (isinstance(drawn, Regions) and (drawn.items or sample.split in self._outlined))
         }
 
     @cached_property
@@ -123,8 +123,8 @@ def true_label_map(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
         InputError: The mask is damaged, of another size, or has unknown classes.
     """
     (mask,) = sample.annotations
-    if isinstance(mask, Boxes):
-        raise TypeError(f"{sample.id} has boxes, no mask")
+    if not isinstance(mask, MaskFile | Regions):
+        raise TypeError(f"{sample.id} has {type(mask).__name__}, no mask")
     return label_map_of(mask, sample.size, n_classes)
 
 

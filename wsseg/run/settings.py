@@ -34,14 +34,17 @@ class DataSettings(Settings):
     """Where the images and annotations lie.
 
     Attributes:
-        format: "voc", "coco", "yolo", or "auto" to find out.
+        format: "voc", "coco", "yolo", "csv", "folders", or "auto" to find out.
         root: The data set's folder. For "scenes" it is where the demo scenes are generated.
+        weak: What is read as weak labels: "boxes", "tags", or "boxes_as_tags": the classes of an
+            image's boxes without the boxes.
         train: Name of the split with weak labels.
         val: Name of the split that figures are measured on; null where there is none.
     """
 
-    format: Literal["auto", "voc", "coco", "yolo", "scenes"] = "auto"
+    format: Literal["auto", "voc", "coco", "yolo", "csv", "folders", "scenes"] = "auto"
     root: Annotated[Path, AfterValidator(Path.absolute)]
+    weak: Literal["boxes", "tags", "boxes_as_tags"] = "boxes"
     train: str = "train"
     val: str | None = "val"
 
