@@ -10,8 +10,8 @@ PACKAGE = REPOSITORY / "wsseg"
 TRUTH = "wsseg.annotations.truth"
 FLOOR = ("errors", "images", "labels")
 ROOMS = (
-    *("annotations", "seeds", "refine", "segmenter", "cleaning", "rounds", "finetune", "quality"),
-    "cli",
+    *("annotations", "refine", "learning", "seeds", "segmenter", "cleaning", "tags", "rounds"),
+    *("finetune", "quality", "cli"),
 )
 FOR_RUN = ("wsseg.errors", "wsseg.labels", "wsseg.annotations.model", "wsseg.run")
 

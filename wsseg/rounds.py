@@ -16,6 +16,7 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.refine import Refine, find_refiner
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.run.progress import say
@@ -26,7 +27,6 @@ from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import build_network, check_network
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
-from wsseg.segmenter.training import SegmenterTraining, train
 
 
 def check_settings(config: Config) -> None:
@@ -108,7 +108,7 @@ def train_segmenter(
         pairs = [TrainingPair(sample.image, label_path(labels, sample)) for sample in samples]
         training = _prepared(config, dataset.classes, start)
         batches = TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
-        record["loss"] = train(training, batches, stage.path, stage.name)
+        record["loss"] = fit(training, batches, stage.path, stage.name)
         network = training.network
         save_segmenter(stage.path / "model.ckpt", network, dataset.classes, config.model)
         shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
@@ -239,12 +239,18 @@ def _check_labels(labels: Stage) -> None:
         raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
 
 
-def _prepared(config: Config, classes: Classes, start: Stage | None) -> SegmenterTraining:
+def _prepared(config: Config, classes: Classes, start: Stage | None) -> NetworkTraining:
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(config.model, len(classes))
     if start is not None:
         network.load_state_dict(segmenter_of(start).network.state_dict())
-    return SegmenterTraining(network, config.trainer, config.seed, config.model.freeze_batch_norm)
+    return NetworkTraining(
+        network,
+        config.trainer,
+        find_loss(config.trainer.loss),
+        seed=config.seed,
+        freeze_batch_norm=config.model.freeze_batch_norm,
+    )
 
 
 @lru_cache(maxsize=1)

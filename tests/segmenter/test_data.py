@@ -7,8 +7,9 @@ from PIL import Image
 
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
+from wsseg.learning.batches import normalised
 from wsseg.run.settings import ModelSettings, TrainerSettings
-from wsseg.segmenter.data import TrainingBatches, TrainingPair, normalised
+from wsseg.segmenter.data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from wsseg.errors import InputError
+from wsseg.learning.weights import load_encoder_weights, parameter_groups
 from wsseg.run.settings import ModelSettings
-from wsseg.segmenter.model import build_network, load_encoder_weights, parameter_groups
+from wsseg.segmenter.model import build_network
 
 
 def encoder_file(settings: ModelSettings, folder: Path, share: float = 1.0) -> Path:

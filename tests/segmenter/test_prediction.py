@@ -1,5 +1,3 @@
-import errno
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +8,6 @@ from torch import Tensor, nn
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.settings import ModelSettings, PredictionSettings
-from wsseg.segmenter import prediction as module
 from wsseg.segmenter.model import build_network
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
 
@@ -88,16 +85,3 @@ def test_other_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"weights": torch.zeros(2)}, tmp_path / "other.ckpt")
     with pytest.raises(InputError, match="another checkpoint"):
         load_segmenter(tmp_path / "other.ckpt")
-
-
-def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class FullDisk(io.RawIOBase):
-        def writable(self) -> bool:
-            return True
-
-        def write(self, _: object) -> int:
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(module, "atomic_write", lambda _: FullDisk())
-    with pytest.raises(OSError, match="No space left"):
-        module.write_checkpoint(tmp_path / "last.ckpt", {"weights": torch.zeros(9)})

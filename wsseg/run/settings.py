@@ -158,15 +158,12 @@ class PARSettings(Settings):
     counts_itself: bool = False
 
 
-class ModelSettings(Settings):
-    """The network; see ``wsseg.segmenter.model``.
+class NetworkSettings(Settings):
+    """An encoder and how images reach it.
 
     Attributes:
-        architecture: A class of segmentation-models-pytorch, such as "DeepLabV3Plus".
-        encoder: Its encoder's name, such as "tu-mobilenetv2_100".
         weights: Encoder weights: a local file, a hub name such as "imagenet", or null for none.
         encoder_kwargs: Passed to the encoder, such as ``{pad_type: same}``.
-        decoder_kwargs: Passed to the architecture, such as ``{decoder_channels: 128}``.
         mean: Subtracted from images of 0..1, a channel.
         std: Then divided by, a channel.
         scale: Images are resized by this factor before the network sees them.
@@ -175,11 +172,8 @@ class ModelSettings(Settings):
             right for small batches and pre-trained weights only.
     """
 
-    architecture: str = "DeepLabV3Plus"
-    encoder: str = "resnet34"
     weights: str | None = "imagenet"
     encoder_kwargs: dict[str, Any] = {}
-    decoder_kwargs: dict[str, Any] = {}
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     scale: float = Field(1.0, gt=0)
@@ -187,16 +181,29 @@ class ModelSettings(Settings):
     freeze_batch_norm: bool = False
 
 
-class TrainerSettings(Settings):
-    """The one trainer of weak and full supervision.
+class ModelSettings(NetworkSettings):
+    """The segmenter's network; see ``wsseg.segmenter.model``.
+
+    Attributes:
+        architecture: A class of segmentation-models-pytorch, such as "DeepLabV3Plus".
+        encoder: Its encoder's name, such as "tu-mobilenetv2_100".
+        decoder_kwargs: Passed to the architecture, such as ``{decoder_channels: 128}``.
+    """
+
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet34"
+    decoder_kwargs: dict[str, Any] = {}
+
+
+class FitSettings(Settings):
+    """A training.
 
     Attributes:
         steps: Optimizer steps a training.
         batch_size: Images a step, over all devices.
-        crop: (H, W) of the training crops, pixels after ``model.scale``.
+        crop: (H, W) of the training crops, pixels after the network's ``scale``.
         zoom: Range of the random resize.
         jitter: Strength of the colour jitter, 0 to 1.
-        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
         encoder_lr: Peak learning rate of the encoder.
         decoder_lr: Peak learning rate of the decoder and head.
         weight_decay: Of AdamW.
@@ -213,7 +220,6 @@ class TrainerSettings(Settings):
     crop: tuple[PositiveInt, PositiveInt] = (320, 320)
     zoom: Annotated[tuple[PositiveFloat, PositiveFloat], _ORDERED] = (0.75, 1.5)
     jitter: float = Field(0.3, ge=0, le=1)
-    loss: str = "ce"
     encoder_lr: float = Field(3e-4, gt=0)
     decoder_lr: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
@@ -223,6 +229,16 @@ class TrainerSettings(Settings):
     accelerator: str = "auto"
     devices: int | str = 1
     precision: str = "auto"
+
+
+class TrainerSettings(FitSettings):
+    """The one trainer of weak and full supervision.
+
+    Attributes:
+        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
+    """
+
+    loss: str = "ce"
 
 
 class PredictionSettings(Settings):

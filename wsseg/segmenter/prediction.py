@@ -1,10 +1,8 @@
 """Label scores of an image from a trained network, at any size."""
 
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsseg.annotations.model import Classes
-from wsseg.errors import InputError
-from wsseg.labels import atomic_write
+from wsseg.learning.batches import normalised
+from wsseg.learning.weights import read_checkpoint, write_checkpoint
 from wsseg.run.settings import ModelSettings, PredictionSettings
-from wsseg.segmenter.data import normalised
 from wsseg.segmenter.model import build_network, output_stride
 
 
@@ -103,22 +100,6 @@ def save_segmenter(
     write_checkpoint(path, content)
 
 
-def write_checkpoint(path: Path, content: Any) -> None:
-    """Write what torch can save, atomically.
-
-    Args:
-        path: The file.
-        content: Tensors, numbers and texts in lists and dicts.
-
-    Raises:
-        OSError: The file cannot be written, such as to a full disk.
-    """
-    buffer = io.BytesIO()  # written to directly, torch hides what the disk says
-    torch.save(content, buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
-
-
 def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     """Return a network of ``save_segmenter``, on the GPU where there is one.
 
@@ -132,7 +113,7 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    content = _read(path)
+    content = read_checkpoint(path, "a trained segmenter", {"state_dict", "classes", "model"})
     settings = ModelSettings.model_validate(content["model"])
     classes = Classes(tuple(content["classes"]))
     network = build_network(settings.model_copy(update={"weights": None}), len(classes))
@@ -140,20 +121,6 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    remedy = "delete its folder to train again, or point to a run whose training has ended"
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise InputError(path, "a trained segmenter", "no such file", remedy) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        got = f"a damaged or another file ({type(error).__name__})"
-        raise InputError(path, "a trained segmenter", got, remedy) from error
-    if not (isinstance(content, dict) and {"state_dict", "classes", "model"} <= set(content)):
-        raise InputError(path, "a trained segmenter", "another checkpoint", remedy)
-    return content
 
 
 def _mean(views: Iterator[Tensor]) -> Tensor:

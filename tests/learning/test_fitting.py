@@ -6,11 +6,12 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from wsseg.errors import DivergenceError, InputError
+from wsseg.learning import fitting as module
+from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.run.settings import ModelSettings, TrainerSettings
-from wsseg.segmenter import training as module
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import build_network
-from wsseg.segmenter.training import SegmenterTraining, train
 
 Pairs = list[TrainingPair]
 
@@ -23,9 +24,16 @@ def trained(
     pairs: Pairs, model: ModelSettings, trainer: TrainerSettings, folder: Path
 ) -> tuple[torch.nn.Module, list[float]]:
     torch.manual_seed(0)
-    work = SegmenterTraining(build_network(model, 2), trainer, 0, model.freeze_batch_norm)
-    curve = train(work, TrainingBatches(pairs, model, trainer, seed=0), folder, "test")
+    work = training_of(build_network(model, 2), trainer, model.freeze_batch_norm)
+    curve = fit(work, TrainingBatches(pairs, model, trainer, seed=0), folder, "test")
     return work.network, curve
+
+
+def training_of(
+    network: torch.nn.Module, trainer: TrainerSettings, frozen: bool
+) -> NetworkTraining:
+    loss = find_loss(trainer.loss)
+    return NetworkTraining(network, trainer, loss, seed=0, freeze_batch_norm=frozen)
 
 
 def test_it_learns(
@@ -87,9 +95,9 @@ def test_frozen_batch_norm_keeps_its_statistics(
     torch.manual_seed(0)
     network = build_network(model_settings, 2)
     before = {k: v.clone() for k, v in network.get_submodule("encoder").named_buffers()}
-    work = SegmenterTraining(network, trainer_settings, seed=0, freeze_batch_norm=True)
+    work = training_of(network, trainer_settings, frozen=True)
     batches = TrainingBatches(pairs, model_settings, trainer_settings, seed=0)
-    train(work, batches, tmp_path, "test")
+    fit(work, batches, tmp_path, "test")
     after = dict(network.get_submodule("encoder").named_buffers())
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -1,11 +1,11 @@
-"""Training a network on label maps with Lightning: resumable, and the same after a resume."""
+"""Training a network with Lightning: resumable, and the same after a resume."""
 
 import json
 import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
+from wsseg.learning.batches import StepBatches
+from wsseg.learning.weights import parameter_groups, write_checkpoint
 from wsseg.run.progress import progress_bar, say
-from wsseg.run.settings import TrainerSettings
+from wsseg.run.settings import FitSettings
 from wsseg.run.stage import write_json
-from wsseg.segmenter.data import TrainingBatches
-from wsseg.segmenter.losses import find_loss
-from wsseg.segmenter.model import parameter_groups
-from wsseg.segmenter.prediction import write_checkpoint
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _ADVICE = (
@@ -38,23 +36,30 @@ _ADVICE = (
 _WINDOW = 50  # steps a point of the loss curve
 
 
-class SegmenterTraining(lightning.LightningModule):
+class NetworkTraining(lightning.LightningModule):
     """One network, its loss and its optimizer: AdamW with a one-cycle schedule.
 
     Args:
-        network: From ``build_network``.
-        settings: Loss, learning rates, steps.
+        network: Has a submodule ``encoder``, which has a learning rate of its own.
+        settings: Learning rates, steps.
+        loss: (output of the network, target) -> scalar.
         seed: Of dropout, which depends on seed and step only.
         freeze_batch_norm: Keep the encoder's normalisation statistics as they are.
     """
 
     def __init__(
-        self, network: nn.Module, settings: TrainerSettings, seed: int, freeze_batch_norm: bool
+        self,
+        network: nn.Module,
+        settings: FitSettings,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        *,
+        seed: int,
+        freeze_batch_norm: bool,
     ) -> None:
         super().__init__()
         self.network, self.settings, self.seed = network, settings, seed
         self.freeze_batch_norm = freeze_batch_norm
-        self.loss = find_loss(settings.loss)
+        self.loss = loss
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Make dropout depend on the step, and hold the encoder's batch norm still."""
@@ -68,7 +73,7 @@ class SegmenterTraining(lightning.LightningModule):
         """Return the loss of a batch.
 
         Args:
-            batch: Images (B, 3, h, w) and labels (B, h, w).
+            batch: Images (B, 3, h, w) and the targets that the loss takes.
 
         Returns:
             Scalar.
@@ -76,9 +81,9 @@ class SegmenterTraining(lightning.LightningModule):
         Raises:
             DivergenceError: The loss is NaN or infinite.
         """
-        images, labels = batch
+        images, targets = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        loss = self.loss(self.network(images), labels)
+        loss = self.loss(self.network(images), targets)
         if not math.isfinite(loss.item()):
             message = f"loss is {loss.item()} at step {self.global_step}; lower trainer.encoder_lr"
             raise DivergenceError(f"{message} and trainer.decoder_lr, or check the labels")
@@ -177,9 +182,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_checkpoint(Path(path), checkpoint)
 
 
-def train(
-    training: SegmenterTraining, batches: TrainingBatches, folder: Path, title: str
-) -> list[float]:
+def fit(training: NetworkTraining, batches: StepBatches, folder: Path, title: str) -> list[float]:
     """Train a network in place, resuming from the folder's last checkpoint where there is one.
 
     Args:
@@ -202,7 +205,7 @@ def train(
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
-        _fit(trainer, training, loader, last if last.exists() else None)
+        _fitted(trainer, training, loader, last if last.exists() else None)
     losses: list[float] = json.loads(curve.read_text())
     return losses
 
@@ -221,9 +224,9 @@ def _steps_done(last: Path, title: str) -> int:
     return step
 
 
-def _fit(
+def _fitted(
     trainer: lightning.Trainer,
-    training: SegmenterTraining,
+    training: NetworkTraining,
     loader: DataLoader[tuple[Tensor, Tensor]],
     last: Path | None,
 ) -> None:
@@ -234,7 +237,7 @@ def _fit(
         raise KeyboardInterrupt from stop
 
 
-def _checkpoints(folder: Path, settings: TrainerSettings) -> ModelCheckpoint:
+def _checkpoints(folder: Path, settings: FitSettings) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
         filename="last",
@@ -255,7 +258,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _trainer(
-    settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
+    settings: FitSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
     if settings.batch_size % (settings.devices if isinstance(settings.devices, int) else 1):
         rule, remedy = "a multiple of trainer.devices", "correct one of them"
@@ -268,9 +271,7 @@ def _trainer(
         raise InputError("trainer", "settings that Lightning knows", got, remedy) from error
 
 
-def _built(
-    settings: TrainerSettings, folder: Path, callbacks: Sequence[Callback]
-) -> lightning.Trainer:
+def _built(settings: FitSettings, folder: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:
     on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
     automatic = "16-mixed" if on_gpu else "32-true"
     return lightning.Trainer(
