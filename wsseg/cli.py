@@ -82,8 +82,10 @@ def run_pipeline(
 @app.command()
 @_plain_errors()
 def check(
-    dataset: Annotated[Path, typer.Argument(help="Folder of a VOC, COCO or YOLO data set.")],
-    format_: Annotated[str, typer.Option("--format", help="voc, coco, yolo or auto.")] = "auto",
+    dataset: Annotated[Path, typer.Argument(help="Folder: VOC, COCO, YOLO, CSV, class folders.")],
+    format_: Annotated[
+        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, auto.")
+    ] = "auto",
     all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
     fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
 ) -> None:

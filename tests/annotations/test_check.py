@@ -7,7 +7,7 @@ from PIL import Image
 
 from wsseg.annotations.check import Report, check_dataset
 from wsseg.annotations.model import Classes, Problem
-from wsseg.annotations.scenes import write_scenes
+from wsseg.annotations.scenes import CLASSES, write_scenes
 from wsseg.errors import InputError
 from wsseg.labels import write_label_map
 
@@ -29,6 +29,7 @@ def found(root, **options):
     problems = check_dataset(root, workers=1, **options).problems
     return {(problem.kind, problem.fatal) for problem in problems} - {
         ("class without any box", False),
+        ("class without any tagged image", False),
         ("box with a side under 9 pixels", False),
     }
 
@@ -44,7 +45,18 @@ def put_image(root, id, image, **options):
     return path
 
 
+def tag(root, id, *names):
+    """Rewrite the line of an image in each class file."""
+    (split,) = (s for s in ("train", "val") if id in ids(root, s))
+    for name in CLASSES.names[1:]:
+        path = root / "ImageSets" / "Main" / f"{name}_{split}.txt"
+        lines = [line for line in path.read_text().splitlines() if line.split()[0] != id]
+        path.write_text("\n".join([*lines, f"{id} {1 if name in names else -1}"]))
+
+
 def annotate(root, id, size, *objects):
+    """Draw boxes on an image, and tag it so."""
+    tag(root, id, *(name for name, _ in objects))
     items = "".join(
         f"<object><name>{name}</name><bndbox>"
         + "".join(f"<{key}>{edge}</{key}>" for key, edge in zip(CORNERS, corners, strict=True))
@@ -218,6 +230,7 @@ def test_names_that_differ_in_case_or_suffix_only(root):
         "two images of one name",
         "names that differ in case only",
         "image stored twice",
+        "image without tags",
     }
 
 
@@ -279,6 +292,133 @@ def test_folder_of_no_format_is_refused(tmp_path):
         check_dataset(tmp_path)
 
 
+def contradictions(root, **options):
+    return {kind for kind, _ in found(root, **options) if "tag" in kind}
+
+
+def test_tags_that_contradict_boxes(root):
+    id = ids(root)[0]
+    size = first_mask(root)[1].shape
+    (root / "SegmentationClass" / f"{id}.png").unlink()
+    annotate(root, id, size, ("disc", (1, 1, 40, 40)))
+    tag(root, id, "ring")
+    problems = [p for p in check_dataset(root, workers=1).problems if p.subject == id]
+    assert [(p.kind, p.fatal) for p in problems] == [
+        ("box of a class that the tags call absent", False),
+        ("tag without any box", False),
+    ]
+    assert "disc" in problems[0].message and "ring" in problems[1].message
+
+
+def test_a_class_tagged_unsure_contradicts_no_box(root):
+    id = ids(root)[0]
+    path = root / "ImageSets" / "Main" / "disc_train.txt"
+    annotate(root, id, first_mask(root)[1].shape, ("disc", (1, 1, 40, 40)))
+    (root / "SegmentationClass" / f"{id}.png").unlink()
+    path.write_text(path.read_text().replace(f"{id} 1", f"{id} 0"))
+    assert contradictions(root) == set()
+    assert any(line.endswith("and perhaps 1") for line in check_dataset(root, workers=1).lines())
+
+
+def test_masks_that_contradict_tags(root):
+    id = ids(root)[0]
+    shutil.rmtree(root / "Annotations")
+    path, labels = first_mask(root)
+    tag(root, id, *(CLASSES.names[label] for label in np.unique(labels) if label))
+    assert found(root) == set()
+    tag(root, id)
+    assert contradictions(root, deep=False) == set()
+    (problem,) = (p for p in check_dataset(root, workers=1).problems if "call absent" in p.kind)
+    assert problem.kind == "mask with classes that the tags call absent"
+    assert problem.subject == f"{id} ({path.name})"
+
+
+def test_ignored_pixels_are_no_confusion_where_tags_say_no_object(root):
+    shutil.rmtree(root / "Annotations")
+    path, labels = first_mask(root)
+    write_label_map(path, (labels > 0) * np.uint8(255))
+    assert ("0/255 confusion in a mask", False) in found(root)
+    tag(root, ids(root)[0])
+    assert found(root) == set()
+
+
+def test_voc_of_tags_alone_and_of_boxes_alone(root):
+    whole = check_dataset(root, deep=False, workers=1)
+    main = root / "ImageSets" / "Main"
+    for path in main.glob("*_*.txt"):
+        path.rename(root / path.name)
+    boxed = check_dataset(root, deep=False, workers=1)
+    assert [split.boxes for split in boxed.splits] == [split.boxes for split in whole.splits]
+    assert [(split.with_tags, split.tagged) for split in boxed.splits] == [(0, ())] * 2
+    for path in root.glob("*_*.txt"):
+        path.rename(main / path.name)
+    shutil.rmtree(root / "Annotations")
+    tagged = check_dataset(root, deep=False, workers=1)
+    assert [split.tagged for split in tagged.splits] == [split.tagged for split in whole.splits]
+    assert [split.boxes for split in tagged.splits] == [(), ()]
+    assert [split.annotated for split in tagged.splits] == [6, 3]
+    assert tagged.errors == () and not any("XML" in problem.kind for problem in tagged.problems)
+
+
+def test_only_the_splits_with_class_files_are_tagged(root):
+    for path in (root / "ImageSets" / "Main").glob("*_val.txt"):
+        path.unlink()
+    report = check_dataset(root, deep=False, workers=1)
+    assert [(split.name, split.with_tags) for split in report.splits] == [("train", 6), ("val", 0)]
+    lines = report.lines()
+    assert any(line.startswith("train: 6 images, ") and "6 tagged" in line for line in lines)
+    assert any(line.startswith("val: 3 images, ") and "tagged" not in line for line in lines)
+
+
+def folder_of(root, *paths):
+    for n, path in enumerate(paths):
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (n, 0, 0)).save(root / path)
+    return root
+
+
+def test_class_folders(tmp_path):
+    root = folder_of(tmp_path, "train/cow/a.png", "train/background/b.png", "val/sheep/c.png")
+    report = check_dataset(root, workers=1)
+    assert report.lines() == [
+        "format folders, 2 classes and background",
+        "train: 2 images, 2 tagged",
+        "  cow: tagged in 1",
+        "  sheep: tagged in 0",
+        "  no object: tagged in 1",
+        "val: 1 images, 1 tagged",
+        "  cow: tagged in 0",
+        "  sheep: tagged in 1",
+        "warning: class without any tagged image (2)",
+        "  class cow: no image tagged so in val; it cannot be learned or measured there",
+        "  class sheep: no image tagged so in train; it cannot be learned or measured there",
+        "0 errors, 2 warnings",
+    ]
+    write_label_map(root / "masks/train/cow/a.png", np.full((30, 40), 2, np.uint8))
+    assert contradictions(root) == {"mask with classes that the tags call absent"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "kinds"),
+    [
+        ("a.png,cow\nb.png,sheep\n", set()),
+        ("a.png,cow\nb.png,cow,sheep\n", {"class in every tagged image"}),
+        ("a.png,cow,sheep\nb.png,?cow,\n", {"class in every tagged image"}),
+        ("a.png,cow,\nb.png\n", {"only one class"}),
+        ("a.png,cow\nb.png,cow\n", {"class in every tagged image", "only one class"}),
+    ],
+)
+def test_tags_that_teach_a_classifier_nothing(tmp_path, rows, kinds):
+    (folder_of(tmp_path, "a.png", "b.png") / "train.csv").write_text(rows)
+    assert check_dataset(tmp_path, workers=1).errors == ()
+    assert {kind for kind, _ in found(tmp_path)} == kinds
+
+
+def test_negatives_are_missed_in_the_training_split_only(tmp_path):
+    folder_of(tmp_path, "train/cow/a.png", "train/sheep/b.png", "val/cow/c.png")
+    assert "class in every tagged image" not in {kind for kind, _ in found(tmp_path)}
+
+
 def test_many_equal_problems_are_counted_not_printed():
     flood = tuple(Problem(f"{n}.xml", "cut", kind="box leaves the image") for n in range(5000))
     broken = Problem("a.xml", "damaged", fatal=True, kind="must be XML")
@@ -303,3 +443,6 @@ def test_real_folders(shared_data):
         assert report.errors == ()
         assert all(split.annotated == split.images for split in report.splits)
         assert any("boxes in" in line for line in report.lines())
+        assert not any("tag" in problem.kind for problem in report.problems)
+        if name == "msrc15":
+            assert all(split.tagged[1:] == split.images_with[1:] for split in report.splits)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsseg.annotations.constraints import constraints_of, label_map_of, region_mask
-from wsseg.annotations.model import Box, Boxes, MaskFile, Region, Regions, Sample
+from wsseg.annotations.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
 
@@ -37,6 +37,33 @@ def test_no_box_is_all_background_and_no_annotation_allows_all():
     empty, nothing = constraints_of(sample(Boxes(())), 4), constraints_of(sample(), 4)
     assert empty.classes.tolist() == [0] and (empty.known == 0).all()
     assert nothing.classes.tolist() == [0, 1, 2, 3] and nothing.allowed.all()
+
+
+def test_tags_allow_their_classes_and_the_background_anywhere():
+    found = constraints_of(sample(Tags((3,), unsure=(1,))), 5)
+    assert found.classes.tolist() == [0, 1, 3]
+    assert found.allowed.all() and found.allowed.shape == (3, *SIZE)
+    assert (found.known == IGNORE).all()
+    assert not found.permits(np.full(SIZE, 2, np.uint8)).any()
+
+
+def test_tags_of_no_object_make_all_background():
+    found = constraints_of(sample(Tags(())), 4)
+    assert found.classes.tolist() == [0] and (found.known == 0).all()
+
+
+def test_tags_and_boxes_hold_both():
+    found = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5), Box(1, 0, 0, 2, 2))), Tags((3,))), 5)
+    assert found.classes.tolist() == [0, 3]
+    assert found.allowed[1].sum() == 16 and found.allowed[0].all()
+
+
+def test_a_mask_that_its_tags_call_absent_is_refused(tmp_path):
+    write_label_map(tmp_path / "a.png", np.full(SIZE, 2, np.uint8))
+    mask = MaskFile(tmp_path / "a.png")
+    assert (constraints_of(sample(Tags((2,)), mask), 4).known == 2).all()
+    with pytest.raises(InputError, match="without contradiction"):
+        constraints_of(sample(Tags((1,)), mask), 4)
 
 
 def test_mask_fixes_its_pixels_except_ignored_ones(tmp_path):

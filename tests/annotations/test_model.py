@@ -12,6 +12,7 @@ from wsseg.annotations.model import (
     Dataset,
     MaskFile,
     Sample,
+    Tags,
     front_box,
     smaller_in_front,
 )
@@ -42,6 +43,25 @@ def boxes(draw):
 def test_impossible_boxes_are_refused(values, rule):
     with pytest.raises(InputError, match=rule):
         Box(*values)
+
+
+@pytest.mark.parametrize(
+    ("present", "unsure", "rule"),
+    [
+        ((0,), (), "class from 1 to 254, got 0"),
+        ((), (255,), "class from 1 to 254, got 255"),
+        ((1, 2), (3, 2), "present or unsure, got 2 as both"),
+    ],
+)
+def test_impossible_tags_are_refused(present, unsure, rule):
+    with pytest.raises(InputError, match=rule):
+        Tags(present, unsure)
+
+
+def test_tags_of_a_sample_tell_no_object_from_nothing_said():
+    box = Boxes((Box(1, 0, 0, 1, 1),))
+    assert Sample("a", Path("a.jpg"), (2, 2), (box, Tags(())), "train").tags == Tags(())
+    assert Sample("a", Path("a.jpg"), (2, 2), (box,), "train").tags is None
 
 
 def test_box_area_and_slices_agree():

@@ -8,7 +8,8 @@ from PIL import Image
 
 from wsseg.annotations.model import Box, Boxes, MaskFile
 from wsseg.annotations.readers import READERS, detect_format, read_dataset
-from wsseg.annotations.readers.voc import VOC_NAMES, read_voc, voc_splits
+from wsseg.annotations.readers.voc import VOC_NAMES, read_voc
+from wsseg.annotations.readers.voc_lists import voc_splits
 from wsseg.errors import InputError
 from wsseg.labels import write_label_map
 
@@ -333,8 +334,8 @@ def test_formats_are_told_apart(root, tmp_path_factory):
 def test_unknown_format_and_use_list_the_choices(root):
     with pytest.raises(InputError, match=f"choose one of auto, {', '.join(READERS)}"):
         read_dataset(root, "pascal")
-    with pytest.raises(InputError, match="'boxes' or 'masks'"):
-        read_dataset(root, use="tags")
+    with pytest.raises(InputError, match="'boxes', 'tags' or 'masks', got 'points'"):
+        read_dataset(root, use="points")
     (root / "ImageSets/Segmentation/train.txt").unlink()
     with pytest.raises(InputError, match="at least one split"):
         read_dataset(root)

@@ -176,7 +176,7 @@ def test_second_image_of_a_name_is_left_out(root):
 
 
 @pytest.mark.parametrize(
-    "line", ["../outside.jpg", "/etc/passwd", "no.jpg", "a\x00.jpg", "http://a"]
+    "line", ["a" * 5000, "../outside.jpg", "/etc/passwd", "no.jpg", "a\x00.jpg", "http://a"]
 )
 def test_listed_images_elsewhere_are_left_out(root, line):
     photograph(root.parent, "outside.jpg")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsseg.annotations import scenes
+from wsseg.annotations import readers, scenes
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Boxes, Sample
 from wsseg.annotations.scenes import CLASSES, scene, write_scenes
@@ -90,6 +90,49 @@ def test_the_folder_is_pascal_voc(tmp_path):
         size = tuple(int(drawn.findtext(f"size/{side}", "")) for side in ("height", "width"))
         assert image.shape[:2] == truth.shape == size
         assert all(48 <= side <= 64 for side in size)
+
+
+def test_class_files_are_in_vocs_form_and_say_what_the_boxes_say(tmp_path):
+    root = tmp_path / "s"
+    write_scenes(root, train=6, val=3, seed=1, sides=(48, 64))
+    for split in ("train", "val"):
+        listed = (root / "ImageSets" / "Main" / f"{split}.txt").read_text().split()
+        for name in CLASSES.names[1:]:
+            lines = (root / "ImageSets" / "Main" / f"{name}_{split}.txt").read_text().splitlines()
+            assert lines == [
+                f"{id} {' 1' if f'<name>{name}</name>' in xml else '-1'}"
+                for id in listed
+                for xml in [(root / "Annotations" / f"{id}.xml").read_text()]
+            ]
+
+
+def test_files_beside_a_scene_do_not_change_it(tmp_path):
+    write_scenes(tmp_path / "s", train=2, val=2, seed=4, sides=(48, 60))
+    for number, split in enumerate(("train", "val")):
+        for index in range(2):
+            rng = np.random.default_rng((4, number, index))
+            size = tuple(int(side) for side in rng.integers(48, 61, 2))
+            image, truth, _ = scene(rng, size)
+            name = f"{split}-{index:04d}.png"
+            assert (read_image(tmp_path / "s" / "JPEGImages" / name) == image).all()
+            assert (read_label_map(tmp_path / "s" / "SegmentationClass" / name) == truth).all()
+
+
+def test_folders_of_an_older_generation_are_made_again(tmp_path):
+    write_scenes(tmp_path / "s", train=1, val=0, seed=1, sides=(48, 48))
+    made = json.loads((tmp_path / "s" / "scenes.json").read_text())
+    (tmp_path / "s" / "scenes.json").write_text(json.dumps({**made, "generation": 1}))
+    (tmp_path / "s" / "ImageSets" / "Main" / "disc_train.txt").unlink()
+    write_scenes(tmp_path / "s", train=1, val=0, seed=1, sides=(48, 48))
+    assert (tmp_path / "s" / "ImageSets" / "Main" / "disc_train.txt").is_file()
+
+
+def test_demo_scenes_have_the_same_tags_as_their_boxes(tmp_path, monkeypatch):
+    monkeypatch.setattr(readers, "_DEMO_TRAIN", 5)
+    monkeypatch.setattr(readers, "_DEMO_VAL", 2)
+    tags = readers.read_dataset(tmp_path / "s", "scenes", use="tags")
+    assert tags == readers.tags_from_boxes(readers.read_dataset(tmp_path / "s", "scenes"))
+    assert len(tags.samples) == 7 and all(sample.tags.present for sample in tags.samples)
 
 
 def test_boxes_on_disk_are_those_of_the_truth(tmp_path):

@@ -1,39 +1,21 @@
 """What is wrong with a data set, in a person's words."""
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
+from wsseg.annotations.counts import SplitCounts, split_counts, split_lines
 from wsseg.annotations.examine import examine
 from wsseg.annotations.model import Classes, Dataset, Problem, Sample
-from wsseg.annotations.readers import detect_format, read_dataset
+from wsseg.annotations.readers import TAGGED, WITHOUT_BOXES, detect_format, read_dataset
 from wsseg.run.engine import SetAside, map_samples
 
 _SHOWN = 3
 _LEAK = "the same image in two splits"
-
-
-@dataclass(frozen=True)
-class SplitCounts:
-    """How much a split holds.
-
-    Args:
-        name: Such as "train".
-        images: Number of images.
-        annotated: Number of images with an annotation, such as one that says "no object".
-        boxes: Number of boxes of each class, background (0) first.
-        images_with: Number of images with a box of each class, background (0) first.
-    """
-
-    name: str
-    images: int
-    annotated: int
-    boxes: tuple[int, ...]
-    images_with: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +52,7 @@ class Report:
         counts = f"{len(self.errors)} errors, {len(warnings)} warnings"
         return [
             f"format {self.format}, {len(self.classes) - 1} classes and background",
-            *(line for split in self.splits for line in _split_lines(split, self.classes)),
+            *(line for split in self.splits for line in split_lines(split, self.classes)),
             *_problem_lines("error", self.errors, most),
             *_problem_lines("warning", warnings, most),
             counts,
@@ -96,26 +78,42 @@ def check_dataset(
         InputError: As ``read_dataset``.
     """
     format = detect_format(root) if format == "auto" else format
-    boxes, masks = (read_dataset(root, format, use=use) for use in ("boxes", "masks"))
+    weak, masks = _weak(root, format), read_dataset(root, format, use="masks")
+    classes = weak.classes
     problems = [
-        *dict.fromkeys((*boxes.problems, *masks.problems)),
-        *_of_images(_both(boxes, masks), boxes.classes, deep, workers),
-        *_same_names(boxes.samples),
-        *_same_content(boxes.samples),
+        *dict.fromkeys((*weak.problems, *masks.problems)),
+        *_of_images(_joined(weak, masks).samples, classes, deep, workers),
+        *_same_names(weak.samples),
+        *_same_content(weak.samples),
     ]
-    names = dict.fromkeys(sample.split for sample in boxes.samples)
-    splits = tuple(_counts(name, boxes) for name in names)
-    problems += _classes_without_box(splits, boxes.classes)
-    return Report(format, boxes.classes, splits, tuple(problems))
+    names = dict.fromkeys(sample.split for sample in weak.samples)
+    splits = tuple(split_counts(weak.split(name), len(classes)) for name in names)
+    problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
+    return Report(format, classes, splits, tuple(problems))
 
 
-def _both(boxes: Dataset, masks: Dataset) -> list[Sample]:
-    """Return the samples with their boxes and masks."""
-    found = {(sample.split, sample.id): sample.annotations for sample in masks.samples}
-    return [
+def _weak(root: Path, format: str) -> Dataset:
+    """Return the images with their boxes and those tags that are more than the boxes' classes."""
+    splits = TAGGED[format](root) if format in TAGGED else ()
+    tags = read_dataset(root, format, splits, use="tags") if splits else None
+    if tags and format in WITHOUT_BOXES:
+        return tags
+    boxes = read_dataset(root, format)
+    if tags and not any(sample.annotations for sample in boxes.samples):
+        # that no image has a box is no problem of each image where people wrote tags
+        fatal = tuple(problem for problem in boxes.problems if problem.fatal)
+        boxes = replace(boxes, problems=fatal)
+    return _joined(boxes, tags) if tags else boxes
+
+
+def _joined(one: Dataset, other: Dataset) -> Dataset:
+    """Return the images of one reading with the annotations of both."""
+    found = {(sample.split, sample.id): sample.annotations for sample in other.samples}
+    samples = tuple(
         replace(s, annotations=(*s.annotations, *found.get((s.split, s.id), ())))
-        for s in boxes.samples
-    ]
+        for s in one.samples
+    )
+    return Dataset(one.classes, samples, tuple(dict.fromkeys((*one.problems, *other.problems))))
 
 
 def _of_images(
@@ -182,35 +180,41 @@ def _grouped(samples: Iterable[Sample], key: Callable[[Sample], str]) -> dict[st
     return dict(groups)
 
 
-def _counts(name: str, dataset: Dataset) -> SplitCounts:
-    samples = dataset.split(name)
-    boxes = Counter(box.label for sample in samples for box in sample.boxes)
-    images = Counter(label for s in samples for label in {box.label for box in s.boxes})
-    labels = range(len(dataset.classes))
-    return SplitCounts(
-        name,
-        len(samples),
-        sum(bool(sample.annotations) for sample in samples),
-        tuple(boxes[label] for label in labels),
-        tuple(images[label] for label in labels),
-    )
-
-
 def _classes_without_box(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
-    for label, name in enumerate(classes.names[1:], 1):
-        without = [split.name for split in splits if split.boxes[label] == 0]
-        if without:
-            where = "any split" if len(without) == len(splits) else ", ".join(without)
-            message = f"no box in {where}; it cannot be learned or measured there"
-            yield Problem(f"class {name}", message, kind="class without any box")
+    boxes = {split.name: split.boxes for split in splits if split.boxes}
+    for name, where in _without(boxes, classes):
+        message = f"no box in {where}; it cannot be learned or measured there"
+        yield Problem(f"class {name}", message, kind="class without any box")
 
 
-def _split_lines(split: SplitCounts, classes: Classes) -> Iterator[str]:
-    bare = split.images - split.annotated
-    note = f", {bare} of them not annotated" if bare else ""
-    yield f"{split.name}: {split.images} images{note}, {sum(split.boxes)} boxes"
+def _without(counts: Mapping[str, Sequence[int]], classes: Classes) -> Iterator[tuple[str, str]]:
+    """Yield the classes that are missing in some splits, and where."""
     for label, name in enumerate(classes.names[1:], 1):
-        yield f"  {name}: {split.boxes[label]} boxes in {split.images_with[label]} images"
+        if splits := [split for split, numbers in counts.items() if numbers[label] == 0]:
+            yield name, "any split" if len(splits) == len(counts) else ", ".join(splits)
+
+
+def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
+    tagged = {split.name: split.tagged for split in splits if split.tagged}
+    said = set(_without({split.name: split.boxes for split in splits if split.boxes}, classes))
+    for name, where in (found for found in _without(tagged, classes) if found not in said):
+        message = f"no image tagged so in {where}; it cannot be learned or measured there"
+        yield Problem(f"class {name}", message, kind="class without any tagged image")
+    for split in _training(splits):
+        for label, name in enumerate(classes.names[1:], 1):
+            if split.tagged[label] and split.tagged[label] + split.unsure[label] == split.with_tags:
+                message = f"in every tagged image of {split.name}; a classifier learns it only"
+                message = f"{message} from images without it too, add some"
+                yield Problem(f"class {name}", message, kind="class in every tagged image")
+    if tagged and len(classes) == 2:
+        message = f"{classes.names[1]} is the only one; a classifier tells it from images without"
+        yield Problem("classes", f"{message} it, tagged so", kind="only one class")
+
+
+def _training(splits: Sequence[SplitCounts]) -> list[SplitCounts]:
+    """Return the tagged splits that may be learned from: "train", or all where none is so."""
+    tagged = [split for split in splits if split.tagged]
+    return [split for split in tagged if split.name == "train"] or tagged
 
 
 def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) -> Iterator[str]:

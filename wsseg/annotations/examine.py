@@ -1,12 +1,12 @@
-"""What is wrong with one image, its boxes and its mask."""
+"""What is wrong with one image, its boxes, its tags and its mask."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample
+from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labels import IGNORE, read_label_map
@@ -29,7 +29,7 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
     """Return what is wrong with one image.
 
     Args:
-        sample: The image with its boxes and mask file.
+        sample: The image with its boxes, tags and mask file.
         names: The class names, background first.
         deep: Decode the image and its mask; otherwise only headers are read.
 
@@ -37,7 +37,7 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
         Its problems.
     """
     try:
-        found = [*_header(sample), *_boxes(sample)]
+        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
         if deep:
             read_image(sample.image)
     except InputError as error:
@@ -83,6 +83,30 @@ def _boxes(sample: Sample) -> Iterator[Problem]:
             yield Problem(sample.id, message, kind="box covers the whole image")
 
 
+def _tags(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
+    boxed = {box.label for box in sample.boxes}
+    if sample.tags is None or not _is_boxed(sample):
+        return
+    if untagged := boxed - _tagged(sample.tags):
+        message = f"a box of {_named(untagged, names)}, which its tags call absent; correct either"
+        yield Problem(sample.id, message, kind="box of a class that the tags call absent")
+    if unboxed := {*sample.tags.present} - boxed:
+        message = f"tagged {_named(unboxed, names)}, which no box of the image is; correct either"
+        yield Problem(sample.id, message, kind="tag without any box")
+
+
+def _is_boxed(sample: Sample) -> bool:
+    return any(isinstance(drawn, Boxes) for drawn in sample.annotations)
+
+
+def _tagged(tags: Tags) -> set[int]:
+    return {*tags.present, *tags.unsure}
+
+
+def _named(labels: Iterable[int], names: tuple[str, ...]) -> str:
+    return ", ".join(names[label] for label in sorted(labels))
+
+
 def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
     subject = f"{sample.id} ({mask.path.name})"
     try:
@@ -95,15 +119,15 @@ def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Pr
         message = f"{message} {sample.size[1]}x{sample.size[0]}; export it again"
         yield Problem(subject, message, fatal=True, kind="mask of another size than its image")
     present = set(np.unique(labels).tolist()) - {IGNORE}
-    no_object = any(isinstance(a, Boxes) for a in sample.annotations) and not sample.boxes
+    no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
     if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
         yield _confusion(subject, present)
     elif unknown := sorted(label for label in present if label >= len(names)):
         message = f"labels {unknown[:8]} but the classes end at {len(names) - 1}"
         remedy = "name the missing classes, or write unlabelled pixels as 255"
         yield Problem(subject, f"{message}; {remedy}", fatal=True, kind="mask with unknown labels")
-    elif any(isinstance(drawn, Boxes) for drawn in sample.annotations):
-        yield from _without_box(subject, present, sample, names)
+    else:
+        yield from _not_annotated(subject, present - {0}, sample, names)
 
 
 def _confusion(subject: str, present: set[int]) -> Problem:
@@ -112,11 +136,15 @@ def _confusion(subject: str, present: set[int]) -> Problem:
     return Problem(subject, message, kind="0/255 confusion in a mask")
 
 
-def _without_box(
-    subject: str, present: set[int], sample: Sample, names: tuple[str, ...]
+def _not_annotated(
+    subject: str, held: set[int], sample: Sample, names: tuple[str, ...]
 ) -> Iterator[Problem]:
-    missing = sorted(present - {0} - {box.label for box in sample.boxes})
-    if missing:
-        named = ", ".join(names[label] for label in missing)
-        message = f"holds {named}, which no box of the image is; draw the box or correct the mask"
+    missing = held - {box.label for box in sample.boxes}
+    if missing and _is_boxed(sample):
+        named, remedy = _named(missing, names), "draw the box or correct the mask"
+        message = f"holds {named}, which no box of the image is; {remedy}"
         yield Problem(subject, message, kind="mask with classes that no box has")
+    if sample.tags and (untagged := held - _tagged(sample.tags)):
+        named, remedy = _named(untagged, names), "tag the image or correct the mask"
+        message = f"holds {named}, which the image's tags call absent; {remedy}"
+        yield Problem(subject, message, kind="mask with classes that the tags call absent")

@@ -24,7 +24,7 @@ SMALLEST_SIDE = 48
 """Pixels; the objects of a smaller scene would be too small to have a texture."""
 
 _MARKER = "scenes.json"
-_GENERATION = 1  # raised whenever the same seed gives other scenes, so that old folders are redone
+_GENERATION = 2  # raised whenever the same seed gives other files, so that old folders are redone
 _ATTEMPTS = 40
 
 
@@ -76,7 +76,7 @@ def write_scenes(
 ) -> None:
     """Write a Pascal VOC folder of generated scenes, complete or not at all.
 
-    Photographs (PNG), boxes, truth, split lists and ``labelmap.txt``. A complete folder made
+    Photographs (PNG), boxes, tags, truth, split lists and ``labelmap.txt``. A complete folder made
     with the same arguments is kept; one made with others is replaced.
 
     Args:
@@ -139,13 +139,17 @@ def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
         (root / folder).mkdir(parents=True)
     for number, split in enumerate(("train", "val")):
         names = [f"{split}-{index:04d}" for index in range(made_with[split])]
+        shown: dict[str, set[int]] = {}
         for index, name in enumerate(names):
             rng = np.random.default_rng((made_with["seed"], number, index))
-            _write_scene(root, name, rng, made_with["sides"])
+            shown[name] = _write_scene(root, name, rng, made_with["sides"])
         for kind in ("Main", "Segmentation"):
             (root / "ImageSets" / kind).mkdir(parents=True, exist_ok=True)
             listed = "".join(f"{name}\n" for name in names)
             (root / "ImageSets" / kind / f"{split}.txt").write_text(listed)
+        for label, name in enumerate(CLASSES.names[1:], 1):
+            lines = [f"{id} {1 if label in labels else -1:2d}\n" for id, labels in shown.items()]
+            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text("".join(lines))
     (root / "labelmap.txt").write_text(_colours_of_classes())
     (root / _MARKER).write_text(json.dumps(made_with))
 
@@ -156,12 +160,16 @@ def _colours_of_classes() -> str:
     return "\n".join(("# label:color_rgb:parts:actions", *lines, ""))
 
 
-def _write_scene(root: Path, name: str, rng: np.random.Generator, sides: tuple[int, int]) -> None:
+def _write_scene(
+    root: Path, name: str, rng: np.random.Generator, sides: tuple[int, int]
+) -> set[int]:
+    """Write one scene and return the labels of its objects."""
     height, width = (int(side) for side in rng.integers(sides[0], sides[1] + 1, 2))
     image, label_map, boxes = scene(rng, (height, width))
     Image.fromarray(image).save(root / "JPEGImages" / f"{name}.png")
     write_label_map(root / "SegmentationClass" / f"{name}.png", label_map)
     (root / "Annotations" / f"{name}.xml").write_bytes(_voc_xml(name, (height, width), boxes))
+    return {box.label for box in boxes}
 
 
 def _voc_xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> bytes:

@@ -1,16 +1,21 @@
 """Data sets on disk: one reader a format, all giving the same ``Dataset``."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
-from wsseg.annotations.model import Dataset
+from wsseg.annotations.model import Annotation, Boxes, Dataset, Sample, Tags
 from wsseg.annotations.readers.coco import coco_splits, read_coco
+from wsseg.annotations.readers.csv_tags import csv_splits, read_csv
 from wsseg.annotations.readers.draft import Use
-from wsseg.annotations.readers.voc import read_voc, voc_splits
+from wsseg.annotations.readers.folders import folder_splits, has_class_folders, read_folders
+from wsseg.annotations.readers.voc import read_voc, tagged_splits
+from wsseg.annotations.readers.voc_lists import voc_splits
 from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
 from wsseg.annotations.scenes import write_scenes
 from wsseg.errors import InputError
+from wsseg.run.settings import DataSettings
 
 _DEMO_TRAIN, _DEMO_VAL = 120, 40
 
@@ -21,7 +26,7 @@ def read_scenes(root: Path, splits: Sequence[str], use: Use = "boxes") -> Datase
     Args:
         root: The folder they are kept in.
         splits: Of "train" and "val".
-        use: "boxes" or "masks".
+        use: "boxes", "tags" or "masks".
 
     Returns:
         The data set.
@@ -39,6 +44,8 @@ READERS: dict[str, Reader] = {
     "voc": read_voc,
     "coco": read_coco,
     "yolo": read_yolo,
+    "csv": read_csv,
+    "folders": read_folders,
     "scenes": read_scenes,
 }
 """Folder, splits and use -> data set, by the format's name."""
@@ -47,14 +54,29 @@ SPLITS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "voc": voc_splits,
     "coco": coco_splits,
     "yolo": yolo_splits,
+    "csv": csv_splits,
+    "folders": folder_splits,
     "scenes": lambda _: ("train", "val"),
 }
 """Folder -> names of its splits, by the format's name."""
+
+TAGGED: dict[str, Callable[[Path], tuple[str, ...]]] = {
+    "voc": tagged_splits,
+    "csv": csv_splits,
+    "folders": folder_splits,
+    "scenes": lambda _: ("train", "val"),
+}
+"""Folder -> splits with tags of their own, by the name of a format whose tags are no boxes' too."""
+
+WITHOUT_BOXES = ("csv", "folders")
+"""Formats of tags alone."""
 
 _LOOKED_FOR = (
     "JPEGImages with Annotations or ImageSets (voc)",
     "annotations/*.json or <split>/_annotations.coco.json (coco)",
     "data.yaml (yolo)",
+    "<split>.csv (csv)",
+    "<split>/<class>/*.jpg or <class>/*.jpg (folders)",
 )
 
 
@@ -67,7 +89,8 @@ def read_dataset(
         root: The data set's folder.
         format: A key of ``READERS``, or "auto" to find out.
         splits: Their names; None reads all there are.
-        use: "boxes" gives each annotated image one ``Boxes``, "masks" one full mask.
+        use: "boxes" gives each annotated image one ``Boxes``, "tags" one ``Tags``, "masks" one full
+            mask.
 
     Returns:
         The data set. Images that cannot be used are left out and stand in its problems, as does
@@ -84,12 +107,49 @@ def read_dataset(
     if format != "scenes":  # these are generated
         _check_folder(root)
     if use not in get_args(Use):
-        raise InputError("use", "'boxes' or 'masks'", repr(use), "choose one")
+        raise InputError("use", "'boxes', 'tags' or 'masks'", repr(use), "choose one")
     chosen = SPLITS[format](root) if splits is None else tuple(dict.fromkeys(splits))
     if not chosen:
         rule = f"a {format} data set with at least one split"
         raise InputError(root, rule, "none", "list the images of a split, such as train")
     return READERS[format](root, chosen, use)
+
+
+def read_weak(data: DataSettings) -> Dataset:
+    """Return the weak labels that a run learns from.
+
+    Args:
+        data: Where they lie, and whether they are boxes, tags, or boxes taken for tags.
+
+    Returns:
+        The data set of ``data.splits``.
+
+    Raises:
+        InputError: As ``read_dataset``, or the format has no such labels.
+    """
+    use: Use = "tags" if data.weak == "tags" else "boxes"
+    dataset = read_dataset(data.root, data.format, data.splits, use)
+    return tags_from_boxes(dataset) if data.weak == "boxes_as_tags" else dataset
+
+
+def tags_from_boxes(dataset: Dataset) -> Dataset:
+    """Return a data set that knows which classes its boxes have, and no longer where they are.
+
+    Args:
+        dataset: With boxes; crowds count as present.
+
+    Returns:
+        The same images, ``Boxes`` replaced by ``Tags``; those without boxes stay as they are.
+    """
+    return replace(dataset, samples=tuple(_tagged(sample) for sample in dataset.samples))
+
+
+def _tagged(sample: Sample) -> Sample:
+    others: list[Annotation] = [a for a in sample.annotations if not isinstance(a, Boxes)]
+    if len(others) == len(sample.annotations):
+        return sample
+    tags = Tags(tuple(sorted({box.label for box in sample.boxes})))
+    return replace(sample, annotations=(*others, tags))
 
 
 def detect_format(root: Path) -> str:
@@ -99,7 +159,7 @@ def detect_format(root: Path) -> str:
         root: The data set's folder.
 
     Returns:
-        A key of ``READERS``.
+        A key of ``READERS``; "csv", and then "folders", only where no other format fits.
 
     Raises:
         InputError: There is no such folder, or no or more than one format fits.
@@ -112,6 +172,8 @@ def detect_format(root: Path) -> str:
         "yolo": yolo_settings(root) is not None,
     }
     found = [name for name, fit in fits.items() if fit]
+    if not found:
+        found = ["csv"] if csv_splits(root) else ["folders"] * has_class_folders(root)
     if len(found) != 1:
         rule = f"a data set with one of {'; '.join(_LOOKED_FOR)}"
         got = " and ".join(found) if found else "none of these"

@@ -52,7 +52,8 @@ def read_coco(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
         root: Holds annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
             <split>/_annotations.coco.json; images in images/<split>, <split>, images or root.
         splits: Their names; a year at the end of the file's name may be left out.
-        use: "boxes", or "masks" from polygons and run lengths.
+        use: "boxes", "tags" from the categories of all annotations, or "masks" from polygons and
+            run lengths.
 
     Returns:
         The data set.
@@ -222,6 +223,8 @@ def _drawn(
         message = f"category {reprlib.repr(category)} is not in 'categories'; object left out"
         draft.note(subject, message, "object of an unknown class")
         return None
+    if draft.use == "tags":
+        return Drawn(subject, label, bounds(()))
     polygons: tuple[Polygon, ...] = ()
     runs = None
     if draft.use == "masks" or "bbox" not in entry:

@@ -1,5 +1,6 @@
 """A data set while it is read: samples, and problems in place of exceptions."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from wsseg.annotations.model import (
     Region,
     Regions,
     Sample,
+    Tags,
 )
 from wsseg.annotations.readers.geometry import (
     Corners,
@@ -27,8 +29,10 @@ from wsseg.errors import InputError
 
 T = TypeVar("T")
 
-Use = Literal["boxes", "masks"]
-"""What a data set is read for: its weak labels or its full masks."""
+Use = Literal["boxes", "masks", "tags"]
+"""What a data set is read for: weak labels (boxes or tags) or full masks."""
+
+_MOST_LINES = 100
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Draft:
     samples: list[Sample] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     _known: dict[tuple[str, str], Sample] = field(default_factory=dict)
+    _lines: Counter[str] = field(default_factory=Counter)
 
     def note(self, subject: str, message: str, kind: str) -> None:
         """Record something that was mended.
@@ -74,6 +79,18 @@ class Draft:
             kind: What it is counted under.
         """
         self.problems.append(Problem(subject, message, kind=kind))
+
+    def note_line(self, subject: str, message: str, kind: str) -> None:
+        """Record a line that was mended, in a file that may be wrong in every line.
+
+        Args:
+            subject: File and line.
+            message: What is wrong and what to do.
+            kind: What it is counted under; of many problems of a kind the first are kept.
+        """
+        self._lines[kind] += 1
+        if self._lines[kind] <= _MOST_LINES:
+            self.note(subject, message, kind)
 
     @contextmanager
     def image(self, subject: str) -> Iterator[None]:
@@ -112,8 +129,10 @@ class Draft:
             size: (H, W) of the image.
 
         Returns:
-            ``Boxes``; or ``Regions``, none where no object has an outline.
+            ``Boxes``; or ``Tags``; or ``Regions``, none where no object has an outline.
         """
+        if self.use == "tags":
+            return (Tags(tuple(sorted({item.label for item in drawn}))),)
         if self.use == "boxes":
             boxes = (self._box(item, size) for item in drawn)
             return (Boxes(tuple(box for box in boxes if box)),)
@@ -133,7 +152,12 @@ class Draft:
         Returns:
             The data set.
         """
-        return Dataset(classes, tuple(self.samples), tuple(self.problems))
+        more = (
+            Problem("more lines", f"{count - _MOST_LINES} like these, not listed", kind=kind)
+            for kind, count in self._lines.items()
+            if count > _MOST_LINES
+        )
+        return Dataset(classes, tuple(self.samples), (*self.problems, *more))
 
     def _box(self, item: Drawn, size: tuple[int, int]) -> Box | None:
         return self._noted(fitted_box(item.label, item.corners, size, item.subject, item.crowd))

@@ -106,11 +106,23 @@ def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
     """
     relative, searched = safe_name(name), list(folders)
     for folder in searched:
-        if (path := folder / relative).is_file():
+        if is_file(path := folder / relative):
             return inside(path, root)
     places = ", ".join(shown(folder, root) for folder in searched)
     remedy = "add the file or remove its entry"
     raise InputError(f"image {name!r}", "a file of the data set", f"none in {places}", remedy)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there, whatever its name.
+
+    Args:
+        path: From an annotation.
+
+    Returns:
+        False also where the name is too long or holds NUL, which ``Path.is_file`` raises for.
+    """
+    return os.path.isfile(path)  # noqa: PTH113
 
 
 def shown(path: Path, root: Path) -> str:

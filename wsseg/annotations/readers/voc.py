@@ -1,7 +1,7 @@
 """Pascal VOC: one XML of boxes an image, palette PNG masks, and text files of splits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,17 @@ from xml.etree.ElementTree import ParseError
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from wsseg.annotations.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample
+from wsseg.annotations.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample, Tags
 from wsseg.annotations.readers.draft import Draft, Drawn, Use, classes_of, is_background
 from wsseg.annotations.readers.files import files_by_id, inside, read_text, shown
 from wsseg.annotations.readers.geometry import Corners, number, plausible_size
+from wsseg.annotations.readers.voc_lists import (
+    class_file_names,
+    class_files,
+    read_class_files,
+    split_text,
+    voc_splits,
+)
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
@@ -55,60 +62,61 @@ class _Folder:
 def read_voc(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
     """Return the samples of a Pascal VOC folder.
 
-    Class names come from ``labelmap.txt``, else from all XMLs: in VOC's order where they are
-    VOC's, otherwise sorted. Sizes come from the XMLs, where these give none from the headers.
+    Class names come from ``labelmap.txt``, else from all XMLs, else from the files of one class in
+    ImageSets/Main: in VOC's order where they are VOC's, otherwise sorted. Sizes come from the XMLs,
+    where these give none from the headers.
 
     Args:
         root: Holds JPEGImages, ImageSets, Annotations, SegmentationClass.
         splits: Names of text files in ImageSets/Segmentation, or else ImageSets/Main.
-        use: "boxes" from Annotations or "masks" from SegmentationClass.
+        use: "boxes" from Annotations, "tags" from ImageSets/Main/<class>_<split>.txt or "masks"
+            from SegmentationClass.
 
     Returns:
-        The data set; an image without XML (or mask) has no annotation.
+        The data set; an image without XML (or mask, or a line of any class) has no annotation.
 
     Raises:
-        InputError: A split or the class names are missing.
+        InputError: A split, the class names or, for tags, every class's file of a split is missing.
     """
     folder = _listed(root)
-    draft, texts = Draft(use), {split: _split_text(root, split) for split in splits}
+    draft, texts = Draft(use), {split: split_text(root, split) for split in splits}
     found = {id: folder.page(id) for id in folder.pages}
-    classes = _classes(root, [page for page in found.values() if isinstance(page, _Page)])
+    classes = _classes_of(root, found.values())
     for split, text in texts.items():
-        for id in _ids(text, split, folder, draft):
+        ids, tags = _ids(text, split, folder, draft), dict[str, Tags]()
+        if use == "tags":
+            tags = read_class_files(root, split, ids, classes, draft)
+        for id in ids:
             with draft.image(id):
                 image = _image(id, folder, draft)
                 page = _sound(found.get(id))
                 size = (page and page.size) or image_size(image)
-                if use == "masks":
-                    annotations = _mask(id, folder)
-                else:
+                if use == "boxes":
                     annotations = _boxes(id, page, size, classes, draft)
+                else:
+                    annotations = _mask(id, folder) if use == "masks" else _tags(id, tags)
                 draft.add(Sample(id, image, size, annotations, split))
     return draft.dataset(classes)
 
 
-def voc_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a Pascal VOC folder.
+def tagged_splits(root: Path) -> tuple[str, ...]:
+    """Return the splits of a Pascal VOC folder whose tags can be read.
 
     Args:
         root: The data set's folder.
 
     Returns:
-        Names of the files in ImageSets/Segmentation and ImageSets/Main, without "trainval" beside
-        "train" and "val", and without the files of one class such as "cow_train".
+        Those of ``voc_splits`` with the file of at least one class.
+
+    Raises:
+        InputError: The class names are missing or damaged.
     """
-    paths = {path.stem: path for path in sorted(root.glob("ImageSets/Main/*.txt"))}
-    whole = [name for name, path in paths.items() if not _is_of_one_class(path, set(paths))]
-    names = {*whole, *(path.stem for path in root.glob("ImageSets/Segmentation/*.txt"))}
-    return tuple(sorted(names - {"trainval"} if {"train", "val"} <= names else names))
-
-
-def _is_of_one_class(path: Path, names: set[str]) -> bool:
-    ends = path.stem.rpartition("_")[2]
-    if ends == path.stem or ends not in names:
-        return False
-    with path.open("rb") as file:
-        return len(file.readline(10_000).split()) == 2
+    if not class_file_names(root):
+        return ()
+    folder = _listed(root)
+    classes = _classes_of(root, (folder.page(id) for id in folder.pages))
+    files, names = class_files(root, classes.names), set(classes.names[1:])
+    return tuple(split for split in voc_splits(root) if not names.isdisjoint(files[split]))
 
 
 def _listed(root: Path) -> _Folder:
@@ -117,17 +125,6 @@ def _listed(root: Path) -> _Folder:
         inside(root / name, root)
     images, pages, masks = (files_by_id(root / name, ends) for name, ends in names.items())
     return _Folder(root, images, pages, masks)
-
-
-def _split_text(root: Path, split: str) -> str:
-    known = voc_splits(root)
-    for name in ("Segmentation", "Main"):
-        path = root / "ImageSets" / name / f"{split}.txt"
-        if path.parent == root / "ImageSets" / name and path.is_file():
-            return read_text(inside(path, root))
-    rule = f"a text file in {root / 'ImageSets'}/Segmentation or /Main"
-    remedy = f"known: {', '.join(known) or 'none'}; write one image name a line"
-    raise InputError(f"split {split!r}", rule, "no such file", remedy)
 
 
 def _ids(text: str, split: str, folder: _Folder, draft: Draft) -> list[str]:
@@ -187,16 +184,22 @@ def _unknown(name: str, classes: Classes, subject: str) -> Problem | None:
     return Problem(subject, message, kind="object of an unknown class")
 
 
-def _classes(root: Path, pages: list[_Page]) -> Classes:
+def _tags(id: str, tags: Mapping[str, Tags]) -> tuple[Annotation, ...]:
+    return (tags[id],) if id in tags else ()
+
+
+def _classes_of(root: Path, pages: Iterable[_Page | InputError]) -> Classes:
     path = root / "labelmap.txt"
     if path.is_file():
         return classes_of(_label_map_names(read_text(inside(path, root)), path), str(path))
-    found = {name for page in pages for name, _ in page.objects if not is_background(name)}
+    drawn = (item for page in pages if isinstance(page, _Page) for item in page.objects)
+    found = {name for name, _ in drawn if not is_background(name)} or class_file_names(root)
     if not found:
         remedy = "write labelmap.txt with a line 'name:::' for each class, background first"
-        raise InputError(path, "there, or objects in Annotations/*.xml", "neither", remedy)
+        rule = "there, or objects in Annotations/*.xml, or class files in ImageSets/Main"
+        raise InputError(path, rule, "none of them", remedy)
     known = found <= set(VOC_NAMES)
-    return classes_of(VOC_NAMES if known else sorted(found), str(root / "Annotations"))
+    return classes_of(VOC_NAMES if known else sorted(found), str(root))
 
 
 def _label_map_names(text: str, path: Path) -> list[str]:

@@ -11,7 +11,7 @@ import yaml
 
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.annotations.readers.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.annotations.readers.files import files_by_id, inside, read_text, shown
+from wsseg.annotations.readers.files import files_by_id, inside, is_file, read_text, shown
 from wsseg.annotations.readers.geometry import bounds, number
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
@@ -40,7 +40,8 @@ def read_yolo(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
     Args:
         root: Holds data.yaml.
         splits: Its keys "train", "val", "valid" or "test".
-        use: "boxes" (outlines become the boxes around them) or "masks" from outlines.
+        use: "boxes" (outlines become the boxes around them), "tags" from the class numbers alone,
+            or "masks" from outlines.
 
     Returns:
         The data set; images that data.yaml gives as a folder are named by their place in it,
@@ -230,7 +231,7 @@ def _listed(root: Path, place: Path, page: _Page, draft: Draft) -> list[Path]:
 def _listed_image(name: str, root: Path, folders: Sequence[Path]) -> Path:
     for folder in folders:
         path = folder / name
-        if name.isprintable() and path.is_file():
+        if name.isprintable() and is_file(path):
             return _plain(inside(path, root), root)
     raise InputError(f"image {name!r}", "a file of the data set", "no such file", "correct it")
 
@@ -253,17 +254,21 @@ def _drawn(
         fields, subject = [number(text) for text in line.split()], f"{name}:{row}"
         if not fields:
             continue
-        if flaw := _flaw(fields):
+        if flaw := _flaw(fields, draft.use):
             draft.note(subject, f"{line!r:.80} {flaw}; line left out", "malformed line")
         elif fields[0] not in labels:
             message = f"class {fields[0]:g} is not in 'names'; object left out"
             draft.note(subject, message, "object of an unknown class")
+        elif draft.use == "tags":
+            drawn.append(Drawn(subject, labels[int(fields[0])], bounds(())))
         else:
             drawn.append(_object(subject, labels[int(fields[0])], fields[1:], size))
     return drawn
 
 
-def _flaw(fields: Sequence[float]) -> str:
+def _flaw(fields: Sequence[float], use: Use) -> str:
+    if use == "tags":
+        return "" if fields[0].is_integer() else "begins with no class number"
     if len(fields) < _FIELDS_OF_BOX or len(fields) % 2 == 0 or not fields[0].is_integer():
         return "is not 'class x y width height' nor 'class x1 y1 x2 y2 x3 y3 ...'"
     return ""
