@@ -5,7 +5,7 @@
 Every stage is a folder below the run's; a finished one is skipped, an interrupted one goes on.
 """
 
-from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
 from wsseg.quality.measure import measure
@@ -25,7 +25,7 @@ def main(config: Config) -> None:
     check_settings(config)
     data = config.data
     with open_run(config) as run:
-        dataset = read_dataset(data.root, data.format, data.splits)
+        dataset = read_weak(data)
         announce(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()

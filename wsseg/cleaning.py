@@ -1,9 +1,10 @@
-"""The three de-noising rules of Simple Does It on one image."""
+"""The de-noising rules of Simple Does It on one image, and those for tags."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from skimage import measure
 
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box, front_box
@@ -20,12 +21,14 @@ class Cleaned:
     Attributes:
         label_map: (H, W) uint8, IGNORE where unknown.
         resets: One a box, in their order: whether it went back to its first label.
+        restored: Tagged classes that had vanished and got their first labels back.
         refined: Share of the image's pixels whose class the refiner changed, 0..1; pixels of
             boxes that had gone back to their first label before it do not count.
     """
 
     label_map: NDArray[np.uint8]
     resets: tuple[bool, ...]
+    restored: tuple[int, ...]
     refined: float
 
 
@@ -37,6 +40,8 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     first_labels: NDArray[np.uint8],
     settings: RoundSettings,
     refine: Refine,
+    *,
+    tagged: tuple[int, ...] = (),
 ) -> Cleaned:
     """Return the labels of the next round: predictions corrected by what the boxes say.
 
@@ -46,6 +51,8 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     3. A dense CRF, or what ``refine`` is, sharpens the rest; the first labels of reset boxes are
        its evidence in them. As it can leak, 1 and 2 hold again for its result. A box reset before
        stays reset.
+    4. Islands smaller than ``settings.min_island`` become IGNORE, and a tagged class that is left
+       without a pixel gets its first labels back: the tag says that it is there.
 
     The segment of a box is what has its class inside its visible part, which is what smaller
     boxes in front leave of it. Visible parts do not overlap: where boxes of one class touch or
@@ -61,8 +68,9 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
         boxes: The image's boxes.
         first_labels: (H, W) uint8 label map of round 0, IGNORE where unknown. A label that is
             not permitted counts as what is known of its pixel.
-        settings: Its ``reset_iou``.
+        settings: Its ``reset_iou`` and ``min_island``.
         refine: Of rule 3, such as ``dense_crf``.
+        tagged: Classes that tags say are in the image.
 
     Returns:
         A label map that the constraints permit.
@@ -84,8 +92,30 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     changed = (sharpened != predicted) & ~reset
     failed = failed | _failed(sharpened, boxes, owners, settings.reset_iou)
     label_map = np.where(failed[owners], first, sharpened)
-    label_map[_only_crowd(boxes, first.shape) & (constraints.known == IGNORE)] = IGNORE
-    return Cleaned(label_map, tuple(failed[:-1].tolist()), float(changed.mean()))
+    unsure = _only_crowd(boxes, first.shape) | islands(label_map, settings.min_island)
+    label_map[unsure & (constraints.known == IGNORE)] = IGNORE
+    restored = tuple(tag for tag in tagged if (first == tag).any() and not (label_map == tag).any())
+    label_map = np.where(np.isin(first, restored), first, label_map)
+    return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, float(changed.mean()))
+
+
+def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:
+    """Return the pixels of connected regions that are too small to be believed.
+
+    Args:
+        label_map: (H, W) uint8.
+        smallest: Share of the image that a region of one class, its corners touching, must have;
+            0 believes all. A region of IGNORE is none.
+
+    Returns:
+        (H, W) bool.
+    """
+    if not smallest:
+        return np.zeros(label_map.shape, bool)
+    regions = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]
+    too_small = np.bincount(regions.ravel()) < smallest * label_map.size
+    found: NDArray[np.bool_] = too_small[regions] & (label_map != IGNORE)
+    return found
 
 
 def _failed(

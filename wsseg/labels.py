@@ -1,11 +1,13 @@
-"""Label maps: the IGNORE value, colours, palette PNG files and atomic writes."""
+"""Label maps and scores: the IGNORE value, colours, files and atomic writes."""
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -19,6 +21,17 @@ IGNORE = 255
 
 PARTIAL = ".partial-"
 """How the name of a file begins that is still being written; a kill can leave one behind."""
+
+_DAMAGED = (  # what numpy and zipfile raise for a file that is none of theirs, or a broken one
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
 
 _LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
 
@@ -97,6 +110,46 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         remedy = "save class numbers as a palette or grayscale PNG"
         raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)
     return labels
+
+
+def write_scores(path: Path, classes: Sequence[int], scores: NDArray[np.floating]) -> None:
+    """Write scores of some classes as an ``.npz`` file of 16-bit floats, atomically.
+
+    Args:
+        path: The file.
+        classes: T labels.
+        scores: (T, h, w), 0..1.
+    """
+    labels = np.asarray(classes, np.uint8)
+    with atomic_write(path) as file:
+        np.savez_compressed(file, classes=labels, scores=scores.astype(np.float16))
+
+
+def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return what ``write_scores`` wrote.
+
+    Args:
+        path: The file; never unpickled.
+
+    Returns:
+        Labels (T,) uint8 and scores (T, h, w) float32.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as held:
+            classes, scores = held["classes"], held["scores"]
+    except _DAMAGED as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        remedy = "delete the folder of its stage to make it again"
+        raise InputError(path, "a readable file of scores", got, remedy) from error
+    fits = classes.ndim == 1 and scores.ndim == 3 and len(classes) == len(scores)
+    if not fits or classes.dtype != np.uint8 or scores.dtype.kind != "f":
+        got = f"{classes.dtype} {classes.shape} and {scores.dtype} {scores.shape}"
+        remedy = "delete the folder of its stage to make it again"
+        raise InputError(path, "uint8 labels (T,) and float scores (T, h, w)", got, remedy)
+    return classes, scores.astype(np.float32)
 
 
 def overlay(

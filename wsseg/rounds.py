@@ -41,7 +41,7 @@ def check_settings(config: Config) -> None:
     for name in {config.seeds.name, *config.seeds.sources}:
         find_seed(name)
     find_loss(config.trainer.loss)
-    find_refiner(config)
+    find_refiner(config, config.rounds.refiner)
     check_network(config.model)
 
 
@@ -129,13 +129,14 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         The complete stage.
     """
     config = run.config
-    samples, refiner = labelled(seeds, dataset.split(config.data.train)), find_refiner(config)
+    samples = labelled(seeds, dataset.split(config.data.train))
+    refiner = find_refiner(config, config.rounds.refiner)
     stage = run.stage(
         f"round-{number}",
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
-        rules=config.rounds.model_dump(include={"clean", "reset_iou"}),
+        rules=config.rounds.model_dump(include={"clean", "reset_iou", "min_island"}),
         refiner=refiner.key,
         prediction=config.prediction,
     )
@@ -212,6 +213,7 @@ def _relabel(
         first_labels,
         config.rounds,
         refine,
+        tagged=sample.tags.present if sample.tags else (),
     )
     return cleaned.label_map, _facts(sample, cleaned)
 
@@ -229,6 +231,8 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
+    for label in sample.tags.present if sample.tags else ():
+        facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return facts
 
 

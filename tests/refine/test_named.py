@@ -37,7 +37,7 @@ def test_does_what_its_function_does_after_a_journey(name: str) -> None:
         crf=CRFSettings(bilateral_srgb=13, iterations=2, scale=0.7),
         par=PARSettings(dilations=(1, 2), iterations=3),
     )
-    found = pickle.loads(pickle.dumps(find_refiner(settings).refine))
+    found = pickle.loads(pickle.dumps(find_refiner(settings, settings.rounds.refiner).refine))
     if name == "crf":
         params = CRFParams(bilateral_srgb=13, iterations=2, scale=0.7)
         expected = dense_crf(image, scores, allowed=allowed, params=params)
@@ -48,15 +48,15 @@ def test_does_what_its_function_does_after_a_journey(name: str) -> None:
 
 
 def test_key_holds_what_the_result_depends_on_and_nothing_else() -> None:
-    plain = find_refiner(config()).key
-    assert find_refiner(config(par=PARSettings(iterations=3))).key == plain
-    assert find_refiner(config(crf=CRFSettings(scale=0.5))).key != plain
-    assert find_refiner(config(crf=CRFSettings(backend="torch"))).key != plain
+    plain = find_refiner(config(), "crf").key
+    assert find_refiner(config(par=PARSettings(iterations=3)), "crf").key == plain
+    assert find_refiner(config(crf=CRFSettings(scale=0.5)), "crf").key != plain
+    assert find_refiner(config(crf=CRFSettings(backend="torch")), "crf").key != plain
     other = RoundSettings(refiner="par")
-    as_par = find_refiner(config(rounds=other)).key
+    as_par = find_refiner(config(rounds=other), "crf").key
     assert as_par != plain
-    assert find_refiner(config(rounds=other, crf=CRFSettings(scale=0.5))).key == as_par
-    assert find_refiner(config(rounds=other, par=PARSettings(iterations=3))).key != as_par
+    assert find_refiner(config(rounds=other, crf=CRFSettings(scale=0.5)), "crf").key == as_par
+    assert find_refiner(config(rounds=other, par=PARSettings(iterations=3)), "crf").key != as_par
 
 
 def test_unknown_backend_is_refused_only_where_it_matters() -> None:

@@ -124,6 +124,31 @@ def recipe_bars(names: Sequence[str], shares: Sequence[float], spreads: Sequence
     return figure.update_layout(height=110 + 46 * len(names), hovermode="closest")
 
 
+def threshold_line(curve: Mapping[Any, float], chosen: Sequence[float]) -> go.Figure:
+    """Return the mIoU of label maps straight from activation maps, by threshold.
+
+    Args:
+        curve: mIoU, 0..1, by the score of the background.
+        chosen: Scores that the run used, marked.
+
+    Returns:
+        One line.
+    """
+    figure = _figure("mIoU, %").update_layout(height=300, showlegend=False)
+    figure.update_xaxes(title="score of the background", range=[0, 1])
+    levels = [float(level) for level in curve]
+    shares = [100 * share for share in curve.values()]
+    line = {"color": SERIES[0], "width": 2.5}
+    label = "%{x}: %{y:.1f} %<extra></extra>"
+    figure.add_trace(
+        go.Scatter(x=levels, y=shares, mode="lines+markers", line=line, hovertemplate=label)
+    )
+    for level in chosen:
+        mark = {"line_dash": "dot", "line_color": SERIES[3]}
+        figure.add_vline(level, annotation_text=f"{level:g}", **mark)
+    return figure
+
+
 def plain(text: str) -> str:
     """Return text that a chart prints as it is, though charts understand some HTML.
 

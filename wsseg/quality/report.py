@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsseg.errors import InputError
-from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves
+from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves, threshold_line
 from wsseg.quality.gallery import GalleryRow, css_colour, legend, write_pictures
 from wsseg.run.engine import SetAside
 from wsseg.run.stage import write_json, write_text
@@ -23,6 +23,7 @@ _COLUMNS = {
     "coverage": "coverage, %",
     "val_miou": "validation mIoU, %",
     "resets": "resets",
+    "restored": "restored",
     "seconds": "time",
 }
 
@@ -41,8 +42,10 @@ def write_report(
     Args:
         folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
         summary: "classes", "seed", "config", "stages" (each "name", "seconds" and those of
-            "label_miou", "label_miou_covered", "coverage", "per_class", "resets" and "val_miou"
-            that apply), and "val_miou" and "val_per_class" where there is a validation split.
+            "label_miou", "label_miou_covered", "coverage", "per_class", "resets", "restored" and
+            "val_miou" that apply), "val_miou" and "val_per_class" where there is a validation
+            split, and of a run on tags "tag_precision" by class and "thresholds", the mIoU of its
+            activation maps by score of the background.
             Shares are 0..1; NaN stands for a class that occurs nowhere.
         gallery: The images to show, in order.
         set_aside: Images that could not be used.
@@ -54,6 +57,7 @@ def write_report(
         "tiles": _tiles(summary),
         **_stage_content(summary["stages"]),
         "classes_table": _classes_table(summary),
+        **_tag_content(summary),
         "legend": legend(summary["classes"]),
         "gallery": write_pictures(folder, gallery),
         "set_aside": sorted(set_aside, key=lambda bad: bad.id),
@@ -178,7 +182,11 @@ def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {"title": _COLUMNS[key], "cells": [_cell(key, stage.get(key)) for stage in stages]}
         for key in known
     ]
-    titles = {"resets": ("Boxes reset to their first label", "boxes"), "seconds": ("Time", "s")}
+    titles = {
+        "resets": ("Boxes reset to their first label", "boxes"),
+        "restored": ("Tags that had vanished and got their first labels back", "tags"),
+        "seconds": ("Time", "s"),
+    }
     bars = [
         (title, chart(stage_bars(stages, key, unit), f"{key}-of-stages"))
         for key, (title, unit) in titles.items()
@@ -192,7 +200,7 @@ def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _cell(key: str, value: float | None) -> str:
     if key == "seconds":
         return duration(value)
-    if key == "resets":
+    if key in ("resets", "restored"):
         return NOTHING if value is None else str(value)
     return percent(value)
 
@@ -212,6 +220,16 @@ def _classes_table(summary: Mapping[str, Any]) -> dict[str, Any]:
         for label, name in enumerate(summary["classes"])
     ]
     return {"columns": list(columns), "rows": rows, "has_val": has_val}
+
+
+def _tag_content(summary: Mapping[str, Any]) -> dict[str, Any]:
+    precision, curve = summary.get("tag_precision") or {}, summary.get("thresholds")
+    rows = sorted(precision.items(), key=lambda row: row[1])
+    cam = summary["config"].get("cam", {})
+    # a power of 1 - maximum is no place on the axis of constants
+    chosen = [cam["background"], cam["foreground"]] if cam.get("rule") == "constant" else []
+    drawn = chart(threshold_line(curve, chosen), "thresholds") if curve else None
+    return {"tag_precision": rows, "thresholds": drawn}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers import read_weak
 from wsseg.annotations.truth import Truth, read_truth
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -17,6 +17,7 @@ from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, wr
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.report import percent, read_summary, write_report
+from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
 from wsseg.run.settings import Config
@@ -39,7 +40,7 @@ def report_run(path: Path) -> Path:
     """
     config = load_config(path / "config.yaml")
     data = config.data
-    dataset = read_dataset(data.root, data.format, data.splits)
+    dataset = read_weak(data)
     truth = read_truth(data.root, data.format, data.splits)
     stages = _stages(path, config)
     if not stages:
@@ -50,6 +51,7 @@ def report_run(path: Path) -> Path:
         "config": config.model_dump(mode="json"),
         "stages": [_stage_figures(path, name, dataset) for name in stages],
         **_val_figures(path, stages, dataset),
+        **_tag_figures(path, dataset),
     }
     set_aside = _set_aside(path, stages, dataset)
     bad = {item.id for item in set_aside}
@@ -111,6 +113,16 @@ def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[st
     return {"val_miou": last.miou, "val_per_class": last.per_class} if last else {}
 
 
+def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
+    """Of the classifier and its activation maps, where the run has them."""
+    precision = finished_stage(path, "classifier").get("average_precision")
+    figures: dict[str, Any] = {"tag_precision": precision} if precision else {}
+    matrices = finished_stage(path, "cams/quality").get("matrices")
+    if np.any(matrices or 0):
+        figures["thresholds"] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
+    return figures
+
+
 def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
     figures: dict[str, Any] = {"name": name}
     if labels := _quality(path, name, dataset):
@@ -122,11 +134,13 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
         }
     if finished_stage(path, name):
         table = pd.read_parquet(path / name / "stats.parquet")
-        if "resets" in table:
-            figures["resets"] = int(table["resets"].sum())
+        for key in {"resets", "restored"} & set(table):
+            figures[key] = int(table[key].sum())
     if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    parts = [finished_stage(path, part) for part in (name, f"{name}/model", f"{name}/val")]
+    before = ("classifier", "cams") if name == "seeds" else ()
+    names = (name, f"{name}/model", f"{name}/val", *before)
+    parts = [finished_stage(path, part) for part in names]
     figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)
     return {key: value for key, value in figures.items() if value is not None}
 

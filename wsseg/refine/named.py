@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from wsseg.refine.crf import CRFParams, chosen_backend, dense_crf, warm_up
 from wsseg.refine.par import PARParams, par
+from wsseg.refine.scores import normalised
 from wsseg.run.settings import Config, CRFSettings
 
 
@@ -41,11 +42,12 @@ class Refiner:
     prepare: Callable[[], None]
 
 
-def find_refiner(config: Config) -> Refiner:
-    """Return the refiner that ``config.rounds.refiner`` names.
+def find_refiner(config: Config, name: str) -> Refiner:
+    """Return a refiner with the parameters of a configuration.
 
     Args:
-        config: The resolved settings.
+        config: The resolved settings, of which ``crf`` and ``par`` count.
+        name: "crf", "par" or "none".
 
     Returns:
         The refiner.
@@ -53,13 +55,34 @@ def find_refiner(config: Config) -> Refiner:
     Raises:
         InputError: ``crf.backend`` is unknown or not installed.
     """
-    if config.rounds.refiner == "par":
+    if name == "none":
+        return Refiner(unrefined, "none", lambda: None)
+    if name == "par":
         params = PARParams(**config.par.model_dump())
         return Refiner(partial(par, params=params), ["par", config.par], lambda: None)
     backend = chosen_backend(config.crf.backend)
     refine = partial(dense_crf, params=crf_params(config.crf), backend=backend)
     key = ["crf", config.crf.model_dump(exclude={"backend"}), backend]
     return Refiner(refine, key, partial(warm_up, backend))
+
+
+def unrefined(
+    image: NDArray[np.uint8],  # noqa: ARG001
+    scores: NDArray[np.floating],
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Return scores as probabilities, nothing else.
+
+    Args:
+        image: Not looked at.
+        scores: (C, H, W) of at least 0.
+        allowed: (C, H, W) bool; None allows everything.
+
+    Returns:
+        (C, H, W) float32 that sum to 1 over C, 0 where not allowed.
+    """
+    return normalised(scores, allowed)
 
 
 def crf_params(settings: CRFSettings) -> CRFParams:

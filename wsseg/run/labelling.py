@@ -1,4 +1,4 @@
-"""A stage that writes one label map an image, and goes on where it was interrupted."""
+"""A stage that writes a file an image, and goes on where it was interrupted."""
 
 import hashlib
 import json
@@ -50,13 +50,50 @@ def label_images(
     Raises:
         InputError: No image could be labelled; or any could not, when the run is strict.
     """
+    label = partial(_label, labeller=labeller, folder=stage.path / "labels")
+    return map_stage(
+        run, stage, label, samples, is_whole=partial(_has_label_map, stage), before=before
+    )
+
+
+Work = Callable[[Sample], tuple[str, list[dict[str, Any]]]]
+"""Writes the file of a sample and returns its id and rows of statistics; picklable."""
+
+
+def map_stage(
+    run: Run,
+    stage: Stage,
+    work: Work,
+    samples: Sequence[Sample],
+    *,
+    is_whole: Callable[[str], bool],
+    before: Mapping[str, str] | None = None,
+) -> Stage:
+    """Do some work for every sample, and write ``stats.parquet`` with its rows.
+
+    Does nothing where the stage is complete. Images that cannot be used are listed in the
+    manifest under "set_aside".
+
+    Args:
+        run: The run.
+        stage: Its stage.
+        work: Called in worker processes.
+        samples: The images.
+        is_whole: Says of an image's id whether what an interrupted attempt wrote can be used.
+        before: Images that an earlier stage set aside, and why; they stay set aside.
+
+    Returns:
+        The stage, complete.
+
+    Raises:
+        InputError: The work failed for every image; or for any, when the run is strict.
+    """
     if stage.is_complete:
         say(f"{stage.name}: up to date")
         return stage
     with stage.work() as record:
-        done = _finished(stage)
+        done = {id for id, _ in _records(stage.path / "stats.jsonl") if is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
-        work = partial(_label, labeller=labeller, folder=stage.path / "labels")
         results = map_samples(work, left, run.config.workers, run.config.strict)
         shown = track(results, stage.name, len(samples), len(done))
         set_aside = _collect(stage.path / "stats.jsonl", shown)
@@ -128,18 +165,10 @@ def _label(sample: Sample, labeller: Labeller, folder: Path) -> tuple[str, list[
     ]
 
 
-def _finished(stage: Stage) -> set[str]:
-    return {
-        identity
-        for identity, _ in _records(stage.path / "stats.jsonl")
-        if _is_readable(stage.path / "labels" / f"{identity}.png")
-    }
-
-
-def _is_readable(path: Path) -> bool:
+def _has_label_map(stage: Stage, identity: str) -> bool:
     """False too where a power cut left an empty file."""
     try:
-        read_label_map(path)
+        read_label_map(stage.path / "labels" / f"{identity}.png")
     except InputError:
         return False
     return True

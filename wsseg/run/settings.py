@@ -241,6 +241,69 @@ class TrainerSettings(FitSettings):
     loss: str = "ce"
 
 
+class ClassifierTrainerSettings(FitSettings):
+    """Training of the tag classifier.
+
+    Attributes:
+        erase: Share of the training crops of which a random rectangle is grayed, so that the
+            classifier learns to see more than an object's most telling part.
+    """
+
+    steps: int = Field(1000, ge=1)
+    erase: float = Field(0.0, ge=0, le=1)
+
+
+class ClassifierSettings(NetworkSettings):
+    """The classifier whose activation maps become seeds; see ``wsseg.seeds.classifier``.
+
+    Attributes:
+        encoder: A model of timm, such as "mobilenetv2_100" or "hf-hub:...".
+        output_stride: Pixels a cell of its feature map, such as 16; null is the encoder's own.
+        pooling: Class maps to scores: "gap" is their mean, "lse" a soft maximum.
+        sharpness: ``lse``: towards 0 it is the mean, large it is the maximum.
+        trainer: How it is trained.
+    """
+
+    encoder: str = "resnet50"
+    output_stride: PositiveInt | None = None
+    pooling: Literal["gap", "lse"] = "gap"
+    sharpness: float = Field(4.0, gt=0)
+    trainer: ClassifierTrainerSettings = ClassifierTrainerSettings()
+
+
+class CAMSettings(Settings):
+    """Class activation maps, and the first labels made from them; see ``wsseg.seeds.cam``.
+
+    Attributes:
+        method: "cam", "gradcam", "gradcam++", "layercam", or a plug-in's name.
+        layer: Gradient methods: a submodule of the encoder, such as "blocks.5"; null is the feature
+            map that the classifier's head sees.
+        scales: Factors whose maps are summed.
+        flip: Whether maps of the mirrored images are summed in.
+        stride: Pixels of the image a cell of the stored maps.
+        affinity: What the maps spread along before they become labels: "none", "par", or a
+            random walk along "colour", "boundary" or "feature".
+        rule: Score of the background beside maps of 0 to 1: "constant", or "power" of 1 - maximum.
+        foreground: Confident foreground: where the class beats this constant, or power.
+        background: Confident background: where no class beats this constant, or power.
+        refiner: What sharpens both: "crf", "par" or "none".
+        confidence: ``crf``: probability that it is told of the class that is ahead; null tells it
+            the maps themselves.
+    """
+
+    method: str = "cam"
+    layer: str | None = None
+    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
+    flip: bool = True
+    stride: int = Field(4, ge=1, le=32)
+    affinity: Literal["none", "par", "colour", "boundary", "feature"] = "none"
+    rule: Literal["constant", "power"] = "constant"
+    foreground: float = Field(0.30, ge=0)
+    background: float = Field(0.05, ge=0)
+    refiner: Literal["crf", "par", "none"] = "crf"
+    confidence: float | None = Field(0.7, gt=0.5, lt=1)
+
+
 class PredictionSettings(Settings):
     """How label scores of an image are predicted.
 
@@ -264,6 +327,7 @@ class RoundSettings(Settings):
         clean: False is the naive loop: predictions become labels as they are.
         refiner: What sharpens predictions before they become labels: "crf" or "par".
         reset_iou: A segment that covers its box worse than this goes back to its first label.
+        min_island: Connected regions below this share of the image become IGNORE; 0 keeps all.
     """
 
     count: int = Field(3, ge=0)
@@ -271,6 +335,7 @@ class RoundSettings(Settings):
     clean: bool = True
     refiner: Literal["crf", "par"] = "crf"
     reset_iou: float = Field(0.5, ge=0, le=1)
+    min_island: float = Field(0.0, ge=0, lt=1)
 
 
 class Config(Settings):
@@ -291,6 +356,8 @@ class Config(Settings):
     strict: bool = False
     data: DataSettings
     seeds: SeedSettings = SeedSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    cam: CAMSettings = CAMSettings()
     crf: CRFSettings = CRFSettings()
     par: PARSettings = PARSettings()
     model: ModelSettings = ModelSettings()

@@ -1,0 +1,56 @@
+"""Tags to pixel labels and a trained segmenter: the recipe, top to bottom. Copy and change it.
+
+    python pipelines/tags.py configs/demo_tags.yaml rounds.count=1
+
+Every stage is a folder below the run's; a finished one is skipped, an interrupted one goes on.
+"""
+
+from wsseg.annotations.readers import read_weak
+from wsseg.annotations.truth import read_truth
+from wsseg.cli import run_script
+from wsseg.quality.measure import measure
+from wsseg.quality.run_report import report_run
+from wsseg.quality.thresholds import measure_thresholds
+from wsseg.rounds import check_settings, clean_labels, predict_val, train_segmenter
+from wsseg.run.engine import announce
+from wsseg.run.settings import Config
+from wsseg.run.stage import open_run
+from wsseg.tags import check_tag_settings, label_by_maps, locate_tags, train_classifier
+
+
+def main(config: Config) -> None:
+    """Run the recipe.
+
+    Args:
+        config: The resolved settings; ``seeds`` is not used.
+    """
+    check_settings(config)
+    check_tag_settings(config)
+    data = config.data
+    with open_run(config) as run:
+        dataset = read_weak(data)
+        announce(dataset.problems, config.strict)
+        training_images = dataset.split(data.train)
+        validation_images = dataset.split(data.val) if data.val else ()
+        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
+
+        # Round 0: where a classifier sees the tags; what it is unsure of stays IGNORE.
+        classifier = train_classifier(run, dataset)
+        maps = locate_tags(run, dataset, classifier)
+        measure_thresholds(run, maps, truth, training_images)
+        seeds = labels = label_by_maps(run, dataset, maps)
+        measure(run, labels, truth, training_images)
+
+        # Each round: learn the labels, predict the same images, forbid what is not tagged.
+        model = None
+        for number in range(1, config.rounds.count + 1):
+            model = train_segmenter(run, dataset, labels, number, model)
+            measure(run, predict_val(run, dataset, model), truth, validation_images)
+            labels = clean_labels(run, dataset, model, seeds, number)
+            measure(run, labels, truth, training_images)
+
+        report_run(run.path)
+
+
+if __name__ == "__main__":
+    run_script(main)

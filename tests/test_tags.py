@@ -1,0 +1,285 @@
+"""The tags pipeline from the command line, on scenes small enough for one CPU core."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Classes
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.scenes import write_scenes
+from wsseg.cli import main
+from wsseg.labels import IGNORE, read_label_map, read_scores
+from wsseg.run.settings import CAMSettings
+from wsseg.seeds import cam as cam_module
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = """
+pipeline: tags
+run_dir: unset
+workers: 1
+data: {format: voc, root: unset, weak: tags}
+classifier:
+  encoder: mobilenetv3_small_050
+  weights: null
+  trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}
+cam: {scales: [1.0], refiner: none}
+crf: {iterations: 2}
+model:
+  architecture: Unet
+  encoder: tu-mobilenetv3_small_050
+  weights: null
+  decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
+trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}
+prediction: {scales: [1.0], flip: false}
+rounds: {count: 1, min_island: 0.01}
+"""
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "scenes"
+    write_scenes(folder, train=8, val=4, seed=0, sides=(48, 64))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
+    path.write_text(SETTINGS)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file: Path) -> Path:
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("runs") / "tags"
+    assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
+    return folder
+
+
+def wsseg(*arguments: object) -> int:
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["wsseg", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+def hashes(run: Path) -> dict[str, str]:
+    """Content of every label map of a run."""
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.glob("**/labels/*.png"))
+    }
+
+
+def manifest(run: Path, stage: str) -> dict:
+    return json.loads((run / stage / "manifest.json").read_text())
+
+
+def test_summary_and_report(finished: Path) -> None:
+    summary = json.loads((finished / "report" / "summary.json").read_text())
+    assert [stage["name"] for stage in summary["stages"]] == ["seeds", "round-1"]
+    assert "restored" in summary["stages"][1]
+    assert summary["tag_precision"] and all(0 < v <= 1 for v in summary["tag_precision"].values())
+    assert len(summary["thresholds"]) == 19
+    page = (finished / "report" / "index.html").read_text()
+    assert "Average precision of each tag" in page and "straight from the activation maps" in page
+
+
+def test_labels_keep_to_the_tags_and_maps_are_those_of_the_tags(
+    finished: Path, scenes: Path
+) -> None:
+    for sample in read_dataset(scenes, "voc", ["train"], use="tags").samples:
+        constraints = constraints_of(sample, 6)
+        assert sample.tags is not None
+        assert constraints.classes.tolist() == [0, *sample.tags.present]
+        for stage in ("seeds", "round-1"):
+            labels = read_label_map(finished / stage / "labels" / f"{sample.id}.png")
+            assert labels.shape == sample.size and constraints.permits(labels).all()
+        found, maps = read_scores(finished / "cams" / "scores" / f"{sample.id}.npz")
+        assert tuple(found) == sample.tags.present
+        assert maps.shape[1:] == tuple(-(-side // 4) for side in sample.size)
+
+
+def test_second_call_does_nothing_again(
+    finished: Path, scenes: Path, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("**/*.npz")}
+    assert before
+    assert wsseg("run", config_file, f"run_dir={finished}", f"data.root={scenes}") == 0
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("**/*.npz")} == before
+    assert capsys.readouterr().err.count("up to date") == 6
+
+
+def test_another_threshold_redoes_no_map_and_no_classifier(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    kept = {p: p.stat().st_mtime_ns for p in [*run.glob("cams/**/*"), *run.glob("classifier/*")]}
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "cam.foreground=0.6", "rounds.count=0"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    before, after = hashes(finished), hashes(run)
+    assert any(before[name] != after[name] for name in after if name.startswith("seeds"))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
+def test_gradient_methods(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, method: str
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.refiner=par"]
+    assert wsseg("run", config_file, *arguments, f"cam.method={method}") == 0
+    for name in ("classifier", "cams", "seeds"):
+        assert manifest(run, name)["key"] != manifest(finished, name)["key"] or name == "classifier"
+
+
+def test_tags_of_boxes_give_the_same_run(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "data.weak=boxes_as_tags"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert hashes(tmp_path / "run") == hashes(finished)
+
+
+def test_boxes_are_refused(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "data.weak=boxes"]
+    assert wsseg("run", config_file, *arguments) == 2
+    assert "data.weak must be tags or boxes_as_tags" in capsys.readouterr().err
+
+
+def test_a_tag_in_every_image_is_refused(
+    scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    for path in data.glob("ImageSets/Main/disc_*.txt"):
+        path.write_text(path.read_text().replace("-1", "1"))
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'run'}", f"data.root={data}") == 2
+    assert "tag 'disc' must be absent from some" in capsys.readouterr().err
+
+
+def test_an_untagged_image_starts_without_labels(
+    scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    data, run = shutil.copytree(scenes, tmp_path / "data"), tmp_path / "run"
+    for path in data.glob("ImageSets/Main/*_train.txt"):
+        lines = [line for line in path.read_text().splitlines() if "train-0000" not in line]
+        path.write_text("\n".join(lines))
+    assert wsseg("run", config_file, f"run_dir={run}", f"data.root={data}") == 0
+    assert (read_label_map(run / "seeds" / "labels" / "train-0000.png") == IGNORE).all()
+    assert (read_label_map(run / "round-1" / "labels" / "train-0000.png") != IGNORE).any()
+
+
+def test_an_image_without_objects_is_background(
+    scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    data, run = shutil.copytree(scenes, tmp_path / "data"), tmp_path / "run"
+    for path in data.glob("ImageSets/Main/*_train.txt"):
+        lines = path.read_text().splitlines()
+        changed = [f"{line.split()[0]} -1" if "train-0001" in line else line for line in lines]
+        path.write_text("\n".join(changed))
+    assert wsseg("run", config_file, f"run_dir={run}", f"data.root={data}") == 0
+    for stage in ("seeds", "round-1"):
+        assert not read_label_map(run / stage / "labels" / "train-0001.png").any()
+
+
+def test_a_damaged_photograph_is_set_aside(scenes: Path, config_file: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    for name in ("train-0002", "val-0001"):
+        image = data / "JPEGImages" / f"{name}.png"
+        image.write_bytes(image.read_bytes()[:300])
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'run'}", f"data.root={data}") == 0
+    for stage in ("classifier", "cams", "seeds", "round-1"):
+        assert "train-0002" in manifest(tmp_path / "run", stage)["set_aside"]
+    assert len(list(tmp_path.glob("run/round-1/labels/*.png"))) == 7
+
+
+def test_photographs_of_any_kind(scenes: Path, config_file: Path, tmp_path: Path) -> None:
+    data = shutil.copytree(scenes, tmp_path / "data")
+    for number, mode in enumerate(("L", "RGBA", "LA", "P")):
+        path = data / "JPEGImages" / f"train-000{number}.png"
+        with Image.open(path) as image:
+            changed = image.convert(mode)
+        changed.save(path)
+    sixteen = data / "JPEGImages" / "train-0004.png"
+    with Image.open(sixteen) as image:
+        gray = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    Image.fromarray(gray).save(sixteen)
+    assert wsseg("run", config_file, f"run_dir={tmp_path / 'run'}", f"data.root={data}") == 0
+    assert manifest(tmp_path / "run", "round-1")["set_aside"] == {}
+
+
+def centre(
+    image: NDArray[np.uint8],
+    labels: tuple[int, ...],
+    classes: Classes,
+    settings: CAMSettings,  # noqa: ARG001
+) -> NDArray[np.float32]:
+    """A zero-shot seeder: everything is in the middle."""
+    assert len(classes) == 6
+    maps = np.zeros((len(labels), *image.shape[:2]), np.float32)
+    maps[:, 10:-10, 10:-10] = 3
+    return maps
+
+
+def test_a_plugin_needs_no_classifier(
+    scenes: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = EntryPoint("centre", f"{__name__}:centre", cam_module.ENTRY_POINTS)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: centre)
+    monkeypatch.setattr(cam_module, "entry_points", lambda **_: [plugin])
+    run = tmp_path / "run"
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "cam.method=centre", "rounds.count=0"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert not (run / "classifier").exists()
+    for path in run.glob("seeds/labels/*.png"):
+        labels = read_label_map(path)
+        assert labels[12:-12, 12:-12].all() and not labels[:9].any()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_killed_again_and_again_it_ends_with_the_same_labels(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int
+) -> None:
+    script = [sys.executable, str(ROOT / "pipelines" / "tags.py"), str(config_file)]
+    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    moment = random.Random(seed)
+    killed = 0
+    while killed < 3:
+        with subprocess.Popen(script, env=environment, stderr=subprocess.DEVNULL) as process:
+            _wait_for_work(tmp_path / "run", process)
+            time.sleep(moment.uniform(0, 2))
+            process.send_signal(signal.SIGKILL)
+        if process.returncode == 0:
+            break
+        killed += 1
+    subprocess.run(script, env=environment, check=True, stderr=subprocess.DEVNULL)
+    assert killed > 0
+    assert hashes(tmp_path / "run") == hashes(finished)
+
+
+def _wait_for_work(run: Path, process: "subprocess.Popen[bytes]") -> None:
+    known = set(run.glob("**/*"))
+    while process.poll() is None and set(run.glob("**/*")) <= known:
+        time.sleep(0.05)
