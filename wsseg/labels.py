@@ -138,7 +138,7 @@ def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         InputError: The file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             classes, scores = held["classes"], held["scores"]
     except _DAMAGED as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)

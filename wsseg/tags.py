@@ -39,6 +39,7 @@ from wsseg.seeds.classifier import (
 )
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.named import held_to
+from wsseg.seeds.spreading import Spreading, divided, find_spreading
 from wsseg.seeds.tag_training import (
     TagBatches,
     average_precision,
@@ -48,7 +49,7 @@ from wsseg.seeds.tag_training import (
     tag_targets,
 )
 
-_OF_MAPS = {"method", "layer", "scales", "flip", "stride", "affinity"}
+_OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
 
 
 def check_tag_settings(config: Config) -> None:
@@ -139,13 +140,39 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
     return map_stage(run, stage, locate, samples, is_whole=partial(_has_scores, stage))
 
 
+def spread_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
+    """Return the stage "spread": activation maps that have spread to what looks alike.
+
+    Args:
+        run: The run; ``config.cam.affinity`` says along what, and ``walk`` or ``par`` how far.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags``.
+
+    Returns:
+        The complete stage, files as those of ``maps``; ``maps`` itself where the affinity is
+        "none".
+    """
+    config, affinity = run.config, run.config.cam.affinity
+    if affinity == "none":
+        return maps
+    samples = labelled(maps, dataset.split(config.data.train))
+    settings = config.par if affinity == "par" else config.walk
+    stage = run.stage(
+        "spread", maps=maps, samples=samples_key(samples), affinity=affinity, settings=settings
+    )
+    spread = partial(_spread, folder=stage.path, maps=maps, spreading=find_spreading(config))
+    whole = partial(_has_scores, stage)
+    before = maps.manifest.get("set_aside")
+    return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
+
+
 def label_by_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
     """Return the stage "seeds": first label maps of the training images, from activation maps.
 
     Args:
         run: The run; ``config.cam`` says how.
         dataset: Samples with tags.
-        maps: Of ``locate_tags``.
+        maps: Of ``locate_tags`` or ``spread_maps``.
 
     Returns:
         The complete stage.
@@ -157,7 +184,7 @@ def label_by_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
         "seeds",
         maps=maps,
         samples=samples_key(samples),
-        rule=config.cam.model_dump(exclude=_OF_MAPS),
+        rule=config.cam.model_dump(exclude={*_OF_MAPS, "affinity"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -176,7 +203,7 @@ def scores_path(maps: Stage, sample: Sample) -> Path:
     """Return where a stage of activation maps keeps those of a sample.
 
     Args:
-        maps: Of ``locate_tags``.
+        maps: Of ``locate_tags`` or ``spread_maps``.
         sample: The image.
 
     Returns:
@@ -272,8 +299,16 @@ def _of_plugin(
         got, remedy = f"{maps.dtype} of shape {maps.shape}", "correct the plug-in"
         rule = f"({len(labels)}, h, w), finite and at least 0"
         raise InputError(f"activation maps of {settings.method!r}", rule, got, remedy)
-    most = maps.max(axis=(1, 2), initial=0, keepdims=True)
-    return np.where(most > 0, maps / np.where(most > 0, most, 1), 0).astype(np.float32)
+    return divided(maps)
+
+
+def _spread(
+    sample: Sample, folder: Path, maps: Stage, spreading: Spreading
+) -> tuple[str, list[dict[str, Any]]]:
+    labels, scores = read_scores(scores_path(maps, sample))
+    found = spreading(read_image(sample.image), scores)
+    write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
+    return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
 
 def _label(

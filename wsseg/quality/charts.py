@@ -124,26 +124,26 @@ def recipe_bars(names: Sequence[str], shares: Sequence[float], spreads: Sequence
     return figure.update_layout(height=110 + 46 * len(names), hovermode="closest")
 
 
-def threshold_line(curve: Mapping[Any, float], chosen: Sequence[float]) -> go.Figure:
+def threshold_lines(
+    curves: Mapping[str, Mapping[Any, float]], chosen: Sequence[float]
+) -> go.Figure:
     """Return the mIoU of label maps straight from activation maps, by threshold.
 
     Args:
-        curve: mIoU, 0..1, by the score of the background.
+        curves: mIoU, 0..1, by the score of the background, for each stage of maps.
         chosen: Scores that the run used, marked.
 
     Returns:
-        One line.
+        One line a stage.
     """
-    figure = _figure("mIoU, %").update_layout(height=300, showlegend=False)
+    figure = _figure("mIoU, %").update_layout(height=320)
     figure.update_xaxes(title="score of the background", range=[0, 1])
-    levels = [float(level) for level in curve]
-    shares = [100 * share for share in curve.values()]
-    line = {"color": SERIES[0], "width": 2.5}
-    label = "%{x}: %{y:.1f} %<extra></extra>"
-    figure.add_trace(
-        go.Scatter(x=levels, y=shares, mode="lines+markers", line=line, hovertemplate=label)
-    )
-    for level in chosen:
+    figure.update_layout(legend={"y": -0.3})
+    for index, (name, curve) in enumerate(curves.items()):
+        levels = [float(level) for level in curve]
+        line = _line([], list(curve.values()), name, index).update(x=levels)
+        figure.add_trace(line)
+    for level in dict.fromkeys(chosen):
         mark = {"line_dash": "dot", "line_color": SERIES[3]}
         figure.add_vline(level, annotation_text=f"{level:g}", **mark)
     return figure

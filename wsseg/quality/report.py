@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsseg.errors import InputError
-from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves, threshold_line
+from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves, threshold_lines
 from wsseg.quality.gallery import GalleryRow, css_colour, legend, write_pictures
 from wsseg.run.engine import SetAside
 from wsseg.run.stage import write_json, write_text
@@ -45,7 +45,7 @@ def write_report(
             "label_miou", "label_miou_covered", "coverage", "per_class", "resets", "restored" and
             "val_miou" that apply), "val_miou" and "val_per_class" where there is a validation
             split, and of a run on tags "tag_precision" by class and "thresholds", the mIoU of its
-            activation maps by score of the background.
+            activation maps ("cams", "spread") by score of the background.
             Shares are 0..1; NaN stands for a class that occurs nowhere.
         gallery: The images to show, in order.
         set_aside: Images that could not be used.
@@ -223,12 +223,12 @@ def _classes_table(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tag_content(summary: Mapping[str, Any]) -> dict[str, Any]:
-    precision, curve = summary.get("tag_precision") or {}, summary.get("thresholds")
+    precision, curves = summary.get("tag_precision") or {}, summary.get("thresholds")
     rows = sorted(precision.items(), key=lambda row: row[1])
     cam = summary["config"].get("cam", {})
     # a power of 1 - maximum is no place on the axis of constants
     chosen = [cam["background"], cam["foreground"]] if cam.get("rule") == "constant" else []
-    drawn = chart(threshold_line(curve, chosen), "thresholds") if curve else None
+    drawn = chart(threshold_lines(curves, chosen), "thresholds") if curves else None
     return {"tag_precision": rows, "thresholds": drawn}
 
 

@@ -117,10 +117,12 @@ def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     """Of the classifier and its activation maps, where the run has them."""
     precision = finished_stage(path, "classifier").get("average_precision")
     figures: dict[str, Any] = {"tag_precision": precision} if precision else {}
-    matrices = finished_stage(path, "cams/quality").get("matrices")
-    if np.any(matrices or 0):
-        figures["thresholds"] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
-    return figures
+    curves = {}
+    for name in ("cams", "spread"):
+        matrices = finished_stage(path, f"{name}/quality").get("matrices")
+        if np.any(matrices or 0):
+            curves[name] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
+    return {**figures, "thresholds": curves} if curves else figures
 
 
 def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
@@ -138,7 +140,7 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
             figures[key] = int(table[key].sum())
     if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    before = ("classifier", "cams") if name == "seeds" else ()
+    before = ("classifier", "cams", "spread") if name == "seeds" else ()
     names = (name, f"{name}/model", f"{name}/val", *before)
     parts = [finished_stage(path, part) for part in names]
     figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)

@@ -282,7 +282,7 @@ class CAMSettings(Settings):
         flip: Whether maps of the mirrored images are summed in.
         stride: Pixels of the image a cell of the stored maps.
         affinity: What the maps spread along before they become labels: "none", "par", or a
-            random walk along "colour", "boundary" or "feature".
+            random walk along "colour" or up to a "boundary"; see ``walk``.
         rule: Score of the background beside maps of 0 to 1: "constant", or "power" of 1 - maximum.
         foreground: Confident foreground: where the class beats this constant, or power.
         background: Confident background: where no class beats this constant, or power.
@@ -296,12 +296,30 @@ class CAMSettings(Settings):
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
     flip: bool = True
     stride: int = Field(4, ge=1, le=32)
-    affinity: Literal["none", "par", "colour", "boundary", "feature"] = "none"
+    affinity: Literal["none", "par", "colour", "boundary"] = "colour"
     rule: Literal["constant", "power"] = "constant"
     foreground: float = Field(0.30, ge=0)
     background: float = Field(0.05, ge=0)
     refiner: Literal["crf", "par", "none"] = "crf"
     confidence: float | None = Field(0.7, gt=0.5, lt=1)
+
+
+class WalkSettings(Settings):
+    """The random walk of activation maps; names and defaults are those of ``WalkParams``.
+
+    Attributes:
+        radius: A step reaches cells closer than this.
+        beta: More follows edges more strictly.
+        t: The walk takes 2 ^ t steps.
+        stride: Side of a cell, pixels.
+        colour_sigma: Difference of colours in Lab units that makes a step unlikely.
+    """
+
+    radius: int = Field(5, ge=2)
+    beta: float = Field(10, ge=0.001)
+    t: int = Field(8, ge=0, le=20)
+    stride: int = Field(4, ge=1)
+    colour_sigma: float = Field(5, ge=0.001)
 
 
 class PredictionSettings(Settings):
@@ -358,6 +376,7 @@ class Config(Settings):
     seeds: SeedSettings = SeedSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     cam: CAMSettings = CAMSettings()
+    walk: WalkSettings = WalkSettings()
     crf: CRFSettings = CRFSettings()
     par: PARSettings = PARSettings()
     model: ModelSettings = ModelSettings()
