@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box
-from wsseg.cleaning import Cleaned, clean
+from wsseg.cleaning import Cleaned, clean, islands
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.refine import CRFParams, Refine, dense_crf
@@ -47,12 +47,16 @@ def cleaned(
     refine: Refine = NO_CRF,
     image: NDArray[np.uint8] | None = None,
     reset_iou: float = 0.5,
+    min_island: float = 0.0,
+    tagged: tuple[int, ...] = (),
+    constraints: Constraints | None = None,
 ) -> Cleaned:
-    constraints = constrained(*boxes)
+    constraints = constrained(*boxes) if constraints is None else constraints
     image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
     first = filled(*boxes) if first is None else first
-    rules, scores = RoundSettings(reset_iou=reset_iou), sure(label_map, constraints)
-    return clean(image, scores, constraints, boxes, first, rules, refine)
+    rules = RoundSettings(reset_iou=reset_iou, min_island=min_island)
+    scores = sure(label_map, constraints)
+    return clean(image, scores, constraints, boxes, first, rules, refine, tagged=tagged)
 
 
 COW = Box(1, left=4, top=4, right=14, bottom=14)
@@ -299,3 +303,63 @@ def test_sizes_that_differ(
     photograph, labels = np.zeros((*image, 3), np.uint8), np.zeros(first, np.uint8)
     with pytest.raises(InputError, match=message):
         clean(photograph, np.ones(shape), constrained(COW), (COW,), labels, RoundSettings(), CRF)
+
+
+def anywhere(*labels: int) -> Constraints:
+    """What tags say."""
+    return Constraints(np.array([0, *labels], np.uint8), np.ones((1 + len(labels), *SIZE), bool))
+
+
+def test_tags_forbid_all_other_classes() -> None:
+    label_map = filled(COW)
+    label_map[0:3] = 2
+    first = filled(COW)
+    result = cleaned(label_map, first=first, tagged=(1,), constraints=anywhere(1))
+    assert set(np.unique(result.label_map)) <= {0, 1}
+
+
+def test_small_islands_become_ignore_and_large_ones_stay() -> None:
+    label_map = filled(COW)
+    label_map[0:2, 20:22] = 1
+    label_map[8:9, 8:9] = 0
+    result = cleaned(label_map, first=filled(COW), constraints=anywhere(1), min_island=0.02)
+    expected = filled(COW)
+    expected[0:2, 20:22] = IGNORE
+    expected[8:9, 8:9] = IGNORE
+    np.testing.assert_array_equal(result.label_map, expected)
+    kept = cleaned(label_map, first=filled(COW), constraints=anywhere(1), min_island=0.001)
+    np.testing.assert_array_equal(kept.label_map, label_map)
+
+
+def test_islands_that_touch_at_a_corner_are_one() -> None:
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[2:4, 2:4] = label_map[4:6, 4:6] = 1
+    assert not islands(label_map, 8 / label_map.size).any()
+    assert islands(label_map, 9 / label_map.size).sum() == 8
+
+
+def test_an_island_that_an_annotation_fixes_stays() -> None:
+    constraints = anywhere(1)
+    constraints.allowed[:, 3, 3] = [False, True]
+    result = cleaned(
+        np.zeros(SIZE, np.uint8), first=filled(COW), constraints=constraints, min_island=0.1
+    )
+    assert result.label_map[3, 3] == 1
+
+
+def test_a_tag_that_vanished_gets_its_first_labels_back() -> None:
+    gone, first = np.zeros(SIZE, np.uint8), filled(COW)
+    result = cleaned(gone, first=first, tagged=(1,), constraints=anywhere(1))
+    np.testing.assert_array_equal(result.label_map, first)
+    assert result.restored == (1,)
+    left = gone.copy()
+    left[5, 5] = 1
+    result = cleaned(left, first=first, tagged=(1,), constraints=anywhere(1))
+    np.testing.assert_array_equal(result.label_map, left)
+    assert result.restored == ()
+
+
+def test_a_tag_without_first_labels_stays_away() -> None:
+    gone = np.zeros(SIZE, np.uint8)
+    result = cleaned(gone, first=gone, tagged=(1,), constraints=anywhere(1))
+    assert result.restored == () and not result.label_map.any()

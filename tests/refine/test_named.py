@@ -9,6 +9,7 @@ from wsseg.refine import CRFParams, PARParams, dense_crf, find_refiner, par
 from wsseg.refine.crf import IRN
 from wsseg.refine.named import crf_params
 from wsseg.refine.par import PAR
+from wsseg.refine.scores import normalised
 from wsseg.run.settings import Config, CRFSettings, DataSettings, PARSettings, RoundSettings
 
 
@@ -52,15 +53,21 @@ def test_key_holds_what_the_result_depends_on_and_nothing_else() -> None:
     assert find_refiner(config(par=PARSettings(iterations=3)), "crf").key == plain
     assert find_refiner(config(crf=CRFSettings(scale=0.5)), "crf").key != plain
     assert find_refiner(config(crf=CRFSettings(backend="torch")), "crf").key != plain
-    other = RoundSettings(refiner="par")
-    as_par = find_refiner(config(rounds=other), "crf").key
+    as_par = find_refiner(config(), "par").key
     assert as_par != plain
-    assert find_refiner(config(rounds=other, crf=CRFSettings(scale=0.5)), "crf").key == as_par
-    assert find_refiner(config(rounds=other, par=PARSettings(iterations=3)), "crf").key != as_par
+    assert find_refiner(config(crf=CRFSettings(scale=0.5)), "par").key == as_par
+    assert find_refiner(config(par=PARSettings(iterations=3)), "par").key != as_par
+
+
+def test_none_only_normalises() -> None:
+    image, scores, allowed = picture()
+    allowed[0] = True
+    found = find_refiner(config(), "none").refine(image, scores, allowed=allowed)
+    np.testing.assert_array_equal(found, normalised(scores, allowed))
 
 
 def test_unknown_backend_is_refused_only_where_it_matters() -> None:
     wrong = CRFSettings(backend="cuda")
     with pytest.raises(InputError, match="got 'cuda'; choose from native"):
-        find_refiner(config(crf=wrong))
-    find_refiner(config(crf=wrong, rounds=RoundSettings(refiner="par")))
+        find_refiner(config(crf=wrong), "crf")
+    find_refiner(config(crf=wrong), "par")

@@ -85,8 +85,8 @@ class NetworkTraining(lightning.LightningModule):
         images = images.contiguous(memory_format=torch.channels_last)
         loss = self.loss(self.network(images), targets)
         if not math.isfinite(loss.item()):
-            message = f"loss is {loss.item()} at step {self.global_step}; lower trainer.encoder_lr"
-            raise DivergenceError(f"{message} and trainer.decoder_lr, or check the labels")
+            message = f"loss is {loss.item()} at step {self.global_step}; lower encoder_lr"
+            raise DivergenceError(f"{message} and decoder_lr of its trainer, or check the labels")
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -1,0 +1,37 @@
+"""All settings of a run, typed: what each means, its rule and its default."""
+
+from wsseg.run.settings.labels import (
+    CAMSettings,
+    CRFSettings,
+    PARSettings,
+    SeedSettings,
+    WalkSettings,
+)
+from wsseg.run.settings.networks import (
+    ClassifierSettings,
+    ClassifierTrainerSettings,
+    FitSettings,
+    ModelSettings,
+    NetworkSettings,
+    PredictionSettings,
+    TrainerSettings,
+)
+from wsseg.run.settings.whole import Config, DataSettings, RoundSettings
+
+__all__ = [
+    "CAMSettings",
+    "CRFSettings",
+    "ClassifierSettings",
+    "ClassifierTrainerSettings",
+    "Config",
+    "DataSettings",
+    "FitSettings",
+    "ModelSettings",
+    "NetworkSettings",
+    "PARSettings",
+    "PredictionSettings",
+    "RoundSettings",
+    "SeedSettings",
+    "TrainerSettings",
+    "WalkSettings",
+]

@@ -1,0 +1,156 @@
+"""How annotations become labels: seeds, activation maps, refiners."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from wsseg.run.settings.base import Range, Settings
+
+
+class SeedSettings(Settings):
+    """How annotations become first labels; see ``wsseg.seeds``.
+
+    The ``grabcut`` settings hold for ``grabcut_votes`` too, unless it has its own.
+
+    Attributes:
+        name: A key of ``SEEDS``, or a plug-in's name.
+        inner: ``box_inner``: the share of the box that keeps its class.
+        inner_mode: ``box_inner``: whether ``inner`` is a share of the area or of each side.
+        iterations: ``grabcut``: iterations a box.
+        padding: ``grabcut`` sees the box and this share of its sides around it.
+        max_side: ``grabcut``: larger crops are shrunk to this longer side in pixels.
+        min_side: ``grabcut``: a box with a shorter side in pixels is filled, and no crop is shrunk
+            so far that its box gets one.
+        min_fill: ``grabcut``: a result below this share of the box's visible part has failed.
+        frame: ``grabcut``: where less than this share of a crop is surely background, the box's
+            outer frame, this share of its sides wide, is the first sample of background.
+        votes: ``grabcut_votes``: perturbed runs a box.
+        votes_side: ``grabcut_votes``: crops are shrunk to this longer side in pixels.
+        votes_iterations: ``grabcut_votes``: GrabCut iterations a run.
+        jitter: ``grabcut_votes``: each edge of the box moves by up to this share of its side.
+        band: ``grabcut_votes``: range of the background around the box, a share of its sides.
+        foreground_votes: ``grabcut_votes``: share of votes from which a pixel is foreground.
+        background_votes: ``grabcut_votes``: share of votes below which a pixel is background.
+        sources: ``intersection``: the two seeds that must agree.
+        folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
+        edges: ``grabcut``: folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+).
+    """
+
+    name: str = "grabcut"
+    inner: float = Field(0.2, gt=0, le=1)
+    inner_mode: Literal["area", "side"] = "area"
+    iterations: int = Field(5, ge=1)
+    padding: float = Field(0.5, gt=0)
+    max_side: int = Field(400, ge=16)
+    min_side: int = Field(9, ge=1)
+    min_fill: float = Field(0.2, ge=0, lt=1)
+    frame: float = Field(0.05, gt=0, lt=0.5)
+    votes: int = Field(150, ge=1)
+    votes_side: int = Field(96, ge=16)
+    votes_iterations: int = Field(1, ge=1)
+    jitter: float = Field(0.05, ge=0, lt=0.5)
+    band: Range = (0.1, 0.6)
+    foreground_votes: float = Field(0.7, gt=0, le=1)
+    background_votes: float = Field(0.2, ge=0, lt=1)
+    sources: tuple[str, str] = ("grabcut", "grabcut_votes")
+    folder: Path | None = None
+    edges: Path | None = None
+
+
+class CAMSettings(Settings):
+    """Class activation maps, and the first labels made from them; see ``wsseg.seeds.cam``.
+
+    Attributes:
+        method: "cam", "gradcam", "gradcam++", "layercam", or a plug-in's name.
+        layer: Gradient methods: a submodule of the encoder, such as "blocks.5"; null is the feature
+            map that the classifier's head sees.
+        scales: Factors whose maps are summed.
+        flip: Whether maps of the mirrored images are summed in.
+        stride: Pixels of the image a cell of the stored maps.
+        affinity: What the maps spread along before they become labels: "none", "par", or a
+            random walk along "colour" or up to a "boundary"; see ``walk``.
+        rule: Score of the background beside maps of 0 to 1: "constant", or "power" of 1 - maximum.
+        foreground: Confident foreground: where the class beats this constant, or power.
+        background: Confident background: where no class beats this constant, or power.
+        refiner: What sharpens both: "crf", "par" or "none".
+        confidence: ``crf``: probability that it is told of the class that is ahead; null tells it
+            the maps themselves.
+    """
+
+    method: str = "cam"
+    layer: str | None = None
+    scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
+    flip: bool = True
+    stride: int = Field(4, ge=1, le=32)
+    affinity: Literal["none", "par", "colour", "boundary"] = "colour"
+    rule: Literal["constant", "power"] = "constant"
+    foreground: float = Field(0.30, ge=0)
+    background: float = Field(0.05, ge=0)
+    refiner: Literal["crf", "par", "none"] = "crf"
+    confidence: float | None = Field(0.7, gt=0.5, lt=1)
+
+
+class WalkSettings(Settings):
+    """The random walk of activation maps; names and defaults are those of ``WalkParams``.
+
+    Attributes:
+        radius: A step reaches cells closer than this.
+        beta: More follows edges more strictly.
+        t: The walk takes 2 ^ t steps.
+        stride: Side of a cell, pixels.
+        colour_sigma: Difference of colours in Lab units that makes a step unlikely.
+    """
+
+    radius: int = Field(5, ge=2)
+    beta: float = Field(10, ge=0.001)
+    t: int = Field(8, ge=0, le=20)
+    stride: int = Field(4, ge=1)
+    colour_sigma: float = Field(5, ge=0.001)
+
+
+class CRFSettings(Settings):
+    """Dense CRF; names and defaults are those of pydensecrf and of IRN.
+
+    Attributes:
+        backend: A key of ``BACKENDS``: "native" is compiled at its first use, "torch" runs on a GPU
+            where there is one, "pydensecrf" is the reference.
+        gaussian_sxy: Standard deviation of the smoothness kernel, pixels.
+        gaussian_compat: Weight of the smoothness kernel.
+        bilateral_sxy: Standard deviation of the appearance kernel in space, pixels.
+        bilateral_srgb: Standard deviation of the appearance kernel in colour, 0..255.
+        bilateral_compat: Weight of the appearance kernel.
+        iterations: Mean-field iterations; 0 switches the CRF off.
+        scale: The inference runs at this share of the image's sides; 0.5 is the fast mode.
+    """
+
+    backend: str = "native"
+    gaussian_sxy: float = Field(3, ge=0.1)
+    gaussian_compat: float = Field(3, ge=0, le=1000)
+    bilateral_sxy: float = Field(50, ge=0.1)
+    bilateral_srgb: float = Field(5, ge=0.1)
+    bilateral_compat: float = Field(10, ge=0, le=1000)
+    iterations: int = Field(10, ge=0)
+    scale: float = Field(1.0, ge=0.01, le=1)
+
+
+class PARSettings(Settings):
+    """Pixel-adaptive refinement; names and defaults are those of AFA, see ``PARParams``.
+
+    Attributes:
+        dilations: Distances of the neighbours, pixels.
+        iterations: How often scores spread; 0 switches it off.
+        colour_temperature: Smaller follows edges more strictly.
+        position_temperature: Smaller prefers near neighbours.
+        position_weight: Share of position beside colour's 1.
+        exponent: Of both distances: 2 is a Gaussian, 1 an exponential.
+        counts_itself: Whether the local deviation also covers the pixel itself.
+    """
+
+    dilations: tuple[PositiveInt, ...] = Field((1, 2, 4, 8, 12, 24), min_length=1)
+    iterations: int = Field(10, ge=0)
+    colour_temperature: float = Field(0.3, ge=0.001)
+    position_temperature: float = Field(0.3, ge=0.001)
+    position_weight: float = Field(0.01, ge=0)
+    exponent: float = Field(2, ge=0.1, le=8)
+    counts_itself: bool = False

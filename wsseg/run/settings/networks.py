@@ -1,0 +1,134 @@
+"""Networks, how they are trained and how they predict."""
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from wsseg.run.settings.base import Range, Settings
+
+
+class NetworkSettings(Settings):
+    """An encoder and how images reach it.
+
+    Attributes:
+        weights: Encoder weights: a local file, a hub name such as "imagenet", or null for none.
+        encoder_kwargs: Passed to the encoder, such as ``{pad_type: same}``.
+        mean: Subtracted from images of 0..1, a channel.
+        std: Then divided by, a channel.
+        scale: Images are resized by this factor before the network sees them.
+        frozen_blocks: First blocks of the encoder (timm's ``blocks``) that never train.
+        freeze_batch_norm: Whether the encoder's normalisation keeps its pre-trained statistics;
+            right for small batches and pre-trained weights only.
+    """
+
+    weights: str | None = "imagenet"
+    encoder_kwargs: dict[str, Any] = Field(default_factory=dict)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    scale: float = Field(1.0, gt=0)
+    frozen_blocks: int = Field(0, ge=0)
+    freeze_batch_norm: bool = False
+
+
+class ModelSettings(NetworkSettings):
+    """The segmenter's network; see ``wsseg.segmenter.model``.
+
+    Attributes:
+        architecture: A class of segmentation-models-pytorch, such as "DeepLabV3Plus".
+        encoder: Its encoder's name, such as "tu-mobilenetv2_100".
+        decoder_kwargs: Passed to the architecture, such as ``{decoder_channels: 128}``.
+    """
+
+    architecture: str = "DeepLabV3Plus"
+    encoder: str = "resnet34"
+    decoder_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+
+class FitSettings(Settings):
+    """A training.
+
+    Attributes:
+        steps: Optimizer steps a training.
+        batch_size: Images a step, over all devices.
+        crop: (H, W) of the training crops, pixels after the network's ``scale``.
+        zoom: Range of the random resize.
+        jitter: Strength of the colour jitter, 0 to 1.
+        encoder_lr: Peak learning rate of the encoder.
+        decoder_lr: Peak learning rate of the decoder and head.
+        weight_decay: Of AdamW.
+        gradient_clip: Largest gradient norm.
+        checkpoint_every: Steps between the checkpoints that a killed training resumes from.
+        loader_workers: Processes that load training images.
+        accelerator: Passed to Lightning's trainer.
+        devices: How many of this machine share each batch (DDP); "auto" is all.
+        precision: Passed to Lightning's trainer; "auto" is mixed where there is a GPU.
+    """
+
+    steps: int = Field(1500, ge=1)
+    batch_size: int = Field(8, ge=2)
+    crop: tuple[PositiveInt, PositiveInt] = (320, 320)
+    zoom: Range = (0.75, 1.5)
+    jitter: float = Field(0.3, ge=0, le=1)
+    encoder_lr: float = Field(3e-4, gt=0)
+    decoder_lr: float = Field(1.5e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    gradient_clip: float = Field(5.0, gt=0)
+    checkpoint_every: int = Field(200, ge=1)
+    loader_workers: int = Field(0, ge=0)
+    accelerator: str = "auto"
+    devices: int | str = 1
+    precision: str = "auto"
+
+
+class TrainerSettings(FitSettings):
+    """The one trainer of weak and full supervision.
+
+    Attributes:
+        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
+    """
+
+    loss: str = "ce"
+
+
+class ClassifierTrainerSettings(FitSettings):
+    """Training of the tag classifier.
+
+    Attributes:
+        erase: Share of the training crops of which a random rectangle is grayed, so that the
+            classifier learns to see more than an object's most telling part.
+    """
+
+    steps: int = Field(1000, ge=1)
+    erase: float = Field(0.0, ge=0, le=1)
+
+
+class ClassifierSettings(NetworkSettings):
+    """The classifier whose activation maps become seeds; see ``wsseg.seeds.classifier``.
+
+    Attributes:
+        encoder: A model of timm, such as "mobilenetv2_100" or "hf-hub:...".
+        output_stride: Pixels a cell of its feature map, such as 16; null is the encoder's own.
+        pooling: Class maps to scores: "gap" is their mean, "lse" a soft maximum.
+        sharpness: ``lse``: towards 0 it is the mean, large it is the maximum.
+        trainer: How it is trained.
+    """
+
+    encoder: str = "resnet50"
+    output_stride: PositiveInt | None = None
+    pooling: Literal["gap", "lse"] = "gap"
+    sharpness: float = Field(4.0, gt=0)
+    trainer: ClassifierTrainerSettings = ClassifierTrainerSettings()
+
+
+class PredictionSettings(Settings):
+    """How label scores of an image are predicted.
+
+    Attributes:
+        scales: Factors whose predictions are averaged.
+        flip: Whether mirrored images are averaged in.
+        tile: Larger images are predicted in overlapping tiles of this side, pixels after scaling.
+    """
+
+    scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
+    flip: bool = True
+    tile: int = Field(1024, ge=64)

@@ -1,0 +1,101 @@
+"""All settings of a run in one value."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+
+from wsseg.run.settings.base import Settings
+from wsseg.run.settings.labels import (
+    CAMSettings,
+    CRFSettings,
+    PARSettings,
+    SeedSettings,
+    WalkSettings,
+)
+from wsseg.run.settings.networks import (
+    ClassifierSettings,
+    ModelSettings,
+    PredictionSettings,
+    TrainerSettings,
+)
+
+
+class DataSettings(Settings):
+    """Where the images and annotations lie.
+
+    Attributes:
+        format: "voc", "coco", "yolo", "csv", "folders", or "auto" to find out.
+        root: The data set's folder. For "scenes" it is where the demo scenes are generated.
+        weak: What is read as weak labels: "boxes", "tags", or "boxes_as_tags": the classes of an
+            image's boxes without the boxes.
+        train: Name of the split with weak labels.
+        val: Name of the split that figures are measured on; null where there is none.
+    """
+
+    format: Literal["auto", "voc", "coco", "yolo", "csv", "folders", "scenes"] = "auto"
+    root: Annotated[Path, AfterValidator(Path.absolute)]
+    weak: Literal["boxes", "tags", "boxes_as_tags"] = "boxes"
+    train: str = "train"
+    val: str | None = "val"
+
+    @field_validator("val")
+    @classmethod
+    def _held_out(cls, val: str | None, known: ValidationInfo) -> str | None:
+        if val is not None and val == known.data.get("train"):
+            raise ValueError("another split than data.train, or null")
+        return val
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits to read."""
+        return (self.train,) if self.val is None else (self.train, self.val)
+
+
+class RoundSettings(Settings):
+    """The Simple Does It loop.
+
+    Attributes:
+        count: Rounds of training and cleaning.
+        restart: Whether each round trains from the initial weights or continues.
+        clean: False is the naive loop: predictions become labels as they are.
+        refiner: What sharpens predictions before they become labels: "crf" or "par".
+        reset_iou: A segment that covers its box worse than this goes back to its first label.
+        min_island: Connected regions below this share of the image become IGNORE; 0 keeps all.
+    """
+
+    count: int = Field(3, ge=0)
+    restart: bool = True
+    clean: bool = True
+    refiner: Literal["crf", "par"] = "crf"
+    reset_iou: float = Field(0.5, ge=0, le=1)
+    min_island: float = Field(0.0, ge=0, lt=1)
+
+
+class Config(Settings):
+    """All settings of a run.
+
+    Attributes:
+        pipeline: A shipped pipeline ("boxes", "full") or the path of a script of one's own.
+        run_dir: The run's folder.
+        seed: Of everything random.
+        workers: Processes for the label stages; null is one a core.
+        strict: Stop at the first bad image in place of setting it aside.
+    """
+
+    pipeline: str = "boxes"
+    run_dir: Path
+    seed: int = Field(0, ge=0)
+    workers: int | None = Field(None, ge=1)
+    strict: bool = False
+    data: DataSettings
+    seeds: SeedSettings = SeedSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    cam: CAMSettings = CAMSettings()
+    walk: WalkSettings = WalkSettings()
+    crf: CRFSettings = CRFSettings()
+    par: PARSettings = PARSettings()
+    model: ModelSettings = ModelSettings()
+    trainer: TrainerSettings = TrainerSettings()
+    prediction: PredictionSettings = PredictionSettings()
+    rounds: RoundSettings = RoundSettings()
