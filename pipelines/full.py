@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import Sample
-from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers import read_weak
 from wsseg.annotations.truth import read_truth, true_label_map
 from wsseg.cli import run_script
 from wsseg.errors import InputError
@@ -33,7 +33,7 @@ def main(config: Config) -> None:
     check_settings(config)
     data = config.data
     with open_run(config) as run:
-        dataset = read_dataset(data.root, data.format, data.splits)
+        dataset = read_weak(data)
         announce(dataset.problems, config.strict)
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)

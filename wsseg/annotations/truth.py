@@ -133,7 +133,7 @@ def read_truth(root: Path, format: str = "auto", splits: Sequence[str] | None = 
 
     Args:
         root: The data set's folder.
-        format: "voc", "coco", "yolo", or "auto" to find out.
+        format: A key of ``READERS``, or "auto" to find out.
         splits: Their names; None reads all there are.
 
     Returns:

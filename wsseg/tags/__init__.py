@@ -1,0 +1,12 @@
+"""Image tags to first labels, in stages: a classifier, its activation maps, confident labels."""
+
+from wsseg.tags.classifier import check_tag_settings, train_classifier
+from wsseg.tags.maps import label_by_maps, locate_tags, spread_maps
+
+__all__ = [
+    "check_tag_settings",
+    "label_by_maps",
+    "locate_tags",
+    "spread_maps",
+    "train_classifier",
+]

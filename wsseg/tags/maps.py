@@ -1,0 +1,171 @@
+"""Activation maps and the first labels made from them as stages of a run."""
+
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.errors import InputError
+from wsseg.images import read_image
+from wsseg.labels import read_scores, write_scores
+from wsseg.refine import Refine, find_refiner
+from wsseg.run.labelling import Facts, label_images, labelled, map_stage, samples_key
+from wsseg.run.settings import CAMSettings, Config
+from wsseg.run.stage import Run, Stage
+from wsseg.seeds.cam import activation_maps, maps_of_plugin
+from wsseg.seeds.classifier import TrainedClassifier, load_classifier
+from wsseg.seeds.confident import confident_labels
+from wsseg.seeds.named import held_to
+from wsseg.seeds.spreading import Spreading, find_spreading
+
+_OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
+
+
+def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
+    """Return the stage "cams": activation maps of the training images for their tags.
+
+    Args:
+        run: The run; ``config.cam`` says how.
+        dataset: Samples with tags; an image without has no maps.
+        classifier: Of ``train_classifier``.
+
+    Returns:
+        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image.
+    """
+    config = run.config
+    samples = dataset.split(config.data.train)
+    stage = run.stage(
+        "cams",
+        classifier=classifier,
+        samples=samples_key(samples),
+        classes=list(dataset.classes),
+        cam=config.cam.model_dump(include=_OF_MAPS),
+    )
+    locate = partial(
+        _locate, folder=stage.path, classifier=classifier, classes=dataset.classes, config=config
+    )
+    return map_stage(run, stage, locate, samples, is_whole=partial(_has_scores, stage))
+
+
+def spread_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
+    """Return the stage "spread": activation maps that have spread to what looks alike.
+
+    Args:
+        run: The run; ``config.cam.affinity`` says along what, and ``walk`` or ``par`` how far.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags``.
+
+    Returns:
+        The complete stage, files as those of ``maps``; ``maps`` itself where the affinity is
+        "none".
+    """
+    config, affinity = run.config, run.config.cam.affinity
+    if affinity == "none":
+        return maps
+    samples = labelled(maps, dataset.split(config.data.train))
+    settings = config.par if affinity == "par" else config.walk
+    stage = run.stage(
+        "spread", maps=maps, samples=samples_key(samples), affinity=affinity, settings=settings
+    )
+    spread = partial(_spread, folder=stage.path, maps=maps, spreading=find_spreading(config))
+    whole = partial(_has_scores, stage)
+    before = maps.manifest.get("set_aside")
+    return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
+
+
+def label_by_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
+    """Return the stage "seeds": first label maps of the training images, from activation maps.
+
+    Args:
+        run: The run; ``config.cam`` says how.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags`` or ``spread_maps``.
+
+    Returns:
+        The complete stage.
+    """
+    config = run.config
+    samples = labelled(maps, dataset.split(config.data.train))
+    refiner = find_refiner(config, config.cam.refiner)
+    stage = run.stage(
+        "seeds",
+        maps=maps,
+        samples=samples_key(samples),
+        rule=config.cam.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        refiner=refiner.key,
+    )
+    if not stage.is_complete:
+        refiner.prepare()
+    label = partial(
+        _label,
+        maps=maps,
+        n_classes=len(dataset.classes),
+        settings=config.cam,
+        refine=refiner.refine,
+    )
+    return label_images(run, stage, label, samples, maps.manifest.get("set_aside"))
+
+
+def scores_path(maps: Stage, sample: Sample) -> Path:
+    """Return where a stage of activation maps keeps those of a sample.
+
+    Args:
+        maps: Of ``locate_tags`` or ``spread_maps``.
+        sample: The image.
+
+    Returns:
+        The file.
+    """
+    return maps.path / "scores" / f"{sample.id}.npz"
+
+
+def _locate(
+    sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
+) -> tuple[str, list[dict[str, Any]]]:
+    labels = sample.tags.present if sample.tags else ()
+    image = read_image(sample.image)
+    if classifier is None:
+        maps = maps_of_plugin(image, labels, classes, config.cam)
+    else:
+        accelerator = config.classifier.trainer.accelerator
+        loaded = _loaded(classifier.path, classifier.key, accelerator)
+        (maps,) = activation_maps(loaded, [image], [labels], config.cam)
+    write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
+    return sample.id, [{"id": sample.id, "class": label} for label in labels]
+
+
+def _spread(
+    sample: Sample, folder: Path, maps: Stage, spreading: Spreading
+) -> tuple[str, list[dict[str, Any]]]:
+    labels, scores = read_scores(scores_path(maps, sample))
+    found = spreading(read_image(sample.image), scores)
+    write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
+    return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
+
+
+def _label(
+    sample: Sample, maps: Stage, n_classes: int, settings: CAMSettings, refine: Refine
+) -> tuple[NDArray[np.uint8], Facts]:
+    constraints = constraints_of(sample, n_classes)
+    labels, scores = read_scores(scores_path(maps, sample))
+    image = read_image(sample.image)
+    found = confident_labels(image, scores, labels, constraints, settings, refine)
+    return held_to(constraints, found), {}
+
+
+def _has_scores(stage: Stage, identity: str) -> bool:
+    try:
+        read_scores(stage.path / "scores" / f"{identity}.npz")
+    except InputError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # noqa: ARG001 - see below
+    # The key is there for the cache: a folder with a new key holds a new network.
+    return load_classifier(folder / "model.ckpt", accelerator)
