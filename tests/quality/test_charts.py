@@ -1,6 +1,14 @@
 import pytest
 
-from wsseg.quality.charts import SERIES, chart, recipe_bars, run_curves, stage_bars, stage_curves
+from wsseg.quality.charts import (
+    SERIES,
+    chart,
+    recipe_bars,
+    run_curves,
+    stage_bars,
+    stage_curves,
+    threshold_lines,
+)
 
 STAGES = [
     {"name": "seeds", "label_miou": 0.525, "coverage": 0.8, "seconds": 3.0},
@@ -45,3 +53,11 @@ def test_a_chart_prints_names_as_they_are_and_is_always_the_same_text():
     assert drawn.count("</script>") == drawn.count("<script")
     assert list(figure.data[0].x) == ["&lt;/script&gt;&lt;b&gt;x"]
     assert 'id="curves"' in drawn
+
+
+def test_thresholds_are_a_line_a_stage_and_a_mark_for_each_chosen_one():
+    curves = {"cams": {"0.05": 0.25, "0.1": 0.5}, "spread": {"0.05": 0.5, "0.1": 0.75}}
+    figure = threshold_lines(curves, [0.05, 0.3, 0.3])
+    assert [line.name for line in figure.data] == ["cams", "spread"]
+    assert list(figure.data[1].x) == [0.05, 0.1] and list(figure.data[1].y) == [50, 75]
+    assert [mark.x0 for mark in figure.layout.shapes] == [0.05, 0.3]

@@ -18,6 +18,17 @@ def test_a_gallery_row_shows_boxes_and_labels_and_leaves_its_inputs_alone():
     assert (image == 60).all()
 
 
+def test_an_activation_map_of_any_size_is_shown_as_heat():
+    image, seen = np.full((60, 120, 3), 60, np.uint8), np.zeros((15, 30), np.float32)
+    seen[:, 20:] = 1
+    row = gallery_row("a", image, (), {"seeds": np.zeros((60, 120), np.uint8)}, seen)
+    assert [caption for caption, _ in row.pictures][1] == "where the tags were seen"
+    heat = row.pictures[1][1]
+    assert heat.shape == row.pictures[0][1].shape
+    assert heat[90, 300].sum() > heat[90, 30].sum() + 200
+    assert (image == 60).all() and seen.max() == 1
+
+
 def test_the_gallery_spans_worst_to_best():
     scores = {f"{i:02d}": i / 40 for i in range(40)}
     chosen = chosen_for_gallery(scores, 12)

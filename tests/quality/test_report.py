@@ -201,3 +201,43 @@ def test_the_summary_is_plain_json(tmp_path):
         raise AssertionError(constant)
 
     assert json.loads((tmp_path / "summary.json").read_text(), parse_constant=refuse)
+
+
+def _tag_summary(**cam):
+    config = {
+        "pipeline": "tags",
+        "run_dir": "runs/tags",
+        "data": {"weak": "tags"},
+        "seeds": {"name": "grabcut"},
+        "cam": {"method": "layercam", "affinity": "colour", "rule": "constant", **cam},
+    }
+    config["cam"] |= {"foreground": 0.3, "background": 0.05}
+    return {
+        **_summary(),
+        "config": config,
+        "tag_precision": {"disc": 0.75, "ring": 0.5},
+        "thresholds": {"cams": {"0.05": 0.25, "0.1": 0.5}},
+    }
+
+
+def test_a_run_on_tags_says_how_they_were_found(tmp_path):
+    write_report(tmp_path, _tag_summary())
+    texts = _page(tmp_path).texts
+    assert any("first labels from tags: layercam spread by colour" in text for text in texts)
+    first = texts.index("Average precision of each tag on the validation images, %")
+    assert texts[first + 1 : first + 5] == ["ring", "50.0", "disc", "75.0"]
+    assert "Label maps straight from the activation maps" in texts
+    page = (tmp_path / "index.html").read_text()
+    assert '"text":"0.3"' in page and '"text":"0.05"' in page
+
+
+def test_powers_are_no_marks_on_the_axis_of_constants(tmp_path):
+    write_report(tmp_path, _tag_summary(rule="power", affinity="none"))
+    page = (tmp_path / "index.html").read_text()
+    assert '"text":"0.3"' not in page
+    assert any("first labels from tags: layercam ·" in text for text in _page(tmp_path).texts)
+
+
+def test_a_run_on_boxes_says_nothing_of_tags(tmp_path):
+    write_report(tmp_path, _summary())
+    assert "Tags and where they were seen" not in _page(tmp_path).texts

@@ -56,6 +56,7 @@ def gallery_row(
     image: NDArray[np.uint8],
     boxes: Sequence[Box],
     label_maps: Mapping[str, NDArray[np.uint8]],
+    activation: NDArray[np.float32] | None = None,
 ) -> GalleryRow:
     """Return an image, its boxes and its label maps as pictures.
 
@@ -64,17 +65,26 @@ def gallery_row(
         image: (H, W, 3) uint8 RGB.
         boxes: Drawn on the photograph in their classes' colours.
         label_maps: (H, W) uint8 by caption, in the order to be shown.
+        activation: (h, w) float32, 0..1, of any size: where the tags were seen.
 
     Returns:
-        The photograph first, then each label map laid over it.
+        The photograph first, then the activation map, then each label map laid over it.
     """
     factor = max(1, _SHOWN_SIDE // max(image.shape[:2]))
     enlarged = image.repeat(factor, 0).repeat(factor, 1)
     pictures = [("photograph", _with_boxes(enlarged, boxes, factor))]
+    if activation is not None:
+        pictures.append(("where the tags were seen", _heated(enlarged, activation)))
     for caption, label_map in label_maps.items():
         laid_over = overlay(enlarged, label_map.repeat(factor, 0).repeat(factor, 1))
         pictures.append((caption, laid_over))
     return GalleryRow(image_id, tuple(pictures))
+
+
+def _heated(image: NDArray[np.uint8], activation: NDArray[np.float32]) -> NDArray[np.uint8]:
+    large = cv2.resize(activation, image.shape[1::-1])
+    heat = cv2.applyColorMap((large * 255).astype(np.uint8), cv2.COLORMAP_INFERNO)[..., ::-1]
+    return cv2.addWeighted(image, 0.35, np.ascontiguousarray(heat), 0.65, 0).astype(np.uint8)
 
 
 def legend(classes: Sequence[str]) -> list[dict[str, str]]:

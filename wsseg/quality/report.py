@@ -152,10 +152,18 @@ def _subtitle(summary: Mapping[str, Any]) -> list[str]:
     config = summary["config"]
     parts = [f"pipeline {config['pipeline']}"] if "pipeline" in config else []
     if "seeds" in config and config.get("pipeline") != "full":
-        parts.append(f"first labels {config['seeds']['name']}")
+        parts.append(f"first labels {_first_labels(config)}")
     if "model" in config:
         parts.append(f"{config['model']['architecture']} on {config['model']['encoder']}")
     return [*parts, f"seed {summary['seed']}"]
+
+
+def _first_labels(config: Mapping[str, Any]) -> str:
+    if config.get("data", {}).get("weak", "boxes") == "boxes":
+        return str(config["seeds"]["name"])
+    cam = config["cam"]
+    along = "" if cam["affinity"] == "none" else f" spread by {cam['affinity']}"
+    return f"from tags: {cam['method']}{along}"
 
 
 def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
@@ -173,7 +181,8 @@ def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
         value = f"{percent(summary['val_miou'])} %"
         tiles.append({"value": value, "title": "validation mIoU of the final network"})
     total = sum(stage["seconds"] for stage in stages)
-    return [*tiles, {"value": duration(total), "title": f"for {len(stages)} stages"}]
+    title = f"for {len(stages)} stages" if len(stages) > 1 else "for one stage"
+    return [*tiles, {"value": duration(total), "title": title}]
 
 
 def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

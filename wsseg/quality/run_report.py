@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wsseg.annotations.model import Dataset, Sample
 from wsseg.annotations.readers import read_weak
 from wsseg.annotations.truth import Truth, read_truth
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.labels import read_label_map
+from wsseg.labels import read_label_map, read_scores
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
@@ -172,7 +173,17 @@ def _gallery(
     shown = [s for s in samples[::step] if all((f / f"{s.id}.png").exists() for f in labels)]
     scores = {sample.id: _score(labels, sample, truth) for sample in shown}
     by_id = {sample.id: sample for sample in shown}
-    return [_row(by_id[identity], labels, truth) for identity in chosen_for_gallery(scores)]
+    chosen = [by_id[identity] for identity in chosen_for_gallery(scores)]
+    maps = next((name for name in ("spread", "cams") if finished_stage(path, name)), None)
+    seen = [_activation(path / maps, sample) if maps else None for sample in chosen]
+    return [_row(s, labels, truth, each) for s, each in zip(chosen, seen, strict=True)]
+
+
+def _activation(maps: Path, sample: Sample) -> NDArray[np.float32] | None:
+    """The highest of an image's activation maps at each place; None where it has none."""
+    file = maps / "scores" / f"{sample.id}.npz"
+    found = read_scores(file)[1] if file.exists() else ()
+    return np.max(found, axis=0) if len(found) else None
 
 
 def _score(labels: Sequence[Path], sample: Sample, truth: Truth) -> float:
@@ -184,8 +195,13 @@ def _score(labels: Sequence[Path], sample: Sample, truth: Truth) -> float:
     return SegmentationQuality(matrix, truth.classes).miou if matrix.sum() else 1.0
 
 
-def _row(sample: Sample, labels: Sequence[Path], truth: Truth) -> GalleryRow:
+def _row(
+    sample: Sample,
+    labels: Sequence[Path],
+    truth: Truth,
+    activation: NDArray[np.float32] | None,
+) -> GalleryRow:
     maps = {f.parent.name: read_label_map(f / f"{sample.id}.png") for f in labels}
     if truth.covers(sample):
         maps["truth"] = truth.label_map(sample)
-    return gallery_row(sample.id, read_image(sample.image), sample.boxes, maps)
+    return gallery_row(sample.id, read_image(sample.image), sample.boxes, maps, activation)

@@ -122,6 +122,35 @@ def find_activation(method: str) -> Activation | None:
     raise InputError("cam.method", "a known method", repr(method), f"choose one of {choices}")
 
 
+def maps_of_plugin(
+    image: NDArray[np.uint8], labels: tuple[int, ...], classes: Classes, settings: CAMSettings
+) -> NDArray[np.float32]:
+    """Return the activation maps of a plug-in, each divided by its maximum.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        labels: T classes to look for.
+        classes: The class names.
+        settings: Its ``method`` names the plug-in.
+
+    Returns:
+        (T, h, w) float32, 0..1.
+
+    Raises:
+        InputError: The plug-in returns anything else than T finite maps of at least 0.
+    """
+    activation = find_activation(settings.method)
+    if activation is None:
+        raise TypeError(f"{settings.method} needs a classifier")
+    maps = activation(image, labels, classes, settings)
+    fits = maps.ndim == 3 and len(maps) == len(labels) and maps.dtype.kind == "f"
+    if not fits or not np.isfinite(maps).all() or (maps < 0).any():
+        got, remedy = f"{maps.dtype} of shape {maps.shape}", "correct the plug-in"
+        rule = f"({len(labels)}, h, w), finite and at least 0"
+        raise InputError(f"activation maps of {settings.method!r}", rule, got, remedy)
+    return _divided(torch.from_numpy(maps.astype(np.float32))).numpy()
+
+
 def activation_maps(
     classifier: TrainedClassifier,
     images: Sequence[NDArray[np.uint8]],
