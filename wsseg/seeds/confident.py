@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from skimage.filters import threshold_otsu
 
 from wsseg.annotations.constraints import Constraints
 from wsseg.errors import InputError
@@ -43,7 +44,8 @@ def confident_labels(  # noqa: PLR0917 - an image, its maps, what is known of it
         Ahn et al., Weakly Supervised Learning of Instance Segmentation with Inter-pixel
         Relations (IRN), CVPR 2019, arXiv:1904.05044 (constants); Ahn and Kwak, Learning
         Pixel-level Semantic Affinity with Image-level Supervision, CVPR 2018, arXiv:1803.10464
-        (powers).
+        (powers); Otsu, A Threshold Selection Method from Gray-Level Histograms, IEEE SMC 1979,
+        doi:10.1109/TSMC.1979.4310076.
     """
     _check(maps, labels, constraints)
     if not len(maps):
@@ -51,31 +53,40 @@ def confident_labels(  # noqa: PLR0917 - an image, its maps, what is known of it
     height, width = image.shape[:2]
     large = np.stack([cv2.resize(each, (width, height)) for each in maps])
     held = _restricted(constraints, labels)
-    foreground, background = (
-        _decided(image, with_background(large, level, settings), held, settings, refine)
-        for level in (settings.foreground, settings.background)
-    )
+    levels = _levels(large, settings)
+    decided = {
+        level: _decided(image, with_background(large, level, settings.rule), held, settings, refine)
+        for level in {*levels}
+    }
+    foreground, background = (decided[level] for level in levels)
     unsure = np.where(background == 0, 0, IGNORE)
     return np.where(foreground == 0, unsure, foreground).astype(np.uint8)
 
 
-def with_background(
-    maps: NDArray[np.float32], level: float, settings: CAMSettings
-) -> NDArray[np.float32]:
+def with_background(maps: NDArray[np.float32], level: float, rule: str) -> NDArray[np.float32]:
     """Return maps with a score of the background before them.
 
     Args:
         maps: (T, H, W), 0..1.
-        level: A constant, or the power of 1 - the maximum over the maps.
-        settings: Its ``rule``.
+        level: A score, or for the rule "power" the power of 1 - the maximum over the maps.
+        rule: ``cam.rule``.
 
     Returns:
         (1 + T, H, W) float32.
     """
     most = maps.max(axis=0)
-    constant = settings.rule == "constant"
-    background = np.full_like(most, level) if constant else (1 - most) ** level
+    background = (1 - most) ** level if rule == "power" else np.full_like(most, level)
     return np.concatenate([background[None], maps])
+
+
+def _levels(maps: NDArray[np.float32], settings: CAMSettings) -> tuple[float, float]:
+    """Return the levels of the background for confident foreground and background."""
+    if settings.rule != "otsu":
+        return settings.foreground, settings.background
+    most = maps.max(axis=0)
+    # of a flat map there is nothing to tell apart: all of it is what the tag says
+    level = float(threshold_otsu(most)) if most.min() < most.max() else 0.0  # type: ignore[no-untyped-call]
+    return level, level
 
 
 def _decided(

@@ -70,7 +70,8 @@ class CAMSettings(Settings):
         stride: Pixels of the image a cell of the stored maps.
         affinity: What the maps spread along before they become labels: "none", "par", or a
             random walk along "colour" or up to a "boundary"; see ``walk``.
-        rule: Score of the background beside maps of 0 to 1: "constant", or "power" of 1 - maximum.
+        rule: Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum; or
+            "otsu", for each image the level that divides its maps best, the same for both.
         foreground: Confident foreground: where the class beats this constant, or power.
         background: Confident background: where no class beats this constant, or power.
         refiner: What sharpens both: "crf", "par" or "none".
@@ -84,10 +85,10 @@ class CAMSettings(Settings):
     flip: bool = True
     stride: int = Field(4, ge=1, le=32)
     affinity: Literal["none", "par", "colour", "boundary"] = "colour"
-    rule: Literal["constant", "power"] = "constant"
-    foreground: float = Field(0.30, ge=0)
-    background: float = Field(0.05, ge=0)
-    refiner: Literal["crf", "par", "none"] = "crf"
+    rule: Literal["constant", "power", "otsu"] = "constant"
+    foreground: float = Field(0.25, ge=0)
+    background: float = Field(0.25, ge=0)
+    refiner: Literal["crf", "par", "none"] = "none"
     confidence: float | None = Field(0.7, gt=0.5, lt=1)
 
 
