@@ -99,6 +99,13 @@ def test_voc_split_without_any_class_file_is_refused(voc):
     assert tagged_splits(voc) == ()
 
 
+def test_voc_split_of_masks_only_beside_one_with_tags_is_not_tagged(voc):
+    (voc / "ImageSets/Main/val.txt").write_text("b\n")
+    dataset = read_voc(voc, ["train", "val"], "tags")
+    assert [sample.tags is None for sample in dataset.samples] == [False, False, False, True]
+    assert "val: no file" in notes(dataset)["split without tags"]
+
+
 @pytest.mark.parametrize(
     "line", ["a", "1", "a 2", "a one", "a 1.0", "a --1", "\x00", "1 a", "a\u00b9"]
 )

@@ -88,7 +88,8 @@ def read_class_files(
 ) -> dict[str, Tags]:
     """Return the tags of a split's images.
 
-    A class is unsure where its file says so (0, "difficult") or says nothing of the image.
+    A class is unsure where its file says so (0, "difficult") or says nothing of the image. A split
+    without files beside others that have some, such as one with masks only, has no tags.
 
     Args:
         root: The data set's folder.
@@ -101,10 +102,16 @@ def read_class_files(
         Tags of each image that at least one file lists.
 
     Raises:
-        InputError: The split has no file of a known class, or one is not UTF-8.
+        InputError: No split has the file of a known class, or one is not UTF-8.
     """
-    files = class_files(root, classes.names).get(split, {})
+    found = class_files(root, classes.names)
+    files = found.get(split, {})
     paths = {label: files[name] for label, name in enumerate(classes) if name in files and label}
+    known = set(classes.names[1:])
+    if not paths and not all(known.isdisjoint(others) for others in found.values()):
+        message = f"{split}: no file of a known class; its images count as not tagged"
+        draft.note("ImageSets/Main", message, "split without tags")
+        return {}
     if not paths:
         rule = f"in files {root / 'ImageSets' / 'Main'}/<class>_{split}.txt"
         remedy = "add them, or set data.weak=boxes_as_tags"
