@@ -1,4 +1,6 @@
 import errno
+import io
+import pickle
 
 import numpy as np
 import pytest
@@ -14,7 +16,9 @@ from wsseg.labels import (
     overlay,
     palette,
     read_label_map,
+    read_scores,
     write_label_map,
+    write_scores,
 )
 
 LABEL_MAPS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=20))
@@ -99,3 +103,125 @@ def test_overlay_leaves_background_and_inputs_as_they_are(opacity):
     expected = 100 * (1 - opacity) + palette()[1] * opacity
     assert np.abs(drawn[6] - expected).max() <= 0.5 + 1e-9
     assert (image == before[0]).all() and (label_map == before[1]).all()
+
+
+SCORES = array_shapes(min_dims=3, max_dims=3, min_side=0, max_side=9).flatmap(
+    lambda shape: arrays(np.float32, shape, elements=st.floats(0, 1, width=32))
+)
+
+
+@given(scores=SCORES)
+def test_scores_survive_the_disk_as_16_bit_floats(tmp_path_factory, scores):
+    path = tmp_path_factory.mktemp("scores") / "deep" / "scores.npz"
+    classes, before = tuple(range(3, 3 + len(scores))), scores.copy()
+    write_scores(path, classes, scores)
+    labels, found = read_scores(path)
+    assert labels.dtype == np.uint8 and labels.tolist() == list(classes)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, scores.astype(np.float16))
+    assert np.abs(found - scores).max(initial=0) <= 2**-11
+    np.testing.assert_array_equal(scores, before)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def scores_file(path):
+    write_scores(path, (1, 3), np.random.default_rng(0).random((2, 1, 2)))
+    return path.read_bytes()
+
+
+def test_missing_scores_are_an_input_error(tmp_path):
+    with pytest.raises(InputError, match=r"none\.npz must be a readable .*got no such file"):
+        read_scores(tmp_path / "none.npz")
+
+
+def test_scores_cut_off_anywhere_are_an_input_error(tmp_path):
+    path = tmp_path / "scores.npz"
+    content = scores_file(path)
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        with pytest.raises(InputError, match="must be a readable file of scores"):
+            read_scores(path)
+
+
+def test_a_changed_byte_is_told_or_changes_no_score(tmp_path):
+    path = tmp_path / "scores.npz"
+    content = scores_file(path)
+    labels, scores = read_scores(path)
+    told = 0
+    for place in range(len(content)):
+        for flipped in (0x01, 0xFF):
+            path.write_bytes(
+                content[:place] + bytes([content[place] ^ flipped]) + content[place + 1 :]
+            )
+            try:
+                found = read_scores(path)
+            except InputError:
+                told += 1
+            else:
+                np.testing.assert_array_equal(found[0], labels)
+                np.testing.assert_array_equal(found[1], scores)
+    assert told > len(content)
+
+
+class Dangerous:
+    def __reduce__(self):
+        return pytest.fail, ("unpickled",)
+
+
+def saved(**arrays):
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def single(array):
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pickle.dumps(Dangerous()),
+        single(np.array([Dangerous()], object)),
+        saved(classes=np.zeros(1, np.uint8), scores=np.array([Dangerous()], object)),
+    ],
+    ids=["pickle", "npy", "npz"],
+)
+def test_scores_are_never_unpickled(tmp_path, content):
+    path = tmp_path / "scores.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"readable file of scores.*allow_pickle"):
+        read_scores(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"no scores", single(np.zeros(3)), saved(classes=np.zeros(1)), saved(scores=np.zeros(1))],
+    ids=["text", "npy", "no scores", "no classes"],
+)
+def test_another_file_is_no_file_of_scores(tmp_path, content):
+    path = tmp_path / "scores.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="must be a readable file of scores"):
+        read_scores(path)
+
+
+@pytest.mark.parametrize(
+    ("classes", "scores"),
+    [
+        (np.zeros(2, np.uint8), np.zeros((1, 4, 5))),
+        (np.zeros(1, np.uint8), np.zeros((4, 5))),
+        (np.zeros((1, 1), np.uint8), np.zeros((1, 4, 5))),
+        (np.zeros((), np.uint8), np.zeros((1, 4, 5))),
+        (np.array([300]), np.zeros((1, 4, 5))),
+        (np.array(["cat"]), np.zeros((1, 4, 5))),
+        (np.zeros(1, np.uint8), np.zeros((1, 4, 5), complex)),
+    ],
+)
+def test_scores_that_do_not_fit_their_labels_are_refused(tmp_path, classes, scores):
+    path = tmp_path / "scores.npz"
+    path.write_bytes(saved(classes=classes, scores=scores))
+    with pytest.raises(InputError, match=r"labels \(T,\) and float scores \(T, h, w\), got"):
+        read_scores(path)

@@ -162,6 +162,40 @@ def test_tags_of_boxes_give_the_same_run(
     assert hashes(tmp_path / "run") == hashes(finished)
 
 
+def test_tags_in_csv_files_give_the_same_seeds(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "csv"
+    shutil.copytree(scenes / "JPEGImages", root / "images")
+    shutil.copytree(scenes / "SegmentationClass", root / "masks")
+    dataset = read_dataset(scenes, "voc", use="tags")
+    (root / "classes.txt").write_text("\n".join(dataset.classes))
+    for split in ("train", "val"):
+        samples = [(s.image.name, s.tags) for s in dataset.split(split)]
+        rows = [[name, *(dataset.classes.names[t] for t in tags.present)] for name, tags in samples]
+        (root / f"{split}.csv").write_text("\n".join(",".join(row) for row in rows))
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={root}", "rounds.count=0"]
+    assert wsseg("run", config_file, *arguments, "data.format=auto") == 0
+    expected = {name: key for name, key in hashes(finished).items() if name.startswith("seeds")}
+    assert hashes(tmp_path / "run") == expected
+    summary = json.loads((tmp_path / "run" / "report" / "summary.json").read_text())
+    assert summary["stages"][0]["label_miou"] > 0
+
+
+def test_folder_names_are_tags(scenes: Path, config_file: Path, tmp_path: Path) -> None:
+    root, run = tmp_path / "folders", tmp_path / "run"
+    dataset = read_dataset(scenes, "voc", use="tags")
+    for sample in dataset.samples:
+        first = dataset.classes.names[sample.tags.present[0]] if sample.tags else "background"
+        (root / sample.split / first).mkdir(parents=True, exist_ok=True)
+        shutil.copy(sample.image, root / sample.split / first)
+    arguments = [f"run_dir={run}", f"data.root={root}", "data.format=auto", "rounds.count=1"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert len(list(run.glob("round-1/labels/*/*.png"))) == 8
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert "label_miou" not in summary["stages"][0] and "thresholds" not in summary
+
+
 def test_boxes_are_refused(
     scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,0 +1,417 @@
+import importlib.metadata
+
+import numpy as np
+import pytest
+import pytorch_grad_cam
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+from torch.nn import functional
+
+from wsseg.annotations.model import Classes
+from wsseg.errors import InputError
+from wsseg.run.settings import CAMSettings, ClassifierSettings
+from wsseg.seeds import cam
+from wsseg.seeds.cam import (
+    WEIGHTINGS,
+    activation_maps,
+    class_activation,
+    find_activation,
+    maps_of_plugin,
+)
+from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, build_classifier
+
+CLASSES = Classes(("background", "cat", "dog", "cow"))
+METHODS = ("cam", *WEIGHTINGS)
+PACKAGE = {
+    "gradcam": pytorch_grad_cam.GradCAM,
+    "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
+    "layercam": pytorch_grad_cam.LayerCAM,
+}
+INNER = {"mobilenetv3_small_050": "blocks.3", "resnet10t": "layer2"}
+LABELS = ((2,), (3, 1, 2), ())
+
+
+def classifier_of(encoder="mobilenetv3_small_050", **changes):
+    torch.manual_seed(3)
+    chosen = ClassifierSettings(encoder=encoder, weights=None, **changes)
+    network = build_classifier(chosen, len(CLASSES) - 1)
+    nn.init.normal_(network.head.weight)
+    return TrainedClassifier(network.eval(), CLASSES, chosen)
+
+
+@pytest.fixture(scope="module")
+def classifier():
+    return classifier_of()
+
+
+def image_of(height, width, seed=0):
+    """Smooth, so that places differ; read-only, so that nobody changes it."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+    image = coarse[np.arange(height) * 5 // height][:, np.arange(width) * 6 // width]
+    image.setflags(write=False)
+    return image
+
+
+def batch_of(count=3, size=(64, 96)):
+    return torch.randn(count, 3, *size, generator=torch.Generator().manual_seed(1))
+
+
+def assert_close(found, expected, tolerance=1e-5):
+    """Of two maps, to a share of the largest value."""
+    assert found.shape == expected.shape
+    assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_cam_is_the_head_s_weights_times_the_features(classifier):
+    images, network = batch_of(), classifier.network
+    found = class_activation(network, images, LABELS, CAMSettings())
+    with torch.no_grad():
+        features = network.encoder(images)
+    for of_image, feature, labels in zip(found, features, LABELS, strict=True):
+        weights = network.head.weight[[label - 1 for label in labels], :, 0, 0]
+        torch.testing.assert_close(of_image, torch.einsum("td,dhw->thw", weights, feature))
+        assert of_image.shape == (len(labels), 2, 3)
+
+
+@pytest.mark.parametrize("pooling", ["gap", "lse"])
+def test_grad_cam_on_the_last_map_is_cam_over_its_places(pooling):
+    network = classifier_of(pooling=pooling).network
+    images, labels = batch_of(2), ((1, 3), (2,))
+    by_gradient = class_activation(network, images, labels, CAMSettings(method="gradcam"))
+    closed = class_activation(network, images, labels, CAMSettings())
+    for found, expected in zip(by_gradient, closed, strict=True):
+        assert_close(found, expected / (2 * 3))
+
+
+def of_package(method, network, layer, images, labels):
+    """The package's maps before it cuts off, scales and enlarges them, one for each label."""
+    chosen = [index for index, wanted in enumerate(labels) for _ in wanted]
+    targets = [ClassifierOutputTarget(label - 1) for wanted in labels for label in wanted]
+    with PACKAGE[method](network, [layer]) as peer:
+        peer(images[chosen], targets)
+        (activations,), (gradients,) = (
+            [each.numpy() for each in found]
+            for found in (
+                peer.activations_and_grads.activations,
+                peer.activations_and_grads.gradients,
+            )
+        )
+        raw = peer.get_cam_image(images[chosen], layer, targets, activations, gradients, False)
+    return torch.from_numpy(raw).split([len(wanted) for wanted in labels])
+
+
+@pytest.mark.parametrize("inner", [False, True])
+@pytest.mark.parametrize("encoder", INNER)
+@pytest.mark.parametrize("method", PACKAGE)
+def test_gradient_maps_are_those_of_the_grad_cam_package(method, encoder, inner):
+    network, images = classifier_of(encoder).network, batch_of()
+    name = INNER[encoder] if inner else None
+    layer = network.encoder.model.get_submodule(name) if inner else network.encoder
+    found = class_activation(network, images, LABELS, CAMSettings(method=method, layer=name))
+    expected = of_package(method, network, layer, images, LABELS)
+    assert [len(each) for each in found] == [1, 3, 0]
+    assert found[2].shape[1:] == found[0].shape[1:] == expected[0].shape[1:]
+    for of_image, reference in zip(found[:2], expected, strict=False):
+        assert_close(of_image, reference, 1e-4)
+    different = (found[1][0] - found[1][1]).abs().max()
+    assert different > 0.01 * found[1].abs().max()
+
+
+@pytest.mark.parametrize("method", PACKAGE)
+def test_a_layer_that_the_next_one_overwrites_is_seen_as_it_was(method):
+    network, images = classifier_of("resnet10t").network, batch_of(2)
+    body, labels, chosen = (
+        network.encoder.model,
+        ((1,), (3,)),
+        CAMSettings(method=method, layer="bn1"),
+    )
+    assert body.act1.inplace
+    found = class_activation(network, images, labels, chosen)
+    body.act1.inplace = False
+    expected = of_package(method, network, body.bn1, images, labels)
+    for of_image, reference in zip(found, expected, strict=True):
+        assert_close(of_image, reference, 1e-4)
+
+
+def test_a_batch_of_images_without_tags_has_no_maps(classifier):
+    for method in METHODS:
+        chosen = CAMSettings(method=method)
+        found = class_activation(classifier.network, batch_of(2), ((), ()), chosen)
+        assert [tuple(each.shape) for each in found] == [(0, 2, 3)] * 2
+        (whole,) = activation_maps(classifier, [image_of(30, 41)], [()], chosen)
+        assert whole.shape == (0, 8, 11) and whole.dtype == np.float32
+    assert activation_maps(classifier, [], [], CAMSettings()) == []
+
+
+class Failing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Dropout())
+
+    def forward(self, images):
+        self.stem(images)
+        raise RuntimeError("out of memory")
+
+
+def state_of(network):
+    modules = list(network.modules())
+    return (
+        [module.training for module in modules],
+        [weight.requires_grad for weight in network.parameters()],
+        [(len(each._forward_hooks), len(each._forward_pre_hooks)) for each in modules],
+        [weight.grad is None for weight in network.parameters()],
+        {name: tensor.clone() for name, tensor in network.state_dict().items()},
+    )
+
+
+def mix_up(network):
+    """Modes and flags that no single train() or requires_grad_() call would bring back."""
+    network.train()
+    for index, module in enumerate(network.encoder.modules()):
+        module.training = index % 3 > 0
+    for index, weight in enumerate(network.parameters()):
+        weight.requires_grad_(index % 2 > 0)
+    network.head.register_forward_hook(lambda *_: None)
+
+
+def assert_same_state(network, before):
+    *after, tensors = state_of(network)
+    *expected, tensors_before = before
+    assert after == expected
+    assert all(torch.equal(tensors[name], tensors_before[name]) for name in tensors_before)
+
+
+@pytest.mark.parametrize("layer", [None, "blocks.3"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_network_is_left_as_it_was(method, layer):
+    network = classifier_of().network
+    mix_up(network)
+    before = state_of(network)
+    assert len(set(before[0])) == len(set(before[1])) == 2
+    class_activation(network, batch_of(), LABELS, CAMSettings(method=method, layer=layer))
+    assert_same_state(network, before)
+
+
+@pytest.mark.parametrize("layer", [None, "stem", "stem.1", "no.such"])
+@pytest.mark.parametrize("method", METHODS)
+def test_the_network_is_left_as_it_was_when_its_forward_raises(method, layer):
+    network = TagClassifier(Failing(), 4, 3)
+    mix_up(network)
+    before = state_of(network)
+    with pytest.raises((RuntimeError, InputError), match=r"out of memory|no\.such"):
+        class_activation(network, batch_of(), LABELS, CAMSettings(method=method, layer=layer))
+    assert_same_state(network, before)
+
+
+def test_nothing_below_the_layer_is_differentiated(classifier, monkeypatch):
+    asked = []
+    original = torch.autograd.grad
+
+    def spied(score, inputs, **kwargs):
+        asked.append(inputs)
+        return original(score, inputs, **kwargs)
+
+    monkeypatch.setattr(torch.autograd, "grad", spied)
+    chosen = CAMSettings(method="gradcam", layer="blocks.3")
+    class_activation(classifier.network, batch_of(), LABELS, chosen)
+    assert len(asked) == 3  # as many as the most tags of an image, not as all tags
+    assert all(each.is_leaf and each.grad_fn is None for each in asked)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_mirrored_image_has_mirrored_maps(classifier, method):
+    image, chosen = image_of(64, 96), CAMSettings(method=method, scales=(0.5, 1.0, 2.0))
+    one, other = activation_maps(classifier, [image, image[:, ::-1]], [(1, 3)] * 2, chosen)
+    np.testing.assert_allclose(one, other[:, :, ::-1], atol=1e-5)
+    alone = chosen.model_copy(update={"flip": False})
+    one, other = activation_maps(classifier, [image, image[:, ::-1]], [(1, 3)] * 2, alone)
+    assert np.abs(one - other[:, :, ::-1]).max() > 1e-3
+
+
+def test_maps_of_scales_and_mirror_images_are_summed_and_divided_by_their_maximum(classifier):
+    image, chosen = image_of(48, 70), CAMSettings(scales=(0.5, 1.5), stride=8)
+    mean, std = (
+        torch.tensor(each)[:, None, None]
+        for each in (classifier.settings.mean, classifier.settings.std)
+    )
+    pixels = ((torch.tensor(image).permute(2, 0, 1) / 255 - mean) / std)[None]
+    weights = classifier.network.head.weight[[1, 0], :, 0, 0]
+    total = torch.zeros(1, 2, 6, 9)
+    for size in ((24, 35), (72, 105)):
+        scaled = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
+        for mirrored in (False, True):
+            view = scaled.flip(3) if mirrored else scaled
+            with torch.no_grad():
+                found = torch.einsum("td,ndhw->nthw", weights, classifier.network.encoder(view))
+            found = functional.interpolate(found.clamp(min=0), (6, 9), mode="bilinear")
+            total += found.flip(3) if mirrored else found
+    expected = total[0] / total[0].amax(dim=(1, 2), keepdim=True)
+    (maps,) = activation_maps(classifier, [image], [(2, 1)], chosen)
+    np.testing.assert_allclose(maps, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 300), (90, 41), (33, 65)])
+def test_any_size_in_cells_of_the_stride(classifier, size):
+    for method in METHODS:
+        chosen = CAMSettings(method=method, scales=(0.5, 1.0))
+        (maps,) = activation_maps(classifier, [image_of(*size)], [(1, 2)], chosen)
+        assert maps.shape == (2, -(-size[0] // 4), -(-size[1] // 4))
+        assert maps.dtype == np.float32
+
+
+def test_any_size_of_a_transformer_that_is_told_so():
+    told = {"dynamic_img_size": True, "dynamic_img_pad": True}
+    transformer = classifier_of("vit_tiny_patch16_224", encoder_kwargs={**told, "depth": 1})
+    for size in ((1, 1), (33, 50)):
+        (maps,) = activation_maps(transformer, [image_of(*size)], [(1, 2)], CAMSettings(stride=8))
+        assert maps.shape == (2, -(-size[0] // 8), -(-size[1] // 8))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.sampled_from([(20, 33), (33, 20), (40, 40)]), min_size=1, max_size=4),
+    method=st.sampled_from(METHODS),
+    data=st.data(),
+)
+def test_a_batch_is_the_same_as_one_by_one(classifier, sizes, method, data):
+    some = st.lists(st.integers(1, 3), max_size=3, unique=True).map(tuple)
+    labels = [data.draw(some) for _ in sizes]
+    images = [image_of(*size, seed=index) for index, size in enumerate(sizes)]
+    chosen = CAMSettings(method=method, scales=(1.0, 1.5))
+    together = activation_maps(classifier, images, labels, chosen)
+    for image, wanted, maps in zip(images, labels, together, strict=True):
+        (alone,) = activation_maps(classifier, [image], [wanted], chosen)
+        np.testing.assert_allclose(maps, alone, atol=1e-4)
+        most = maps.max(axis=(1, 2))
+        assert (maps >= 0).all() and np.isin(most, (0, 1)).all()
+
+
+def test_the_order_of_the_labels_is_that_of_the_maps(classifier):
+    for method in METHODS:
+        chosen = CAMSettings(method=method, scales=(1.0,))
+        (one,) = activation_maps(classifier, [image_of(40, 50)], [(1, 2, 3)], chosen)
+        (other,) = activation_maps(classifier, [image_of(40, 50)], [(3, 1, 2)], chosen)
+        np.testing.assert_allclose(one[[2, 0, 1]], other, atol=1e-5)
+
+
+def test_a_class_that_is_nowhere_has_an_empty_map():
+    after_relu = classifier_of("resnet10t")
+    with torch.no_grad():
+        after_relu.network.head.weight[1] = -1
+        after_relu.network.head.weight[0] = 1
+    (maps,) = activation_maps(after_relu, [image_of(40, 50)], [(1, 2)], CAMSettings())
+    assert maps[0].max() == 1
+    assert (maps[1] == 0).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_maps_that_are_not_finite_are_refused(value):
+    broken = classifier_of()
+    with torch.no_grad():
+        broken.network.head.weight[0] = value
+    with pytest.raises(InputError, match="activation maps must be finite"):
+        activation_maps(broken, [image_of(40, 50)], [(1,)], CAMSettings())
+
+
+@pytest.mark.parametrize("label", [0, 4, 255])
+def test_a_label_that_the_classifier_does_not_know_is_refused(classifier, label):
+    with pytest.raises(InputError, match=f"labels must be from 1 to 3, got {label}"):
+        activation_maps(classifier, [image_of(9, 9)], [(1, label)], CAMSettings())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "layer", "message"),
+    [
+        (
+            "mobilenetv3_small_050",
+            "no.such",
+            r"a submodule.*got 'no\.such'.*conv_stem, bn1, blocks",
+        ),
+        ("mobilenetv3_small_050", "act2", ".*one feature map.*'act2' with no result"),
+        ("mobilenetv3_small_050", "", ".*one feature map.*'' with no result"),
+        ("vit_tiny_patch16_224", "blocks.0", r".*\(N, D, h, w\).*'blocks\.0' with \(3, 25, 192\)"),
+        ("swin_tiny_patch4_window7_224", "layers.0", "null for an encoder .* channels last"),
+    ],
+)
+def test_a_layer_without_a_feature_map_is_refused(encoder, layer, message):
+    told = {"vit": {"dynamic_img_size": True, "depth": 1}, "swi": {"strict_img_size": False}}
+    network = classifier_of(encoder, encoder_kwargs=told.get(encoder[:3], {})).network
+    chosen = CAMSettings(method="gradcam", layer=layer)
+    with pytest.raises(InputError, match=rf"cam\.layer must be {message}"):
+        class_activation(network, batch_of(), LABELS, chosen)
+
+
+def plug_in(monkeypatch, activation):
+    def found(group):
+        assert group == "wsseg.activations"
+        return (importlib.metadata.EntryPoint("mine", "package:activation", group),)
+
+    monkeypatch.setattr(cam, "entry_points", found)
+    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: activation)
+
+
+def test_another_package_s_activation_is_found_by_name(monkeypatch):
+    activation = object()
+    plug_in(monkeypatch, activation)
+    assert find_activation("mine") is activation
+    assert [find_activation(method) for method in METHODS] == [None] * 4
+
+
+def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
+    plug_in(monkeypatch, None)
+    with pytest.raises(InputError, match=r"'camm'; .*cam, gradcam, gradcam\+\+, layercam, mine"):
+        find_activation("camm")
+    with pytest.raises(InputError, match=r"'mine'; .*cam, gradcam, gradcam\+\+, layercam"):
+        activation_maps(classifier, [image_of(9, 9)], [(1,)], CAMSettings(method="mine"))
+
+
+def maps_of(monkeypatch, maps, labels=(3, 1)):
+    plug_in(monkeypatch, lambda *_: maps)
+    return maps_of_plugin(image_of(8, 12), labels, CLASSES, CAMSettings(method="mine"))
+
+
+def test_a_plug_in_is_given_the_image_and_its_maps_are_divided_by_their_maximum(monkeypatch):
+    given = []
+    maps = np.zeros((2, 4, 6))
+    maps[0, 1, 2:4] = 5, 20
+
+    def activation(*told):
+        given.append(told)
+        return maps
+
+    plug_in(monkeypatch, activation)
+    image, chosen = image_of(8, 12), CAMSettings(method="mine")
+    found = maps_of_plugin(image, (3, 1), CLASSES, chosen)
+    assert given[0][0] is image
+    assert given[0][1:] == ((3, 1), CLASSES, chosen)
+    assert found.dtype == np.float32
+    assert found[0, 1, 2:4].tolist() == [0.25, 1]
+    assert found.sum() == 1.25
+    assert maps.max() == 20
+    assert maps_of(monkeypatch, np.zeros((0, 4, 6), np.float32), ()).shape == (0, 4, 6)
+
+
+@pytest.mark.parametrize(
+    "maps",
+    [
+        np.ones((1, 4, 6)),
+        np.ones((2, 4)),
+        np.ones((2, 4, 6), int),
+        np.full((2, 4, 6), -0.1),
+        np.full((2, 4, 6), np.nan),
+        np.full((2, 4, 6), np.inf),
+    ],
+)
+def test_a_plug_in_with_wrong_maps_is_named(monkeypatch, maps):
+    with pytest.raises(
+        InputError, match=r"maps of 'mine' must be \(2, h, w\), finite and at least"
+    ):
+        maps_of(monkeypatch, maps)
+
+
+def test_a_method_of_this_package_is_no_plug_in():
+    with pytest.raises(TypeError, match="cam needs a classifier"):
+        maps_of_plugin(image_of(8, 12), (1,), CLASSES, CAMSettings())
