@@ -15,13 +15,13 @@ from wsseg.errors import InputError
 from wsseg.run.settings import CAMSettings, ClassifierSettings
 from wsseg.seeds import cam
 from wsseg.seeds.cam import (
-    WEIGHTINGS,
     activation_maps,
     class_activation,
     find_activation,
     maps_of_plugin,
 )
 from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, build_classifier
+from wsseg.seeds.weightings import WEIGHTINGS
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
 METHODS = ("cam", *WEIGHTINGS)

@@ -11,7 +11,6 @@ from wsseg.errors import InputError
 from wsseg.learning.weights import write_checkpoint
 from wsseg.run.settings import ClassifierSettings
 from wsseg.seeds.classifier import (
-    FeatureMap,
     TagClassifier,
     TrainedClassifier,
     build_classifier,
@@ -20,6 +19,7 @@ from wsseg.seeds.classifier import (
     load_classifier,
     save_classifier,
 )
+from wsseg.seeds.encoder import FeatureMap
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
 SMALL = ClassifierSettings(encoder="mobilenetv3_small_050", weights=None)

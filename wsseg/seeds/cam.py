@@ -1,20 +1,20 @@
 """Class activation maps: where in an image a classifier sees each tag."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from importlib.metadata import entry_points
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.settings import CAMSettings
+from wsseg.seeds.capture import captured_at, evaluating, only
 from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, image_tensor
+from wsseg.seeds.weightings import WEIGHTINGS, find_weighting
 
 Activation = Callable[
     [NDArray[np.uint8], tuple[int, ...], Classes, CAMSettings], NDArray[np.float32]
@@ -23,79 +23,6 @@ Activation = Callable[
 
 ENTRY_POINTS = "wsseg.activations"
 """The entry point group of activation maps from other packages, such as CLIP's."""
-
-Weighting = Callable[[Tensor, Tensor], Tensor]
-"""Activations (N, D, h, w) and the gradient of a score by them -> one map (N, h, w)."""
-
-
-def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Return the sum of channels, each weighted by the mean of its gradient.
-
-    On the feature map before global-average pooling and a linear head this is CAM, divided by
-    the number of places.
-
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score by them.
-
-    Returns:
-        (N, h, w), negative values included.
-
-    References:
-        Selvaraju et al., Grad-CAM, ICCV 2017, arXiv:1610.02391.
-    """
-    weights = gradients.mean(dim=(2, 3), keepdim=True)
-    return (weights * activations).sum(dim=1)
-
-
-def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Return the sum of channels, weighted by their positive gradients where these count most.
-
-    The weight of a channel is the sum over its places of a relu(g) with
-    a = g^2 / (2 g^2 + g^3 sum A), taken as 0 where g is 0; powers of one first derivative stand
-    for the higher ones, as in the paper's closed form for exp(score).
-
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score by them.
-
-    Returns:
-        (N, h, w), negative values included.
-
-    References:
-        Chattopadhyay et al., Grad-CAM++, WACV 2018, arXiv:1710.11063.
-    """
-    square, total = gradients**2, activations.sum(dim=(2, 3), keepdim=True)
-    divisor = 2 * square + gradients**3 * total + _TINY
-    share = torch.where(gradients != 0, square / divisor, 0)
-    weights = (share * gradients.relu()).sum(dim=(2, 3), keepdim=True)
-    return (weights * activations).sum(dim=1)
-
-
-def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Return the sum of channels, weighted place by place by their positive gradients.
-
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score by them.
-
-    Returns:
-        (N, h, w).
-
-    References:
-        Jiang et al., LayerCAM, IEEE TIP 2021, doi:10.1109/TIP.2021.3089943.
-    """
-    return (gradients.relu() * activations).sum(dim=1)
-
-
-WEIGHTINGS: dict[str, Weighting] = {
-    "gradcam": grad_cam,
-    "gradcam++": grad_cam_plus_plus,
-    "layercam": layer_cam,
-}
-"""The gradient methods by name."""
-
-_TINY = 1e-6
 
 
 def find_activation(method: str) -> Activation | None:
@@ -204,7 +131,7 @@ def class_activation(
     Raises:
         InputError: An unknown method or layer.
     """
-    with _evaluating(network):
+    with evaluating(network):
         if settings.method == "cam":
             with torch.no_grad():
                 maps = network.class_maps(images)
@@ -218,10 +145,10 @@ def class_activation(
 def _by_gradient(
     network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMSettings
 ) -> list[Tensor]:
-    weighting = _weighting(settings.method)
-    with torch.enable_grad(), _captured(network, settings.layer) as captured:
+    weighting = find_weighting(settings.method)
+    with torch.enable_grad(), captured_at(network, settings.layer) as captured:
         logits = network(images)
-        activations = _only(captured, settings.layer)
+        activations = only(captured, settings.layer)
         rounds: list[Tensor] = []
         for turn in range(max(map(len, labels), default=0)):
             wanted = [(i, ls[turn] - 1) for i, ls in enumerate(labels) if turn < len(ls)]
@@ -234,72 +161,6 @@ def _by_gradient(
         else activations.new_zeros(0, *activations.shape[2:])
         for i, ls in enumerate(labels)
     ]
-
-
-def _weighting(method: str) -> Weighting:
-    if method not in WEIGHTINGS:
-        remedy = f"choose one of {', '.join(['cam', *WEIGHTINGS])}"
-        raise InputError("cam.method", "a method of tag classifiers", repr(method), remedy)
-    return WEIGHTINGS[method]
-
-
-def _only(captured: list[Tensor], layer: str | None) -> Tensor:
-    if len(captured) != 1 or captured[0].ndim != 4:
-        shapes = ", ".join(f"{tuple(each.shape)}" for each in captured) or "no result"
-        rule = "a submodule that makes one feature map (N, D, h, w) of the images"
-        raise InputError("cam.layer", rule, f"{layer!r} with {shapes}", "choose another or null")
-    return captured[0]
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode and no gradients of weights; every module's and weight's own state comes back."""
-    training = [(module, module.training) for module in network.modules()]
-    learning = [(weight, weight.requires_grad) for weight in network.parameters()]
-    try:
-        network.eval()
-        network.requires_grad_(False)
-        yield
-    finally:
-        for module, mode in training:
-            module.training = mode
-        for weight, flag in learning:
-            weight.requires_grad_(flag)
-
-
-@contextmanager
-def _captured(network: TagClassifier, layer: str | None) -> Iterator[list[Tensor]]:
-    """Yield a list that the forward pass adds the layer's output to, from which gradients flow."""
-    captured: list[Tensor] = []
-
-    def capture(found: Any) -> Any:
-        if not isinstance(found, Tensor):
-            return found
-        captured.append(found.detach().requires_grad_())
-        return captured[-1].clone()  # what follows may work in place
-
-    with ExitStack() as hooks:
-        if layer is None:
-            handle = network.head.register_forward_pre_hook(lambda _, args: (capture(*args),))
-        else:
-            part = _submodule(network.encoder, layer)
-            handle = part.register_forward_hook(lambda _, __, found: capture(found))
-        hooks.callback(handle.remove)
-        yield captured
-
-
-def _submodule(encoder: nn.Module, name: str) -> nn.Module:
-    body = getattr(encoder, "model", encoder)
-    if getattr(body, "output_fmt", "NCHW") != "NCHW":
-        rule = "null for an encoder whose parts put channels last"
-        raise InputError("cam.layer", rule, repr(name), "remove it")
-    try:
-        found: nn.Module = body.get_submodule(name)
-    except AttributeError as error:
-        known = ", ".join(name for name, _ in body.named_children())
-        remedy = f"choose a part of {known}"
-        raise InputError("cam.layer", "a submodule of the encoder", repr(name), remedy) from error
-    return found
 
 
 def _summed(

@@ -70,8 +70,9 @@ class CAMSettings(Settings):
         stride: Pixels of the image a cell of the stored maps.
         affinity: What the maps spread along before they become labels: "none", "par", or a
             random walk along "colour" or up to a "boundary"; see ``walk``.
-        rule: Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum; or
-            "otsu", for each image the level that divides its maps best, the same for both.
+        rule: Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum,
+            such as 4 for the foreground and 24 for the background; or "otsu", for each image the
+            level that divides its maps best, the same for both.
         foreground: Confident foreground: where the class beats this constant, or power.
         background: Confident background: where no class beats this constant, or power.
         refiner: What sharpens both: "crf", "par" or "none".
