@@ -15,7 +15,14 @@ from wsseg.rounds import check_settings, clean_labels, predict_val, train_segmen
 from wsseg.run.engine import announce
 from wsseg.run.settings import Config
 from wsseg.run.stage import open_run
-from wsseg.tags import check_tag_settings, label_by_maps, locate_tags, spread_maps, train_classifier
+from wsseg.tags import (
+    check_tag_settings,
+    label_by_maps,
+    learn_affinity,
+    locate_tags,
+    spread_maps,
+    train_classifier,
+)
 
 
 def main(config: Config) -> None:
@@ -38,7 +45,8 @@ def main(config: Config) -> None:
         classifier = train_classifier(run, dataset)
         maps = locate_tags(run, dataset, classifier)
         measure_thresholds(run, maps, truth, training_images)
-        maps = spread_maps(run, dataset, maps)
+        affinity_net = learn_affinity(run, dataset, maps, classifier)
+        maps = spread_maps(run, dataset, maps, affinity_net)
         measure_thresholds(run, maps, truth, training_images)
         seeds = labels = label_by_maps(run, dataset, maps)
         measure(run, labels, truth, training_images)

@@ -1,27 +1,19 @@
 """Every pipeline from the command line, on scenes small enough for one CPU core."""
 
-import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from running import hashes, run_with_kills, wsseg
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import write_scenes
-from wsseg.cli import main
 from wsseg.labels import IGNORE, read_label_map, write_label_map
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = """
 pipeline: boxes
 run_dir: unset
@@ -60,25 +52,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file
     folder = tmp_path_factory.mktemp("runs") / "boxes"
     assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
     return folder
-
-
-def wsseg(*arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["wsseg", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
-def hashes(run: Path) -> dict[str, str]:
-    """Content of every label map of a run."""
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(run.glob("**/labels/*.png"))
-    }
 
 
 def test_summary_and_report(finished: Path) -> None:
@@ -164,29 +137,11 @@ def test_changed_setting_redoes_only_what_depends_on_it(
 def test_killed_again_and_again_it_ends_with_the_same_labels(
     finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int, workers: int
 ) -> None:
-    script = [sys.executable, str(ROOT / "pipelines" / "boxes.py"), str(config_file)]
-    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", f"workers={workers}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    moment = random.Random(seed)
-    killed = 0
-    while killed < 3:
-        with subprocess.Popen(script, env=environment, stderr=subprocess.DEVNULL) as process:
-            _wait_for_work(tmp_path / "run", process)
-            time.sleep(moment.uniform(0, 2))
-            process.send_signal(signal.SIGKILL)
-        if process.returncode == 0:
-            break
-        killed += 1
-    subprocess.run(script, env=environment, check=True, stderr=subprocess.DEVNULL)
+    arguments = [config_file, f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    arguments.append(f"workers={workers}")
+    killed = run_with_kills("boxes", tmp_path / "run", arguments, seed)
     assert killed > 0
     assert hashes(tmp_path / "run") == hashes(finished)
-
-
-def _wait_for_work(run: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the process has its hands on the run's folder."""
-    known = set(run.glob("**/*"))
-    while process.poll() is None and set(run.glob("**/*")) <= known:
-        time.sleep(0.05)
 
 
 def test_naive_rounds_are_predictions_as_they_are(

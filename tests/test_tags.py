@@ -1,14 +1,7 @@
 """The tags pipeline from the command line, on scenes small enough for one CPU core."""
 
-import hashlib
 import json
-import os
-import random
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -16,17 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from running import hashes, run_with_kills, wsseg
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import write_scenes
-from wsseg.cli import main
 from wsseg.labels import IGNORE, read_label_map, read_scores
 from wsseg.run.settings import CAMSettings
 from wsseg.seeds import cam as cam_module
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = """
 pipeline: tags
 run_dir: unset
@@ -69,25 +61,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file
     folder = tmp_path_factory.mktemp("runs") / "tags"
     assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
     return folder
-
-
-def wsseg(*arguments: object) -> int:
-    """Run the command line in this process and return its exit code."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(sys, "argv", ["wsseg", *map(str, arguments)])
-        try:
-            main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
-def hashes(run: Path) -> dict[str, str]:
-    """Content of every label map of a run."""
-    return {
-        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(run.glob("**/labels/*.png"))
-    }
 
 
 def manifest(run: Path, stage: str) -> dict:
@@ -152,6 +125,37 @@ def test_gradient_methods(
     assert wsseg("run", config_file, *arguments, f"cam.method={method}") == 0
     for name in ("classifier", "cams", "seeds"):
         assert manifest(run, name)["key"] != manifest(finished, name)["key"] or name == "classifier"
+
+
+def test_a_learned_affinity(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
+    trainer = "affinity.trainer={steps: 3, batch_size: 4, crop: [48, 48], accelerator: cpu}"
+    assert wsseg("run", config_file, *arguments, trainer) == 0
+    assert manifest(run, "classifier") == manifest(finished, "classifier")
+    assert (run / "affinity" / "model.ckpt").exists()
+    for sample in read_dataset(scenes, "voc", ["train"], use="tags").samples:
+        labels = read_label_map(run / "confident" / "labels" / f"{sample.id}.png")
+        assert constraints_of(sample, 6).permits(labels).all()
+    before, after = hashes(finished), hashes(run)
+    assert any(before[name] != after[name] for name in after if name.startswith("seeds"))
+
+
+def test_a_learned_affinity_needs_a_classifier(
+    scenes: Path,
+    config_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plugin = EntryPoint("centre", f"{__name__}:centre", cam_module.ENTRY_POINTS)
+    monkeypatch.setattr(EntryPoint, "load", lambda _: centre)
+    monkeypatch.setattr(cam_module, "entry_points", lambda **_: [plugin])
+    arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "cam.method=centre"]
+    assert wsseg("run", config_file, *arguments, "cam.affinity=learned") == 2
+    assert "cam.affinity must be another for a plug-in" in capsys.readouterr().err
 
 
 def test_tags_of_boxes_give_the_same_run(
@@ -294,29 +298,11 @@ def test_a_plugin_needs_no_classifier(
         assert labels[12:-12, 12:-12].all() and not labels[:9].any()
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_again_and_again_it_ends_with_the_same_labels(
     finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int
 ) -> None:
-    script = [sys.executable, str(ROOT / "pipelines" / "tags.py"), str(config_file)]
-    script += [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    moment = random.Random(seed)
-    killed = 0
-    while killed < 3:
-        with subprocess.Popen(script, env=environment, stderr=subprocess.DEVNULL) as process:
-            _wait_for_work(tmp_path / "run", process)
-            time.sleep(moment.uniform(0, 2))
-            process.send_signal(signal.SIGKILL)
-        if process.returncode == 0:
-            break
-        killed += 1
-    subprocess.run(script, env=environment, check=True, stderr=subprocess.DEVNULL)
+    arguments = [config_file, f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
+    killed = run_with_kills("tags", tmp_path / "run", arguments, seed)
     assert killed > 0
     assert hashes(tmp_path / "run") == hashes(finished)
-
-
-def _wait_for_work(run: Path, process: "subprocess.Popen[bytes]") -> None:
-    known = set(run.glob("**/*"))
-    while process.poll() is None and set(run.glob("**/*")) <= known:
-        time.sleep(0.05)

@@ -39,15 +39,18 @@ def picture(
 
 def vectors(params: WalkParams, size: tuple[int, int], depth: int = 4) -> NDArray | None:
     """Features as the affinity of some parameters wants them, some pointing away from others."""
-    if params.affinity != "feature":
+    if params.affinity not in ("feature", "embedding"):
         return None
-    return np.random.default_rng(5).normal(0.5, 1, (depth, *size)).astype(np.float32)
+    found = np.random.default_rng(5).normal(0.5, 1, (depth, *size)).astype(np.float32)
+    return found / 4 if params.affinity == "embedding" else found
 
 
 def alike(some: NDArray, others: NDArray, params: WalkParams) -> float:
     if params.affinity == "feature":
         lengths = np.linalg.norm(some) * np.linalg.norm(others)
         return max(0.0, float(some @ others / lengths))
+    if params.affinity == "embedding":
+        return math.exp(-np.abs(some - others).sum())
     return math.exp(-((some - others) ** 2).sum() / (2 * params.colour_sigma**2))
 
 

@@ -32,6 +32,7 @@ _ADVICE = (
     ".*exists and is not empty.*",
     ".*mid-epoch.*",
     ".*LeafSpec.*",
+    ".*in eval mode at the start of training.*",
 )
 _WINDOW = 50  # steps a point of the loss curve
 

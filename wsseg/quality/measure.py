@@ -1,6 +1,6 @@
 """Label maps of a stage measured against hidden truth, over a whole split."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -46,7 +46,10 @@ def measure(
         classes=list(truth.classes),
     )
     if not stage.is_complete:
-        _compare(run, stage, labels, known, len(truth.classes))
+        with stage.work() as record:
+            compare = partial(_matrix, labels=labels, n_classes=len(truth.classes))
+            total, record["set_aside"] = summed_matrices(run, stage.name, compare, known)
+            record["matrix"] = total.tolist()
     for identity, reason in stage.manifest.get("set_aside", {}).items():
         say(f"{stage.name}: set aside {identity}: {reason}")
     matrix = np.array(stage.manifest["matrix"], np.int64)
@@ -58,19 +61,34 @@ def measure(
     return quality
 
 
-def _compare(
-    run: Run, stage: Stage, labels: Stage, samples: Sequence[Sample], n_classes: int
-) -> None:
-    with stage.work() as record:
-        compare = partial(_matrix, labels=labels, n_classes=n_classes)
-        results = map_samples(compare, samples, run.config.workers, run.config.strict)
-        total, bad = np.zeros((n_classes, n_classes + 1), np.int64), {}
-        for result in track(results, stage.name, len(samples)):
-            if isinstance(result, SetAside):
-                bad[result.id] = result.reason
-            else:
-                total += result
-        record.update(matrix=total.tolist(), set_aside=dict(sorted(bad.items())))
+def summed_matrices(
+    run: Run,
+    name: str,
+    matrices: Callable[[Sample], NDArray[np.int64]],
+    samples: Sequence[Sample],
+) -> tuple[NDArray[np.int64], dict[str, str]]:
+    """Return the sum of confusion matrices over images.
+
+    Args:
+        run: The run; says how many processes and whether it is strict.
+        name: Shown beside the progress.
+        matrices: Confusion matrices of one image, of any shape; picklable.
+        samples: At least one image.
+
+    Returns:
+        Their sum, 0 where no image could be used, and what is wrong with images that could not.
+
+    Raises:
+        InputError: An image cannot be used, when the run is strict.
+    """
+    results = map_samples(matrices, samples, run.config.workers, run.config.strict)
+    total, bad = np.zeros((), np.int64), {}
+    for result in track(results, name, len(samples)):
+        if isinstance(result, SetAside):
+            bad[result.id] = result.reason
+        else:
+            total = total + result
+    return total, dict(sorted(bad.items()))
 
 
 def _matrix(sample: Sample, labels: Stage, n_classes: int) -> NDArray[np.int64]:

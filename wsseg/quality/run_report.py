@@ -141,7 +141,7 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
             figures[key] = int(table[key].sum())
     if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    before = ("classifier", "cams", "spread") if name == "seeds" else ()
+    before = ("classifier", "cams", "confident", "affinity", "spread") if name == "seeds" else ()
     names = (name, f"{name}/model", f"{name}/val", *before)
     parts = [finished_stage(path, part) for part in names]
     figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from wsseg.annotations.model import Classes, Sample
 from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.labels import read_scores
+from wsseg.quality.measure import summed_matrices
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.labelling import labelled, samples_key
-from wsseg.run.progress import say, track
+from wsseg.run.progress import say
 from wsseg.run.stage import Run, Stage
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -52,7 +52,10 @@ def measure_thresholds(
         thresholds=THRESHOLDS,
     )
     if not stage.is_complete:
-        _compare(run, stage, maps, known, len(truth.classes))
+        with stage.work() as record:
+            compare = partial(_matrices, maps=maps, n_classes=len(truth.classes))
+            total, record["set_aside"] = summed_matrices(run, stage.name, compare, known)
+            record["matrices"] = total.tolist()
     matrices = np.array(stage.manifest["matrices"], np.int64)
     if not matrices.any():
         return None
@@ -74,22 +77,6 @@ def threshold_curve(matrices: NDArray[np.int64], classes: Classes) -> dict[float
     """
     found = [SegmentationQuality(matrix, classes).miou for matrix in matrices]
     return dict(zip(THRESHOLDS, found, strict=True))
-
-
-def _compare(
-    run: Run, stage: Stage, maps: Stage, samples: Sequence[Sample], n_classes: int
-) -> None:
-    with stage.work() as record:
-        compare = partial(_matrices, maps=maps, n_classes=n_classes)
-        results = map_samples(compare, samples, run.config.workers, run.config.strict)
-        total = np.zeros((len(THRESHOLDS), n_classes, n_classes + 1), np.int64)
-        bad = {}
-        for result in track(results, stage.name, len(samples)):
-            if isinstance(result, SetAside):
-                bad[result.id] = result.reason
-            else:
-                total += result
-        record.update(matrices=total.tolist(), set_aside=dict(sorted(bad.items())))
 
 
 def _matrices(sample: Sample, maps: Stage, n_classes: int) -> NDArray[np.int64]:

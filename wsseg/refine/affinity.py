@@ -18,7 +18,7 @@ from wsseg.errors import InputError
 from wsseg.refine.params import check_number, check_whole
 from wsseg.refine.scores import check_scores, normalised
 
-Affinity = Literal["colour", "boundary", "feature"]
+Affinity = Literal["colour", "boundary", "feature", "embedding"]
 
 _Step = tuple[int, int]
 _Map = NDArray[np.float32]
@@ -42,6 +42,7 @@ class WalkParams:
         colour:   exp(-|L_i - L_j|^2 / (2 colour_sigma^2))
         boundary: min over the cells p on the way of colour_ip and colour_jp
         feature:  max(0, cosine of the angle between F_i and F_j)
+        embedding: exp(-|F_i - F_j|_1), of vectors that were trained for it
 
     with L the CIE Lab colour and F a feature vector. On the way from i to j are the cells of
     the rectangle that they span which are closer than 1 to the straight line between them, so
@@ -50,7 +51,7 @@ class WalkParams:
     float32 counts as 0.
 
     Args:
-        affinity: "colour", "boundary" or "feature".
+        affinity: "colour", "boundary", "feature" or "embedding".
         radius: Cells, whole and at least 2.
         beta: At least 0.001; more follows edges more strictly. Where colours decide, only
             beta / colour_sigma^2 matters.
@@ -154,8 +155,8 @@ def walked(
         maps: (C, H, W) of at least 0, such as class activation maps.
         image: (H, W, 3) uint8 RGB as photographed, never normalised.
         params: The walk.
-        features: (D, h, w) floating of any resolution, for the affinity "feature" and only for
-            it; resized to the grid.
+        features: (D, h, w) floating of any resolution, for the affinities "feature" and
+            "embedding" and only for them; resized to the grid.
 
     Returns:
         (C, H, W) float32, each map within the range that it had.
@@ -184,8 +185,10 @@ def _transition(
     if features is None:
         lab = rgb2lab(_averaged(image, size) / 255) / (math.sqrt(2) * params.colour_sigma)
         near = _near(np.moveaxis(lab, -1, 0), _alike, params.radius)
-    else:
+    elif params.affinity == "feature":
         near = _near(_directions(features, size), _cosine, params.radius)
+    else:
+        near = _near(_at_cells(features, size), _close, params.radius)
     if params.affinity == "boundary":
         near = _on_the_way(near)
     return _matrix(near, params.beta)
@@ -204,9 +207,13 @@ def _averaged(values: NDArray[np.generic], size: tuple[int, int]) -> NDArray[np.
 
 def _directions(features: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
     """Return (D, h, w) vectors of length 1, or 0 where there is nothing."""
+    return functional.normalize(torch.from_numpy(_at_cells(features, size)), dim=0).numpy()
+
+
+def _at_cells(features: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
     given = torch.from_numpy(features.astype(np.float32))[None]
     resized = functional.interpolate(given, size, mode="bilinear", antialias=True)
-    return functional.normalize(resized[0], dim=0).numpy()
+    return resized[0].numpy()
 
 
 def _alike(some: _Map, others: _Map) -> _Map:
@@ -215,6 +222,10 @@ def _alike(some: _Map, others: _Map) -> _Map:
 
 def _cosine(some: _Map, others: _Map) -> _Map:
     return np.asarray(np.einsum("dyx,dyx->yx", some, others).clip(0, 1))
+
+
+def _close(some: _Map, others: _Map) -> _Map:
+    return np.asarray(np.exp(-np.abs(some - others).sum(axis=0)))
 
 
 def _near(vectors: _Map, affinity: Callable[[_Map, _Map], _Map], radius: int) -> _Near:
@@ -306,7 +317,7 @@ def _chebyshev(n: int) -> NDArray[np.float64]:
 
 
 def _check_features(features: NDArray[np.floating] | None, params: WalkParams) -> None:
-    if params.affinity != "feature":
+    if params.affinity not in ("feature", "embedding"):
         if features is not None:
             rule = f"None for the affinity {params.affinity}"
             raise InputError("features", rule, "some", "set walk.affinity=feature")

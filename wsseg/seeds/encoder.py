@@ -53,6 +53,32 @@ class FeatureMap(nn.Module):
             raise InputError("classifier.encoder", rule, str(error), remedy) from error
         return self._channels_first(found, images.shape[2:])
 
+    @property
+    def level_channels(self) -> list[int]:
+        """Depth of the feature map of each level, the finest first."""
+        return [int(level["num_chs"]) for level in self._levels]
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps of all levels.
+
+        Args:
+            images: (N, 3, H, W) float32, normalised.
+
+        Returns:
+            (N, D, h, w) each, D of ``level_channels``.
+        """
+        found: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
+        return found
+
+    @property
+    def _levels(self) -> list[dict[str, Any]]:
+        info = getattr(self.body, "feature_info", None)
+        if info is None or not hasattr(self.body, "forward_intermediates"):
+            remedy = "choose another encoder, or cam.affinity=colour"
+            rule = "a model with feature maps of several levels"
+            raise InputError("classifier.encoder", rule, type(self.body).__name__, remedy)
+        return list(info.info) if hasattr(info, "info") else list(info)
+
     def _channels_first(self, found: Any, size: Sequence[int]) -> Tensor:
         shape = tuple(found.shape) if isinstance(found, Tensor) else ()
         if len(shape) == 4 and self.channels in (shape[1], shape[3]):

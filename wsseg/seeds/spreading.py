@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,19 +19,35 @@ def find_spreading(config: Config) -> Spreading:
     """Return what ``cam.affinity`` names.
 
     Args:
-        config: The resolved settings; the affinity is not "none".
+        config: The resolved settings; the affinity is neither "none" nor "learned".
 
     Returns:
         The function; can go to worker processes.
     """
     if config.cam.affinity == "par":
         return partial(spread_by_par, params=PARParams(**config.par.model_dump()))
-    params = WalkParams(affinity=config.cam.affinity, **config.walk.model_dump())  # type: ignore[arg-type]  # "none" has no spreading
-    return partial(spread_by_walk, params=params)
+    return partial(spread_by_walk, params=walk_params(config))
+
+
+def walk_params(config: Config) -> WalkParams:
+    """Return the random walk that a configuration asks for.
+
+    Args:
+        config: The resolved settings.
+
+    Returns:
+        Its affinity and length; "learned" walks along an embedding.
+    """
+    name = config.cam.affinity
+    affinity: Any = "embedding" if name == "learned" else name
+    return WalkParams(affinity=affinity, **config.walk.model_dump())
 
 
 def spread_by_walk(
-    image: NDArray[np.uint8], maps: NDArray[np.float32], params: WalkParams
+    image: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    params: WalkParams,
+    features: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return maps that walked at random over the image, each divided by its maximum.
 
@@ -38,6 +55,7 @@ def spread_by_walk(
         image: (H, W, 3) uint8 RGB.
         maps: (T, h, w) float32, 0..1, of any size.
         params: Affinity and length of the walk.
+        features: (D, h, w) float32, for the affinities that need them.
 
     Returns:
         (T, h, w) float32, 0..1.
@@ -48,7 +66,7 @@ def spread_by_walk(
     if not len(maps):
         return maps
     large = _resized(maps, image.shape[:2])
-    return divided(_resized(walked(large, image, params), maps.shape[1:]))
+    return divided(_resized(walked(large, image, params, features), maps.shape[1:]))
 
 
 def spread_by_par(

@@ -12,7 +12,7 @@ from torchvision.transforms import v2
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
 from wsseg.learning.batches import GRAY, StepBatches, normalised, zoomed_size
-from wsseg.run.settings import ModelSettings, TrainerSettings
+from wsseg.run.settings import FitSettings, NetworkSettings
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class TrainingBatches(StepBatches):
     def __init__(
         self,
         pairs: Sequence[TrainingPair],
-        model: ModelSettings,
-        trainer: TrainerSettings,
+        model: NetworkSettings,
+        trainer: FitSettings,
         *,
         seed: int,
         first_step: int = 0,
@@ -77,7 +77,7 @@ class TrainingBatches(StepBatches):
         return v2.functional.resize(image, size), v2.functional.resize(labels, size, exact)
 
 
-def _augmentation(trainer: TrainerSettings) -> v2.Compose:
+def _augmentation(trainer: FitSettings) -> v2.Compose:
     fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: IGNORE}
     jitter = trainer.jitter
     return v2.Compose(

@@ -50,6 +50,9 @@ def check_tag_settings(config: Config) -> None:
         raise InputError("data.weak", "tags or boxes_as_tags", "boxes", remedy)
     if find_activation(config.cam.method) is None:
         check_classifier(config.classifier)
+    elif config.cam.affinity == "learned":
+        rule, remedy = "another for a plug-in, which has no encoder", "set cam.affinity=colour"
+        raise InputError("cam.affinity", rule, "learned", remedy)
     find_refiner(config, config.cam.refiner)
 
 

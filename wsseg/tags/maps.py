@@ -16,11 +16,12 @@ from wsseg.refine import Refine, find_refiner
 from wsseg.run.labelling import Facts, label_images, labelled, map_stage, samples_key
 from wsseg.run.settings import CAMSettings, Config
 from wsseg.run.stage import Run, Stage
+from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
 from wsseg.seeds.cam import activation_maps, maps_of_plugin
 from wsseg.seeds.classifier import TrainedClassifier, load_classifier
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.named import held_to
-from wsseg.seeds.spreading import Spreading, find_spreading
+from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
 
 _OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
 
@@ -51,13 +52,16 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
     return map_stage(run, stage, locate, samples, is_whole=partial(_has_scores, stage))
 
 
-def spread_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
+def spread_maps(
+    run: Run, dataset: Dataset, maps: Stage, affinity_net: Stage | None = None
+) -> Stage:
     """Return the stage "spread": activation maps that have spread to what looks alike.
 
     Args:
         run: The run; ``config.cam.affinity`` says along what, and ``walk`` or ``par`` how far.
         dataset: Samples with tags.
         maps: Of ``locate_tags``.
+        affinity_net: Of ``learn_affinity``.
 
     Returns:
         The complete stage, files as those of ``maps``; ``maps`` itself where the affinity is
@@ -69,33 +73,48 @@ def spread_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
     samples = labelled(maps, dataset.split(config.data.train))
     settings = config.par if affinity == "par" else config.walk
     stage = run.stage(
-        "spread", maps=maps, samples=samples_key(samples), affinity=affinity, settings=settings
+        "spread",
+        maps=maps,
+        affinity_net=affinity_net,
+        samples=samples_key(samples),
+        affinity=affinity,
+        settings=settings,
     )
-    spread = partial(_spread, folder=stage.path, maps=maps, spreading=find_spreading(config))
+    spread = partial(
+        _spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net
+    )
     whole = partial(_has_scores, stage)
     before = maps.manifest.get("set_aside")
     return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
 
 
-def label_by_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
+def label_by_maps(
+    run: Run,
+    dataset: Dataset,
+    maps: Stage,
+    name: str = "seeds",
+    cam: CAMSettings | None = None,
+) -> Stage:
     """Return the stage "seeds": first label maps of the training images, from activation maps.
 
     Args:
         run: The run; ``config.cam`` says how.
         dataset: Samples with tags.
         maps: Of ``locate_tags`` or ``spread_maps``.
+        name: Of the stage.
+        cam: Settings in place of ``config.cam``.
 
     Returns:
         The complete stage.
     """
-    config = run.config
+    config, settings = run.config, cam or run.config.cam
     samples = labelled(maps, dataset.split(config.data.train))
-    refiner = find_refiner(config, config.cam.refiner)
+    refiner = find_refiner(config, settings.refiner)
     stage = run.stage(
-        "seeds",
+        name,
         maps=maps,
         samples=samples_key(samples),
-        rule=config.cam.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -104,7 +123,7 @@ def label_by_maps(run: Run, dataset: Dataset, maps: Stage) -> Stage:
         _label,
         maps=maps,
         n_classes=len(dataset.classes),
-        settings=config.cam,
+        settings=settings,
         refine=refiner.refine,
     )
     return label_images(run, stage, label, samples, maps.manifest.get("set_aside"))
@@ -139,10 +158,16 @@ def _locate(
 
 
 def _spread(
-    sample: Sample, folder: Path, maps: Stage, spreading: Spreading
+    sample: Sample, folder: Path, maps: Stage, config: Config, affinity_net: Stage | None
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample))
-    found = spreading(read_image(sample.image), scores)
+    image = read_image(sample.image)
+    if affinity_net is None:
+        found = find_spreading(config)(image, scores)
+    else:
+        accelerator = config.affinity.trainer.accelerator
+        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, accelerator).vectors(image)
+        found = spread_by_walk(image, scores, walk_params(config), vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
@@ -169,3 +194,8 @@ def _has_scores(stage: Stage, identity: str) -> bool:
 def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # noqa: ARG001 - see below
     # The key is there for the cache: a folder with a new key holds a new network.
     return load_classifier(folder / "model.ckpt", accelerator)
+
+
+@lru_cache(maxsize=1)
+def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001
+    return load_affinity(folder / "model.ckpt", accelerator)

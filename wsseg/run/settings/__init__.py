@@ -8,6 +8,7 @@ from wsseg.run.settings.labels import (
     WalkSettings,
 )
 from wsseg.run.settings.networks import (
+    AffinitySettings,
     ClassifierSettings,
     ClassifierTrainerSettings,
     FitSettings,
@@ -19,6 +20,7 @@ from wsseg.run.settings.networks import (
 from wsseg.run.settings.whole import Config, DataSettings, RoundSettings
 
 __all__ = [
+    "AffinitySettings",
     "CAMSettings",
     "CRFSettings",
     "ClassifierSettings",

@@ -69,7 +69,8 @@ class CAMSettings(Settings):
         flip: Whether maps of the mirrored images are summed in.
         stride: Pixels of the image a cell of the stored maps.
         affinity: What the maps spread along before they become labels: "none", "par", or a
-            random walk along "colour" or up to a "boundary"; see ``walk``.
+            random walk along "colour", up to a "boundary" or along what was "learned" from
+            confident labels; see ``walk`` and ``affinity``.
         rule: Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum,
             such as 4 for the foreground and 24 for the background; or "otsu", for each image the
             level that divides its maps best, the same for both.
@@ -85,7 +86,7 @@ class CAMSettings(Settings):
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
     flip: bool = True
     stride: int = Field(4, ge=1, le=32)
-    affinity: Literal["none", "par", "colour", "boundary"] = "colour"
+    affinity: Literal["none", "par", "colour", "boundary", "learned"] = "colour"
     rule: Literal["constant", "power", "otsu"] = "constant"
     foreground: float = Field(0.25, ge=0)
     background: float = Field(0.25, ge=0)

@@ -120,6 +120,22 @@ class ClassifierSettings(NetworkSettings):
     trainer: ClassifierTrainerSettings = ClassifierTrainerSettings()
 
 
+class AffinitySettings(Settings):
+    """The network of ``cam.affinity: learned``; see ``wsseg.seeds.affinity_net``.
+
+    Attributes:
+        foreground: It learns from confident labels: where a class beats this constant, ...
+        background: ... and where none beats this constant, both after a CRF.
+        width: Length of its vectors.
+        trainer: How it is trained.
+    """
+
+    foreground: float = Field(0.30, ge=0)
+    background: float = Field(0.05, ge=0)
+    width: int = Field(32, ge=4, multiple_of=4)
+    trainer: FitSettings = FitSettings(steps=250)
+
+
 class PredictionSettings(Settings):
     """How label scores of an image are predicted.
 

@@ -14,6 +14,7 @@ from wsseg.run.settings.labels import (
     WalkSettings,
 )
 from wsseg.run.settings.networks import (
+    AffinitySettings,
     ClassifierSettings,
     ModelSettings,
     PredictionSettings,
@@ -93,6 +94,7 @@ class Config(Settings):
     classifier: ClassifierSettings = ClassifierSettings()
     cam: CAMSettings = CAMSettings()
     walk: WalkSettings = WalkSettings()
+    affinity: AffinitySettings = AffinitySettings()
     crf: CRFSettings = CRFSettings()
     par: PARSettings = PARSettings()
     model: ModelSettings = ModelSettings()

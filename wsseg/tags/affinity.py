@@ -1,0 +1,83 @@
+"""The learned affinity as a stage of a run."""
+
+import shutil
+from functools import partial
+
+import lightning
+
+from wsseg.annotations.model import Dataset
+from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.run.labelling import label_path, labelled
+from wsseg.run.progress import say
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run, Stage
+from wsseg.seeds.affinity_net import AffinityNet, affinity_loss, save_affinity
+from wsseg.seeds.classifier import load_classifier
+from wsseg.seeds.encoder import FeatureMap
+from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.tags.maps import label_by_maps
+
+
+def learn_affinity(
+    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+) -> Stage | None:
+    """Return the stage "affinity": a network that learnt from confident labels what is alike.
+
+    The labels are the stage "confident": the maps' confident foreground and background after a
+    CRF, IGNORE between them.
+
+    Args:
+        run: The run; ``config.affinity`` says how.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags``.
+        classifier: Of ``train_classifier``; its encoder is used as it is.
+
+    Returns:
+        The complete stage; its folder holds ``model.ckpt``. None where ``cam.affinity`` is not
+        "learned".
+
+    Raises:
+        InputError: The encoder has no levels, or settings break a rule.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    config, settings = run.config, run.config.affinity
+    if config.cam.affinity != "learned" or classifier is None:
+        return None
+    levels = {"foreground": settings.foreground, "background": settings.background}
+    rule = {"rule": "constant", "refiner": "crf", **levels}
+    cam = config.cam.model_copy(update=rule)
+    confident = label_by_maps(run, dataset, maps, "confident", cam)
+    stage = run.stage(
+        "affinity",
+        labels=confident,
+        classifier=classifier,
+        radius=config.walk.radius,
+        affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        seed=config.seed,
+    )
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+        return stage
+    samples = labelled(confident, dataset.split(config.data.train))
+    pairs = [TrainingPair(sample.image, label_path(confident, sample)) for sample in samples]
+    with stage.work() as record:
+        record["loss"] = _train(stage, pairs, classifier, config)
+        shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
+    return stage
+
+
+def _train(
+    stage: Stage, pairs: list[TrainingPair], classifier: Stage, config: Config
+) -> list[float]:
+    trainer = config.affinity.trainer
+    trained = load_classifier(classifier.path / "model.ckpt", "cpu")
+    if not isinstance(trained.network.encoder, FeatureMap):
+        raise TypeError("a saved classifier has an encoder of timm")
+    lightning.seed_everything(config.seed, verbose=False)
+    network = AffinityNet(trained.network.encoder, config.affinity.width)
+    loss = partial(affinity_loss, radius=config.walk.radius)
+    training = NetworkTraining(network, trainer, loss, seed=config.seed, freeze_batch_norm=True)
+    batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
+    curve = fit(training, batches, stage.path, stage.name)
+    save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
+    return curve
