@@ -120,6 +120,13 @@ class ClassifierSettings(NetworkSettings):
     trainer: ClassifierTrainerSettings = ClassifierTrainerSettings()
 
 
+class AffinityTrainerSettings(FitSettings):
+    """Training of the affinity network."""
+
+    steps: int = Field(250, ge=1)
+    batch_size: int = Field(4, ge=2)
+
+
 class AffinitySettings(Settings):
     """The network of ``cam.affinity: learned``; see ``wsseg.seeds.affinity_net``.
 
@@ -133,7 +140,7 @@ class AffinitySettings(Settings):
     foreground: float = Field(0.30, ge=0)
     background: float = Field(0.05, ge=0)
     width: int = Field(32, ge=4, multiple_of=4)
-    trainer: FitSettings = FitSettings(steps=250)
+    trainer: AffinityTrainerSettings = AffinityTrainerSettings()
 
 
 class PredictionSettings(Settings):
