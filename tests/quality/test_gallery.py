@@ -22,7 +22,7 @@ def test_an_activation_map_of_any_size_is_shown_as_heat():
     image, seen = np.full((60, 120, 3), 60, np.uint8), np.zeros((15, 30), np.float32)
     seen[:, 20:] = 1
     row = gallery_row("a", image, (), {"seeds": np.zeros((60, 120), np.uint8)}, seen)
-    assert [caption for caption, _ in row.pictures][1] == "where the tags were seen"
+    assert [caption for caption, _ in row.pictures][1] == "activation maps"
     heat = row.pictures[1][1]
     assert heat.shape == row.pictures[0][1].shape
     assert heat[90, 300].sum() > heat[90, 30].sum() + 200

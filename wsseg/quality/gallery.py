@@ -74,7 +74,7 @@ def gallery_row(
     enlarged = image.repeat(factor, 0).repeat(factor, 1)
     pictures = [("photograph", _with_boxes(enlarged, boxes, factor))]
     if activation is not None:
-        pictures.append(("where the tags were seen", _heated(enlarged, activation)))
+        pictures.append(("activation maps", _heated(enlarged, activation)))
     for caption, label_map in label_maps.items():
         laid_over = overlay(enlarged, label_map.repeat(factor, 0).repeat(factor, 1))
         pictures.append((caption, laid_over))

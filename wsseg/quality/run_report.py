@@ -179,11 +179,11 @@ def _gallery(
     return [_row(s, labels, truth, each) for s, each in zip(chosen, seen, strict=True)]
 
 
-def _activation(maps: Path, sample: Sample) -> NDArray[np.float32] | None:
-    """The highest of an image's activation maps at each place; None where it has none."""
+def _activation(maps: Path, sample: Sample) -> NDArray[np.float32]:
+    """The highest of an image's activation maps at each place; 0 where it has none."""
     file = maps / "scores" / f"{sample.id}.npz"
     found = read_scores(file)[1] if file.exists() else ()
-    return np.max(found, axis=0) if len(found) else None
+    return np.max(found, axis=0) if len(found) else np.zeros((1, 1), np.float32)
 
 
 def _score(labels: Sequence[Path], sample: Sample, truth: Truth) -> float:
