@@ -116,6 +116,17 @@ def test_another_threshold_redoes_no_map_and_no_classifier(
     assert any(before[name] != after[name] for name in after if name.startswith("seeds"))
 
 
+def test_the_report_leaves_out_maps_that_the_seeds_are_no_longer_made_from(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "cam.affinity=none", "rounds.count=0"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert (run / "spread" / "manifest.json").exists()
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert list(summary["thresholds"]) == ["cams"]
+
+
 @pytest.mark.parametrize("method", ["gradcam", "gradcam++", "layercam"])
 def test_gradient_methods(
     finished: Path, scenes: Path, config_file: Path, tmp_path: Path, method: str

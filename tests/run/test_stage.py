@@ -6,7 +6,7 @@ import pytest
 from wsseg.errors import InputError
 from wsseg.labels import PARTIAL
 from wsseg.run.settings import Config, DataSettings
-from wsseg.run.stage import Run, fingerprint, finished_stage, open_run
+from wsseg.run.stage import Run, fingerprint, finished_stage, open_run, stages_before
 
 
 @pytest.fixture
@@ -136,3 +136,16 @@ def test_a_folder_that_a_kill_left_before_its_settings_is_opened(config: Config)
     (config.run_dir / f"{PARTIAL}x").touch()
     with open_run(config) as run:
         assert (run.path / "config.yaml").exists()
+
+
+def test_stages_before_are_those_it_is_made_from(config: Config) -> None:
+    run = Run(config.run_dir, config)
+    first = run.stage("first")
+    left, right = run.stage("left", one=first), run.stage("right", one=first)
+    last = run.stage("last", left=left, right=right)
+    for stage in (first, left, right, last, run.stage("unused", one=first)):
+        with stage.work():
+            pass
+    assert stages_before(config.run_dir, "last") == ["first", "left", "right"]
+    assert stages_before(config.run_dir, "first") == []
+    assert stages_before(config.run_dir, "absent") == []

@@ -22,7 +22,7 @@ from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
 from wsseg.run.settings import Config
-from wsseg.run.stage import finished_stage
+from wsseg.run.stage import finished_stage, stages_before
 
 _CANDIDATES = 200  # images that the gallery is chosen from; reading all would not scale
 
@@ -116,10 +116,10 @@ def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[st
 
 def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     """Of the classifier and its activation maps, where the run has them."""
-    precision = finished_stage(path, "classifier").get("average_precision")
-    figures: dict[str, Any] = {"tag_precision": precision} if precision else {}
-    curves = {}
-    for name in ("cams", "spread"):
+    figures, curves = dict[str, Any](), {}
+    for name in stages_before(path, "seeds"):
+        if precision := finished_stage(path, name).get("average_precision"):
+            figures["tag_precision"] = precision
         matrices = finished_stage(path, f"{name}/quality").get("matrices")
         if np.any(matrices or 0):
             curves[name] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
@@ -141,7 +141,7 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
             figures[key] = int(table[key].sum())
     if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    before = ("classifier", "cams", "confident", "affinity", "spread") if name == "seeds" else ()
+    before = stages_before(path, name) if name == "seeds" else []
     names = (name, f"{name}/model", f"{name}/val", *before)
     parts = [finished_stage(path, part) for part in names]
     figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)
@@ -174,7 +174,7 @@ def _gallery(
     scores = {sample.id: _score(labels, sample, truth) for sample in shown}
     by_id = {sample.id: sample for sample in shown}
     chosen = [by_id[identity] for identity in chosen_for_gallery(scores)]
-    maps = next((name for name in ("spread", "cams") if finished_stage(path, name)), None)
+    maps = next(iter(finished_stage(path, "seeds").get("upstream", {})), None)
     seen = [_activation(path / maps, sample) if maps else None for sample in chosen]
     return [_row(s, labels, truth, each) for s, each in zip(chosen, seen, strict=True)]
 

@@ -169,6 +169,22 @@ def finished_stage(
     return known[name]
 
 
+def stages_before(run: Path, name: str) -> list[str]:
+    """Return the stages that a stage on disk is made from, directly or not.
+
+    Args:
+        run: The run's folder.
+        name: The stage's name.
+
+    Returns:
+        Their names, each after those that it is made from itself.
+    """
+    found: dict[str, None] = {}
+    for above in finished_stage(run, name).get("upstream", {}):
+        found |= dict.fromkeys([*stages_before(run, above), above])
+    return list(found)
+
+
 def _foreign(path: Path) -> Iterator[Path]:
     """Files that no run makes before its ``config.yaml``."""
     for entry in path.iterdir():
