@@ -2,7 +2,8 @@
 
     python -m benchmarks.tag_seeds runs/msrc_tags --every 3
 
-Takes the trained classifier of a run of pipelines/tags.py and its settings; one thread.
+Takes the trained classifier of a run of pipelines/tags.py, its settings and, where it has one, its
+learned affinity; one thread.
 """
 
 import argparse
@@ -22,11 +23,12 @@ from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.refine import find_refiner
 from wsseg.run.config import load_config
 from wsseg.run.settings import Config
+from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
 from wsseg.seeds.cam import activation_maps
 from wsseg.seeds.classifier import TrainedClassifier, load_classifier
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.named import held_to
-from wsseg.seeds.spreading import find_spreading
+from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
 
 METHODS = ("cam", "gradcam", "gradcam++", "layercam")
 CONFIDENT = {"foreground": 0.3, "background": 0.05}  # IRN's, before its walk
@@ -39,6 +41,7 @@ VARIANTS = {
     "walk, boundary": {**WALKED, "affinity": "boundary", "refiner": "none"},
     "walk, colour + CRF": {**WALKED, "affinity": "colour", "refiner": "crf"},
     "walk, colour, 0.30/0.05": {**CONFIDENT, "affinity": "colour", "refiner": "none"},
+    "walk, learned": {**WALKED, "affinity": "learned", "refiner": "none"},
 }
 
 
@@ -51,6 +54,8 @@ def main() -> None:
     torch.set_num_threads(1)
     config = load_config(arguments.run / "config.yaml")
     classifier = load_classifier(arguments.run / "classifier" / "model.ckpt", "cpu")
+    learned = arguments.run / "affinity" / "model.ckpt"
+    affinity = load_affinity(learned, "cpu") if learned.exists() else None
     data = config.data
     truth = read_truth(data.root, data.format, data.splits)
     samples = read_weak(data).split(data.train)[:: arguments.every]
@@ -58,7 +63,7 @@ def main() -> None:
     for method in METHODS:
         for scales in ((1.0,), config.cam.scales):
             own = _changed(config, method=method, scales=scales)
-            for name, quality in _measured(own, classifier, samples, truth):
+            for name, quality in _measured(own, classifier, affinity, samples, truth):
                 figures = f"{quality.miou:.3f} ({quality.miou_covered:.3f}, {quality.coverage:.3f})"
                 print(f"{method:10} {scales!s:16} {name:24} {figures}", flush=True)
 
@@ -68,20 +73,40 @@ def _changed(config: Config, **changes: object) -> Config:
 
 
 def _measured(
-    config: Config, classifier: TrainedClassifier, samples: tuple[Sample, ...], truth: Truth
+    config: Config,
+    classifier: TrainedClassifier,
+    affinity: TrainedAffinity | None,
+    samples: tuple[Sample, ...],
+    truth: Truth,
 ) -> Iterator[tuple[str, SegmentationQuality]]:
     n_classes = len(truth.classes)
     variants = {name: _changed(config, **changes) for name, changes in VARIANTS.items()}
+    if affinity is None:
+        del variants["walk, learned"]
     totals = {name: np.zeros((n_classes, n_classes + 1), np.int64) for name in variants}
     for sample in samples:
         image, true = read_image(sample.image), truth.label_map(sample)
         labels = sample.tags.present if sample.tags else ()
         (maps,) = activation_maps(classifier, [image], [labels], config.cam)
         for name, own in variants.items():
-            found = _labelled(sample, image, maps, own, n_classes)
+            spread = _spread(image, maps, own, affinity)
+            found = _labelled(sample, image, spread, own, n_classes)
             totals[name] += confusion_matrix(found, true, n_classes)
     for name, matrix in totals.items():
         yield name, SegmentationQuality(matrix, truth.classes)
+
+
+def _spread(
+    image: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    config: Config,
+    affinity: TrainedAffinity | None,
+) -> NDArray[np.float32]:
+    if config.cam.affinity == "none":
+        return maps
+    if config.cam.affinity == "learned" and affinity is not None:
+        return spread_by_walk(image, maps, walk_params(config), affinity.vectors(image))
+    return find_spreading(config)(image, maps)
 
 
 def _labelled(
@@ -92,8 +117,6 @@ def _labelled(
     n_classes: int,
 ) -> NDArray[np.uint8]:
     constraints = constraints_of(sample, n_classes)
-    if config.cam.affinity != "none":
-        maps = find_spreading(config)(image, maps)
     labels = np.array(sample.tags.present if sample.tags else (), np.uint8)
     refine = find_refiner(config, config.cam.refiner).refine
     found = confident_labels(image, maps, labels, constraints, config.cam, refine)
