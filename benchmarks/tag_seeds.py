@@ -86,7 +86,7 @@ def _measured(
     totals = {name: np.zeros((n_classes, n_classes + 1), np.int64) for name in variants}
     for sample in samples:
         image, true = read_image(sample.image), truth.label_map(sample)
-        labels = sample.tags.present if sample.tags else ()
+        labels = sample.tagged
         (maps,) = activation_maps(classifier, [image], [labels], config.cam)
         for name, own in variants.items():
             spread = _spread(image, maps, own, affinity)
@@ -117,7 +117,7 @@ def _labelled(
     n_classes: int,
 ) -> NDArray[np.uint8]:
     constraints = constraints_of(sample, n_classes)
-    labels = np.array(sample.tags.present if sample.tags else (), np.uint8)
+    labels = np.array(sample.tagged, np.uint8)
     refine = find_refiner(config, config.cam.refiner).refine
     found = confident_labels(image, maps, labels, constraints, config.cam, refine)
     return held_to(constraints, found)

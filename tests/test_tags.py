@@ -284,7 +284,7 @@ def centre(
     image: NDArray[np.uint8],
     labels: tuple[int, ...],
     classes: Classes,
-    settings: CAMSettings,  # noqa: ARG001
+    settings: CAMSettings,  # noqa: ARG001 - what every plug-in is called with
 ) -> NDArray[np.float32]:
     """A zero-shot seeder: everything is in the middle."""
     assert len(classes) == 6

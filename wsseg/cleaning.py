@@ -112,7 +112,7 @@ def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:
     """
     if not smallest:
         return np.zeros(label_map.shape, bool)
-    regions = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]
+    regions = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
     too_small = np.bincount(regions.ravel()) < smallest * label_map.size
     found: NDArray[np.bool_] = too_small[regions] & (label_map != IGNORE)
     return found

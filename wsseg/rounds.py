@@ -213,7 +213,7 @@ def _relabel(
         first_labels,
         config.rounds,
         refine,
-        tagged=sample.tags.present if sample.tags else (),
+        tagged=sample.tagged,
     )
     return cleaned.label_map, _facts(sample, cleaned)
 
@@ -231,7 +231,7 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
-    for label in sample.tags.present if sample.tags else ():
+    for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return facts
 

@@ -229,7 +229,7 @@ def test_else_the_refiner_is_told_the_maps(change):
 
 
 def test_what_the_refiner_says_is_what_counts():
-    def all_background(_, scores, *, allowed=None):  # noqa: ARG001
+    def all_background(_, scores, *, allowed=None):  # noqa: ARG001 - a refiner
         return np.eye(len(scores), dtype=np.float32)[0][:, None, None] * np.ones_like(scores)
 
     assert (confident(smooth_maps(2, (5, 6)), [1, 3], refine=all_background) == 0).all()

@@ -217,6 +217,11 @@ class Sample:
         """The image's tags, None where nobody said what it shows."""
         return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
 
+    @property
+    def tagged(self) -> tuple[int, ...]:
+        """The classes that tags say are there; none where there are no tags."""
+        return self.tags.present if self.tags else ()
+
 
 @dataclass(frozen=True)
 class Problem:

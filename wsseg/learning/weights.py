@@ -98,6 +98,18 @@ def freeze_encoder(network: nn.Module, blocks: int) -> None:
         part.requires_grad_(False)
 
 
+def device_of(accelerator: str) -> str:
+    """Return where a trained network is used.
+
+    Args:
+        accelerator: Of its trainer; "cpu" keeps it off the GPU.
+
+    Returns:
+        "cuda" where there is a GPU, else "cpu".
+    """
+    return "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
+
+
 def write_checkpoint(path: Path, content: Any) -> None:
     """Write what torch can save, atomically.
 

@@ -12,7 +12,7 @@ from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.labels import read_scores
 from wsseg.quality.measure import summed_matrices
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.run.labelling import labelled, samples_key
+from wsseg.run.labelling import labelled, samples_key, scores_path
 from wsseg.run.progress import say
 from wsseg.run.stage import Run, Stage
 
@@ -80,7 +80,7 @@ def threshold_curve(matrices: NDArray[np.int64], classes: Classes) -> dict[float
 
 
 def _matrices(sample: Sample, maps: Stage, n_classes: int) -> NDArray[np.int64]:
-    labels, scores = read_scores(maps.path / "scores" / f"{sample.id}.npz")
+    labels, scores = read_scores(scores_path(maps, sample.id))
     truth = true_label_map(sample, n_classes)
     if not len(labels):
         labels, scores = np.zeros(1, np.uint8), np.zeros((1, 1, 1), np.float32)

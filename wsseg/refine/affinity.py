@@ -232,18 +232,40 @@ def _near(vectors: _Map, affinity: Callable[[_Map, _Map], _Map], radius: int) ->
     """Return the affinities of the cells of (D, h, w) vectors."""
     near: _Near = {}
     size = vectors.shape[1:]
-    for down, right in product(range(radius), range(1 - radius, radius)):
-        if (down, right) <= (0, 0) or down**2 + right**2 >= radius**2:
-            continue  # itself, the reverse of another, or too far
-        here, there = _overlap(size, (down, right))
+    for down, right in steps_within(radius):
+        here, there = overlap(size, (down, right))
         onward, back = np.zeros((2, *size), np.float32)
         onward[here] = back[there] = affinity(vectors[:, *here], vectors[:, *there])
         near[down, right], near[-down, -right] = onward, back
     return near
 
 
-def _overlap(size: tuple[int, ...], step: _Step) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Return where the cells lie that have another a step away, and where those others lie."""
+def steps_within(radius: int) -> Iterator[tuple[int, int]]:
+    """Yield the steps that are closer than a radius, each without its reverse.
+
+    Args:
+        radius: Cells.
+
+    Yields:
+        Rows down and columns to the right; never both 0.
+    """
+    for down, right in product(range(radius), range(1 - radius, radius)):
+        if (down, right) > (0, 0) and down**2 + right**2 < radius**2:
+            yield down, right
+
+
+def overlap(
+    size: tuple[int, ...], step: tuple[int, int]
+) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Return where the cells lie that have another a step away, and where those others lie.
+
+    Args:
+        size: (h, w) of the grid.
+        step: Rows down and columns to the right.
+
+    Returns:
+        Two indices of an (h, w) array; empty where the step leaves the grid.
+    """
     pairs = list(zip(size, step, strict=True))
     here = tuple(slice(max(-d, 0), max(n - max(d, 0), 0)) for n, d in pairs)
     there = tuple(slice(max(d, 0), max(n - max(-d, 0), 0)) for n, d in pairs)
@@ -254,7 +276,7 @@ def _on_the_way(near: _Near) -> _Near:
     """Return the least affinity that either end has with the other or a cell on the way."""
     least = {step: direct.copy() for step, direct in near.items()}
     for step, lowest in least.items():
-        here, there = _overlap(lowest.shape, step)
+        here, there = overlap(lowest.shape, step)
         for passed in _way(step):
             remaining = passed[0] - step[0], passed[1] - step[1]
             np.minimum(lowest[here], near[passed][here], out=lowest[here])

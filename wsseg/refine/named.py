@@ -67,7 +67,7 @@ def find_refiner(config: Config, name: str) -> Refiner:
 
 
 def unrefined(
-    image: NDArray[np.uint8],  # noqa: ARG001
+    image: NDArray[np.uint8],  # noqa: ARG001 - every refiner takes one
     scores: NDArray[np.floating],
     *,
     allowed: NDArray[np.bool_] | None = None,

@@ -122,6 +122,19 @@ def label_path(stage: Stage, sample: Sample) -> Path:
     return stage.path / "labels" / f"{sample.id}.png"
 
 
+def scores_path(stage: Stage, identity: str) -> Path:
+    """Return where a stage of activation maps keeps those of an image.
+
+    Args:
+        stage: A stage of ``map_stage`` whose files are scores.
+        identity: The image's id.
+
+    Returns:
+        The file.
+    """
+    return stage.path / "scores" / f"{identity}.npz"
+
+
 def labelled(stage: Stage, samples: Iterable[Sample]) -> list[Sample]:
     """Return the samples that a stage could label.
 

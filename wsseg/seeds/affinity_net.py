@@ -1,10 +1,7 @@
 """Do two places show the same class? A network that learns it from confident labels."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsseg.labels import IGNORE
-from wsseg.learning.weights import read_checkpoint, write_checkpoint
+from wsseg.learning.weights import device_of, read_checkpoint, write_checkpoint
+from wsseg.refine.affinity import overlap, steps_within
 from wsseg.run.settings import AffinitySettings, ClassifierSettings
 from wsseg.seeds.classifier import image_tensor
 from wsseg.seeds.encoder import FeatureMap, construct_encoder
@@ -103,9 +101,10 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
     cells = functional.interpolate(labels[:, None].float(), vectors.shape[2:], mode="nearest-exact")
     cells = cells[:, 0].long()
     totals, counts = vectors.new_zeros(3), vectors.new_zeros(3)
-    for here, there in _pairs(vectors.shape[2:], radius):
-        apart = (vectors[here] - vectors[there]).abs().sum(dim=1)
-        one, other = cells[here], cells[there]
+    for step in steps_within(radius):
+        here, there = overlap(vectors.shape[2:], step)
+        apart = (vectors[:, :, *here] - vectors[:, :, *there]).abs().sum(dim=1)
+        one, other = cells[:, *here], cells[:, *there]
         known, same = (one != IGNORE) & (other != IGNORE), one == other
         chosen = (known & same & (one > 0), known & same & (one == 0), known & ~same)
         unlike = -torch.log(1 - torch.exp(-apart) + _SMALL)
@@ -181,22 +180,4 @@ def load_affinity(path: Path, accelerator: str = "auto") -> TrainedAffinity:
     settings = AffinitySettings.model_validate(content["affinity"])
     network = AffinityNet(construct_encoder(encoder, pretrained=False), settings.width)
     network.load_state_dict(content["state_dict"])
-    device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
-    return TrainedAffinity(network.to(device).eval(), encoder)
-
-
-_Index = tuple[Any, ...]
-
-
-def _pairs(size: torch.Size, radius: int) -> Iterator[tuple[_Index, _Index]]:
-    """Yield, for each step that is closer than the radius, where it starts and where it ends."""
-    height, width = size
-    batch = slice(None)
-    for down, right in product(range(radius), range(1 - radius, radius)):
-        is_new = (down, right) > (0, 0) and down**2 + right**2 < radius**2
-        if is_new and down < height and abs(right) < width:
-            left, start = max(-right, 0), max(right, 0)
-            columns = slice(left, width - start), slice(start, width - left)
-            rows = slice(0, height - down), slice(down, height)
-            # the channels of vectors stand between the batch and the rows
-            yield (batch, ..., rows[0], columns[0]), (batch, ..., rows[1], columns[1])
+    return TrainedAffinity(network.to(device_of(accelerator)).eval(), encoder)

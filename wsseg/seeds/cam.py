@@ -14,6 +14,7 @@ from wsseg.errors import InputError
 from wsseg.run.settings import CAMSettings
 from wsseg.seeds.capture import captured_at, evaluating, only
 from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, image_tensor
+from wsseg.seeds.spreading import divided
 from wsseg.seeds.weightings import WEIGHTINGS, find_weighting
 
 Activation = Callable[
@@ -75,7 +76,7 @@ def maps_of_plugin(
         got, remedy = f"{maps.dtype} of shape {maps.shape}", "correct the plug-in"
         rule = f"({len(labels)}, h, w), finite and at least 0"
         raise InputError(f"activation maps of {settings.method!r}", rule, got, remedy)
-    return _divided(torch.from_numpy(maps.astype(np.float32))).numpy()
+    return divided(maps.astype(np.float32))
 
 
 def activation_maps(
@@ -182,7 +183,7 @@ def _summed(
         for index, each in enumerate(maps):
             turned = each.flip(2) if index >= len(images) else each
             totals[index % len(images)] += _enlarged(turned.relu(), size)
-    return [_divided(total).cpu().numpy() for total in totals]
+    return [divided(total.cpu().numpy()) for total in totals]
 
 
 def _resized(pixels: Tensor, scale: float) -> Tensor:
@@ -195,14 +196,6 @@ def _enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
     if not len(maps):
         return maps.new_zeros(0, *size)
     return functional.interpolate(maps[None], list(size), mode="bilinear")[0]
-
-
-def _divided(maps: Tensor) -> Tensor:
-    most = maps.amax(dim=(1, 2), keepdim=True)
-    if not most.isfinite().all():
-        remedy = "train the classifier again, or correct its weights"
-        raise InputError("activation maps", "finite", "NaN or infinite values", remedy)
-    return torch.where(most > 0, maps / most, 0)
 
 
 def _of_one_size(images: Sequence[NDArray[np.uint8]]) -> list[list[int]]:

@@ -14,6 +14,7 @@ from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.learning.batches import normalised
 from wsseg.learning.weights import (
+    device_of,
     freeze_encoder,
     load_encoder_weights,
     local_file,
@@ -196,8 +197,7 @@ def load_classifier(path: Path, accelerator: str = "auto") -> TrainedClassifier:
     classes = Classes(tuple(content["classes"]))
     network = build_classifier(settings.model_copy(update={"weights": None}), len(classes) - 1)
     network.load_state_dict(content["state_dict"])
-    device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
+    network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return TrainedClassifier(network.eval(), classes, settings)
 
 

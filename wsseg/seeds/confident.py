@@ -85,7 +85,7 @@ def _levels(maps: NDArray[np.float32], settings: CAMSettings) -> tuple[float, fl
         return settings.foreground, settings.background
     most = maps.max(axis=0)
     # of a flat map there is nothing to tell apart: all of it is what the tag says
-    level = float(threshold_otsu(most)) if most.min() < most.max() else 0.0  # type: ignore[no-untyped-call]
+    level = float(threshold_otsu(most)) if most.min() < most.max() else 0.0  # type: ignore[no-untyped-call]  # scikit-image has no types
     return level, level
 
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.errors import InputError
 from wsseg.refine import PARParams, WalkParams, par, walked
 from wsseg.run.settings import Config
 
@@ -100,8 +101,14 @@ def divided(maps: NDArray[np.floating]) -> NDArray[np.float32]:
 
     Returns:
         (T, h, w) float32, 0..1; 0 everywhere where a map is.
+
+    Raises:
+        InputError: A map holds NaN or infinite values.
     """
     most = maps.max(axis=(1, 2), initial=0, keepdims=True)
+    if not np.isfinite(most).all():
+        remedy = "train the classifier again, or correct its weights"
+        raise InputError("activation maps", "finite", "NaN or infinite values", remedy)
     return np.where(most > 0, maps / np.where(most > 0, most, 1), 0).astype(np.float32)
 
 

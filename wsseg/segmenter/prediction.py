@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from wsseg.annotations.model import Classes
 from wsseg.learning.batches import normalised
-from wsseg.learning.weights import read_checkpoint, write_checkpoint
+from wsseg.learning.weights import device_of, read_checkpoint, write_checkpoint
 from wsseg.run.settings import ModelSettings, PredictionSettings
 from wsseg.segmenter.model import build_network, output_stride
 
@@ -118,8 +118,7 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     classes = Classes(tuple(content["classes"]))
     network = build_network(settings.model_copy(update={"weights": None}), len(classes))
     network.load_state_dict(content["state_dict"])
-    device = "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
+    network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
 
 

@@ -13,7 +13,7 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import read_scores, write_scores
 from wsseg.refine import Refine, find_refiner
-from wsseg.run.labelling import Facts, label_images, labelled, map_stage, samples_key
+from wsseg.run.labelling import Facts, label_images, labelled, map_stage, samples_key, scores_path
 from wsseg.run.settings import CAMSettings, Config
 from wsseg.run.stage import Run, Stage
 from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
@@ -129,23 +129,10 @@ def label_by_maps(
     return label_images(run, stage, label, samples, maps.manifest.get("set_aside"))
 
 
-def scores_path(maps: Stage, sample: Sample) -> Path:
-    """Return where a stage of activation maps keeps those of a sample.
-
-    Args:
-        maps: Of ``locate_tags`` or ``spread_maps``.
-        sample: The image.
-
-    Returns:
-        The file.
-    """
-    return maps.path / "scores" / f"{sample.id}.npz"
-
-
 def _locate(
     sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    labels = sample.tags.present if sample.tags else ()
+    labels = sample.tagged
     image = read_image(sample.image)
     if classifier is None:
         maps = maps_of_plugin(image, labels, classes, config.cam)
@@ -160,7 +147,7 @@ def _locate(
 def _spread(
     sample: Sample, folder: Path, maps: Stage, config: Config, affinity_net: Stage | None
 ) -> tuple[str, list[dict[str, Any]]]:
-    labels, scores = read_scores(scores_path(maps, sample))
+    labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
     if affinity_net is None:
         found = find_spreading(config)(image, scores)
@@ -176,7 +163,7 @@ def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMSettings, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
     constraints = constraints_of(sample, n_classes)
-    labels, scores = read_scores(scores_path(maps, sample))
+    labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
     found = confident_labels(image, scores, labels, constraints, settings, refine)
     return held_to(constraints, found), {}
@@ -184,7 +171,7 @@ def _label(
 
 def _has_scores(stage: Stage, identity: str) -> bool:
     try:
-        read_scores(stage.path / "scores" / f"{identity}.npz")
+        read_scores(scores_path(stage, identity))
     except InputError:
         return False
     return True
@@ -197,5 +184,5 @@ def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # n
 
 
 @lru_cache(maxsize=1)
-def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001
+def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001 - as above
     return load_affinity(folder / "model.ckpt", accelerator)

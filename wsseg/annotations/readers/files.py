@@ -122,7 +122,7 @@ def is_file(path: Path) -> bool:
     Returns:
         False also where the name is too long or holds NUL, which ``Path.is_file`` raises for.
     """
-    return os.path.isfile(path)  # noqa: PTH113
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
 
 
 def shown(path: Path, root: Path) -> str:
