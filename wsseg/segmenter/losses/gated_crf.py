@@ -1,87 +1,14 @@
-"""Losses that leave IGNORE pixels out, and one that needs no labels."""
+"""The gated CRF loss: near pixels of like colour should agree."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
-from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.errors import InputError
-from wsseg.labels import IGNORE
 from wsseg.refine.params import check_number, check_whole
-
-Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the mean cross-entropy over the pixels that are not IGNORE.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
-
-    Example:
-        >>> cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[1, 255]]])).item()
-        0.6931471824645996
-    """
-    total = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
-    return total / _labelled(target)
-
-
-def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
-    """Return the mean focal loss, (1 - p)^gamma times the cross-entropy of each pixel.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-        gamma: How much less sure pixels count; 0 is cross-entropy.
-
-    Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
-
-    References:
-        Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
-    """
-    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
-    return ((1 - torch.exp(-each)) ** gamma * each).sum() / _labelled(target)
-
-
-def dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the Dice loss averaged over classes that occur in the target.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
-
-    References:
-        Milletari et al., V-Net, arXiv:1606.04797.
-    """
-    present = [label for label in range(logits.shape[1]) if bool((target == label).any())]
-    if not present:
-        return logits.sum() * 0
-    loss: Tensor = DiceLoss(MULTICLASS_MODE, classes=present, ignore_index=IGNORE)(logits, target)
-    return loss
-
-
-def cross_entropy_and_dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the sum of ``cross_entropy`` and ``dice``.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
-    """
-    return cross_entropy(logits, target) + dice(logits, target)
+from wsseg.segmenter.losses.shapes import check_sizes
 
 
 def gated_crf(
@@ -138,7 +65,7 @@ def gated_crf(
         check_whole(f"gated_crf {name}", whole, least=1)
     for name, width in (("sxy", sxy), ("srgb", srgb)):
         check_number(f"gated_crf {name}", width, least=0.001)
-    _check_sizes(logits, {"images": images[:, 0], "gate": gate, "sources": sources})
+    check_sizes("gated_crf", logits, {"images": images[:, 0], "gate": gate, "sources": sources})
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
     p = _coarse(floats.softmax(dim=1), scale)
     colours = _coarse(images.to(p), scale) / srgb
@@ -153,43 +80,6 @@ def gated_crf(
         kernel = near * (weights[0] * alike + weights[1]) * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()
     return total / received.sum().clamp(min=1)
-
-
-LOSSES: dict[str, Loss] = {
-    "ce": cross_entropy,
-    "focal": focal,
-    "dice": dice,
-    "ce+dice": cross_entropy_and_dice,
-}
-
-
-def find_loss(name: str) -> Loss:
-    """Return a loss by name.
-
-    Args:
-        name: A key of ``LOSSES``.
-
-    Returns:
-        The loss.
-
-    Raises:
-        InputError: The name is unknown; the message lists the choices.
-    """
-    if name not in LOSSES:
-        raise InputError("trainer.loss", f"one of {', '.join(LOSSES)}", name, "choose one of them")
-    return LOSSES[name]
-
-
-def _labelled(target: Tensor) -> Tensor:
-    return (target != IGNORE).sum().clamp(min=1)
-
-
-def _check_sizes(logits: Tensor, others: dict[str, Tensor | None]) -> None:
-    expected = (len(logits), *logits.shape[2:])
-    for name, values in others.items():
-        if values is not None and values.shape != expected:
-            rule = f"of the logits' number and size {expected}"
-            raise InputError(f"gated_crf {name}", rule, tuple(values.shape), "resize one of them")
 
 
 def _coarse(values: Tensor, scale: int) -> Tensor:

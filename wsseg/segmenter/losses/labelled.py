@@ -1,0 +1,81 @@
+"""Losses of labelled pixels; IGNORE pixels are left out."""
+
+import torch
+from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
+from torch import Tensor
+from torch.nn import functional
+
+from wsseg.labels import IGNORE
+
+
+def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the mean cross-entropy over the pixels that are not IGNORE.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    Example:
+        >>> cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[1, 255]]])).item()
+        0.6931471824645996
+    """
+    total = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="sum")
+    return total / _labelled(target)
+
+
+def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
+    """Return the mean focal loss, (1 - p)^gamma times the cross-entropy of each pixel.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+        gamma: How much less sure pixels count; 0 is cross-entropy.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    References:
+        Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
+    """
+    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    return ((1 - torch.exp(-each)) ** gamma * each).sum() / _labelled(target)
+
+
+def dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the Dice loss averaged over classes that occur in the target.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+
+    References:
+        Milletari et al., V-Net, arXiv:1606.04797.
+    """
+    present = [label for label in range(logits.shape[1]) if bool((target == label).any())]
+    if not present:
+        return logits.sum() * 0
+    loss: Tensor = DiceLoss(MULTICLASS_MODE, classes=present, ignore_index=IGNORE)(logits, target)
+    return loss
+
+
+def cross_entropy_and_dice(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the sum of ``cross_entropy`` and ``dice``.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE.
+    """
+    return cross_entropy(logits, target) + dice(logits, target)
+
+
+def _labelled(target: Tensor) -> Tensor:
+    return (target != IGNORE).sum().clamp(min=1)
