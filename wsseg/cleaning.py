@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from skimage import measure
 
 from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, front_box
+from wsseg.annotations.model import Box
+from wsseg.annotations.stacking import front_box
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.refine import Refine

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from wsseg.annotations.constraints import constraints_of, label_map_of, region_mask
 from wsseg.annotations.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
 
@@ -52,10 +54,12 @@ def test_tags_of_no_object_make_all_background():
     assert found.classes.tolist() == [0] and (found.known == 0).all()
 
 
-def test_tags_and_boxes_hold_both():
-    found = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5), Box(1, 0, 0, 2, 2))), Tags((3,))), 5)
-    assert found.classes.tolist() == [0, 3]
-    assert found.allowed[1].sum() == 16 and found.allowed[0].all()
+def test_what_boxes_or_tags_name_can_be_there_and_boxes_confine_their_class():
+    found = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5),)), Tags((1, 3))), 5)
+    assert found.classes.tolist() == [0, 1, 3]
+    assert found.allowed[1].all() and found.allowed[2].sum() == 16 and found.allowed[0].all()
+    boxed = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5),)), Tags((3,))), 5)
+    assert (boxed.known == 0).sum() == 80 - 16
 
 
 def test_a_mask_that_its_tags_call_absent_is_refused(tmp_path):
@@ -142,3 +146,53 @@ def test_run_lengths_of_another_size_are_refused():
 
 def test_region_without_pixels_is_empty():
     assert not region_mask(Region(1), SIZE).any()
+
+
+CLICK = Scribble(2, ((4.5, 3.5),), width=1)
+GROUND = Scribble(0, ((0.5, 6.5), (7.5, 6.5)), width=1)
+
+
+def test_strokes_fix_their_pixels_and_name_the_classes():
+    found = constraints_of(sample(Strokes((CLICK, GROUND))), 5)
+    assert found.classes.tolist() == [0, 2]
+    assert found.known[3, 4] == 2 and (found.known[6, :8] == 0).all()
+    assert (found.known == IGNORE).sum() == 80 - 9
+    assert found.allowed[:, found.known == IGNORE].all()
+
+
+def test_open_strokes_leave_every_class_possible_elsewhere():
+    found = constraints_of(sample(Strokes((CLICK,), closed=False)), 5)
+    assert found.classes.tolist() == [0, 1, 2, 3, 4]
+    assert found.known[3, 4] == 2 and found.allowed[:, 0, 0].all()
+    tagged = constraints_of(sample(Strokes((CLICK,), closed=False), Tags((3,))), 5)
+    assert tagged.classes.tolist() == [0, 2, 3]
+
+
+def test_strokes_win_over_boxes_and_masks(tmp_path):
+    write_label_map(tmp_path / "a.png", np.full(SIZE, 2, np.uint8))
+    outside = Scribble(3, ((8.5, 7.5),), width=1)
+    strokes = Strokes((outside,))
+    assert constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5),)), strokes), 5).known[7, 8] == 3
+    assert (
+        constraints_of(sample(strokes, MaskFile(tmp_path / "a.png"), Tags((2,))), 5).known[7, 8]
+        == 3
+    )
+
+
+def test_a_partial_mask_says_nothing_of_the_rest():
+    regions = Regions(
+        (Region(0, (SQUARE,)), Region(2, ((0.0, 6.0, 3.0, 6.0, 3.0, 8.0, 0.0, 8.0),))), partial=True
+    )
+    found = constraints_of(sample(regions), 5)
+    assert found.classes.tolist() == [0, 2]
+    assert (found.known[1:5, 2:6] == 0).all() and (found.known[6:, :3] == 2).all()
+    assert (found.known == IGNORE).sum() == 80 - 16 - 6
+    open_ones = constraints_of(sample(replace(regions, closed=False)), 5)
+    assert open_ones.classes.tolist() == [0, 1, 2, 3, 4]
+
+
+def test_held_keeps_to_the_annotations_whatever_it_is_given():
+    found = constraints_of(sample(Strokes((CLICK, GROUND))), 5)
+    held = found.held(np.full(SIZE, 4, np.uint8))
+    assert (held == found.known).all()
+    assert found.permits(held).all()

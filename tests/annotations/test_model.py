@@ -5,17 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsseg.annotations.model import (
-    Box,
-    Boxes,
-    Classes,
-    Dataset,
-    MaskFile,
-    Sample,
-    Tags,
-    front_box,
-    smaller_in_front,
-)
+from wsseg.annotations.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
+from wsseg.annotations.stacking import front_box, smaller_in_front
 from wsseg.errors import InputError
 
 SIZE = (12, 15)

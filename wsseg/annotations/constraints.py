@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from wsseg.annotations.model import Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.annotations.model import (
+    Boxes,
+    MaskFile,
+    Region,
+    Regions,
+    Sample,
+    Strokes,
+    Tags,
+)
+from wsseg.annotations.strokes import stroke_map
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, read_label_map
 
@@ -42,6 +51,20 @@ class Constraints:
         permitted: NDArray[np.bool_] = fits.any(axis=0) | (label_map == IGNORE)
         return permitted
 
+    def held(self, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a label map that says nothing else than the annotations.
+
+        Args:
+            label_map: (H, W) uint8.
+
+        Returns:
+            (H, W) uint8; known pixels have their class, and a class that a pixel may not have has
+            become IGNORE.
+        """
+        held = np.where(self.permits(label_map), label_map, IGNORE)
+        known = self.known
+        return np.where(known == IGNORE, held, known).astype(np.uint8)
+
     def best(self, scores: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Return the best permitted class of each pixel.
 
@@ -59,10 +82,11 @@ class Constraints:
 def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     """Return what the annotations of an image say of its pixels.
 
-    Tags name every class: each may be anywhere, as may the background, and no other. Boxes name
-    every object: inside a box its class or background, outside all boxes background. A mask fixes
-    its pixels, except those that are IGNORE or crowd. Several annotations all hold at once. No
-    annotation allows every class everywhere.
+    Whatever is drawn or tagged names its class, and a class that nothing names is absent; only
+    marks that are not ``closed`` name some classes of many. Boxes name every object of their
+    classes: outside them their class is forbidden, and where no other class may be it is
+    background. A mask fixes its pixels, except those that are IGNORE or crowd. Strokes fix theirs,
+    whatever else is drawn there. No annotation allows every class everywhere.
 
     Args:
         sample: The image.
@@ -72,17 +96,21 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
         Constraints at the image's size.
 
     Raises:
-        InputError: A mask file is damaged, has another size or unknown classes, or annotations
-            contradict each other.
+        InputError: A mask file is damaged, has another size or unknown classes, or a mask and
+            other annotations contradict each other.
     """
     classes = _possible_classes(sample, n_classes)
     allowed = np.ones((len(classes), *sample.size), bool)
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
-        elif not isinstance(annotation, Tags):
+        elif isinstance(annotation, MaskFile | Regions):
             label_map = label_map_of(annotation, sample.size, n_classes)
             allowed &= (label_map == classes[:, None, None]) | (label_map == IGNORE)
+    for annotation in sample.annotations:
+        if isinstance(annotation, Strokes):
+            drawn = stroke_map(annotation, sample.size)
+            allowed = np.where(drawn == IGNORE, allowed, drawn == classes[:, None, None])
     if not allowed.any(axis=0).all():
         remedy = "correct its boxes or its mask"
         raise InputError(sample.id, "annotated without contradiction", "pixels of no class", remedy)
@@ -100,14 +128,15 @@ def label_map_of(
         n_classes: Classes of the data set, background included.
 
     Returns:
-        (H, W) uint8; IGNORE on crowds and where the file says so. Smaller regions are in front.
+        (H, W) uint8; IGNORE on crowds, outside a partial mask's regions, and where the file says
+        so. Smaller regions are in front.
 
     Raises:
         InputError: A file of another size, or with classes the data set does not have.
     """
     if isinstance(annotation, MaskFile):
         return _checked(read_label_map(annotation.path), annotation, size, n_classes)
-    label_map = np.zeros(size, np.uint8)
+    label_map = np.full(size, IGNORE if annotation.partial else 0, np.uint8)
     drawn = [(region_mask(region, size), region) for region in annotation.items]
     for mask, region in sorted(drawn, key=lambda pair: (not pair[1].crowd, -pair[0].sum())):
         label_map[mask] = IGNORE if region.crowd else region.label
@@ -152,20 +181,27 @@ def _decoded(
 
 
 def _possible_classes(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
-    possible = set(range(n_classes))
+    named, is_closed = {0}, False
     for annotation in sample.annotations:
-        if isinstance(annotation, Boxes):
-            possible &= {0, *(box.label for box in annotation.items)}
-        elif isinstance(annotation, Tags):
-            possible &= {0, *annotation.present, *annotation.unsure}
-    return np.array(sorted(possible), np.uint8)
+        if isinstance(annotation, Tags):
+            named |= {*annotation.present, *annotation.unsure}
+            is_closed = True
+        elif isinstance(annotation, Boxes):
+            named |= {box.label for box in annotation.items}
+            is_closed = True
+        elif isinstance(annotation, Strokes) or (
+            isinstance(annotation, Regions) and annotation.partial
+        ):
+            named |= {drawn.label for drawn in annotation.items}
+            is_closed |= annotation.closed
+    return np.array(sorted(named if is_closed else range(n_classes)), np.uint8)
 
 
 def _allowed_by_boxes(
     boxes: Boxes, classes: NDArray[np.uint8], size: tuple[int, int]
 ) -> NDArray[np.bool_]:
-    allowed = np.zeros((len(classes), *size), bool)
-    allowed[0] = True
+    boxed = np.isin(classes, [box.label for box in boxes.items])
+    allowed = np.broadcast_to(~boxed[:, None, None], (len(classes), *size)).copy()
     for box in boxes.items:
         allowed[(classes == box.label, *box.slices)] = True
     return allowed

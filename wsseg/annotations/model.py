@@ -5,9 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-from numpy.typing import NDArray
-
+from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 
@@ -152,7 +150,7 @@ class Region:
     """The pixels of one object.
 
     Args:
-        label: The class, 1 to 254.
+        label: The class, 1 to 254; of a partial mask also 0, the background.
         polygons: Outlines, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
         rle: COCO run lengths ("size" (H, W) and "counts"), used where there are no polygons.
         crowd: True where the region holds many objects; its pixels count for nothing.
@@ -166,16 +164,20 @@ class Region:
 
 @dataclass(frozen=True)
 class Regions:
-    """Every object of an image by its pixels; the rest is background.
+    """Objects of an image by their pixels.
 
     Args:
         items: The regions.
+        partial: False says that the rest is background, True that nobody looked at it.
+        closed: Of a partial mask: whether every class that the image shows has a mark.
     """
 
     items: tuple[Region, ...]
+    partial: bool = False
+    closed: bool = True
 
 
-Annotation = Tags | Boxes | MaskFile | Regions
+Annotation = Tags | Boxes | Strokes | MaskFile | Regions
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,16 @@ class Sample:
         """All boxes of the image."""
         return tuple(
             box for drawn in self.annotations if isinstance(drawn, Boxes) for box in drawn.items
+        )
+
+    @property
+    def strokes(self) -> tuple[Scribble, ...]:
+        """All points and scribbles of the image, later ones in front."""
+        return tuple(
+            stroke
+            for drawn in self.annotations
+            if isinstance(drawn, Strokes)
+            for stroke in drawn.items
         )
 
     @property
@@ -273,32 +285,3 @@ class Dataset:
                 f"split {name!r}", "a split with images", "no image", f"known: {known}"
             )
         return chosen
-
-
-def smaller_in_front(boxes: tuple[Box, ...]) -> list[Box]:
-    """Return boxes in painting order: the largest first, so that smaller ones end up in front.
-
-    Args:
-        boxes: Boxes of one image.
-
-    Returns:
-        The same boxes; equal areas keep their order.
-    """
-    return sorted(boxes, key=lambda box: -box.area)
-
-
-def front_box(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return which box each pixel is a visible part of: the smallest around it.
-
-    Args:
-        boxes: Boxes of one image; crowds hide nothing. Of equal boxes the first counts.
-        size: (H, W) of the image.
-
-    Returns:
-        (H, W) index into ``boxes``, their number where there is no box.
-    """
-    front = np.full(size, len(boxes), np.intp)
-    for box in smaller_in_front(boxes):
-        if not box.crowd:
-            front[box.slices] = boxes.index(box)
-    return front

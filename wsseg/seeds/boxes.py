@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, Sample, smaller_in_front
+from wsseg.annotations.model import Box, Sample
+from wsseg.annotations.stacking import smaller_in_front
 from wsseg.labels import IGNORE
 from wsseg.run.settings import SeedSettings
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, Sample, front_box, smaller_in_front
+from wsseg.annotations.model import Box, Sample
+from wsseg.annotations.stacking import front_box, smaller_in_front
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE

@@ -33,7 +33,7 @@ def seed_label_map(
 ) -> NDArray[np.uint8]:
     """Return the first label map of an image, held to its annotations.
 
-    Whatever seed made it, ``held_to`` applies to it.
+    Whatever seed made it, ``Constraints.held`` applies to it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -55,23 +55,7 @@ def seed_label_map(
     if label_map.shape != size or label_map.dtype != np.uint8:
         got = f"{label_map.shape} {label_map.dtype}"
         raise InputError(f"seed {settings.name!r}", f"{size} uint8", got, "correct the seed")
-    return held_to(constraints, label_map)
-
-
-def held_to(constraints: Constraints, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a label map that says nothing else than the annotations.
-
-    Args:
-        constraints: What the annotations allow.
-        label_map: (H, W) uint8.
-
-    Returns:
-        (H, W) uint8; known pixels have their class, and a class that a pixel may not have has
-        become IGNORE.
-    """
-    held = np.where(constraints.permits(label_map), label_map, IGNORE)
-    known = constraints.known
-    return np.where(known == IGNORE, held, known).astype(np.uint8)
+    return constraints.held(label_map)
 
 
 def find_seed(name: str) -> Seed:

@@ -20,7 +20,6 @@ from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
 from wsseg.seeds.cam import activation_maps, maps_of_plugin
 from wsseg.seeds.classifier import TrainedClassifier, load_classifier
 from wsseg.seeds.confident import confident_labels
-from wsseg.seeds.named import held_to
 from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
 
 _OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
@@ -166,7 +165,7 @@ def _label(
     labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
     found = confident_labels(image, scores, labels, constraints, settings, refine)
-    return held_to(constraints, found), {}
+    return constraints.held(found), {}
 
 
 def _has_scores(stage: Stage, identity: str) -> bool:

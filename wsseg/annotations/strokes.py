@@ -1,0 +1,108 @@
+"""Points and scribbles: what people mark without outlining, and the pixels it fixes."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.errors import InputError
+from wsseg.labels import IGNORE
+
+_SHARE, _LEAST = 0.01, 3.0  # a stroke is this share of the image's longer side wide, at least ...
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class Scribble:
+    """A line through pixels of one class; with a single point it is a click.
+
+    Args:
+        label: The class, 0 for the background to 254.
+        points: (x, y) of its corners in pixels of the upright image, which spans 0 to W and 0 to
+            H: (0.5, 0.5) is the middle of the first pixel.
+        width: Of the line, or diameter of the click, in pixels; None is 1 % of the image's longer
+            side, at least 3.
+
+    Raises:
+        InputError: The label is no class, or there is no point, or one that is not finite, or the
+            width is not a positive number.
+    """
+
+    label: int
+    points: tuple[tuple[float, float], ...]
+    width: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label < IGNORE:
+            raise InputError("stroke label", "a class from 0 to 254", self.label, "correct it")
+        if not self.points or not all(math.isfinite(n) for point in self.points for n in point):
+            rule, got = "one or more finite (x, y)", repr(self.points[:4])
+            raise InputError("stroke", rule, got, "draw it again")
+        if self.width is not None and not 0 < self.width < math.inf:
+            raise InputError("stroke width", "positive", self.width, "correct it")
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """Points and scribbles of an image: their pixels are known, and no stage changes them.
+
+    Args:
+        items: Later ones are in front.
+        closed: Whether every class that the image shows has a mark, so that others are absent.
+    """
+
+    items: tuple[Scribble, ...]
+    closed: bool = True
+
+
+def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the pixels that strokes fix.
+
+    Args:
+        strokes: Of one image.
+        size: (H, W) of the image.
+
+    Returns:
+        (H, W) uint8: their classes, IGNORE elsewhere. A stroke inside the image has at least one
+        pixel of it.
+
+    Example:
+        >>> stroke_map(Strokes((Scribble(2, ((1.5, 0.5),), width=1),)), (1, 3)).tolist()
+        [[255, 2, 255]]
+    """
+    label_map = np.full(size, IGNORE, np.uint8)
+    for stroke in strokes.items:
+        _draw(label_map, stroke)
+    return label_map
+
+
+def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
+    """Draw all pixels whose middle is near enough, and those that the corners lie in."""
+    width = stroke.width or max(_SHARE * max(label_map.shape), _LEAST)
+    first, *others = stroke.points
+    for start, end in pairwise([first, *others] if others else [first, first]):
+        for x, y in (start, end):
+            if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
+                label_map[int(y), int(x)] = stroke.label
+        _draw_segment(label_map, np.array(start), np.array(end), max(width, 1) / 2, stroke.label)
+
+
+def _draw_segment(
+    label_map: NDArray[np.uint8],
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    reach: float,
+    label: int,
+) -> None:
+    limits = label_map.shape[::-1]
+    low = np.floor(np.minimum(start, end) - reach).clip(0, limits).astype(int)
+    high = np.ceil(np.maximum(start, end) + reach).clip(0, limits).astype(int)
+    window = label_map[low[1] : high[1], low[0] : high[0]]
+    across = np.arange(low[0], high[0]) + 0.5 - start[0]
+    down = (np.arange(low[1], high[1]) + 0.5 - start[1])[:, None]
+    along = end - start
+    share = ((across * along[0] + down * along[1]) / max(along @ along, _TINY)).clip(0, 1)
+    near = np.hypot(across - share * along[0], down - share * along[1]) <= reach
+    window[near] = label
