@@ -334,7 +334,7 @@ def test_formats_are_told_apart(root, tmp_path_factory):
 def test_unknown_format_and_use_list_the_choices(root):
     with pytest.raises(InputError, match=f"choose one of auto, {', '.join(READERS)}"):
         read_dataset(root, "pascal")
-    with pytest.raises(InputError, match="'boxes', 'tags' or 'masks', got 'points'"):
+    with pytest.raises(InputError, match="boxes, tags, masks, all or none, got 'points'"):
         read_dataset(root, use="points")
     (root / "ImageSets/Segmentation/train.txt").unlink()
     with pytest.raises(InputError, match="at least one split"):

@@ -56,10 +56,16 @@ def test_a_click_inside_the_image_is_at_its_place(x, y, width):
     [
         (255, ((1, 1),), None, "0 to 254"),
         (1, (), None, "one or more"),
-        (1, ((float("nan"), 1),), None, "finite"),
+        (1, ((float("nan"), 1),), None, "7 digits"),
+        (1, ((1e9, 1),), None, "7 digits"),
         (1, ((1, 1),), 0, "positive"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(label, points, width, rule):
     with pytest.raises(InputError, match=rule):
         Scribble(label, points, width)
+
+
+def test_far_corners_are_no_trouble():
+    found = drawn(Scribble(1, ((-9e6, 20.5), (9e6, 20.5)), width=1))
+    assert (found[20] == 1).all() and (found == 1).sum() == 60

@@ -3,15 +3,15 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from wsseg.annotations.counts import SplitCounts, split_counts, split_lines
 from wsseg.annotations.examine import examine
-from wsseg.annotations.model import Classes, Dataset, Problem, Sample
-from wsseg.annotations.readers import TAGGED, WITHOUT_BOXES, detect_format, read_dataset
+from wsseg.annotations.model import Classes, Problem, Sample
+from wsseg.annotations.readers import detect_format, joined, read_dataset
 from wsseg.run.engine import SetAside, map_samples
 
 _SHOWN = 3
@@ -78,11 +78,11 @@ def check_dataset(
         InputError: As ``read_dataset``.
     """
     format = detect_format(root) if format == "auto" else format
-    weak, masks = _weak(root, format), read_dataset(root, format, use="masks")
+    weak, masks = (read_dataset(root, format, use=use) for use in ("all", "masks"))
     classes = weak.classes
     problems = [
         *dict.fromkeys((*weak.problems, *masks.problems)),
-        *_of_images(_joined(weak, masks).samples, classes, deep, workers),
+        *_of_images(joined(weak, masks).samples, classes, deep, workers),
         *_same_names(weak.samples),
         *_same_content(weak.samples),
     ]
@@ -90,30 +90,6 @@ def check_dataset(
     splits = tuple(split_counts(weak.split(name), len(classes)) for name in names)
     problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
     return Report(format, classes, splits, tuple(problems))
-
-
-def _weak(root: Path, format: str) -> Dataset:
-    """Return the images with their boxes and those tags that are more than the boxes' classes."""
-    splits = TAGGED[format](root) if format in TAGGED else ()
-    tags = read_dataset(root, format, splits, use="tags") if splits else None
-    if tags and format in WITHOUT_BOXES:
-        return tags
-    boxes = read_dataset(root, format)
-    if tags and not any(sample.annotations for sample in boxes.samples):
-        # that no image has a box is no problem of each image where people wrote tags
-        fatal = tuple(problem for problem in boxes.problems if problem.fatal)
-        boxes = replace(boxes, problems=fatal)
-    return _joined(boxes, tags) if tags else boxes
-
-
-def _joined(one: Dataset, other: Dataset) -> Dataset:
-    """Return the images of one reading with the annotations of both."""
-    found = {(sample.split, sample.id): sample.annotations for sample in other.samples}
-    samples = tuple(
-        replace(s, annotations=(*s.annotations, *found.get((s.split, s.id), ())))
-        for s in one.samples
-    )
-    return Dataset(one.classes, samples, tuple(dict.fromkeys((*one.problems, *other.problems))))
 
 
 def _of_images(

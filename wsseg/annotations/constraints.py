@@ -12,10 +12,9 @@ from wsseg.annotations.model import (
     Region,
     Regions,
     Sample,
-    Strokes,
     Tags,
 )
-from wsseg.annotations.strokes import stroke_map
+from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, read_label_map
 

@@ -11,6 +11,8 @@ from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 
 _SHARE, _LEAST = 0.01, 3.0  # a stroke is this share of the image's longer side wide, at least ...
+_PIECE = 64  # pixels: longer segments are drawn in pieces, whose windows stay small
+_FARTHEST = 1e7
 _TINY = 1e-12
 
 
@@ -26,8 +28,8 @@ class Scribble:
             side, at least 3.
 
     Raises:
-        InputError: The label is no class, or there is no point, or one that is not finite, or the
-            width is not a positive number.
+        InputError: The label is no class, or there is no point, or one that is not finite or far
+            too large, or the width is not a positive number.
     """
 
     label: int
@@ -37,8 +39,8 @@ class Scribble:
     def __post_init__(self) -> None:
         if not 0 <= self.label < IGNORE:
             raise InputError("stroke label", "a class from 0 to 254", self.label, "correct it")
-        if not self.points or not all(math.isfinite(n) for point in self.points for n in point):
-            rule, got = "one or more finite (x, y)", repr(self.points[:4])
+        if not self.points or not all(abs(n) < _FARTHEST for point in self.points for n in point):
+            rule, got = "one or more (x, y) of at most 7 digits", repr(self.points[:4])
             raise InputError("stroke", rule, got, "draw it again")
         if self.width is not None and not 0 < self.width < math.inf:
             raise InputError("stroke width", "positive", self.width, "correct it")
@@ -81,12 +83,13 @@ def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
     """Draw all pixels whose middle is near enough, and those that the corners lie in."""
     width = stroke.width or max(_SHARE * max(label_map.shape), _LEAST)
-    first, *others = stroke.points
-    for start, end in pairwise([first, *others] if others else [first, first]):
-        for x, y in (start, end):
-            if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
-                label_map[int(y), int(x)] = stroke.label
-        _draw_segment(label_map, np.array(start), np.array(end), max(width, 1) / 2, stroke.label)
+    for x, y in stroke.points:
+        if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
+            label_map[int(y), int(x)] = stroke.label
+    for start, end in pairwise(np.array([stroke.points[0], *stroke.points])):
+        pieces = 1 + int(np.abs(end - start).max() / _PIECE)
+        for one, other in pairwise(np.linspace(start, end, pieces + 1)):
+            _draw_segment(label_map, one, other, max(width, 1) / 2, stroke.label)
 
 
 def _draw_segment(

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from wsseg.annotations.model import Annotation, Boxes, Dataset, Sample, Tags
+from wsseg.annotations.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
 from wsseg.annotations.readers.coco import coco_splits, read_coco
 from wsseg.annotations.readers.csv_tags import csv_splits, read_csv
 from wsseg.annotations.readers.draft import Use
 from wsseg.annotations.readers.folders import folder_splits, has_class_folders, read_folders
+from wsseg.annotations.readers.jsonl import JSONL
+from wsseg.annotations.readers.paged import paged_splits, read_paged, with_marks
+from wsseg.annotations.readers.pages import PageFormat
 from wsseg.annotations.readers.voc import read_voc, tagged_splits
 from wsseg.annotations.readers.voc_lists import voc_splits
 from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
 from wsseg.annotations.scenes import write_scenes
+from wsseg.annotations.strokes import Strokes
 from wsseg.errors import InputError
 from wsseg.run.settings import DataSettings
 
@@ -38,6 +43,9 @@ def read_scenes(root: Path, splits: Sequence[str], use: Use = "boxes") -> Datase
     return read_voc(root, splits, use)
 
 
+PAGED: dict[str, PageFormat] = {format.name: format for format in (JSONL,)}
+"""Formats of annotation tools, whose files can also be laid over another data set."""
+
 Reader = Callable[[Path, Sequence[str], Use], Dataset]
 
 READERS: dict[str, Reader] = {
@@ -47,6 +55,7 @@ READERS: dict[str, Reader] = {
     "csv": read_csv,
     "folders": read_folders,
     "scenes": read_scenes,
+    **{name: partial(read_paged, format) for name, format in PAGED.items()},
 }
 """Folder, splits and use -> data set, by the format's name."""
 
@@ -57,6 +66,7 @@ SPLITS: dict[str, Callable[[Path], tuple[str, ...]]] = {
     "csv": csv_splits,
     "folders": folder_splits,
     "scenes": lambda _: ("train", "val"),
+    **{name: partial(paged_splits, format) for name, format in PAGED.items()},
 }
 """Folder -> names of its splits, by the format's name."""
 
@@ -75,6 +85,7 @@ _LOOKED_FOR = (
     "JPEGImages with Annotations or ImageSets (voc)",
     "annotations/*.json or <split>/_annotations.coco.json (coco)",
     "data.yaml (yolo)",
+    "*.jsonl (jsonl)",
     "<split>.csv (csv)",
     "<split>/<class>/*.jpg or <class>/*.jpg (folders)",
 )
@@ -90,7 +101,7 @@ def read_dataset(
         format: A key of ``READERS``, or "auto" to find out.
         splits: Their names; None reads all there are.
         use: "boxes" gives each annotated image one ``Boxes``, "tags" one ``Tags``, "masks" one full
-            mask.
+            mask, "all" whatever weak labels there are, and "none" nothing.
 
     Returns:
         The data set. Images that cannot be used are left out and stand in its problems, as does
@@ -107,19 +118,58 @@ def read_dataset(
     if format != "scenes":  # these are generated
         _check_folder(root)
     if use not in get_args(Use):
-        raise InputError("use", "'boxes', 'tags' or 'masks'", repr(use), "choose one")
+        raise InputError("use", "boxes, tags, masks, all or none", repr(use), "choose one")
     chosen = SPLITS[format](root) if splits is None else tuple(dict.fromkeys(splits))
     if not chosen:
         rule = f"a {format} data set with at least one split"
         raise InputError(root, rule, "none", "list the images of a split, such as train")
+    if use == "none":
+        bare = READERS[format](root, chosen, "tags" if format in WITHOUT_BOXES else "boxes")
+        fatal = tuple(problem for problem in bare.problems if problem.fatal)
+        samples = tuple(replace(sample, annotations=()) for sample in bare.samples)
+        return Dataset(bare.classes, samples, fatal)
+    if use == "all" and format not in PAGED:
+        return _boxes_and_tags(root, format, chosen)
     return READERS[format](root, chosen, use)
+
+
+def _boxes_and_tags(root: Path, format: str, splits: Sequence[str]) -> Dataset:
+    """Return the images with their boxes and those tags that are more than the boxes' classes."""
+    tagged = [split for split in splits if format in TAGGED and split in TAGGED[format](root)]
+    tags = READERS[format](root, tagged, "tags") if tagged else None
+    if tags and format in WITHOUT_BOXES:
+        return tags
+    boxes = READERS[format](root, splits, "boxes")
+    if tags and not any(sample.annotations for sample in boxes.samples):
+        # that no image has a box is no problem of each image where people wrote tags
+        fatal = tuple(problem for problem in boxes.problems if problem.fatal)
+        boxes = replace(boxes, problems=fatal)
+    return joined(boxes, tags) if tags else boxes
+
+
+def joined(one: Dataset, other: Dataset) -> Dataset:
+    """Return the images of one reading of a data set with the annotations of both.
+
+    Args:
+        one: Its images and classes are taken.
+        other: Another reading of the same folder.
+
+    Returns:
+        The data set, with the problems of both, each once.
+    """
+    found = {(sample.split, sample.id): sample.annotations for sample in other.samples}
+    samples = tuple(
+        replace(s, annotations=(*s.annotations, *found.get((s.split, s.id), ())))
+        for s in one.samples
+    )
+    return Dataset(one.classes, samples, tuple(dict.fromkeys((*one.problems, *other.problems))))
 
 
 def read_weak(data: DataSettings) -> Dataset:
     """Return the weak labels that a run learns from.
 
     Args:
-        data: Where they lie, and whether they are boxes, tags, or boxes taken for tags.
+        data: Where they lie, which of them are wanted, and what is laid over them.
 
     Returns:
         The data set of ``data.splits``.
@@ -127,9 +177,28 @@ def read_weak(data: DataSettings) -> Dataset:
     Raises:
         InputError: As ``read_dataset``, or the format has no such labels.
     """
-    use: Use = "tags" if data.weak == "tags" else "boxes"
+    use: Use = "boxes" if data.weak == "boxes_as_tags" else data.weak
     dataset = read_dataset(data.root, data.format, data.splits, use)
-    return tags_from_boxes(dataset) if data.weak == "boxes_as_tags" else dataset
+    if data.weak == "boxes_as_tags":
+        dataset = tags_from_boxes(dataset)
+    if data.annotations:
+        dataset = with_marks(dataset, data.annotations, PAGED)
+    return replace(dataset, samples=tuple(_as_set(sample, data) for sample in dataset.samples))
+
+
+def _as_set(sample: Sample, data: DataSettings) -> Sample:
+    return replace(sample, annotations=tuple(_marks_as_set(a, data) for a in sample.annotations))
+
+
+def _marks_as_set(drawn: Annotation, data: DataSettings) -> Annotation:
+    if not isinstance(drawn, Strokes | Regions):
+        return drawn
+    if data.closed is not None:
+        drawn = replace(drawn, closed=data.closed)
+    if isinstance(drawn, Strokes) and data.stroke_width:
+        items = (replace(item, width=item.width or data.stroke_width) for item in drawn.items)
+        drawn = replace(drawn, items=tuple(items))
+    return drawn
 
 
 def tags_from_boxes(dataset: Dataset) -> Dataset:
@@ -170,6 +239,7 @@ def detect_format(root: Path) -> str:
         "voc": (root / "JPEGImages").is_dir() and any(path.is_dir() for path in voc),
         "coco": bool(coco_splits(root)),
         "yolo": yolo_settings(root) is not None,
+        **{name: bool(format.files(root)) for name, format in PAGED.items()},
     }
     found = [name for name, fit in fits.items() if fit]
     if not found:

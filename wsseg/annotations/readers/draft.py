@@ -29,8 +29,8 @@ from wsseg.errors import InputError
 
 T = TypeVar("T")
 
-Use = Literal["boxes", "masks", "tags"]
-"""What a data set is read for: weak labels (boxes or tags) or full masks."""
+Use = Literal["boxes", "masks", "tags", "all", "none"]
+"""What a data set is read for: boxes, full masks, tags, all weak labels, or the images alone."""
 
 _MOST_LINES = 100
 

@@ -26,17 +26,38 @@ class DataSettings(Settings):
     """Where the images and annotations lie.
 
     Attributes:
-        format: "voc", "coco", "yolo", "csv", "folders", or "auto" to find out.
+        format: A key of ``READERS``, such as "voc", or "auto" to find out.
         root: The data set's folder. For "scenes" it is where the demo scenes are generated.
-        weak: What is read as weak labels: "boxes", "tags", or "boxes_as_tags": the classes of an
-            image's boxes without the boxes.
+        weak: What is read as weak labels: "boxes", "tags", "boxes_as_tags" (the classes of an
+            image's boxes without the boxes), "all" that is drawn or tagged, or "none" of it.
+        annotations: Files that are laid over these: points, scribbles, boxes, tags and masks in any
+            format of ``PAGED``; their images are found by name.
+        closed: Whether every class that an image shows has a mark where it has points, scribbles or
+            outlines, so that others are absent; null is what their file says, else true.
+        stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the
+            image's longer side, at least 3.
         train: Name of the split with weak labels.
         val: Name of the split that figures are measured on; null where there is none.
     """
 
-    format: Literal["auto", "voc", "coco", "yolo", "csv", "folders", "scenes"] = "auto"
+    format: Literal[
+        "auto",
+        "voc",
+        "coco",
+        "yolo",
+        "csv",
+        "folders",
+        "scenes",
+        "jsonl",
+        "cvat",
+        "labelme",
+        "labelstudio",
+    ] = "auto"
     root: Annotated[Path, AfterValidator(Path.absolute)]
-    weak: Literal["boxes", "tags", "boxes_as_tags"] = "boxes"
+    weak: Literal["boxes", "tags", "boxes_as_tags", "all", "none"] = "boxes"
+    annotations: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
+    closed: bool | None = None
+    stroke_width: float | None = Field(None, gt=0)
     train: str = "train"
     val: str | None = "val"
 

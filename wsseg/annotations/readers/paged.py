@@ -1,0 +1,178 @@
+"""Data sets of annotation tools, and their files laid over other data sets."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from wsseg.annotations.model import Annotation, Classes, Dataset, Sample
+from wsseg.annotations.readers.draft import Draft, Use, classes_of
+from wsseg.annotations.readers.files import inside, locate, safe_name
+from wsseg.annotations.readers.marks import annotations_of, merged, names_of
+from wsseg.annotations.readers.pages import Page, PageFormat, Pages
+from wsseg.errors import InputError
+from wsseg.images import image_size
+
+_SPLITS = ("train", "training", "val", "valid", "validation", "test")
+
+
+def read_paged(format: PageFormat, root: Path, splits: Sequence[str], use: Use) -> Dataset:
+    """Return the samples of a folder that an annotation tool wrote.
+
+    An image belongs to the split that the file gives it, else to that which the file is named
+    after (train, val, test, ...), else to "train".
+
+    Args:
+        format: Of its files.
+        root: Holds the files, or ``annotations/`` does; images in images/<split>, images, <split>
+            or root.
+        splits: Names of splits.
+        use: "boxes", "tags", "masks" from polygons and masks, or "all" as it is drawn.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: A split is unknown, a file is damaged, or there is no class.
+    """
+    read = {path: format.read(inside(path, root)) for path in format.files(root)}
+    classes, draft = _classes(root, read), Draft(use)
+    by_image: dict[tuple[str, str], list[Page]] = defaultdict(list)
+    for path, pages in read.items():
+        _note(pages, draft)
+        for page in pages.pages:
+            by_image[_split(page, path), page.image].append(page)
+    known = sorted({split for split, _ in by_image})
+    for split in splits:
+        if split not in known:
+            remedy = f"known: {', '.join(known) or 'none'}"
+            raise InputError(f"split {split!r}", "a split with images", "no image", remedy)
+        for (of, image), found in by_image.items():
+            if of == split:
+                with draft.image(found[0].subject):
+                    draft.add(_sample(root, (split, image), found, classes, draft))
+    return draft.dataset(classes)
+
+
+def paged_splits(format: PageFormat, root: Path) -> tuple[str, ...]:
+    """Return the splits of a folder that an annotation tool wrote.
+
+    Args:
+        format: Of its files.
+        root: The data set's folder.
+
+    Returns:
+        Their names.
+
+    Raises:
+        InputError: A file is damaged.
+    """
+    pages = {path: format.read(inside(path, root)) for path in format.files(root)}
+    return tuple(sorted({_split(page, path) for path in pages for page in pages[path].pages}))
+
+
+def with_marks(
+    dataset: Dataset, paths: Iterable[Path], formats: Mapping[str, PageFormat]
+) -> Dataset:
+    """Return a data set with more annotations on its images.
+
+    Args:
+        dataset: Its images are found by their path, or by their name where only one image has it;
+            suffixes do not count.
+        paths: Files of any of the formats, or folders of such files.
+        formats: By name.
+
+    Returns:
+        The same images; marks of others are not used, those of unknown classes left out and noted.
+
+    Raises:
+        InputError: A file is missing, damaged or of no known format, or is about none of the
+            images.
+    """
+    samples = {sample.id: sample for sample in dataset.samples}
+    if len(samples) < len(dataset.samples):
+        remedy = "give the images of different splits different names"
+        raise InputError(
+            "data.annotations", "laid over images of distinct ids", "two alike", remedy
+        )
+    by_name = _by_name(samples)
+    draft = Draft("all")
+    for path in paths:
+        found = 0
+        for file, pages in _read(path, formats):
+            _note(pages, draft)
+            for page in pages.pages:
+                sample = _named(page, samples, by_name)
+                if sample is None:
+                    continue
+                found += 1
+                root = path if path.is_dir() else file.parent
+                with draft.image(page.subject):
+                    more = annotations_of(page, sample.size, dataset.classes, draft, root)
+                    drawn = merged((*sample.annotations, *more))
+                    samples[sample.id] = replace(sample, annotations=drawn)
+        if not found:
+            got, remedy = "none of them", "check data.annotations and data.root"
+            raise InputError(path, "about images of the data set", got, remedy)
+    problems = (*dataset.problems, *draft.dataset(dataset.classes).problems)
+    return replace(dataset, samples=tuple(samples.values()), problems=problems)
+
+
+def _read(path: Path, formats: Mapping[str, PageFormat]) -> list[tuple[Path, Pages]]:
+    if not path.exists():
+        raise InputError(
+            f"data.annotations {path}", "a file or folder", "nothing", "check the path"
+        )
+    for format in formats.values():
+        files = format.files(path) if path.is_dir() else [path] if format.fits(path) else []
+        if files:
+            return [(file, format.read(file)) for file in files]
+    rule, remedy = f"of a known format ({', '.join(formats)})", "export it as one of them"
+    raise InputError(f"data.annotations {path}", rule, "another", remedy)
+
+
+def _classes(root: Path, read: Mapping[Path, Pages]) -> Classes:
+    if listed := {pages.names for pages in read.values() if pages.names}:
+        if len(listed) > 1:
+            rule, remedy = "the same in all files", "export all splits together"
+            raise InputError(f"classes in {root}", rule, "different lists", remedy)
+        return classes_of(listed.pop(), str(root))
+    return classes_of(names_of(page for pages in read.values() for page in pages.pages), str(root))
+
+
+def _split(page: Page, path: Path) -> str:
+    return page.split or (path.stem if path.stem.lower() in _SPLITS else "train")
+
+
+def _sample(
+    root: Path, place: tuple[str, str], pages: Sequence[Page], classes: Classes, draft: Draft
+) -> Sample:
+    split, image = place
+    folders = [root / "images" / split, root / "images", root / split, root]
+    path = locate(image, folders, root)
+    size = next((page.size for page in pages if page.size), None) or image_size(path)
+    made: list[Annotation] = []
+    for page in pages:
+        made += annotations_of(page, size, classes, draft, root)
+    return Sample(safe_name(image).with_suffix("").as_posix(), path, size, merged(made), split)
+
+
+def _note(pages: Pages, draft: Draft) -> None:
+    for problem in pages.problems:
+        draft.note_line(*problem)
+
+
+def _by_name(samples: Mapping[str, Sample]) -> dict[str, str]:
+    """Ids by the last part of them, where only one image has it."""
+    names = defaultdict(list)
+    for id in samples:
+        names[PurePosixPath(id).name].append(id)
+    return {name: ids[0] for name, ids in names.items() if len(ids) == 1}
+
+
+def _named(page: Page, samples: Mapping[str, Sample], by_name: Mapping[str, str]) -> Sample | None:
+    path = PurePosixPath(page.image)
+    for name in (path.as_posix(), path.with_suffix("").as_posix() if path.suffix else ""):
+        if id := name if name in samples else by_name.get(PurePosixPath(name).name):
+            return samples[id]
+    return None

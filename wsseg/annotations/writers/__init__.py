@@ -1,0 +1,1 @@
+"""Annotations and label maps back out to the formats of annotation tools."""

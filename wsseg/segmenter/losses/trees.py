@@ -1,0 +1,142 @@
+"""Minimum spanning trees of pixel grids, and filters along them, compiled by numba."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.refine.crf.simd import kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees that together hold n pixels, each pixel after its parent.
+
+    Attributes:
+        order: (n,) int64, the pixel at each place.
+        parents: (n,) int64, the place of its parent; of a root, its own.
+        lengths: (n,) float, of the edge to the parent, at least 0; infinite for a root.
+    """
+
+    order: NDArray[np.int64]
+    parents: NDArray[np.int64]
+    lengths: NDArray[np.floating]
+
+    def sums(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return sum_j exp(-D_ij) values_j, with D_ij the length of the path from i to j.
+
+        D is infinite between trees. Two passes over all pixels: up to the roots and down again.
+
+        Args:
+            values: (n, K) float.
+
+        Returns:
+            (n, K) of the same type.
+
+        References:
+            Yang, Stereo Matching Using Tree Filtering, TPAMI 2015.
+        """
+        rows, lengths = values.take(self.order, axis=0), self.lengths.astype(values.dtype)
+        _pass_up_and_down(rows, self.parents, np.exp(-lengths), -np.expm1(-2 * lengths))
+        result = np.empty_like(rows)
+        result[self.order] = rows
+        return result
+
+
+def spanning_forest(
+    down: NDArray[np.floating], right: NDArray[np.floating], inside: NDArray[np.bool_]
+) -> Forest:
+    """Return minimum spanning trees of pixels that are linked to the four next to them.
+
+    Of edges of the same length those that come first are taken: all downwards ones, row by row,
+    before those to the right. So results repeat.
+
+    Args:
+        down: (N, h - 1, w) float, lengths of the edges to the pixels below, at least 0.
+        right: (N, h, w - 1) float, to the pixels on the right.
+        inside: (N, h, w) bool; other pixels are trees of their own.
+
+    Returns:
+        A tree for each of the N grids, if what is inside hangs together; n = N h w.
+
+    References:
+        Kruskal, On the shortest spanning subtree of a graph and the traveling salesman problem,
+        1956.
+    """
+    pixels = np.arange(inside.size).reshape(inside.shape)
+    upper, lower = pixels[:, :-1].ravel(), pixels[:, 1:].ravel()
+    left, righter = pixels[..., :-1].ravel(), pixels[..., 1:].ravel()
+    ends = np.stack([np.concatenate([upper, left]), np.concatenate([lower, righter])], axis=1)
+    lengths = np.concatenate([down.ravel(), right.ravel()])
+    kept = inside.ravel()[ends].all(axis=1)
+    ends, lengths = ends[kept], lengths[kept]
+    links, reach = _minimum_links(np.argsort(lengths, kind="stable"), ends, lengths, inside.size)
+    return Forest(*_walked(links, reach))
+
+
+@kernel
+def _minimum_links(order: Any, ends: Any, lengths: Any, count: Any) -> Any:
+    """(n, 4) the pixels that each is linked to, -1 for none, and the lengths of these edges."""
+    links, reach = np.full((count, 4), -1), np.zeros((count, 4), lengths.dtype)
+    degree, above = np.zeros(count, np.int64), np.arange(count)
+    for edge in order:
+        one, other = ends[edge]
+        top, other_top = _top(above, one), _top(above, other)
+        if top != other_top:
+            above[other_top] = top
+            links[one, degree[one]], links[other, degree[other]] = other, one
+            reach[one, degree[one]] = reach[other, degree[other]] = lengths[edge]
+            degree[one] += 1
+            degree[other] += 1
+    return links, reach
+
+
+@kernel
+def _top(above: Any, pixel: Any) -> Any:
+    """What stands for all pixels linked to this one; the way there is halved on the way."""
+    while above[pixel] != pixel:
+        above[pixel] = above[above[pixel]]
+        pixel = above[pixel]
+    return pixel
+
+
+@kernel
+def _walked(links: Any, reach: Any) -> Any:
+    """The parts of a ``Forest``, breadth first from the first pixel of each tree."""
+    count, place, stop = len(links), 0, 0
+    order, parents = np.empty(count, np.int64), np.empty(count, np.int64)
+    lengths, seen = np.empty(count, reach.dtype), np.zeros(count, np.bool_)
+    for root in range(count):
+        if not seen[root]:
+            order[stop], parents[stop], lengths[stop], seen[root] = root, stop, np.inf, True
+            stop += 1
+        while place < stop:
+            for link, length in zip(links[order[place]], reach[order[place]]):  # noqa: B905
+                if link >= 0 and not seen[link]:
+                    order[stop], parents[stop], lengths[stop], seen[link] = (
+                        link,
+                        place,
+                        length,
+                        True,
+                    )
+                    stop += 1
+            place += 1
+    return order, parents, lengths
+
+
+@kernel
+def _pass_up_and_down(rows: Any, parents: Any, shares: Any, rests: Any) -> None:
+    """Replace values (n, K) of a forest's places by their sums, in place.
+
+    A parent's sum holds what came up from a pixel, which must not come back down: of the pixel's
+    own values only the rest, 1 - share^2, is added to the parent's share.
+    """
+    for i in range(len(rows) - 1, -1, -1):
+        share, row, parent = shares[i], rows[i], rows[parents[i]]
+        for k in range(len(row)):
+            parent[k] += share * row[k]
+    for i in range(len(rows)):
+        share, rest, row, parent = shares[i], rests[i], rows[i], rows[parents[i]]
+        for k in range(len(row)):
+            row[k] = share * parent[k] + rest * row[k]
