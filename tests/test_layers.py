@@ -8,10 +8,11 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "wsseg"
 TRUTH = "wsseg.annotations.truth"
-FLOOR = ("errors", "images", "labels")
+SEES_TRUTH = tuple(PACKAGE / "annotations" / name for name in ("truth.py", "simulated.py"))
+FLOOR = ("errors", "images", "labels", "plugins")
 ROOMS = (
     *("annotations", "refine", "learning", "seeds", "segmenter", "cleaning", "tags", "rounds"),
-    *("finetune", "quality", "cli"),
+    *("finetune", "export", "quality", "cli"),
 )
 FOR_RUN = ("wsseg.errors", "wsseg.labels", "wsseg.annotations.model", "wsseg.run")
 
@@ -68,8 +69,8 @@ def test_rooms_import_only_rooms_before_them(path):
 
 
 @pytest.mark.parametrize("path", modules(PACKAGE), ids=named)
-def test_only_quality_imports_hidden_truth(path):
-    allowed = path == PACKAGE / "annotations" / "truth.py" or path.parent == PACKAGE / "quality"
+def test_only_quality_and_simulation_import_hidden_truth(path):
+    allowed = path in SEES_TRUTH or path.parent == PACKAGE / "quality"
     uses = [name for name in imports(path.read_text()) if within(name, TRUTH)]
     assert allowed or not uses
 

@@ -83,7 +83,7 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1.
     """
     _check(image, scores, constraints, first_labels)
-    first = np.where(constraints.permits(first_labels), first_labels, constraints.known)
+    first = constraints.held(first_labels)
     owners = front_box(boxes, first.shape)
     predicted = constraints.best(scores)
     failed = _failed(predicted, boxes, owners, settings.reset_iou)

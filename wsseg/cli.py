@@ -1,4 +1,4 @@
-"""The command line: check, run, predict, report, compare."""
+"""The command line: check, run, predict, export, report, compare."""
 
 import errno
 import importlib.util
@@ -114,6 +114,25 @@ def predict(
 
 @app.command()
 @_plain_errors()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    *,
+    to: Annotated[str, typer.Option("--to", help="voc, coco or cvat.")],
+    stage: Annotated[
+        str | None, typer.Option(help="Such as round-2; otherwise the last complete one.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Such as train or val.")] = None,
+    images: Annotated[str, typer.Option(help="copy, link (hard links) or none.")] = "copy",
+) -> None:
+    """Write a stage's label maps for an annotation tool, to be corrected there."""
+    from wsseg.export import export_labels
+
+    export_labels(run, out, to, stage=stage, split=split, images=images)
+
+
+@app.command()
+@_plain_errors()
 def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
     """Write report/index.html and report/summary.json anew."""
     from wsseg.quality.run_report import report_run
@@ -131,6 +150,49 @@ def compare(
     from wsseg.quality.run_report import compare_runs
 
     for line in compare_runs(runs, out):
+        typer.echo(line)
+
+
+@app.command()
+@_plain_errors()
+def simulate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set with full masks.")],
+    out: Annotated[Path, typer.Argument(help="JSON Lines file to write, such as points.jsonl.")],
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            help="What every image gets: tags, boxes, extremes, points, scribbles, blocks or masks;"
+            " such as boxes,points."
+        ),
+    ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(help="Shares of the images, such as boxes=0.6,points+tags=0.3,nothing=0.1."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split to annotate.")] = "train",
+    length: Annotated[float, typer.Option(help="Share of every scribble that is kept.")] = 1.0,
+    jitter: Annotated[
+        float, typer.Option(help="Edges of boxes move by up to this share of the side.")
+    ] = 0.0,
+    background_points: Annotated[int, typer.Option(help="Clicks on the background.")] = 1,
+    points_per: Annotated[str, typer.Option(help="Click on every object, or class.")] = "object",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core.", min=1)] = None,
+    format_: Annotated[str, typer.Option("--format", help="voc, coco, jsonl, auto.")] = "auto",
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+) -> None:
+    """Draw weak annotations from full masks: what would scribbles have given?"""
+    from wsseg.annotations.simulate import Hand
+    from wsseg.annotations.simulated import read_kinds, read_mix, simulate_dataset
+
+    if (kinds is None) == (mix is None):
+        got = "neither" if kinds is None else "both"
+        raise InputError("simulate", "called with --kinds or --mix", got, "give one of them")
+    shares = {read_kinds(kinds): 1.0} if kinds is not None else read_mix(mix or "")
+    hand = Hand(length, jitter, background_points, points_per)
+    options = {"split": split, "format": format_, "seed": seed, "workers": workers}
+    done = simulate_dataset(dataset, out, shares, hand, **options, overwrite=overwrite)
+    for line in done.lines():
         typer.echo(line)
 
 

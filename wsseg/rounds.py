@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.annotations.naming import possible_classes
+from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -24,8 +26,9 @@ from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.seeds import find_seed, seed_label_map
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
-from wsseg.segmenter.losses import find_loss
+from wsseg.segmenter.losses import check_losses
 from wsseg.segmenter.model import build_network, check_network
+from wsseg.segmenter.objective import WeightedLosses
 from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
 
 
@@ -38,19 +41,21 @@ def check_settings(config: Config) -> None:
     Raises:
         InputError: An unknown seed, loss or CRF backend, or a network that cannot be built.
     """
-    for name in {config.seeds.name, *config.seeds.sources}:
+    seeds = config.seeds
+    for name in {seeds.name, *seeds.sources, seeds.of_boxes, seeds.of_strokes}:
         find_seed(name)
-    find_loss(config.trainer.loss)
+    check_losses(config.trainer.loss)
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)
 
 
-def seed_labels(run: Run, dataset: Dataset) -> Stage:
+def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:
     """Return the stage "seeds": first label maps of the training images.
 
     Args:
         run: The run; ``config.seeds`` says how.
         dataset: Samples with annotations.
+        ready: A stage of label maps of some images, which are taken as they are.
 
     Returns:
         The complete stage.
@@ -60,17 +65,21 @@ def seed_labels(run: Run, dataset: Dataset) -> Stage:
         "seeds",
         seeds=config.seeds,
         given=_given_files(config, samples),
+        ready=ready,
         samples=samples_key(samples),
         classes=list(dataset.classes),
         seed=config.seed,
     )
-    return label_images(run, stage, partial(_seed, config=config, classes=dataset.classes), samples)
+    label = partial(_seed, config=config, classes=dataset.classes, ready=ready)
+    return label_images(run, stage, label, samples)
 
 
 def train_segmenter(
     run: Run, dataset: Dataset, labels: Stage, number: int, previous: Stage | None = None
 ) -> Stage:
     """Return the stage "round-N/model": a network trained on a stage's label maps.
+
+    Images whose label map is all IGNORE take no part.
 
     Args:
         run: The run; ``config.model`` and ``config.trainer`` say how.
@@ -102,10 +111,8 @@ def train_segmenter(
     if stage.is_complete:
         say(f"{stage.name}: up to date")
         return stage
-    _check_labels(labels)
+    pairs = _pairs(labels, dataset, config)
     with stage.work() as record:
-        samples = labelled(labels, dataset.split(config.data.train))
-        pairs = [TrainingPair(sample.image, label_path(labels, sample)) for sample in samples]
         training = _prepared(config, dataset.classes, start)
         batches = TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
         record["loss"] = fit(training, batches, stage.path, stage.name)
@@ -188,8 +195,12 @@ def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, i
     return [fingerprint(folder / f"{s.id}.png") for folder in folders for s in samples]
 
 
-def _seed(sample: Sample, config: Config, classes: Classes) -> tuple[NDArray[np.uint8], Facts]:
+def _seed(
+    sample: Sample, config: Config, classes: Classes, ready: Stage | None
+) -> tuple[NDArray[np.uint8], Facts]:
     constraints = constraints_of(sample, len(classes))
+    if ready and sample.id in _images_of(ready.path, ready.key):
+        return constraints.held(read_label_map(label_path(ready, sample))), {}
     random = np.random.default_rng([config.seed, *sample.id.encode()])
     image = read_image(sample.image)
     return seed_label_map(image, constraints, sample, config.seeds, random), {}
@@ -199,7 +210,8 @@ def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
     if not config.rounds.clean:
-        return _predict(sample, config, model)
+        predicted, facts = _predict(sample, config, model)
+        return _with_strokes(predicted, sample), facts
     segmenter = _loaded(model.path, model.key, config.trainer.accelerator)
     image = read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
@@ -236,11 +248,37 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     return facts
 
 
-def _check_labels(labels: Stage) -> None:
+def _with_strokes(label_map: NDArray[np.uint8], sample: Sample) -> NDArray[np.uint8]:
+    """What people marked stays, also where nothing else is cleaned."""
+    for drawn in sample.annotations:
+        if isinstance(drawn, Strokes):
+            marked = stroke_map(drawn, sample.size)
+            label_map = np.where(marked == IGNORE, label_map, marked).astype(np.uint8)
+    return label_map
+
+
+def _pairs(labels: Stage, dataset: Dataset, config: Config) -> list[TrainingPair]:
     table = pd.read_parquet(labels.path / "stats.parquet")
-    if not table["pixels"][table["class"] != IGNORE].any():
+    taught = set(table["id"][(table["class"] != IGNORE) & (table["pixels"] > 0)])
+    if not taught:
         rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
         raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
+    n_classes = len(dataset.classes)
+    return [
+        TrainingPair(sample.image, label_path(labels, sample), _possible(sample, n_classes))
+        for sample in labelled(labels, dataset.split(config.data.train))
+        if sample.id in taught
+    ]
+
+
+def _possible(sample: Sample, n_classes: int) -> tuple[bool, ...]:
+    possible = possible_classes(sample, n_classes)
+    return tuple(label in possible for label in range(n_classes))
+
+
+@lru_cache(maxsize=1)
+def _images_of(folder: Path, key: str) -> frozenset[str]:  # noqa: ARG001 - the key is for the cache
+    return frozenset(pd.read_parquet(folder / "stats.parquet")["id"])
 
 
 def _prepared(config: Config, classes: Classes, start: Stage | None) -> NetworkTraining:
@@ -251,7 +289,7 @@ def _prepared(config: Config, classes: Classes, start: Stage | None) -> NetworkT
     return NetworkTraining(
         network,
         config.trainer,
-        find_loss(config.trainer.loss),
+        WeightedLosses(config.trainer, config.model),
         seed=config.seed,
         freeze_batch_norm=config.model.freeze_batch_norm,
     )

@@ -10,8 +10,8 @@ from wsseg.learning import fitting as module
 from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
-from wsseg.segmenter.losses import find_loss
 from wsseg.segmenter.model import build_network
+from wsseg.segmenter.objective import WeightedLosses
 
 Pairs = list[TrainingPair]
 
@@ -32,8 +32,8 @@ def trained(
 def training_of(
     network: torch.nn.Module, trainer: TrainerSettings, frozen: bool
 ) -> NetworkTraining:
-    loss = find_loss(trainer.loss)
-    return NetworkTraining(network, trainer, loss, seed=0, freeze_batch_norm=frozen)
+    objective = WeightedLosses(trainer, ModelSettings())
+    return NetworkTraining(network, trainer, objective, seed=0, freeze_batch_norm=frozen)
 
 
 def test_it_learns(

@@ -23,7 +23,8 @@ def batches(
 def test_shapes_and_types(
     pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
 ) -> None:
-    images, labels = batches(pairs, model_settings, trainer_settings).batch(0)
+    images, (labels, inside, _) = batches(pairs, model_settings, trainer_settings).batch(0)
+    assert inside.shape == labels.shape and inside.dtype == torch.bool
     assert images.shape == (4, 3, 32, 32) and images.dtype == torch.float32
     assert labels.shape == (4, 32, 32) and labels.dtype == torch.int64
 
@@ -54,8 +55,9 @@ def test_image_and_labels_move_together_and_padding_is_ignore(
     pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings
 ) -> None:
     trainer = trainer_settings.model_copy(update={"crop": (64, 64), "jitter": 0.0})
-    images, labels = batches(pairs, model_settings, trainer).batch(0)
+    images, (labels, inside, _) = batches(pairs, model_settings, trainer).batch(0)
     assert (labels == IGNORE).any()
+    assert (inside == (labels != IGNORE)).all()
     bright = (
         images.mean(dim=1)
         > normalised(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
@@ -83,4 +85,4 @@ def test_shrunk_labels_stay_centred_on_their_image(
     model = model_settings.model_copy(update={"scale": 1 / 3})
     still = {"crop": (2, 2), "zoom": (1.0, 1.0), "jitter": 0.0}
     _, shrunk = batches([pair], model, trainer_settings.model_copy(update=still)).batch(0)
-    assert (shrunk == 1).all()
+    assert (shrunk.labels == 1).all()

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from wsseg.errors import InputError
-from wsseg.segmenter.losses import gated_crf
+from wsseg.segmenter.losses.gated_crf import gated_crf
 
 SIZES = pytest.mark.parametrize("size", [(7, 9), (1, 6), (13, 2), (1, 1)])
 

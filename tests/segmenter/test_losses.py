@@ -1,12 +1,16 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
-from wsseg.segmenter.losses import LOSSES, Loss, cross_entropy, dice, find_loss, focal
+from wsseg.run.settings import LossSettings
+from wsseg.segmenter.losses import LOSSES, Seen, check_losses
+from wsseg.segmenter.losses.labelled import cross_entropy, dice, focal
 
-ALL = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
+ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal])
 
 
 def example() -> tuple[Tensor, Tensor]:
@@ -16,7 +20,7 @@ def example() -> tuple[Tensor, Tensor]:
 
 
 @ALL
-def test_predictions_under_ignore_change_nothing(loss: Loss) -> None:
+def test_predictions_under_ignore_change_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     logits, target = example()
     target[:, :2] = IGNORE
     changed = logits.clone()
@@ -25,7 +29,7 @@ def test_predictions_under_ignore_change_nothing(loss: Loss) -> None:
 
 
 @ALL
-def test_all_ignore_is_zero_with_finite_gradient(loss: Loss) -> None:
+def test_all_ignore_is_zero_with_finite_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     logits, target = example()
     value = loss(logits.requires_grad_(), torch.full_like(target, IGNORE))
     value.backward()
@@ -34,7 +38,7 @@ def test_all_ignore_is_zero_with_finite_gradient(loss: Loss) -> None:
 
 
 @ALL
-def test_gradient(loss: Loss) -> None:
+def test_gradient(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
     logits, target = example()
     assert torch.autograd.gradcheck(lambda x: loss(x, target), logits.requires_grad_())
 
@@ -52,9 +56,30 @@ def test_focal_without_gamma_is_cross_entropy() -> None:
     torch.testing.assert_close(focal(*example(), gamma=0), cross_entropy(*example()))
 
 
-def test_unknown_loss_lists_the_choices() -> None:
-    with pytest.raises(InputError, match=r"ce, focal, dice, ce\+dice, got l2"):
-        find_loss("l2")
+def test_unknown_losses_and_losses_without_labels_are_refused() -> None:
+    with pytest.raises(InputError, match="ce, focal, dice, gated_crf, .* got l2"):
+        check_losses(["ce", "l2"])
+    with pytest.raises(InputError, match="at least one of ce, focal, dice, got agmm"):
+        check_losses(["agmm"])
+    check_losses(LOSSES)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 16, 16, generator=generator, requires_grad=True)
+    features, colours = (torch.rand(2, c, s, s, generator=generator) for c, s in ((5, 4), (3, 16)))
+    labels = torch.full((2, 16, 16), IGNORE)
+    inside, possible = torch.ones(2, 16, 16, dtype=torch.bool), torch.ones(2, 3, dtype=torch.bool)
+    possible[0, 2] = False
+    for known in (0, 3):
+        labels[:, :known] = 1
+        value = LOSSES[name](
+            Seen(logits, features, colours, labels, inside, possible), LossSettings()
+        )
+        (gradient,) = torch.autograd.grad(value, logits)
+        assert torch.isfinite(value) and torch.isfinite(gradient).all()
+    assert gradient.abs().sum() > 0
 
 
 def test_dice_is_the_mean_over_classes_that_occur() -> None:

@@ -6,14 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from wsseg.annotations.model import (
-    Boxes,
-    MaskFile,
-    Region,
-    Regions,
-    Sample,
-    Tags,
-)
+from wsseg.annotations.marking import Marking
+from wsseg.annotations.model import Boxes, MaskFile, Region, Regions, Sample
+from wsseg.annotations.naming import possible_classes
 from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, read_label_map
@@ -98,11 +93,13 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
         InputError: A mask file is damaged, has another size or unknown classes, or a mask and
             other annotations contradict each other.
     """
-    classes = _possible_classes(sample, n_classes)
+    classes = np.array(possible_classes(sample, n_classes), np.uint8)
     allowed = np.ones((len(classes), *sample.size), bool)
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
+        elif isinstance(annotation, Marking):
+            allowed &= annotation.checked(classes, sample.size)
         elif isinstance(annotation, MaskFile | Regions):
             label_map = label_map_of(annotation, sample.size, n_classes)
             allowed &= (label_map == classes[:, None, None]) | (label_map == IGNORE)
@@ -177,23 +174,6 @@ def _decoded(
         encoded = coco_mask.frPyObjects({**encoded, "counts": list(counts)}, *size)
     mask: NDArray[np.uint8] = coco_mask.decode(encoded)
     return mask
-
-
-def _possible_classes(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
-    named, is_closed = {0}, False
-    for annotation in sample.annotations:
-        if isinstance(annotation, Tags):
-            named |= {*annotation.present, *annotation.unsure}
-            is_closed = True
-        elif isinstance(annotation, Boxes):
-            named |= {box.label for box in annotation.items}
-            is_closed = True
-        elif isinstance(annotation, Strokes) or (
-            isinstance(annotation, Regions) and annotation.partial
-        ):
-            named |= {drawn.label for drawn in annotation.items}
-            is_closed |= annotation.closed
-    return np.array(sorted(named if is_closed else range(n_classes)), np.uint8)
 
 
 def _allowed_by_boxes(

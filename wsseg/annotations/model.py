@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from wsseg.annotations.marking import Marking
 from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
@@ -177,7 +178,7 @@ class Regions:
     closed: bool = True
 
 
-Annotation = Tags | Boxes | Strokes | MaskFile | Regions
+Annotation = Tags | Boxes | Strokes | MaskFile | Regions | Marking
 
 
 @dataclass(frozen=True)

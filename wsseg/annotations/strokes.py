@@ -59,6 +59,18 @@ class Strokes:
     closed: bool = True
 
 
+def default_width(size: tuple[int, int]) -> float:
+    """Return how wide a stroke without a width of its own is.
+
+    Args:
+        size: (H, W) of the image.
+
+    Returns:
+        Pixels: 1 % of the longer side, at least 3.
+    """
+    return max(_SHARE * max(size), _LEAST)
+
+
 def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Return the pixels that strokes fix.
 
@@ -82,7 +94,7 @@ def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
     """Draw all pixels whose middle is near enough, and those that the corners lie in."""
-    width = stroke.width or max(_SHARE * max(label_map.shape), _LEAST)
+    width = stroke.width or default_width((label_map.shape[0], label_map.shape[1]))
     for x, y in stroke.points:
         if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
             label_map[int(y), int(x)] = stroke.label

@@ -4,11 +4,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, distributed
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, default_collate, get_worker_info
 
 from wsseg.errors import InputError
 from wsseg.run.settings import FitSettings, NetworkSettings
@@ -17,7 +18,7 @@ GRAY = 127
 """What images are padded with, 0..255."""
 
 
-class StepBatches(IterableDataset[tuple[Tensor, Tensor]], ABC):
+class StepBatches(IterableDataset[tuple[Tensor, Any]], ABC):
     """Batches of augmented examples, one a step.
 
     A batch depends on the seed, the step and the examples only: not on the number of worker
@@ -30,7 +31,7 @@ class StepBatches(IterableDataset[tuple[Tensor, Tensor]], ABC):
         first_step: Step to begin with.
 
     Yields:
-        Images (B, 3, h, w) float32, normalised, and targets (B, ...).
+        Images (B, 3, h, w) float32, normalised, and targets, stacked as the examples' are.
     """
 
     def __init__(
@@ -41,13 +42,13 @@ class StepBatches(IterableDataset[tuple[Tensor, Tensor]], ABC):
         self.length, self.settings, self.seed = length, settings, seed
         self.first_step = first_step
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in range(self.first_step + offset, self.settings.steps, stride):
             yield self.batch(step, *_place_among_devices())
 
-    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Tensor]:
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Any]:
         """Return one device's share of a step's batch.
 
         Args:
@@ -56,26 +57,26 @@ class StepBatches(IterableDataset[tuple[Tensor, Tensor]], ABC):
             world_size: Number of devices that share each batch.
 
         Returns:
-            Images (B, 3, h, w) float32 and targets (B, ...).
+            Images (B, 3, h, w) float32 and targets, stacked as the examples' are.
         """
         first = step * self.settings.batch_size
         positions = range(first + rank, first + self.settings.batch_size, world_size)
         examples = [self._at(position) for position in positions]
-        images = torch.stack([image for image, _ in examples])
-        return images, torch.stack([target for _, target in examples])
+        images, targets = default_collate(examples)
+        return images, targets
 
     @abstractmethod
-    def example(self, index: int) -> tuple[Tensor, Tensor]:
+    def example(self, index: int) -> tuple[Tensor, Any]:
         """Return an augmented example; torch's random state is that of the step and the place.
 
         Args:
             index: From 0 to ``length`` - 1.
 
         Returns:
-            Image (3, h, w) float32, normalised, and its target.
+            Image (3, h, w) float32, normalised, and its target: a tensor or a tuple of them.
         """
 
-    def _at(self, position: int) -> tuple[Tensor, Tensor]:
+    def _at(self, position: int) -> tuple[Tensor, Any]:
         epoch, place = divmod(position, self.length)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_mixed(self.seed, position))

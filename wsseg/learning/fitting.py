@@ -37,13 +37,40 @@ _ADVICE = (
 _WINDOW = 50  # steps a point of the loss curve
 
 
+Objective = Callable[[nn.Module, Tensor, Any, float], Tensor]
+"""(network, images (B, 3, h, w), targets, share of the steps done 0..1) -> scalar to minimise."""
+
+
+def of_output(
+    network: nn.Module,
+    images: Tensor,
+    targets: Tensor,
+    progress: float,  # noqa: ARG001 - every objective is told
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Return a loss that depends on the network's output only; an ``Objective`` once it has one.
+
+    Args:
+        network: The network.
+        images: (B, 3, h, w).
+        targets: What the loss takes.
+        progress: Not looked at.
+        loss: (output, targets) -> scalar.
+
+    Returns:
+        Scalar.
+    """
+    return loss(network(images), targets)
+
+
 class NetworkTraining(lightning.LightningModule):
-    """One network, its loss and its optimizer: AdamW with a one-cycle schedule.
+    """One network, its objective and its optimizer: AdamW with a one-cycle schedule.
 
     Args:
         network: Has a submodule ``encoder``, which has a learning rate of its own.
         settings: Learning rates, steps.
-        loss: (output of the network, target) -> scalar.
+        objective: What is minimised.
         seed: Of dropout, which depends on seed and step only.
         freeze_batch_norm: Keep the encoder's normalisation statistics as they are.
     """
@@ -52,7 +79,7 @@ class NetworkTraining(lightning.LightningModule):
         self,
         network: nn.Module,
         settings: FitSettings,
-        loss: Callable[[Tensor, Tensor], Tensor],
+        objective: Objective,
         *,
         seed: int,
         freeze_batch_norm: bool,
@@ -60,7 +87,7 @@ class NetworkTraining(lightning.LightningModule):
         super().__init__()
         self.network, self.settings, self.seed = network, settings, seed
         self.freeze_batch_norm = freeze_batch_norm
-        self.loss = loss
+        self.objective = objective
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Make dropout depend on the step, and hold the encoder's batch norm still."""
@@ -70,11 +97,11 @@ class NetworkTraining(lightning.LightningModule):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Any], _: int) -> Tensor:
         """Return the loss of a batch.
 
         Args:
-            batch: Images (B, 3, h, w) and the targets that the loss takes.
+            batch: Images (B, 3, h, w) and the targets that the objective takes.
 
         Returns:
             Scalar.
@@ -84,7 +111,8 @@ class NetworkTraining(lightning.LightningModule):
         """
         images, targets = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        loss = self.loss(self.network(images), targets)
+        progress = self.global_step / self.settings.steps
+        loss = self.objective(self.network, images, targets, progress)
         if not math.isfinite(loss.item()):
             message = f"loss is {loss.item()} at step {self.global_step}; lower encoder_lr"
             raise DivergenceError(f"{message} and decoder_lr of its trainer, or check the labels")
@@ -228,7 +256,7 @@ def _steps_done(last: Path, title: str) -> int:
 def _fitted(
     trainer: lightning.Trainer,
     training: NetworkTraining,
-    loader: DataLoader[tuple[Tensor, Tensor]],
+    loader: DataLoader[tuple[Tensor, Any]],
     last: Path | None,
 ) -> None:
     try:

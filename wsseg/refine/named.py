@@ -8,10 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.plugins import find_plugin, plugin_key, unknown_name
 from wsseg.refine.crf import CRFParams, chosen_backend, dense_crf, warm_up
 from wsseg.refine.par import PARParams, par
 from wsseg.refine.scores import normalised
 from wsseg.run.settings import Config, CRFSettings
+
+ENTRY_POINTS = "wsseg.refiners"
+"""The entry point group of refiners from other packages."""
 
 
 class Refine(Protocol):
@@ -47,23 +51,33 @@ def find_refiner(config: Config, name: str) -> Refiner:
 
     Args:
         config: The resolved settings, of which ``crf`` and ``par`` count.
-        name: "crf", "par" or "none".
+        name: "crf", "par", "none", or a plug-in's.
 
     Returns:
         The refiner.
 
     Raises:
-        InputError: ``crf.backend`` is unknown or not installed.
+        InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.
     """
     if name == "none":
         return Refiner(unrefined, "none", lambda: None)
     if name == "par":
         params = PARParams(**config.par.model_dump())
         return Refiner(partial(par, params=params), ["par", config.par], lambda: None)
+    if name != "crf":
+        return _plugged(name)
     backend = chosen_backend(config.crf.backend)
     refine = partial(dense_crf, params=crf_params(config.crf), backend=backend)
     key = ["crf", config.crf.model_dump(exclude={"backend"}), backend]
     return Refiner(refine, key, partial(warm_up, backend))
+
+
+def _plugged(name: str) -> Refiner:
+    plugin = find_plugin(name, ENTRY_POINTS)
+    if plugin is None:
+        raise unknown_name("refiner", name, ("crf", "par", "none"), ENTRY_POINTS)
+    refine: Refine = plugin.load()
+    return Refiner(refine, plugin_key(plugin), lambda: None)
 
 
 def unrefined(

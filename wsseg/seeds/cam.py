@@ -1,7 +1,6 @@
 """Class activation maps: where in an image a classifier sees each tag."""
 
 from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch.nn import functional
 
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
+from wsseg.plugins import find_plugin, unknown_name
 from wsseg.run.settings import CAMSettings
 from wsseg.seeds.capture import captured_at, evaluating, only
 from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, image_tensor
@@ -41,13 +41,11 @@ def find_activation(method: str) -> Activation | None:
     own = ("cam", *WEIGHTINGS)
     if method in own:
         return None
-    plugins = entry_points(group=ENTRY_POINTS)
-    for plugin in plugins:
-        if plugin.name == method:
-            activation: Activation = plugin.load()
-            return activation
-    choices = ", ".join([*own, *sorted(plugin.name for plugin in plugins)])
-    raise InputError("cam.method", "a known method", repr(method), f"choose one of {choices}")
+    plugin = find_plugin(method, ENTRY_POINTS)
+    if plugin is None:
+        raise unknown_name("cam.method", method, own, ENTRY_POINTS)
+    activation: Activation = plugin.load()
+    return activation
 
 
 def maps_of_plugin(

@@ -1,15 +1,17 @@
 """Seeds by name, the gate that holds their results to the annotations, and their combinations."""
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints, label_map_of
-from wsseg.annotations.model import MaskFile, Sample
+from wsseg.annotations.marking import Marking
+from wsseg.annotations.model import Annotation, MaskFile, Regions, Sample
+from wsseg.annotations.strokes import Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
+from wsseg.plugins import find_named
 from wsseg.run.settings import SeedSettings
 from wsseg.seeds.boxes import box, box_inner
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
@@ -22,6 +24,8 @@ Seed = Callable[
 
 ENTRY_POINTS = "wsseg.seeds"
 """The entry point group of seeds from other packages."""
+
+_SPARSE = 0.5  # share of known pixels below which a mask is one of marks
 
 
 def seed_label_map(
@@ -70,15 +74,7 @@ def find_seed(name: str) -> Seed:
     Raises:
         InputError: The name is unknown; the message lists the choices.
     """
-    if name in SEEDS:
-        return SEEDS[name]
-    plugins = entry_points(group=ENTRY_POINTS)
-    for plugin in plugins:
-        if plugin.name == name:
-            seed: Seed = plugin.load()
-            return seed
-    choices = ", ".join([*SEEDS, *sorted(plugin.name for plugin in plugins)])
-    raise InputError("seeds.name", "a known seed", repr(name), f"choose one of {choices}")
+    return find_named("seeds.name", name, SEEDS, ENTRY_POINTS)
 
 
 def intersection(
@@ -146,6 +142,56 @@ def folder(
     return label_map_of(MaskFile(path), sample.size, n_classes=IGNORE)
 
 
+def mixed(
+    image: NDArray[np.uint8],
+    constraints: Constraints,
+    sample: Sample,
+    settings: SeedSettings,
+    rng: np.random.Generator,
+) -> NDArray[np.uint8]:
+    """Return the first labels of an image that may carry annotations of any kind.
+
+    Boxes get the seed ``settings.of_boxes``; where that leaves pixels open, or there are no boxes,
+    what is marked spreads by ``settings.of_strokes``. A full mask stays as it is, its IGNORE too.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        constraints: What the annotations allow.
+        sample: The image's annotations.
+        settings: Its ``of_boxes`` and ``of_strokes``, and what those need.
+        rng: Of everything random.
+
+    Returns:
+        (H, W) uint8; all IGNORE where no pixel is known, as with tags alone.
+
+    Raises:
+        InputError: One of the two seeds is unknown, ``mixed`` itself, or fails.
+    """
+    if "mixed" in {settings.of_boxes, settings.of_strokes}:
+        rule, remedy = "no mixture themselves", "name two other seeds"
+        raise InputError("seeds.of_boxes and seeds.of_strokes", rule, "mixed", remedy)
+    label_map, own = constraints.known, rng.spawn(2)
+    if sample.boxes:
+        label_map = constraints.held(
+            find_seed(settings.of_boxes)(image, constraints, sample, settings, own[0])
+        )
+    if not _is_marked(sample, label_map) or (label_map != IGNORE).all():
+        return label_map
+    spread = find_seed(settings.of_strokes)(image, constraints, sample, settings, own[1])
+    return np.where(label_map == IGNORE, spread, label_map).astype(np.uint8)
+
+
+def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
+    """Whether some pixels are known that say something of others: marks, or a sparse mask."""
+    if any(isinstance(a, Strokes | Marking) or _is_partial(a) for a in sample.annotations):
+        return True
+    return 0 < float((label_map != IGNORE).mean()) < _SPARSE
+
+
+def _is_partial(annotation: Annotation) -> bool:
+    return isinstance(annotation, Regions) and annotation.partial
+
+
 SEEDS: dict[str, Seed] = {
     "box": box,
     "box_inner": box_inner,
@@ -153,6 +199,7 @@ SEEDS: dict[str, Seed] = {
     "grabcut_votes": grabcut_votes,
     "intersection": intersection,
     "folder": folder,
+    "mixed": mixed,
 }
 """The seeds of this package by name."""
 

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision import tv_tensors
@@ -14,6 +16,8 @@ from wsseg.labels import IGNORE, read_label_map
 from wsseg.learning.batches import GRAY, StepBatches, normalised, zoomed_size
 from wsseg.run.settings import FitSettings, NetworkSettings
 
+_OUTSIDE = 256  # what labels are padded with
+
 
 @dataclass(frozen=True)
 class TrainingPair:
@@ -22,10 +26,26 @@ class TrainingPair:
     Args:
         image: The image file.
         label_map: A palette PNG of the image's size.
+        possible: For each class whether the image may show it; empty where nobody asks.
     """
 
     image: Path
     label_map: Path
+    possible: tuple[bool, ...] = ()
+
+
+class Target(NamedTuple):
+    """What is known of a crop.
+
+    Attributes:
+        labels: (h, w) int64, IGNORE where unknown and on padding.
+        inside: (h, w) bool, False on padding.
+        possible: (K,) bool: classes that the image may show.
+    """
+
+    labels: Tensor
+    inside: Tensor
+    possible: Tensor
 
 
 class TrainingBatches(StepBatches):
@@ -39,7 +59,7 @@ class TrainingBatches(StepBatches):
         first_step: Step to begin with.
 
     Yields:
-        Images (B, 3, h, w) float32, normalised, and labels (B, h, w) int64, padded with IGNORE.
+        Images (B, 3, h, w) float32, normalised, and a ``Target`` whose tensors begin with B.
     """
 
     def __init__(
@@ -55,30 +75,35 @@ class TrainingBatches(StepBatches):
         self.pairs, self.model, self.trainer = tuple(pairs), model, trainer
         self.augment = _augmentation(trainer)
 
-    def example(self, index: int) -> tuple[Tensor, Tensor]:
-        """Return an augmented crop and its labels.
+    def example(self, index: int) -> tuple[Tensor, Target]:
+        """Return an augmented crop and what is known of it.
 
         Args:
             index: Of the pair.
 
         Returns:
-            Image (3, h, w) float32, normalised, and labels (h, w) int64.
+            Image (3, h, w) float32, normalised, and its target.
         """
-        image, labels = self.augment(*self._zoomed(self.pairs[index]))
-        return normalised(image, self.model), labels[0].long()
+        pair = self.pairs[index]
+        image, padded = self.augment(*self._zoomed(pair))
+        labels = padded.as_subclass(Tensor)[0].long()
+        inside = labels != _OUTSIDE
+        possible = torch.tensor(pair.possible, dtype=torch.bool)
+        return normalised(image, self.model), Target(labels.where(inside, IGNORE), inside, possible)
 
     def _zoomed(self, pair: TrainingPair) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
         pixels = read_image(pair.image)
         size = zoomed_size(pixels.shape[:2], self.model.scale, self.trainer.zoom)
         image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-        labels = tv_tensors.Mask(torch.from_numpy(read_label_map(pair.label_map).copy())[None])
+        label_map = read_label_map(pair.label_map).astype(np.int16)
+        labels = tv_tensors.Mask(torch.from_numpy(label_map)[None])
         # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
         exact = v2.InterpolationMode.NEAREST_EXACT
         return v2.functional.resize(image, size), v2.functional.resize(labels, size, exact)
 
 
 def _augmentation(trainer: FitSettings) -> v2.Compose:
-    fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: IGNORE}
+    fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
     jitter = trainer.jitter
     return v2.Compose(
         [

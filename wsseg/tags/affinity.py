@@ -4,6 +4,7 @@ import shutil
 from functools import partial
 
 import lightning
+from torch import Tensor, nn
 
 from wsseg.annotations.model import Dataset
 from wsseg.learning.fitting import NetworkTraining, fit
@@ -14,7 +15,7 @@ from wsseg.run.stage import Run, Stage
 from wsseg.seeds.affinity_net import AffinityNet, affinity_loss, save_affinity
 from wsseg.seeds.classifier import load_classifier
 from wsseg.seeds.encoder import FeatureMap
-from wsseg.segmenter.data import TrainingBatches, TrainingPair
+from wsseg.segmenter.data import Target, TrainingBatches, TrainingPair
 from wsseg.tags.maps import label_by_maps
 
 
@@ -75,9 +76,22 @@ def _train(
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder, config.affinity.width)
-    loss = partial(affinity_loss, radius=config.walk.radius)
-    training = NetworkTraining(network, trainer, loss, seed=config.seed, freeze_batch_norm=True)
+    objective = partial(_objective, radius=config.walk.radius)
+    training = NetworkTraining(
+        network, trainer, objective, seed=config.seed, freeze_batch_norm=True
+    )
     batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
     curve = fit(training, batches, stage.path, stage.name)
     save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
     return curve
+
+
+def _objective(
+    network: nn.Module,
+    images: Tensor,
+    target: Target,
+    progress: float,  # noqa: ARG001 - every objective is told
+    *,
+    radius: int,
+) -> Tensor:
+    return affinity_loss(network(images), target.labels, radius=radius)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.fitting import NetworkTraining, fit, of_output
 from wsseg.refine import find_refiner
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.labelling import samples_key
@@ -45,7 +46,7 @@ def check_tag_settings(config: Config) -> None:
         InputError: An unknown method or refiner, a classifier that cannot be built, or weak
             labels that are no tags.
     """
-    if config.data.weak == "boxes":
+    if config.data.weak == "boxes" and not config.data.annotations:
         remedy = "set data.weak=tags, or choose pipeline=boxes"
         raise InputError("data.weak", "tags or boxes_as_tags", "boxes", remedy)
     if find_activation(config.cam.method) is None:
@@ -133,7 +134,7 @@ def _train(
     training = NetworkTraining(
         network,
         settings.trainer,
-        soft_margin,
+        partial(of_output, loss=soft_margin),
         seed=config.seed,
         freeze_batch_norm=settings.freeze_batch_norm,
     )

@@ -9,9 +9,11 @@ from typing import Any, cast, get_args
 
 from wsseg.annotations.readers.files import read_text, safe_name
 from wsseg.annotations.readers.geometry import RunLengths, fitted_runs, number, plausible_size
+from wsseg.annotations.readers.marks import plugin_of
 from wsseg.annotations.readers.pages import Kind, Mark, Page, PageFormat, Pages, files_that_fit
 from wsseg.errors import InputError
 
+_KINDS = tuple(kind for kind in get_args(Kind) if kind != "other")
 _MARK_KEYS = {"type", "class", "points", "width", "size", "counts", "file"}
 _PAGE_KEYS = {"image", "size", "split", "tags", "unsure", "closed", "marks"}
 _LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3}
@@ -97,8 +99,10 @@ def _page(
 
 def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
     kind = mark.get("type", "") if isinstance(mark, dict) else ""
-    if kind not in get_args(Kind):
-        rule = f"an object with a 'type' of {', '.join(get_args(Kind))}"
+    if kind not in _KINDS:
+        if isinstance(kind, str) and isinstance(mark.get("class"), str) and plugin_of(kind):
+            return Mark(subject, "other", mark["class"], values=mark)
+        rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")
     if unknown := sorted(mark.keys() - _MARK_KEYS):
         raise InputError(

@@ -1,9 +1,11 @@
 """Marks of a page, fitted to its image: annotations for what they are read for."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.metadata import EntryPoint
 from itertools import chain
 from pathlib import Path
 
+from wsseg.annotations.marking import ENTRY_POINTS, MakeMarking, Marking
 from wsseg.annotations.model import (
     Annotation,
     Boxes,
@@ -20,6 +22,7 @@ from wsseg.annotations.readers.geometry import bounds, fitted_box, fitted_polygo
 from wsseg.annotations.readers.pages import Mark, Page
 from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
+from wsseg.plugins import find_plugin
 
 _BOXED, _DRAWN, _STROKES = ("box", "extreme"), ("polygon", "runs"), ("point", "scribble")
 
@@ -66,6 +69,18 @@ def annotations_of(
     return tuple(fitter.annotations(page, draft.use))
 
 
+def plugin_of(kind: str) -> EntryPoint | None:
+    """Return the plug-in that knows a kind of marks.
+
+    Args:
+        kind: The "type" of a mark.
+
+    Returns:
+        Its entry point, None where there is none.
+    """
+    return find_plugin(kind, ENTRY_POINTS)
+
+
 class _Fitter:
     """Fits the marks of one image and notes what is wrong with them."""
 
@@ -84,6 +99,8 @@ class _Fitter:
         if use in {"masks", "all"}:
             yield from self.regions(known, page.closed, partial=use == "all")
             yield from self.masks(known)
+        if use == "all":
+            yield from self.others(known)
 
     def label(self, mark: Mark) -> int | None:
         if mark.kind == "mask" or is_background(mark.name):
@@ -163,6 +180,16 @@ class _Fitter:
         for mark, _ in marks:
             if mark.kind == "mask" and mark.file:
                 yield MaskFile(inside(mark.file, self.root))
+
+    def others(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[Marking]:
+        for mark, label in marks:
+            if mark.kind == "other" and mark.values and (plugin := plugin_of(mark.values["type"])):
+                make: MakeMarking = plugin.load()
+                try:
+                    yield make(label, mark.values)
+                except (InputError, KeyError, ValueError, TypeError) as error:
+                    message = f"{mark.values['type']} left out: {error!r}"
+                    self.draft.note_line(mark.subject, message, "mark of a plug-in")
 
     def _flat(self, mark: Mark) -> tuple[tuple[float, ...]]:
         return (tuple(value for point in mark.points for value in point),)

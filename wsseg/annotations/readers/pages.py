@@ -1,13 +1,13 @@
 """What annotation tools write: for each image its marks, by class name and in pixels."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from wsseg.annotations.readers.geometry import RunLengths
 
-Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask"]
+Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "other"]
 """How a mark is drawn; its ``Mark`` says what belongs to each."""
 
 
@@ -20,11 +20,13 @@ class Mark:
         kind: "point": one of ``points``. "scribble": a line through ``points``. "box": two opposite
             corners. "extreme": the leftmost, topmost, rightmost and bottommost point of an object,
             in any order. "polygon": an outline. "runs": pixels as run lengths. "mask": a label map.
+            "other": of a kind that a plug-in knows.
         name: The class; empty for a "mask".
         points: (x, y) in pixels of the upright image; nan where the file has no number.
         width: Of a scribble or point, pixels; None where the file does not say.
         runs: Of "runs", checked against the image's size (``fitted_runs``).
         file: Of "mask": a label map's path, as an absolute path.
+        values: Of "other": the mark as it stands in the file, "type" among it.
     """
 
     subject: str
@@ -34,6 +36,7 @@ class Mark:
     width: float | None = None
     runs: RunLengths | None = None
     file: Path | None = None
+    values: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ from wsseg.annotations.model import (
     Region,
     Regions,
     Sample,
+    Tags,
 )
 from wsseg.annotations.strokes import Scribble, Strokes
+from wsseg.errors import InputError
 from wsseg.labels import atomic_write
 
 _DECIMALS = 2  # of a pixel
@@ -69,6 +71,9 @@ def _marks(drawn: Annotation, classes: Classes, folder: Path) -> Iterator[dict[s
     elif isinstance(drawn, Regions):
         for region in drawn.items:
             yield from _region(region, classes.names[region.label])
+    elif not isinstance(drawn, Tags):
+        got, remedy = type(drawn).__name__, "write it yourself"
+        raise InputError("annotation", "of a kind of this package", got, remedy)
 
 
 def _stroke(stroke: Scribble, classes: Classes) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class SeedSettings(Settings):
         foreground_votes: ``grabcut_votes``: share of votes from which a pixel is foreground.
         background_votes: ``grabcut_votes``: share of votes below which a pixel is background.
         sources: ``intersection``: the two seeds that must agree.
+        of_boxes: ``mixed``: the seed of images with boxes.
+        of_strokes: ``mixed``: the seed of what is marked and of what boxes leave open.
         folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
         edges: ``grabcut``: folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+).
     """
@@ -54,6 +56,8 @@ class SeedSettings(Settings):
     foreground_votes: float = Field(0.7, gt=0, le=1)
     background_votes: float = Field(0.2, ge=0, lt=1)
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
+    of_boxes: str = "grabcut"
+    of_strokes: str = "random_walker"
     folder: Path | None = None
     edges: Path | None = None
 
@@ -76,7 +80,7 @@ class CAMSettings(Settings):
             level that divides its maps best, the same for both.
         foreground: Confident foreground: where the class beats this constant, or power.
         background: Confident background: where no class beats this constant, or power.
-        refiner: What sharpens both: "crf", "par" or "none".
+        refiner: What sharpens both: "crf", "par", "none", or a plug-in's name.
         confidence: ``crf``: probability that it is told of the class that is ahead; null tells it
             the maps themselves.
     """
@@ -90,7 +94,7 @@ class CAMSettings(Settings):
     rule: Literal["constant", "power", "otsu"] = "constant"
     foreground: float = Field(0.25, ge=0)
     background: float = Field(0.25, ge=0)
-    refiner: Literal["crf", "par", "none"] = "none"
+    refiner: str = "none"
     confidence: float | None = Field(0.7, gt=0.5, lt=1)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
 from wsseg.run.settings.base import Range, Settings
 
@@ -80,14 +80,92 @@ class FitSettings(Settings):
     precision: str = "auto"
 
 
+class GatedCRFSettings(Settings):
+    """The loss ``gated_crf``; see there.
+
+    Attributes:
+        scale: Side of the square of pixels that becomes one coarse pixel.
+        radius: Of the square window, coarse pixels.
+        sxy: Standard deviation in space, coarse pixels.
+        srgb: Standard deviation in colour, 0..1.
+    """
+
+    scale: int = Field(4, ge=1)
+    radius: int = Field(5, ge=1)
+    sxy: float = Field(6.0, ge=0.001)
+    srgb: float = Field(0.1, ge=0.001)
+
+
+class DenseCRFLossSettings(Settings):
+    """The loss ``dense_crf``; see ``dense_crf_loss``.
+
+    Attributes:
+        scale: Of the grid that it is computed on.
+        sxy: Standard deviation in space, pixels.
+        srgb: Standard deviation in colour, 0..255.
+    """
+
+    scale: float = Field(0.5, gt=0, le=1)
+    sxy: float = Field(100.0, ge=0.1)
+    srgb: float = Field(15.0, ge=0.1)
+
+
+class TreeEnergySettings(Settings):
+    """The loss ``tree_energy``; see there.
+
+    Attributes:
+        scale: Side of the square of pixels that becomes one coarse pixel.
+        sigma: Of colours, 0..1: smaller follows edges more strictly.
+        feature_sigma: Of the network's features.
+    """
+
+    scale: int = Field(2, ge=1)
+    sigma: float = Field(0.02, ge=0.0001)
+    feature_sigma: float = Field(1.0, ge=0.0001)
+
+
+class AGMMSettings(Settings):
+    """The loss ``agmm``; see there.
+
+    Attributes:
+        sigma: Of the Gaussians, in features of norm 1.
+    """
+
+    sigma: float = Field(0.5, ge=0.01)
+
+
+class LossSettings(Settings):
+    """Parameters of losses.
+
+    Attributes:
+        warm_up: Share of the steps before losses join that look at unlabelled pixels.
+        focal_gamma: ``focal``: how much less sure pixels count.
+    """
+
+    warm_up: float = Field(0.1, ge=0, lt=1)
+    focal_gamma: float = Field(2.0, ge=0)
+    gated_crf: GatedCRFSettings = GatedCRFSettings()
+    dense_crf: DenseCRFLossSettings = DenseCRFLossSettings()
+    tree_energy: TreeEnergySettings = TreeEnergySettings()
+    agmm: AGMMSettings = AGMMSettings()
+
+
 class TrainerSettings(FitSettings):
     """The one trainer of weak and full supervision.
 
     Attributes:
-        loss: A key of ``LOSSES``: "ce", "focal", "dice" or "ce+dice".
+        loss: Weights of losses by name, keys of ``LOSSES``, such as ``{ce: 1, gated_crf: 0.1}``; a
+            name alone has weight 1.
+        losses: Their parameters.
     """
 
-    loss: str = "ce"
+    loss: dict[str, PositiveFloat] = Field({"ce": 1.0}, min_length=1)
+    losses: LossSettings = LossSettings()
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _weighed(cls, loss: Any) -> Any:
+        return {loss: 1.0} if isinstance(loss, str) else loss
 
 
 class ClassifierTrainerSettings(FitSettings):

@@ -81,7 +81,8 @@ class RoundSettings(Settings):
         count: Rounds of training and cleaning.
         restart: Whether each round trains from the initial weights or continues.
         clean: False is the naive loop: predictions become labels as they are.
-        refiner: What sharpens predictions before they become labels: "crf" or "par".
+        refiner: What sharpens predictions before they become labels: "crf", "par", "none", or a
+            plug-in's name.
         reset_iou: A segment that covers its box worse than this goes back to its first label.
         min_island: Connected regions below this share of the image become IGNORE; 0 keeps all.
     """
@@ -89,7 +90,7 @@ class RoundSettings(Settings):
     count: int = Field(3, ge=0)
     restart: bool = True
     clean: bool = True
-    refiner: Literal["crf", "par"] = "crf"
+    refiner: str = "crf"
     reset_iou: float = Field(0.5, ge=0, le=1)
     min_island: float = Field(0.0, ge=0, lt=1)
 

@@ -70,19 +70,18 @@ def agmm(
     _check_classes(logits, features, possible)
     within = torch.ones_like(target).bool() if inside is None else inside
     with torch.autocast(logits.device.type, enabled=False):
-        floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        log_p, log_rest = floats.log_softmax(dim=1), _log_complement(floats)
+        log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=1)
+        log_rest = _log_complement(log_p.exp())
         labels = _one_hot(target, logits.shape[1]) & within[:, None]
         present = labels.flatten(2).any(dim=2)
-        units = functional.normalize(features.to(floats), dim=1)
-        prototypes = _prototypes(units, labels.to(floats))
+        units = functional.normalize(features.to(log_p), dim=1)
+        prototypes = _prototypes(units, labels.to(log_p))
         squares = _enlarged_squares(units, prototypes, target) / (2 * sigma**2)
-        log_g, log_far = -squares, torch.log(-torch.expm1(-squares.clamp(min=_LEAST)))
-        g = log_g.detach().exp()
-        applies = present[:, :, None, None]
+        g = torch.exp(-squares.detach())
+        to_g = _mean(-g * log_p - (1 - g) * log_rest, present[..., None, None] & within[:, None])
         return (
-            _mean(-g * log_p - (1 - g) * log_rest, applies & within[:, None]) / 2
-            + _mean(-torch.where(labels, log_g, log_far), applies & labels.any(1, True)) / 2
+            to_g / 2
+            + _labelled_term(squares, labels, present) / 2
             + _nearness(prototypes, present)
             + _tag_term(log_rest, possible, within)
         )
@@ -106,17 +105,18 @@ def _one_hot(target: Tensor, n_classes: int) -> Tensor:
     return target[:, None] == classes[:, None, None]
 
 
-def _log_complement(logits: Tensor) -> Tensor:
-    """log(1 - p): exact, with a gradient, also where p rounds to 1, as the top class's can."""
-    top = _one_hot(logits.argmax(dim=1), logits.shape[1])
-    others = logits.masked_fill(top, -torch.inf).logsumexp(dim=1, keepdim=True)
-    p = logits.softmax(dim=1).masked_fill(top, 0)
-    return torch.where(top, others - logits.logsumexp(dim=1, keepdim=True), torch.log1p(-p))
+def _log_complement(p: Tensor) -> Tensor:
+    """log(1 - p), from the other classes where p may round to 1: there too it has a gradient."""
+    is_most = p > 0.5
+    others = p.masked_fill(is_most, 0)
+    total = others.sum(dim=1, keepdim=True).clamp(min=torch.finfo(p.dtype).tiny)
+    return torch.where(is_most, total.log(), torch.log1p(-others))
 
 
 def _prototypes(units: Tensor, labels: Tensor) -> Tensor:
     """(N, K, F) mean features of labelled pixels; 0 for classes without."""
-    weights = coarse(labels, units.shape[2:]).flatten(2)
+    height, width = units.shape[2:]
+    weights = coarse(labels, (height, width)).flatten(2)
     sums = weights @ units.flatten(2).mT
     totals = weights.sum(dim=2, keepdim=True)
     return sums / torch.where(totals > 0, totals, 1)
@@ -128,8 +128,16 @@ def _enlarged_squares(units: Tensor, prototypes: Tensor, like: Tensor) -> Tensor
     # differences before squares: with all features alike, products would lose them in rounding
     way = "donot_use_mm_for_euclid_dist"
     squares = torch.cdist(prototypes, pixels, compute_mode=way).square()
-    squares = squares.unflatten(2, units.shape[2:])
-    return functional.interpolate(squares, like.shape[1:], mode="bilinear")
+    grid = squares.view(*squares.shape[:2], *units.shape[2:])
+    return functional.interpolate(grid, like.shape[1:], mode="bilinear")
+
+
+def _labelled_term(squares: Tensor, labels: Tensor, present: Tensor) -> Tensor:
+    """The mean over labelled pixels and their images' classes of BCE(G; [k is the label])."""
+    image, row, column = labels.any(dim=1).nonzero(as_tuple=True)
+    chosen, is_label = (each[image, :, row, column] for each in (squares, labels))
+    far = torch.log(-torch.expm1(-chosen.clamp(min=_LEAST)))
+    return _mean(torch.where(is_label, chosen, -far), present[image])
 
 
 def _mean(values: Tensor, applies: Tensor) -> Tensor:
@@ -139,7 +147,8 @@ def _mean(values: Tensor, applies: Tensor) -> Tensor:
 
 def _nearness(prototypes: Tensor, present: Tensor) -> Tensor:
     """The mean of exp(-|mu_i - mu_j|^2) over the pairs of each image's classes."""
-    first, second = torch.triu_indices(*[present.shape[1]] * 2, 1, device=present.device)
+    n_classes = present.shape[1]
+    first, second = torch.triu_indices(n_classes, n_classes, 1, device=present.device)
     apart = (prototypes[:, first] - prototypes[:, second]).square().sum(dim=2)
     return _mean(torch.exp(-apart), present[:, first] & present[:, second])
 

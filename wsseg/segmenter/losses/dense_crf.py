@@ -99,7 +99,7 @@ class _Disagreement(Function):
         return p.new_tensor(total)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (gradient,) = ctx.saved_tensors
         return upstream * gradient, None, None

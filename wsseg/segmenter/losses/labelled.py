@@ -64,18 +64,5 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
     return loss
 
 
-def cross_entropy_and_dice(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the sum of ``cross_entropy`` and ``dice``.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
-    """
-    return cross_entropy(logits, target) + dice(logits, target)
-
-
 def _labelled(target: Tensor) -> Tensor:
     return (target != IGNORE).sum().clamp(min=1)

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
@@ -35,8 +34,8 @@ def tree_energy(
         loss = sum_i gate_i |p_i - F_features(F_colours(p))_i| / max(1, sum_i gate_i)
 
     The absolute differences are summed over classes. An edge of the tree of colours is as long as
-    |c_i - c_j|^2 / sigma, one of the tree of features as |f_i - f_j|^2 / feature_sigma. The
-    authors' sigma of 0.02 applies here to RGB in 0..1.
+    |c_i - c_j|^2 / sigma, with c RGB in 0..1, one of the tree of features as |f_i - f_j|^2 /
+    feature_sigma. So the sigmas go with the scale of what they divide.
 
     All of it happens on a coarse grid, whose pixels are the means of scale x scale pixels. A
     coarse pixel is in the gate, or inside, where all of its pixels are. Features are brought to it
@@ -108,12 +107,12 @@ def _tree_means(p: Tensor, features: Tensor, inside: Tensor) -> Tensor:
 class _TreeMeans(Function):
     @staticmethod
     def forward(ctx: Any, p: Tensor, forest: Forest) -> Tensor:
-        ctx.forest = forest
-        ctx.totals = _sums(torch.ones_like(p[:, :1]), forest)
-        return _sums(p, forest) / ctx.totals
+        totals = _sums(torch.ones_like(p[:, :1]), forest)
+        ctx.forest, ctx.totals = forest, totals
+        return _sums(p, forest) / totals
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         # the sums are symmetric in i and j, so that they are their own transpose
         return _sums(upstream / ctx.totals, ctx.forest), None
@@ -122,5 +121,5 @@ class _TreeMeans(Function):
 def _sums(values: Tensor, forest: Forest) -> Tensor:
     """The forest's sums of values (N, K, h, w)."""
     rows = values.detach().movedim(1, 3).contiguous()
-    sums = forest.sums(np.ascontiguousarray(rows.flatten(0, 2).cpu().numpy()))
-    return torch.from_numpy(sums).to(values).view(rows.shape).movedim(3, 1)
+    sums = torch.from_numpy(forest.sums(rows.flatten(0, 2).cpu().numpy()))
+    return sums.to(values).view(rows.shape).movedim(3, 1)

@@ -1,0 +1,71 @@
+"""Any mixture of annotations to a trained segmenter: the recipe, top to bottom. Copy and change it.
+
+    python pipelines/mixed.py configs/msrc_mixed.yaml rounds.count=1
+
+Each image may carry tags, boxes, points, scribbles, partial masks, a mask, several of them, or
+nothing. Every stage is a folder below the run's; a finished one is skipped, an interrupted one
+goes on.
+"""
+
+from wsseg.annotations.readers import read_weak
+from wsseg.annotations.truth import read_truth
+from wsseg.cli import run_script
+from wsseg.quality.measure import measure
+from wsseg.quality.run_report import report_run
+from wsseg.rounds import check_settings, clean_labels, predict_val, seed_labels, train_segmenter
+from wsseg.run.engine import announce
+from wsseg.run.settings import Config
+from wsseg.run.stage import open_run
+from wsseg.tags import (
+    check_tag_settings,
+    label_by_maps,
+    learn_affinity,
+    locate_tags,
+    only_tagged,
+    spread_maps,
+    train_classifier,
+    with_all_tags,
+)
+
+
+def main(config: Config) -> None:
+    """Run the recipe.
+
+    Args:
+        config: The resolved settings.
+    """
+    check_settings(config)
+    data = config.data
+    with open_run(config) as run:
+        dataset = read_weak(data)
+        announce(dataset.problems, config.strict)
+        training_images = dataset.split(data.train)
+        validation_images = dataset.split(data.val) if data.val else ()
+        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
+
+        # Images of which only tags are known: where a classifier of all images sees the tags.
+        ready, tagged = None, only_tagged(dataset, data.train)
+        if tagged.samples:
+            check_tag_settings(config)
+            classifier = train_classifier(run, with_all_tags(dataset, config))
+            maps = locate_tags(run, tagged, classifier)
+            maps = spread_maps(run, tagged, maps, learn_affinity(run, tagged, maps, classifier))
+            ready = label_by_maps(run, tagged, maps, name="tag-seeds")
+
+        # Round 0: what is drawn, spread to what it says something of.
+        seeds = labels = seed_labels(run, dataset, ready)
+        measure(run, labels, truth, training_images)
+
+        # Each round: learn the labels, predict the same images, clean by all that is known.
+        model = None
+        for number in range(1, config.rounds.count + 1):
+            model = train_segmenter(run, dataset, labels, number, model)
+            measure(run, predict_val(run, dataset, model), truth, validation_images)
+            labels = clean_labels(run, dataset, model, seeds, number)
+            measure(run, labels, truth, training_images)
+
+        report_run(run.path)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,85 @@
+"""Which classes an image shows and may show, by whatever was drawn on it."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from wsseg.annotations.marking import Marking
+from wsseg.annotations.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
+from wsseg.annotations.strokes import Strokes
+from wsseg.labels import IGNORE, read_label_map
+
+
+def possible_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
+    """Return the classes that an image may show.
+
+    Args:
+        sample: The image.
+        n_classes: Classes of the data set, background included.
+
+    Returns:
+        The background and whatever is named; all classes where nothing says that others are
+        absent.
+    """
+    if not any(_closes(drawn) for drawn in sample.annotations):
+        return tuple(range(n_classes))
+    unsure = sample.tags.unsure if sample.tags else ()
+    named = (label for drawn in sample.annotations for label in _named(drawn))
+    return tuple(sorted({0, *named, *unsure}))
+
+
+def tags_of(sample: Sample) -> Tags | None:
+    """Return what an image's annotations of any kind say as tags.
+
+    Args:
+        sample: The image; the file of a mask is read.
+
+    Returns:
+        The classes that are drawn or tagged; None where nothing says that others are absent.
+
+    Raises:
+        InputError: The file of a mask is damaged.
+    """
+    if not any(_closes(drawn) or _is_full(drawn) for drawn in sample.annotations):
+        return None
+    named = {label for drawn in sample.annotations for label in _named(drawn)}
+    for drawn in sample.annotations:
+        if isinstance(drawn, MaskFile):
+            named |= {int(label) for label in np.unique(read_label_map(drawn.path))}
+    present = named - {0, IGNORE}
+    unsure = {*sample.tags.unsure} - present if sample.tags else set()
+    return Tags(tuple(sorted(present)), tuple(sorted(unsure)))
+
+
+def is_only_tagged(sample: Sample) -> bool:
+    """Return whether tags are all that is known of an image.
+
+    Args:
+        sample: The image.
+
+    Returns:
+        False too where nothing is known.
+    """
+    return bool(sample.annotations) and all(isinstance(a, Tags) for a in sample.annotations)
+
+
+def _closes(drawn: Annotation) -> bool:
+    """Whether classes that an annotation does not name are absent."""
+    if isinstance(drawn, Regions):
+        return drawn.partial and drawn.closed
+    return isinstance(drawn, Tags | Boxes | Marking) or (
+        isinstance(drawn, Strokes) and drawn.closed
+    )
+
+
+def _is_full(drawn: Annotation) -> bool:
+    return isinstance(drawn, MaskFile) or (isinstance(drawn, Regions) and not drawn.partial)
+
+
+def _named(drawn: Annotation) -> Iterator[int]:
+    if isinstance(drawn, Tags):
+        yield from drawn.present
+    elif isinstance(drawn, Marking):
+        yield drawn.label
+    elif isinstance(drawn, Boxes | Strokes | Regions):
+        yield from (item.label for item in drawn.items)

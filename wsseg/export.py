@@ -1,0 +1,203 @@
+"""A run's label maps back out to annotation tools, where a person corrects them."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import label_map_of
+from wsseg.annotations.model import Classes, MaskFile, Sample
+from wsseg.annotations.readers import read_weak
+from wsseg.annotations.readers.files import safe_name
+from wsseg.annotations.writers.coco import write_coco
+from wsseg.annotations.writers.cvat import write_cvat
+from wsseg.annotations.writers.regions import LabelledImages
+from wsseg.annotations.writers.voc import write_voc
+from wsseg.errors import InputError
+from wsseg.run.config import load_config
+from wsseg.run.engine import announce
+from wsseg.run.progress import say, track
+from wsseg.run.settings import Config
+from wsseg.run.stage import finished_stage
+
+Images = Literal["copy", "link", "none"]
+"""What an export does with the photographs: copies them, links them (hard links), or neither."""
+
+Writer = Callable[[Path, Classes, LabelledImages, str], None]
+"""Folder, classes, images with label maps, split."""
+
+WRITERS: dict[str, tuple[Writer, str]] = {
+    "voc": (write_voc, "JPEGImages"),
+    "coco": (write_coco, "images/{split}"),
+    "cvat": (write_cvat, "images/{split}"),
+}
+"""Formats by name: what writes them, and where their readers look for images."""
+
+_SHOWN = 5  # images left out, printed at the end
+
+
+def export_labels(
+    run: Path,
+    out: Path,
+    to: str,
+    *,
+    stage: str | None = None,
+    split: str | None = None,
+    images: str = "copy",
+) -> int:
+    """Write the label maps of a run's stage as a data set of another format.
+
+    The folder appears complete or not at all. Images that the stage set aside, and those whose
+    label map cannot be used, are left out and told.
+
+    Args:
+        run: The run's folder; its data set must still be where it was.
+        out: A new or empty folder. One with files is refused: they may be someone's corrections.
+        to: A key of ``WRITERS``.
+        stage: Such as "round-2" or "round-2/val"; None is the last complete one of the split.
+        split: Such as "train"; None is the one that the stage labels.
+        images: "copy", "link" (hard links, on one file system), or "none" for a tool that has the
+            photographs already. Only a folder with images is a data set that wsseg reads.
+
+    Returns:
+        The number of images written.
+
+    Raises:
+        InputError: There is no such run, stage, split or format, the stage is not complete, the
+            folder is not empty, or no image could be written.
+    """
+    write, place = _writer(to)
+    if images not in get_args(Images):
+        raise InputError("--images", ", ".join(get_args(Images)), repr(images), "choose one")
+    config = load_config(run / "config.yaml")
+    split = split or _split_of(stage, config)
+    stage = _complete(run, stage, split, config)
+    dataset = read_weak(config.data)
+    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    samples, left_out = dataset.split(_file_name(split)), dict[str, str]()
+    with _appearing(out) as folder:
+        found = _label_maps(run, stage, samples, len(dataset.classes), left_out)
+        shown = track(found, "export", len(samples))
+        labelled = _with_images(shown, folder / place.format(split=split), images)
+        write(folder, dataset.classes, labelled, split)
+        _tell(left_out, samples, stage)
+    count = len(samples) - len(left_out)
+    say(f"{count} images of stage {stage} are in {out}")
+    return count
+
+
+def _writer(to: str) -> tuple[Writer, str]:
+    if to not in WRITERS:
+        raise InputError("--to", f"one of {', '.join(WRITERS)}", repr(to), "choose one of them")
+    return WRITERS[to]
+
+
+def _file_name(split: str) -> str:
+    """A split's name, where it can be part of a file's name; JSON Lines may hold any."""
+    if len(safe_name(split).parts) > 1:
+        raise InputError("split", "a name without '/'", repr(split), "rename it")
+    return split
+
+
+def _split_of(stage: str | None, config: Config) -> str:
+    """The split that a stage of the shipped pipelines labels."""
+    held_out = stage is not None and stage.endswith("/val") and config.data.val
+    return held_out or config.data.train
+
+
+def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
+    """Return the name of a complete stage with label maps: the given one, else the last."""
+    known = _stages_with_labels(run)
+    if stage is None:
+        ends = "/val" if split == config.data.val else ""
+        rounds = [f"round-{number}{ends}" for number in range(config.rounds.count, 0, -1)]
+        wanted = [name for name in (*rounds, *([] if ends else ["seeds"])) if name in known]
+        stage = next((name for name in wanted if finished_stage(run, name)), None)
+        if stage is None:
+            got = f"{', '.join(known) or 'no stage'} with label maps"
+            rule = f"a run with a complete stage of the split {split!r}"
+            raise InputError(f"run {run}", rule, got, "run it to its end, or name a --stage")
+    if stage not in known:
+        remedy = f"known: {', '.join(known) or 'none'}"
+        raise InputError(f"--stage {stage}", f"a stage of {run} with label maps", "none", remedy)
+    if not finished_stage(run, stage):
+        rule, got = "complete and newer than the stages it is made from", "an unfinished or old one"
+        raise InputError(f"--stage {stage}", rule, got, "run the pipeline to its end")
+    return stage
+
+
+def _stages_with_labels(run: Path) -> list[str]:
+    folders = (path.parent for depth in ("*", "*/*") for path in run.glob(f"{depth}/labels"))
+    return sorted(path.relative_to(run).as_posix() for path in folders)
+
+
+def _label_maps(
+    run: Path, stage: str, samples: Sequence[Sample], n_classes: int, left_out: dict[str, str]
+) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
+    """Yield what can be exported, one image at a time, and note why the rest cannot."""
+    set_aside = finished_stage(run, stage).get("set_aside", {})
+    for sample in samples:
+        if sample.id in set_aside:
+            left_out[sample.id] = set_aside[sample.id]
+            continue
+        mask = MaskFile(run / stage / "labels" / f"{sample.id}.png")
+        try:
+            safe_name(f"{sample.id}{sample.image.suffix}")
+            label_map = label_map_of(mask, sample.size, n_classes)
+        except InputError as error:
+            left_out[sample.id] = str(error)
+            continue
+        yield sample, label_map
+
+
+def _with_images(labelled: LabelledImages, folder: Path, images: str) -> LabelledImages:
+    """Yield images and label maps, and put each image into a folder."""
+    for sample, label_map in labelled:
+        if images != "none":
+            _put(sample.image, folder / f"{sample.id}{sample.image.suffix}", images)
+        yield sample, label_map
+
+
+def _put(image: Path, target: Path, images: str) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if images == "copy":
+        shutil.copyfile(image, target)
+        return
+    try:
+        target.hardlink_to(image.resolve())  # readers refuse symbolic links out of their folder
+    except OSError as error:
+        rule, remedy = "possible for every image", "use --images copy"
+        raise InputError("--images link", rule, f"{image}: {error.strerror}", remedy) from error
+
+
+def _tell(left_out: dict[str, str], samples: Sequence[Sample], stage: str) -> None:
+    for id, reason in list(left_out.items())[:_SHOWN]:
+        say(f"left out {id}: {reason}")
+    if len(left_out) > _SHOWN:
+        say(f"and {len(left_out) - _SHOWN} more")
+    if len(left_out) == len(samples):
+        rule = f"of at least one of the {len(samples)} images of split {samples[0].split!r}"
+        raise InputError(f"label maps of stage {stage}", rule, "none", "choose another --stage")
+
+
+@contextmanager
+def _appearing(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``out`` once everything is in it."""
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        got = "one with files" if out.is_dir() else "a file"
+        remedy = "they may be someone's corrections; choose another folder"
+        raise InputError(f"OUT {out}", "a new or empty folder", got, remedy)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
+        folder = Path(work) / "export"
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rmdir()
+        folder.rename(out)
