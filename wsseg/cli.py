@@ -158,6 +158,7 @@ def compare(
 def simulate(
     dataset: Annotated[Path, typer.Argument(help="Folder of a data set with full masks.")],
     out: Annotated[Path, typer.Argument(help="JSON Lines file to write, such as points.jsonl.")],
+    *,
     kinds: Annotated[
         str | None,
         typer.Option(
@@ -190,8 +191,14 @@ def simulate(
         raise InputError("simulate", "called with --kinds or --mix", got, "give one of them")
     shares = {read_kinds(kinds): 1.0} if kinds is not None else read_mix(mix or "")
     hand = Hand(length, jitter, background_points, points_per)
-    options = {"split": split, "format": format_, "seed": seed, "workers": workers}
-    done = simulate_dataset(dataset, out, shares, hand, **options, overwrite=overwrite)
+    done = simulate_dataset(
+        *(dataset, out, shares, hand),
+        split=split,
+        format=format_,
+        seed=seed,
+        workers=workers,
+        overwrite=overwrite,
+    )
     for line in done.lines():
         typer.echo(line)
 

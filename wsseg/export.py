@@ -34,7 +34,7 @@ Writer = Callable[[Path, Classes, LabelledImages, str], None]
 WRITERS: dict[str, tuple[Writer, str]] = {
     "voc": (write_voc, "JPEGImages"),
     "coco": (write_coco, "images/{split}"),
-    "cvat": (write_cvat, "images/{split}"),
+    "cvat": (write_cvat, "images"),
 }
 """Formats by name: what writes them, and where their readers look for images."""
 

@@ -15,7 +15,9 @@ from wsseg.annotations.writers.regions import (
 from wsseg.labels import IGNORE
 
 LABEL_MAPS = arrays(
-    np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.sampled_from([0, 1, 2, 255])
+    np.uint8,
+    array_shapes(min_dims=2, max_dims=2, max_side=9),
+    elements=st.sampled_from([0, 1, 2, 255]),
 )
 EVERYWHERE = np.ones((3, 3), bool)
 
@@ -30,7 +32,11 @@ def placed(region: ConnectedRegion, size: tuple[int, int]) -> np.ndarray:
 
 @given(LABEL_MAPS)
 def test_regions_make_up_the_label_map(label_map):
-    before, times, again = label_map.copy(), np.zeros(label_map.shape, int), np.zeros_like(label_map)
+    before, times, again = (
+        label_map.copy(),
+        np.zeros(label_map.shape, int),
+        np.zeros_like(label_map),
+    )
     for region in connected_regions(label_map):
         pixels = placed(region, label_map.shape)
         times += pixels
@@ -63,7 +69,12 @@ def test_corners_connect_and_holes_stay():
 
 @pytest.mark.parametrize(
     ("pixels", "expected"),
-    [([[0, 0], [0, 1]], [3, 1]), ([[1, 1], [1, 1]], [0, 4]), ([[0]], [1]), ([[1, 0, 1]], [0, 1, 1, 1])],
+    [
+        ([[0, 0], [0, 1]], [3, 1]),
+        ([[1, 1], [1, 1]], [0, 4]),
+        ([[0]], [1]),
+        ([[1, 0, 1]], [0, 1, 1, 1]),
+    ],
 )
 def test_run_lengths_begin_with_what_is_not_there(pixels, expected):
     assert run_lengths(np.array(pixels, bool)) == expected

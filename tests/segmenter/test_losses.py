@@ -8,9 +8,14 @@ from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.run.settings import LossSettings
 from wsseg.segmenter.losses import LOSSES, Seen, check_losses
-from wsseg.segmenter.losses.labelled import cross_entropy, dice, focal
+from wsseg.segmenter.losses.labelled import (
+    cross_entropy,
+    dice,
+    focal,
+    partial_cross_entropy,
+)
 
-ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal])
+ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal, partial_cross_entropy])
 
 
 def example() -> tuple[Tensor, Tensor]:
@@ -57,9 +62,9 @@ def test_focal_without_gamma_is_cross_entropy() -> None:
 
 
 def test_unknown_losses_and_losses_without_labels_are_refused() -> None:
-    with pytest.raises(InputError, match="ce, focal, dice, gated_crf, .* got l2"):
+    with pytest.raises(InputError, match=r"ce, partial_ce, focal, dice, gated_crf, .* got l2"):
         check_losses(["ce", "l2"])
-    with pytest.raises(InputError, match="at least one of ce, focal, dice, got agmm"):
+    with pytest.raises(InputError, match="at least one of ce, partial_ce, focal, dice, got agmm"):
         check_losses(["agmm"])
     check_losses(LOSSES)
 
@@ -92,3 +97,18 @@ def test_dice_is_the_mean_over_classes_that_occur() -> None:
         for label in (0, 2)
     ]
     torch.testing.assert_close(dice(logits, target), 1 - torch.stack(overlaps).mean())
+
+
+def test_partial_cross_entropy_counts_every_class_of_every_image_alike() -> None:
+    logits, target = example()
+    target[0], target[1] = IGNORE, 2
+    target[0, 0, 0], target[0, 1:] = 1, 0
+
+    def of(n: int, label: int) -> Tensor:
+        return -logits.log_softmax(1)[n, label][target[n] == label].mean()
+
+    expected = ((of(0, 1) + of(0, 0)) / 2 + of(1, 2)) / 2
+    torch.testing.assert_close(partial_cross_entropy(logits, target), expected)
+    target[1] = IGNORE
+    expected = (of(0, 1) + of(0, 0)) / 2
+    torch.testing.assert_close(partial_cross_entropy(logits, target), expected)

@@ -1,6 +1,7 @@
 """How long people take to annotate an image, as published."""
 
-from wsseg.annotations.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
+from wsseg.annotations.marking import Marking
+from wsseg.annotations.model import Annotation, Boxes, Regions, Sample, Tags
 from wsseg.annotations.strokes import Strokes
 
 TAGS = 20.0
@@ -33,7 +34,8 @@ def seconds_of(sample: Sample, box_seconds: float = DRAWN_BOX) -> float:
         box_seconds: Of a box, such as ``EXTREME_BOX``.
 
     Returns:
-        Seconds, 0 without annotations.
+        Seconds, 0 without annotations; marks of a plug-in's own kind count nothing, as nobody has
+        published how long they take.
 
     References:
         Bearman et al., What's the point, arXiv:1506.02106 (tags, points, scribbles, masks);
@@ -51,5 +53,4 @@ def _seconds(drawn: Annotation, box_seconds: float) -> float:
         return SCRIBBLES if any(len(item.points) > 1 for item in drawn.items) else POINTS
     if isinstance(drawn, Regions) and drawn.partial:
         return REGION * len(drawn.items)
-    assert isinstance(drawn, MaskFile | Regions)
-    return MASK
+    return drawn.seconds if isinstance(drawn, Marking) else MASK

@@ -19,7 +19,9 @@ _DEEP = 0.6  # a click is at least this share of the largest depth inside
 _ENDS = 0.5  # a line ends where it gets nearer to the edge than this share of its usual depth
 _SHORTER = 0.08  # of its length, at most, that a hand leaves out at each end
 _SWAY = 0.35  # of the depth, at most, that a hand strays from the middle
-_TRIES = ((_SWAY, 1.0), (_SWAY / 2, 1.0), (0.0, 1.0), (0.0, 0.25))  # sway; pixels simplified by
+_ROUNDING = 0.04  # of a line's length, over which a hand smooths corners
+_TRIES = ((_SWAY, _ROUNDING), (_SWAY / 2, _ROUNDING), (0.0, _ROUNDING), (0.0, _ROUNDING / 3))
+_TOLERANCE = 1.0  # pixels: corners that matter less are left out
 _STEP = 0.5  # pixels
 
 Points = NDArray[np.float64]
@@ -132,13 +134,8 @@ class _Canvas:
         """Return a part of a line that is held; its ends too must lie on pixels of the shape."""
         arc = np.concatenate([[0], np.hypot(*np.diff(line, axis=0).T).cumsum()])
         start = place * (1 - length) * arc[-1]
-        end = start + length * arc[-1]
-        for inwards in np.arange(0, (end - start) / 2, _STEP):
-            points = _between(line, arc, start + inwards, end - inwards)
-            if self.holds(points, width):
-                return self.stroke(points, width)
-        middle = int(np.abs(arc - (start + end) / 2).argmin())
-        return self.stroke(line[middle : middle + 1], width)
+        parts = _parts(line, arc, start, start + length * arc[-1])
+        return self.stroke(next(part for part in parts if self.holds(part, width)), width)
 
 
 def _without_ends(
@@ -167,26 +164,41 @@ def _by_hand(
     """Yield a path as (x, y) lines, from that of a free hand to the path itself."""
     exact = path[:, ::-1] + 0.5
     if len(path) > 2:
-        smooth = gaussian_filter1d(exact, max(1.0, len(path) / 25), axis=0, mode="nearest")
         slow = gaussian_filter1d(noise, len(path) / 10, mode="nearest")
-        sway = slow / np.abs(slow).max() * depths
-        ahead = np.gradient(smooth, axis=0)
-        across = ahead[:, ::-1] * (1, -1) / np.maximum(np.hypot(*ahead.T), 1e-6)[:, None]
-        for strays, tolerance in _TRIES:
-            yield _simplified(smooth + strays * sway[:, None] * across, tolerance)
+        sway = (slow / np.abs(slow).max() * depths)[:, None]
+        for strays, rounding in _TRIES:
+            smooth = gaussian_filter1d(exact, max(1, rounding * len(path)), axis=0, mode="nearest")
+            yield _simplified(smooth + strays * sway * _across(smooth))
     turns = np.abs(np.diff(exact, 2, axis=0)).any(axis=1)
     yield exact[np.concatenate([[True], turns, [True]])[: len(exact)]]
 
 
-def _simplified(line: Points, tolerance: float) -> Points:
-    corners = cv2.approxPolyDP(line.astype(np.float32)[:, None], tolerance, closed=False)
+def _across(line: Points) -> Points:
+    """Unit vectors at right angles to a line."""
+    ahead = np.gradient(line, axis=0)
+    across: Points = ahead[:, ::-1] * (1, -1) / np.maximum(np.hypot(*ahead.T), 1e-6)[:, None]
+    return across
+
+
+def _simplified(line: Points) -> Points:
+    corners = cv2.approxPolyDP(line.astype(np.float32)[:, None], _TOLERANCE, closed=False)
     return np.asarray(corners[:, 0], np.float64).round(_DECIMALS)
 
 
-def _between(line: Points, arc: Points, start: float, end: float) -> Points:
-    ends = np.stack([np.interp((start, end), arc, line[:, axis]) for axis in (0, 1)], axis=1)
-    inner = line[(arc > start) & (arc < end)]
-    return np.concatenate([ends[:1], inner, ends[1:]]).round(_DECIMALS)
+def _parts(line: Points, arc: Points, start: float, end: float) -> Iterator[Points]:
+    """Yield the part between two lengths along a line, then shorter ones, then single points."""
+    middle = (start + end) / 2
+    for inwards in np.arange(0, middle - start - _STEP, _STEP):
+        ends = _at(line, arc, (start + inwards, end - inwards))
+        inner = line[(arc > start + inwards) & (arc < end - inwards)]
+        yield np.concatenate([ends[:1], inner, ends[1:]])
+    yield _at(line, arc, (middle,))
+    nearest = np.abs(arc - middle).argmin()
+    yield line[nearest : nearest + 1]
+
+
+def _at(line: Points, arc: Points, lengths: tuple[float, ...]) -> Points:
+    return np.stack([np.interp(lengths, arc, line[:, axis]) for axis in (0, 1)], axis=1)
 
 
 def _pairs(points: Points) -> tuple[tuple[float, float], ...]:

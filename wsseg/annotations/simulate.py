@@ -288,8 +288,8 @@ def annotate(
     Example:
         >>> label_map = np.zeros((40, 60), np.uint8)
         >>> label_map[10:30, 20:50] = 7
-        >>> annotate(look(label_map), ["tags", "boxes"], Hand(), (0,))
-        (Tags(present=(7,), unsure=()), Boxes(items=(Box(label=7, left=20, top=10, right=50, bottom=30, crowd=False),)))
+        >>> annotate(look(label_map), ["tags"], Hand(), (0,))
+        (Tags(present=(7,), unsure=()),)
     """
     if not (seen.label_map != IGNORE).any():
         return ()

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -70,7 +70,7 @@ def _marks(annotations: Sequence[Annotation]) -> Iterator[tuple[str, int]]:
             yield from (("scribbles", n),) if (n := len(drawn.items) - clicks) else ()
         elif isinstance(drawn, MaskFile):
             yield "masks", 1
-        else:
+        elif isinstance(drawn, Boxes | Regions):
             yield "boxes" if isinstance(drawn, Boxes) else "regions", len(drawn.items)
 
 
@@ -205,13 +205,17 @@ def simulate_dataset(
     if not samples:
         remedy = "choose a split with masks or polygons"
         raise InputError(f"split {split!r} of {root}", "of images with masks", "none", remedy)
-    drawn, left_out = _drawn(truth, samples, mix, hand, seed, workers, out)
-    write_jsonl(out, truth.classes, drawn)
     chosen = assign([sample.id for sample in samples], mix, seed)
+    masks = out.parent.absolute() / f"{out.stem}_masks"
+    work = partial(_annotated, n_classes=len(truth.classes), hand=hand, seed=seed, masks=masks)
+    results = list(track(_each(work, samples, chosen, workers), "simulate", len(samples)))
+    drawn = sorted((r for r in results if isinstance(r, Sample)), key=lambda s: s.id)
+    damaged = sorted((r for r in results if isinstance(r, SetAside)), key=lambda r: r.id)
+    write_jsonl(out, truth.classes, drawn)
     seconds = sum(
         seconds_of(s, EXTREME_BOX if "extremes" in chosen[s.id] else DRAWN_BOX) for s in drawn
     )
-    return Simulated(tuple(drawn), (*_uncovered(truth, split), *left_out), seconds)
+    return Simulated(tuple(drawn), (*_uncovered(truth, split), *damaged), seconds)
 
 
 def _check_out(out: Path, overwrite: bool) -> None:
@@ -229,33 +233,21 @@ def _uncovered(truth: Truth, split: str) -> Iterator[SetAside]:
     yield from (SetAside(sample.id, "it has no full mask") for sample in bare)
 
 
-def _drawn(
-    truth: Truth,
+def _each(
+    work: Callable[..., Sample],
     samples: Sequence[Sample],
-    mix: Mapping[Kinds, float],
-    hand: Hand,
-    seed: int,
+    chosen: Mapping[str, Kinds],
     workers: int | None,
-    out: Path,
-) -> tuple[list[Sample], list[SetAside]]:
-    chosen, groups = assign([sample.id for sample in samples], mix, seed), defaultdict(list)
+) -> Iterator[Sample | SetAside]:
+    groups: dict[Kinds, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[chosen[sample.id]].append(sample)
-    masks = out.parent.absolute() / f"{out.stem}_masks"
-    work = partial(_annotated, n_classes=len(truth.classes), hand=hand, seed=seed, masks=masks)
-    results = (
-        result
-        for kinds, group in groups.items()
-        for result in map_samples(partial(work, kinds=kinds), group, workers, strict=False)
-    )
-    found = list(track(results, "simulate", len(samples)))
-    drawn = [result for result in found if isinstance(result, Sample)]
-    left_out = [result for result in found if isinstance(result, SetAside)]
-    return sorted(drawn, key=lambda s: s.id), sorted(left_out, key=lambda aside: aside.id)
+    for kinds, group in groups.items():
+        yield from map_samples(partial(work, kinds=kinds), group, workers, strict=False)
 
 
 def _annotated(
-    sample: Sample, kinds: Kinds, n_classes: int, hand: Hand, seed: int, masks: Path
+    sample: Sample, *, kinds: Kinds, n_classes: int, hand: Hand, seed: int, masks: Path
 ) -> Sample:
     annotations: tuple[Annotation, ...] = ()
     if kinds != (NOTHING,):

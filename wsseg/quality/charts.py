@@ -1,7 +1,10 @@
 """Interactive charts for the pages; colours hold for colour-blind readers, light and dark."""
 
 import html
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,6 +15,7 @@ from plotly.offline import get_plotlyjs
 SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 """The colours of Okabe and Ito, which differ for all common kinds of colour vision."""
 
+_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _CURVES = {
@@ -122,6 +126,82 @@ def recipe_bars(names: Sequence[str], shares: Sequence[float], spreads: Sequence
     bar.update(y=[plain(name) for name in names], hovertemplate="%{y}: %{x:.1f} %<extra></extra>")
     figure.add_trace(bar.update(marker_color=SERIES[0]))
     return figure.update_layout(height=110 + 46 * len(names), hovermode="closest")
+
+
+@dataclass(frozen=True)
+class CostedRecipe:
+    """What a recipe costs and gives.
+
+    Args:
+        name: Its runs' names.
+        seconds: Annotation of an image, least and most.
+        share: Mean validation mIoU, 0..1.
+        deviation: Its standard deviation over seeds, 0 where there is one run.
+    """
+
+    name: str
+    seconds: tuple[float, float]
+    share: float
+    deviation: float
+
+
+def cost_points(recipes: Sequence[CostedRecipe]) -> go.Figure:
+    """Return what each recipe reaches against how long its annotations take.
+
+    Args:
+        recipes: At least one. Those that no cheaper one beats are named and joined by a line.
+
+    Returns:
+        One point a recipe, with ranges where boxes may be drawn or clicked; seconds on a
+        logarithmic axis.
+    """
+    figure = _figure("validation mIoU, %").update_layout(height=440, hovermode="closest")
+    figure.update_xaxes(type="log", title="seconds of annotation an image", showgrid=True)
+    figure.update_xaxes(tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
+    figure.update_yaxes(rangemode="normal")
+    best = _unbeaten(recipes)
+    front = go.Scatter(
+        x=[_middle(r.seconds) for r in best],
+        y=[100 * r.share for r in best],
+        text=[plain(PurePath(r.name.split(",")[0]).name) for r in best],
+        mode="lines+text",
+        textposition="top center",
+        line={"color": SERIES[1], "width": 2, "dash": "dot"},
+        hoverinfo="skip",
+        showlegend=False,
+    )
+    return figure.add_traces([front, _cost_markers(recipes)])
+
+
+def _cost_markers(recipes: Sequence[CostedRecipe]) -> go.Scatter:
+    middles = [_middle(r.seconds) for r in recipes]
+    more = [r.seconds[1] - x for r, x in zip(recipes, middles, strict=True)]
+    less = [x - r.seconds[0] for r, x in zip(recipes, middles, strict=True)]
+    thin = {"thickness": 1, "width": 0, "color": SERIES[0]}
+    return go.Scatter(
+        x=middles,
+        y=[100 * r.share for r in recipes],
+        error_x={"type": "data", "symmetric": False, "array": more, "arrayminus": less, **thin},
+        error_y={"type": "data", "array": [100 * r.deviation for r in recipes], **thin},
+        text=[plain(r.name) for r in recipes],
+        mode="markers",
+        marker={"color": SERIES[0], "size": 9},
+        hovertemplate="%{text}<br>%{x:.0f} s an image: %{y:.1f} %<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _middle(seconds: tuple[float, float]) -> float:
+    """Geometric, as the axis is logarithmic; a second where annotations cost nothing."""
+    return max(math.sqrt(seconds[0] * seconds[1]), 1.0)
+
+
+def _unbeaten(recipes: Sequence[CostedRecipe]) -> list[CostedRecipe]:
+    found: list[CostedRecipe] = []
+    for recipe in sorted(recipes, key=lambda r: (_middle(r.seconds), -r.share)):
+        if not found or recipe.share > found[-1].share:
+            found.append(recipe)
+    return found
 
 
 def threshold_lines(

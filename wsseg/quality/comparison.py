@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wsseg.errors import InputError
-from wsseg.quality.charts import chart, recipe_bars, run_curves
+from wsseg.quality.charts import CostedRecipe, chart, cost_points, recipe_bars, run_curves
 from wsseg.quality.report import write_page
 
 _NOT_THE_RECIPE = ("seed", "run_dir", "workers", "strict")
@@ -42,6 +42,8 @@ class ComparisonRow:
         first_label_miou: Label mIoU of the first stage that has it, IGNORE counted wrong.
         last_label_miou: Label mIoU of the last stage that has it.
         per_class: Mean validation IoU of each class that has one.
+        seconds: What annotating an image takes, with boxes by extreme clicks and with drawn ones;
+            None where no run says so.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ComparisonRow:
     first_label_miou: Spread | None
     last_label_miou: Spread | None
     per_class: dict[str, float]
+    seconds: tuple[float, float] | None = None
 
 
 def comparison_table(summaries: Mapping[str, Mapping[str, Any]]) -> list[ComparisonRow]:
@@ -93,6 +96,7 @@ def write_comparison(folder: Path, summaries: Mapping[str, Mapping[str, Any]]) -
         "rows": rows,
         "upper_bound": bound.name if bound else None,
         "bars": _bars(rows),
+        "costs": _costs(rows),
         "curves": _curves(summaries, rows),
         "classes": next(iter(summaries.values()))["classes"],
         "measured": [row for row in rows if row.per_class],
@@ -140,6 +144,7 @@ def _row(runs: Sequence[tuple[str, Mapping[str, Any]]], bound: float | None) -> 
         first_label_miou=_spread(mious[0] for mious in labels if mious),
         last_label_miou=_spread(mious[-1] for mious in labels if mious),
         per_class=_mean_per_class(summaries),
+        seconds=_seconds(summaries),
     )
 
 
@@ -150,6 +155,11 @@ def _pipeline(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 def _label_mious(summary: Mapping[str, Any]) -> list[float]:
     mious = [stage.get("label_miou") for stage in summary["stages"]]
     return [miou for miou in mious if miou is not None]
+
+
+def _seconds(summaries: Sequence[Mapping[str, Any]]) -> tuple[float, float] | None:
+    known = [s["annotation_seconds"] for s in summaries if s.get("annotation_seconds")]
+    return (known[0][0], known[0][1]) if known else None
 
 
 def _mean_per_class(summaries: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -176,6 +186,15 @@ def _bars(rows: Sequence[ComparisonRow]) -> Any:
     names, spreads = [name for name, _ in known], [spread for _, spread in known]
     means, deviations = [s.mean for s in spreads], [s.deviation for s in spreads]
     return chart(recipe_bars(names, means, deviations), "recipes")
+
+
+def _costs(rows: Sequence[ComparisonRow]) -> Any:
+    known = [
+        CostedRecipe(row.name, row.seconds, row.val_miou.mean, row.val_miou.deviation)
+        for row in rows
+        if row.seconds and row.val_miou
+    ]
+    return chart(cost_points(known), "costs") if known else None
 
 
 def _curves(summaries: Mapping[str, Mapping[str, Any]], rows: Sequence[ComparisonRow]) -> Any:

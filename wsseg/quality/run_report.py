@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from wsseg.annotations.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 from wsseg.annotations.model import Dataset, Sample
 from wsseg.annotations.readers import read_weak
 from wsseg.annotations.truth import Truth, read_truth
@@ -53,6 +54,7 @@ def report_run(path: Path) -> Path:
         "stages": [_stage_figures(path, name, dataset) for name in stages],
         **_val_figures(path, stages, dataset),
         **_tag_figures(path, dataset),
+        "annotation_seconds": _annotation_seconds(config, dataset),
     }
     set_aside = _set_aside(path, stages, dataset)
     bad = {item.id for item in set_aside}
@@ -79,7 +81,7 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
         write_comparison(out, summaries)
     rows = comparison_table(summaries)
     width = max(len(row.name) for row in rows)
-    titles = ["first labels", "last labels", "val mIoU", "of full"]
+    titles = ["s an image", "first labels", "last labels", "val mIoU", "of full"]
     header = f"{'recipe':<{width}}  runs" + "".join(f"{title:>14}" for title in titles)
     return [header, *(_line(row, width) for row in rows)]
 
@@ -87,7 +89,14 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
 def _line(row: ComparisonRow, width: int) -> str:
     figures = [row.first_label_miou, row.last_label_miou, row.val_miou, row.ratio]
     cells = "".join(f"{_shown(figure):>14}" for figure in figures)
-    return f"{row.name:<{width}}  {len(row.runs):>4}{cells}"
+    return f"{row.name:<{width}}  {len(row.runs):>4}{_range(row.seconds):>14}{cells}"
+
+
+def _range(seconds: tuple[float, float] | None) -> str:
+    if seconds is None:
+        return percent(None)
+    least, most = (f"{value:.0f}" for value in seconds)
+    return least if least == most else f"{least} to {most}"
 
 
 def _shown(figure: Spread | None) -> str:
@@ -112,6 +121,18 @@ def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[st
     measured = [_quality(path, f"{name}/val", dataset) for name in stages]
     last = next((quality for quality in reversed(measured) if quality), None)
     return {"val_miou": last.miou, "val_per_class": last.per_class} if last else {}
+
+
+def _annotation_seconds(config: Config, dataset: Dataset) -> tuple[float, float]:
+    """Of an image, with boxes by extreme clicks and with drawn ones; as published."""
+    samples = dataset.split(config.data.train)
+    if Path(config.pipeline).stem == "full":
+        return MASK, MASK
+    least, most = (
+        sum(seconds_of(sample, each) for sample in samples) / len(samples)
+        for each in (EXTREME_BOX, DRAWN_BOX)
+    )
+    return least, most
 
 
 def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:

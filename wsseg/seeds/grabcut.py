@@ -1,7 +1,7 @@
 """GrabCut in every box, once or by the votes of many perturbed runs, with guards."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -142,6 +142,35 @@ def vote_share(
     return share
 
 
+def cut(
+    pixels: NDArray[np.uint8],
+    trimap: NDArray[np.uint8],
+    iterations: int,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """Return the foreground that one GrabCut finds.
+
+    Args:
+        pixels: (h, w, 3) uint8 RGB, or (h, w, 4) with edges of 0..255 as the fourth channel.
+        trimap: (h, w) uint8 of OpenCV's ``GC_*`` values.
+        iterations: Of colour models and cut in turn.
+        rng: Seeds OpenCV.
+
+    Returns:
+        (h, w) bool; the trimap's own foreground where it lacks one of the two sides.
+    """
+    seed, foreground = int(rng.integers(2**31)), _is_foreground(trimap)
+    if foreground.all() or not foreground.any():
+        return foreground
+    if pixels.shape[2] == 4:
+        return cut_along_edges(pixels[..., :3], pixels[..., 3] / 255, trimap, iterations, seed)
+    cv2.setRNGSeed(seed)
+    decided, nothing = trimap.copy(), cast(Any, None)
+    bgr = np.ascontiguousarray(pixels[..., ::-1])
+    cv2.grabCut(bgr, decided, nothing, nothing, nothing, iterations, cv2.GC_INIT_WITH_MASK)
+    return _is_foreground(decided)
+
+
 def _once(
     pixels: NDArray[np.uint8],
     constraints: Constraints,
@@ -163,17 +192,11 @@ def _object(
 ) -> NDArray[np.bool_]:
     """(h, w) foreground of a crop."""
     trimap = _with_background(crop.trimap, crop.box, settings.frame)
-    seed = int(rng.integers(2**31))
-    if not (trimap & 1).any():  # GC_FGD and GC_PR_FGD are odd
-        return np.zeros(trimap.shape, bool)
-    if crop.pixels.shape[2] == 4:
-        edges = crop.pixels[..., 3] / 255
-        return cut_along_edges(crop.pixels[..., :3], edges, trimap, iterations, seed)
-    cv2.setRNGSeed(seed)
-    bgr = np.ascontiguousarray(crop.pixels[..., ::-1])
-    nothing: Any = None
-    cv2.grabCut(bgr, trimap, nothing, nothing, nothing, iterations, cv2.GC_INIT_WITH_MASK)
-    return (trimap & 1).astype(bool)
+    return cut(crop.pixels, trimap, iterations, rng)
+
+
+def _is_foreground(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return (trimap & 1).astype(bool)  # GC_FGD and GC_PR_FGD are odd
 
 
 def _with_background(trimap: NDArray[np.uint8], box: Box, frame: float) -> NDArray[np.uint8]:

@@ -12,6 +12,9 @@ from wsseg.labels import IGNORE
 UNMARKED = 0
 """The marker of a pixel of which nothing is known."""
 
+BACKGROUND = 1
+"""The marker of known background; class k has k + 1."""
+
 OUTSIDE = IGNORE + 1
 """The marker of the image's frame, where objects end for lack of a mark of the background."""
 
@@ -20,8 +23,7 @@ OUTSIDE = IGNORE + 1
 class Marks:
     """An image, perhaps shrunk, and the markers that regions grow from.
 
-    Markers are counted from 1 as in scikit-image: class + 1, ``OUTSIDE`` or ``UNMARKED``. Nothing
-    says where objects end that are marked without any background: there the image's outermost
+    Markers are counted from 1, as scikit-image's are. Nothing says where objects end that are marked without any background: there the image's outermost
     pixels are ``OUTSIDE``, and what is nearer to them than to a mark becomes IGNORE.
 
     Args:
@@ -51,17 +53,17 @@ def marks_of(image: NDArray[np.uint8], constraints: Constraints, longest: int) -
         The marks; each known pixel leaves one, so thin strokes survive.
     """
     size = shrunk_size(image.shape, longest)
-    markers = shrunk_marks(constraints.known, size).astype(np.int32) + 1
-    markers[markers == IGNORE + 1] = UNMARKED
-    background = constraints.allowed[constraints.classes == 0].any(axis=0)
-    if not (markers == 1).any():
-        free = (markers == UNMARKED) & (shrunk(background.astype(np.uint8), size) > 0)
+    known = shrunk_marks(constraints.known, size)
+    markers = np.where(known == IGNORE, UNMARKED, known.astype(np.int32) + BACKGROUND)
+    if not (markers == BACKGROUND).any():
+        background = constraints.allowed[constraints.classes == 0].any(axis=0)
+        free = (markers == UNMARKED) & (resized(background.astype(np.uint8), size) > 0)
         free[1:-1, 1:-1] = False
         markers[free] = OUTSIDE
-    pixels = image
-    if size != image.shape[:2]:
-        pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return Marks(pixels, markers)
+    if size == image.shape[:2]:
+        return Marks(image, markers)
+    pixels = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+    return Marks(pixels.astype(np.uint8), markers)
 
 
 def labels_of(markers: NDArray[np.integer]) -> NDArray[np.uint8]:
@@ -77,22 +79,7 @@ def labels_of(markers: NDArray[np.integer]) -> NDArray[np.uint8]:
         >>> labels_of(np.array([UNMARKED, 1, 4, OUTSIDE])).tolist()
         [255, 0, 3, 255]
     """
-    return np.where(markers == UNMARKED, IGNORE, markers - 1).astype(np.uint8)
-
-
-def held_to_marks(constraints: Constraints, label_map: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return a label map with what is known put back and what is forbidden IGNORE.
-
-    Args:
-        constraints: What the annotations allow.
-        label_map: (H, W) uint8.
-
-    Returns:
-        (H, W) uint8.
-    """
-    known = constraints.known
-    held = np.where(constraints.permits(label_map), label_map, IGNORE)
-    return np.where(known == IGNORE, held, known).astype(np.uint8)
+    return np.where(markers == UNMARKED, IGNORE, markers - BACKGROUND).astype(np.uint8)
 
 
 def shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
@@ -113,7 +100,7 @@ def shrunk_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
-def shrunk(values: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+def resized(values: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
     """Return a map at another size, each pixel a copy of the nearest one.
 
     Args:
@@ -124,6 +111,19 @@ def shrunk(values: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8
         (h, w) uint8.
     """
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
+
+
+def enlarged(share: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a map at the image's resolution, interpolated where that is another.
+
+    Args:
+        share: (h, w) float32.
+        size: (H, W).
+
+    Returns:
+        (H, W) float32.
+    """
+    return share if share.shape == size else cv2.resize(share, size[::-1]).astype(np.float32)
 
 
 def shrunk_marks(known: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -15,6 +15,9 @@ from wsseg.plugins import find_named
 from wsseg.run.settings import SeedSettings
 from wsseg.seeds.boxes import box, box_inner
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
+from wsseg.seeds.strokes import grabcut_strokes, strokes
+from wsseg.seeds.superpixels import superpixel_votes
+from wsseg.seeds.walker import random_walker
 
 Seed = Callable[
     [NDArray[np.uint8], Constraints, Sample, SeedSettings, np.random.Generator],
@@ -198,6 +201,10 @@ SEEDS: dict[str, Seed] = {
     "grabcut": grabcut,
     "grabcut_votes": grabcut_votes,
     "intersection": intersection,
+    "strokes": strokes,
+    "random_walker": random_walker,
+    "grabcut_strokes": grabcut_strokes,
+    "superpixel_votes": superpixel_votes,
     "folder": folder,
     "mixed": mixed,
 }

@@ -1,7 +1,5 @@
 """Seeds from strokes: what is marked and no more, or with GrabCut that grows from the marks."""
 
-from typing import Any
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +11,8 @@ from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Sample
 from wsseg.labels import IGNORE
 from wsseg.run.settings import SeedSettings
-from wsseg.seeds.marks import Marks, held_to_marks, labels_of, marks_of, shrunk
-
-_FEWEST = 5  # GrabCut divides each side's colours into as many clusters
+from wsseg.seeds.grabcut import cut
+from wsseg.seeds.marks import BACKGROUND, Marks, enlarged, labels_of, marks_of, resized
 
 
 def strokes(
@@ -73,18 +70,23 @@ def grabcut_strokes(
     marks = marks_of(image, constraints, settings.max_side)
     if len(marks.distinct) < 2:
         return constraints.known
-    start = nearest_marks(marks)
-    small = _rest(marks, start)
-    claims = np.zeros(start.shape, np.uint8)
+    start, size = nearest_marks(marks), constraints.allowed.shape[1:]
+    rest = np.full(start.shape, 0 if BACKGROUND in marks.distinct else IGNORE, np.uint8)
+    claims, claimed = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     for label in labels_of(marks.distinct):
         if label in (0, IGNORE):
             continue
-        found = _object(marks, start, label, constraints, settings, rng)
-        tiny = found.sum() < settings.min_fill * (start == label).sum()
-        small[start == label if tiny else found] = IGNORE if tiny else label
-        claims += found & (not tiny)
-    small[claims > 1] = IGNORE
-    return held_to_marks(constraints, shrunk(small, constraints.allowed.shape[1:]))
+        found = cut(
+            marks.pixels, _trimap(label, marks, start, constraints), settings.iterations, rng
+        )
+        if found.sum() < settings.min_fill * (start == label).sum():
+            rest[start == label] = IGNORE
+            continue
+        inside = enlarged(found.astype(np.float32), size) >= 0.5
+        claims += inside
+        claimed[inside] = label
+    single = np.where(claims == 1, claimed, IGNORE)
+    return constraints.held(np.where(claims == 0, resized(rest, size), single).astype(np.uint8))
 
 
 def nearest_marks(marks: Marks) -> NDArray[np.uint8]:
@@ -95,7 +97,23 @@ def nearest_marks(marks: Marks) -> NDArray[np.uint8]:
 
     Returns:
         (h, w) uint8; IGNORE where the image's frame is nearest for lack of background.
+
+    References:
+        Meyer, Topographic distance and watershed lines, Signal Processing 1994,
+        doi:10.1016/0165-1684(94)90060-4.
     """
     colours = rgb2lab(marks.pixels)
     slopes = [gaussian_gradient_magnitude(colours[..., k], 1.0) for k in range(3)]
     return labels_of(watershed(np.linalg.norm(slopes, axis=0), marks.markers))
+
+
+def _trimap(
+    label: int, marks: Marks, start: NDArray[np.uint8], constraints: Constraints
+) -> NDArray[np.uint8]:
+    possible = constraints.allowed[constraints.classes == label].any(axis=0)
+    known = labels_of(marks.markers)
+    trimap = np.where(start == label, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    trimap[resized(possible.astype(np.uint8), start.shape) == 0] = cv2.GC_BGD
+    trimap[known != IGNORE] = cv2.GC_BGD
+    trimap[known == label] = cv2.GC_FGD
+    return trimap

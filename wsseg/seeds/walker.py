@@ -1,6 +1,5 @@
 """Seeds from strokes by random walks: which marker does a walker from a pixel meet first?"""
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.color import rgb2lab
@@ -10,7 +9,7 @@ from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Sample
 from wsseg.labels import IGNORE
 from wsseg.run.settings import SeedSettings
-from wsseg.seeds.marks import Marks, held_to_marks, labels_of, marks_of
+from wsseg.seeds.marks import Marks, enlarged, labels_of, marks_of
 
 _SHIFT = 200.0
 
@@ -47,7 +46,7 @@ def random_walker(
         return constraints.known
     probabilities = walk_probabilities(marks, settings.walker_beta)
     likely = _likeliest(marks.distinct, probabilities, constraints, settings.walker_confidence)
-    return held_to_marks(constraints, likely)
+    return constraints.held(likely)
 
 
 def walk_probabilities(marks: Marks, beta: float) -> NDArray[np.float32]:
@@ -62,7 +61,8 @@ def walk_probabilities(marks: Marks, beta: float) -> NDArray[np.float32]:
     """
     # scikit-image divides beta by the spread of all values, which is 0 where these are the same:
     # lighter than any colour is, they never are, and their differences stay
-    colours = rgb2lab(marks.pixels) + (_SHIFT, 0, 0)
+    colours = rgb2lab(marks.pixels)
+    colours[..., 0] += _SHIFT
     strictness = beta * 10 * np.sqrt(3) * colours.std()
     found = probabilities_of_first_marker(
         colours,
@@ -87,9 +87,10 @@ def _likeliest(
     label_map = np.full(size, IGNORE, np.uint8)
     best, total = np.zeros(size, np.float32), np.zeros(size, np.float32)
     for label, small in zip(labels_of(markers), probabilities, strict=True):
-        share = small if small.shape == size else cv2.resize(small, size[::-1])
         meant = 0 if label == IGNORE else label  # beyond the frame there is background
-        share = share * constraints.allowed[constraints.classes == meant].any(axis=0)
+        share = enlarged(small, size) * constraints.allowed[constraints.classes == meant].any(
+            axis=0
+        )
         label_map[share > best] = label
         best, total = np.maximum(best, share), total + share
     label_map[best <= confidence * total] = IGNORE

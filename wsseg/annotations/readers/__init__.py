@@ -7,13 +7,18 @@ from pathlib import Path
 from typing import get_args
 
 from wsseg.annotations.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
-from wsseg.annotations.readers.coco import coco_splits, read_coco
+from wsseg.annotations.readers.clicks import CLICKS
+from wsseg.annotations.readers.coco import coco_files, coco_splits, read_coco
 from wsseg.annotations.readers.csv_tags import csv_splits, read_csv
+from wsseg.annotations.readers.cvat import CVAT
 from wsseg.annotations.readers.draft import Use
 from wsseg.annotations.readers.folders import folder_splits, has_class_folders, read_folders
 from wsseg.annotations.readers.jsonl import JSONL
+from wsseg.annotations.readers.labelme import LABELME
+from wsseg.annotations.readers.labelstudio import LABELSTUDIO
 from wsseg.annotations.readers.paged import paged_splits, read_paged, with_marks
 from wsseg.annotations.readers.pages import PageFormat
+from wsseg.annotations.readers.scribblesup import SCRIBBLES
 from wsseg.annotations.readers.voc import read_voc, tagged_splits
 from wsseg.annotations.readers.voc_lists import voc_splits
 from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
@@ -43,8 +48,13 @@ def read_scenes(root: Path, splits: Sequence[str], use: Use = "boxes") -> Datase
     return read_voc(root, splits, use)
 
 
-PAGED: dict[str, PageFormat] = {format.name: format for format in (JSONL,)}
+PAGED: dict[str, PageFormat] = {
+    format.name: format for format in (JSONL, CVAT, LABELME, LABELSTUDIO)
+}
 """Formats of annotation tools, whose files can also be laid over another data set."""
+
+OVERLAYS: dict[str, PageFormat] = PAGED | {format.name: format for format in (CLICKS, SCRIBBLES)}
+"""Formats whose files can be laid over a data set."""
 
 Reader = Callable[[Path, Sequence[str], Use], Dataset]
 
@@ -86,6 +96,9 @@ _LOOKED_FOR = (
     "annotations/*.json or <split>/_annotations.coco.json (coco)",
     "data.yaml (yolo)",
     "*.jsonl (jsonl)",
+    "annotations.xml of CVAT for images (cvat)",
+    "*.json of LabelMe (labelme)",
+    "*.json of Label Studio (labelstudio)",
     "<split>.csv (csv)",
     "<split>/<class>/*.jpg or <class>/*.jpg (folders)",
 )
@@ -182,7 +195,7 @@ def read_weak(data: DataSettings) -> Dataset:
     if data.weak == "boxes_as_tags":
         dataset = tags_from_boxes(dataset)
     if data.annotations:
-        dataset = with_marks(dataset, data.annotations, PAGED)
+        dataset = with_marks(dataset, data.annotations, OVERLAYS)
     return replace(dataset, samples=tuple(_as_set(sample, data) for sample in dataset.samples))
 
 
@@ -235,11 +248,13 @@ def detect_format(root: Path) -> str:
     """
     _check_folder(root)
     voc = [root / "Annotations", root / "ImageSets"]
+    paged = {name: format.files(root) for name, format in PAGED.items()}
+    of_tools = {path for files in paged.values() for path in files}
     fits = {
         "voc": (root / "JPEGImages").is_dir() and any(path.is_dir() for path in voc),
-        "coco": bool(coco_splits(root)),
+        "coco": bool(coco_files(root) - of_tools),
         "yolo": yolo_settings(root) is not None,
-        **{name: bool(format.files(root)) for name, format in PAGED.items()},
+        **{name: bool(files) for name, files in paged.items()},
     }
     found = [name for name, fit in fits.items() if fit]
     if not found:

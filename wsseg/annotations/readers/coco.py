@@ -82,6 +82,18 @@ def coco_splits(root: Path) -> tuple[str, ...]:
     return tuple(sorted(_files(root)))
 
 
+def coco_files(root: Path) -> frozenset[Path]:
+    """Return the files of a COCO folder.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        Those whose names are those of COCO's files, unread: annotation tools use such names too.
+    """
+    return frozenset(_files(root).values())
+
+
 def _files(root: Path) -> dict[str, Path]:
     beside = [path for path in root.glob("*.json") if _IN_ROOT.fullmatch(path.stem)]
     named = {

@@ -3,7 +3,7 @@
 import math
 import os
 import reprlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ from defusedxml.ElementTree import iterparse
 from wsseg.annotations.readers.files import safe_name
 from wsseg.annotations.readers.geometry import RunLengths, number, plausible_size
 from wsseg.annotations.readers.pages import (
+    Kind,
     Mark,
     Page,
     PageFormat,
@@ -23,11 +24,19 @@ from wsseg.annotations.readers.pages import (
     beginning,
     files_that_fit,
 )
-from wsseg.annotations.readers.shapes import Points, ellipse, placed_runs, rotated, window_sides
+from wsseg.annotations.readers.shapes import (
+    Points,
+    box_around,
+    ellipse,
+    known_size,
+    placed_runs,
+    rotated,
+    window_sides,
+)
 from wsseg.errors import InputError
 
 _DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
-_READ = "box, polygon, polyline, points, mask, ellipse or tag"
+_TRUE = ("true", "1", "yes")
 _Problem = tuple[str, str, str]
 
 
@@ -119,8 +128,8 @@ def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
                 marks += _marks(shape, place, size)
         except InputError as error:
             flaws.append((place, f"{error}; left out", "shape that cannot be used"))
-    shown = dict.fromkeys((*tags, *(mark.name for mark in marks))) if tags else None
-    return Page(subject, name, tuple(marks), size, split, shown and tuple(shown)), flaws
+    shown = tuple(dict.fromkeys((*tags, *(mark.name for mark in marks))))
+    return Page(subject, name, tuple(marks), size, split, shown if tags else None), flaws
 
 
 def _has_images(path: Path, subset: str) -> bool:
@@ -136,25 +145,16 @@ def _order(shape: Any) -> float:
 
 def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
     make = partial(Mark, subject, name=_label(shape))
-    match shape.tag:
-        case "box":
-            return [make("box", points=_box(shape))]
-        case "ellipse":
-            cx, cy, rx, ry, turn = _numbers(shape, ("cx", "cy", "rx", "ry", "rotation"))
-            return [make("polygon", points=ellipse((cx, cy), (rx, ry), turn))]
-        case "polygon":
-            return [make("polygon", points=_points(shape))]
-        case "polyline":
-            return [make("scribble", points=_points(shape), width=_width(shape))]
-        case "points" if _attribute(shape, "extreme").lower() in {"true", "1", "yes"}:
-            return [make("extreme", points=_four(_points(shape)))]
-        case "points":
-            return [make("point", points=(p,), width=_width(shape)) for p in _points(shape)]
-        case "mask":
-            return [make("runs", runs=_runs(shape, size, subject))]
-        case _:
-            tag = reprlib.repr(shape.tag)
-            raise InputError("shape", _READ, tag, "draw it as one of these")
+    if shape.tag == "mask":
+        return [make("runs", runs=_runs(shape, known_size(size), subject))]
+    if shape.tag == "points" and _attribute(shape, "extreme").lower() not in _TRUE:
+        return [make("point", points=(p,), width=_width(shape)) for p in _points(shape)]
+    if shape.tag not in _DRAWN:
+        rule, got = f"mask, {', '.join(_DRAWN)} or tag", reprlib.repr(shape.tag)
+        raise InputError("shape", rule, got, "draw it as one of these")
+    kind, points = _DRAWN[shape.tag]
+    width = _width(shape) if kind == "scribble" else None
+    return [make(kind, points=points(shape), width=width)]
 
 
 def _label(shape: Any) -> str:
@@ -169,15 +169,17 @@ def _numbers(shape: Any, keys: tuple[str, ...]) -> tuple[float, ...]:
 
 
 def _box(shape: Any) -> Points:
-    left, top, right, bottom = _numbers(shape, ("xtl", "ytl", "xbr", "ybr"))
+    left, top, right, bottom, turn = _numbers(shape, ("xtl", "ytl", "xbr", "ybr", "rotation"))
     if left > right or top > bottom:
-        rule, got = "from its top left to its bottom right", f"{left:g},{top:g} {right:g},{bottom:g}"
+        rule, got = (
+            "from its top left to its bottom right",
+            f"{left:g},{top:g} {right:g},{bottom:g}",
+        )
         raise InputError("box", rule, got, "draw it again")
-    (turn,) = _numbers(shape, ("rotation",))
-    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-    if turn == 0:
-        return corners
-    return rotated(corners, ((left + right) / 2, (top + bottom) / 2), turn)
+    corners: Points = ((left, top), (right, top), (right, bottom), (left, bottom))
+    if turn:
+        corners = rotated(corners, ((left + right) / 2, (top + bottom) / 2), turn)
+    return box_around(corners)
 
 
 def _points(shape: Any) -> Points:
@@ -188,10 +190,25 @@ def _points(shape: Any) -> Points:
     return tuple((number(x), number(y)) for x, y in pairs)
 
 
-def _four(points: Points) -> Points:
+def _extremes(shape: Any) -> Points:
+    points = _points(shape)
     if len(points) != 4:
         raise InputError("extreme points", "four", len(points), "draw them again")
     return points
+
+
+def _ellipse(shape: Any) -> Points:
+    x, y, across, down, turn = _numbers(shape, ("cx", "cy", "rx", "ry", "rotation"))
+    return ellipse((x, y), (across, down), turn)
+
+
+_DRAWN: dict[str, tuple[Kind, Callable[[Any], Points]]] = {
+    "box": ("box", _box),
+    "ellipse": ("polygon", _ellipse),
+    "polygon": ("polygon", _points),
+    "polyline": ("scribble", _points),
+    "points": ("extreme", _extremes),
+}
 
 
 def _attribute(shape: Any, name: str) -> str:
@@ -204,7 +221,7 @@ def _width(shape: Any) -> float | None:
     return number(text) if text else None
 
 
-def _runs(shape: Any, size: tuple[int, int] | None, subject: str) -> RunLengths:
+def _runs(shape: Any, size: tuple[int, int], subject: str) -> RunLengths:
     """Return the run lengths of the image from those of a mask's window, row by row."""
     sides = window_sides(shape.get("height"), shape.get("width"), size)
     left, top = _numbers(shape, ("left", "top"))
@@ -217,7 +234,6 @@ def _runs(shape: Any, size: tuple[int, int] | None, subject: str) -> RunLengths:
         rule = f"run lengths of {sides[1]}x{sides[0]} pixels"
         raise InputError("rle", rule, reprlib.repr(shape.get("rle")), "draw it again")
     drawn = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, np.int64))
-    assert size is not None  # window_sides has refused
     return placed_runs(drawn.reshape(sides), (int(left), int(top)), size, subject)
 
 

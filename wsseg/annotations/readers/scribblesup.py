@@ -1,7 +1,7 @@
 """Scribbles, a file an image: lines in XML as ScribbleSup published them, or label maps in PNG."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
@@ -78,8 +78,8 @@ def _page_of_xml(path: Path) -> Page:
     except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
         got = " ".join(str(error).split())
         raise InputError(path, "XML of scribbles without DTD", got, "copy it again") from error
-    image = _text(tree, "filename") or path.stem
-    names = _VOC_NAMES if _VOC_ID.fullmatch(safe_name(image).stem) else {}
+    image = _image(tree, path)
+    names = _VOC_NAMES if _VOC_ID.fullmatch(image.stem) else {}
     marks = list[Mark]()
     for index, line in enumerate(tree.findall("polygon")):
         name = _text(line, "tag")
@@ -87,7 +87,14 @@ def _page_of_xml(path: Path) -> Page:
         subject = f"{path.name} polygon[{index}]"
         marks.append(Mark(subject, "scribble", names.get(name, name), points))
     size = plausible_size(_text(tree, "size/height"), _text(tree, "size/width"))
-    return Page(path.name, image, tuple(marks), size)
+    return Page(path.name, str(image), tuple(marks), size)
+
+
+def _image(tree: Any, path: Path) -> PurePosixPath:
+    try:
+        return safe_name(_text(tree, "filename") or path.stem)
+    except InputError as error:
+        raise InputError(f"filename in {path}", error.rule, error.got, error.remedy) from error
 
 
 def _middle(point: Any) -> tuple[float, float]:

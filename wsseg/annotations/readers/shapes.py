@@ -1,11 +1,12 @@
 """Shapes that tools draw and the data model has no word for, as outlines and run lengths."""
 
 import math
+import reprlib
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.readers.geometry import RunLengths, fitted_runs, plausible_size
+from wsseg.annotations.readers.geometry import RunLengths, bounds, fitted_runs, plausible_size
 from wsseg.errors import InputError
 
 Points = tuple[tuple[float, float], ...]
@@ -64,26 +65,61 @@ def rotated(points: Points, centre: tuple[float, float], degrees: float) -> Poin
     )
 
 
-def window_sides(height: object, width: object, size: tuple[int, int] | None) -> tuple[int, int]:
+def box_around(points: Points) -> Points:
+    """Return two opposite corners of the box around points.
+
+    Args:
+        points: (x, y) in pixels.
+
+    Returns:
+        Its top left and bottom right; nan where there is no point, or one that is not finite.
+
+    Example:
+        >>> box_around(((3, 1), (2, 5)))
+        ((2, 1), (3, 5))
+    """
+    left, top, right, bottom = bounds([[value for point in points for value in point]])
+    return (left, top), (right, bottom)
+
+
+def known_size(size: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the size of an image that a mask needs.
+
+    Args:
+        size: (H, W), None where the file does not say.
+
+    Returns:
+        (H, W).
+
+    Raises:
+        InputError: The file does not say.
+    """
+    if size is None:
+        rule, remedy = "of an image whose width and height are given", "export it again"
+        raise InputError("mask", rule, "none", remedy)
+    return size
+
+
+def window_sides(height: object, width: object, size: tuple[int, int]) -> tuple[int, int]:
     """Return the sides of a mask's window, safe to make room for.
 
     Args:
         height: Its rows as read.
         width: Its columns as read.
-        size: (H, W) of the image, None where the file does not say.
+        size: (H, W) of the image.
 
     Returns:
         (h, w).
 
     Raises:
-        InputError: They are larger than the image or no sides, or the image's size is unknown.
+        InputError: They are no sides, or larger than the image.
     """
-    if size is None:
-        rule, remedy = "of an image whose width and height are given", "export it again"
-        raise InputError("mask", rule, "none", remedy)
     sides = plausible_size(height, width)
     if sides is None or sides[0] > size[0] or sides[1] > size[1]:
-        rule, got = f"no larger than its image {size[1]}x{size[0]}", f"{width}x{height}"
+        rule, got = (
+            f"no larger than its image {size[1]}x{size[0]}",
+            f"{reprlib.repr(width)} x {reprlib.repr(height)}",
+        )
         raise InputError("mask", rule, got, "draw it again")
     if math.prod(sides) > _MOST_PIXELS:
         rule = f"of at most {_MOST_PIXELS:,} pixels"
@@ -135,9 +171,7 @@ def _edges(inside: NDArray[np.bool_], corner: tuple[int, int], height: int) -> N
         rule = f"of at most {_MOST_CHANGES:,} changes down its columns"
         raise InputError("mask", rule, f"{count:,}", "smooth it")
     columns, rows = np.nonzero(changes)
-    places, times = np.unique(
-        (columns + corner[0]) * height + rows + corner[1], return_counts=True
-    )
+    places, times = np.unique((columns + corner[0]) * height + rows + corner[1], return_counts=True)
     # A run down to the last row goes on at the top of the next column.
     edges: NDArray[np.int64] = places[times == 1]
     return edges

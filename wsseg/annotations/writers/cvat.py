@@ -21,7 +21,7 @@ def write_cvat(folder: Path, classes: Classes, labelled: LabelledImages, split: 
 
     Each connected region is a ``<mask>``, the background's too, and IGNORE is what no mask covers:
     read as a partial mask this is exactly the label map. The task that it is imported into needs
-    the label "background". Images are expected in ``images/<split>``.
+    the label "background". Images are expected in ``images``.
 
     Args:
         folder: The data set's folder.

@@ -34,12 +34,12 @@ class ConnectedRegion:
     @property
     def width(self) -> int:
         """Columns of its box."""
-        return self.mask.shape[1]
+        return int(self.mask.shape[1])
 
     @property
     def height(self) -> int:
         """Rows of its box."""
-        return self.mask.shape[0]
+        return int(self.mask.shape[0])
 
     @property
     def area(self) -> int:
@@ -56,8 +56,9 @@ def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]
     Yields:
         Regions that do not overlap and cover the image, in the order of their first pixels.
     """
-    # With -1 as the background no label is taken for one.
-    numbers = measure.label(label_map.astype(np.int32), background=-1, connectivity=2)
+    # -1 says that no label is a background; as uint8 it would be IGNORE.
+    labels = label_map.astype(np.int32)
+    numbers = measure.label(labels, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
         mask = numbers[box] == number
         row, column = np.unravel_index(mask.argmax(), mask.shape)

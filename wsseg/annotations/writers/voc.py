@@ -1,5 +1,6 @@
 """Label maps as a Pascal VOC folder: palette PNG masks, boxes and the list of a split."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
@@ -92,6 +93,6 @@ def _object(region: ConnectedRegion, name: str) -> Element:
     return item
 
 
-def _fields(parent: Element, values: dict[str, str | int]) -> None:
+def _fields(parent: Element, values: Mapping[str, str | int]) -> None:
     for name, value in values.items():
         SubElement(parent, name).text = str(value)

@@ -11,7 +11,8 @@ from wsseg.run.settings.base import Range, Settings
 class SeedSettings(Settings):
     """How annotations become first labels; see ``wsseg.seeds``.
 
-    The ``grabcut`` settings hold for ``grabcut_votes`` too, unless it has its own.
+    The ``grabcut`` settings hold for ``grabcut_votes`` and ``grabcut_strokes`` too, unless these
+    have their own; ``max_side`` holds for all seeds from strokes, which shrink the whole image.
 
     Attributes:
         name: A key of ``SEEDS``, or a plug-in's name.
@@ -35,6 +36,12 @@ class SeedSettings(Settings):
         sources: ``intersection``: the two seeds that must agree.
         of_boxes: ``mixed``: the seed of images with boxes.
         of_strokes: ``mixed``: the seed of what is marked and of what boxes leave open.
+        walker_beta: ``random_walker``: more follows edges more strictly, per squared Lab unit.
+        walker_confidence: ``random_walker``: a class that is no likelier than this is IGNORE.
+        superpixels: ``superpixel_votes``: about so many superpixels an image.
+        superpixel_compactness: ``superpixel_votes``: higher makes them squarer.
+        superpixel_spread: ``superpixel_votes``: change of colour in Lab units over which a
+            superpixel without a mark takes the class of others; 0 leaves it IGNORE.
         folder: ``folder``: label maps ``<id>.png`` from elsewhere (SAM, MCG, ...).
         edges: ``grabcut``: folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+).
     """
@@ -58,6 +65,11 @@ class SeedSettings(Settings):
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
     of_boxes: str = "grabcut"
     of_strokes: str = "random_walker"
+    walker_beta: float = Field(0.1, ge=0)
+    walker_confidence: float = Field(0.5, ge=0, lt=1)
+    superpixels: int = Field(400, ge=1)
+    superpixel_compactness: float = Field(10, gt=0)
+    superpixel_spread: float = Field(20, ge=0)
     folder: Path | None = None
     edges: Path | None = None
 

@@ -31,7 +31,7 @@ class DataSettings(Settings):
         weak: What is read as weak labels: "boxes", "tags", "boxes_as_tags" (the classes of an
             image's boxes without the boxes), "all" that is drawn or tagged, or "none" of it.
         annotations: Files that are laid over these: points, scribbles, boxes, tags and masks in any
-            format of ``PAGED``; their images are found by name.
+            format of ``OVERLAYS``; their images are found by name.
         closed: Whether every class that an image shows has a mark where it has points, scribbles or
             outlines, so that others are absent; null is what their file says, else true.
         stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the

@@ -26,6 +26,37 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return total / _labelled(target)
 
 
+def partial_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy, every class of every image counting alike.
+
+    The mean over images of the mean over their labelled classes of the mean over labelled pixels.
+    Where few pixels are labelled, these are as many as somebody happened to mark: a click counts
+    as much as a long scribble, and an image that is known to be all background no more than one
+    with two clicks.
+
+    Args:
+        logits: (N, K, H, W) float.
+        target: (N, H, W) int64 labels or IGNORE.
+
+    Returns:
+        Scalar; 0 with zero gradient where every pixel is IGNORE. Images without labels do not
+        count.
+
+    Example:
+        >>> target = torch.tensor([[[1, 0, 0]], [[255, 255, 255]]])
+        >>> logits = torch.tensor([2.0, 0.0])[None, :, None, None].expand(2, 2, 1, 3)
+        >>> round(partial_cross_entropy(logits, target).item(), 3)
+        1.127
+    """
+    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    masks = functional.one_hot(target.where(target != IGNORE, logits.shape[1]))[..., :-1].to(each)
+    counts = masks.sum(dim=(1, 2))
+    means = (masks * each[..., None]).sum(dim=(1, 2)) / counts.clamp(min=1)
+    classes = (counts > 0).sum(dim=1)
+    images = means.sum(dim=1) / classes.clamp(min=1)
+    return images.sum() / (classes > 0).sum().clamp(min=1)
+
+
 def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Return the mean focal loss, (1 - p)^gamma times the cross-entropy of each pixel.
 

@@ -11,7 +11,12 @@ from wsseg.run.settings import LossSettings
 from wsseg.segmenter.losses.agmm import agmm
 from wsseg.segmenter.losses.dense_crf import dense_crf_loss
 from wsseg.segmenter.losses.gated_crf import gated_crf
-from wsseg.segmenter.losses.labelled import cross_entropy, dice, focal
+from wsseg.segmenter.losses.labelled import (
+    cross_entropy,
+    dice,
+    focal,
+    partial_cross_entropy,
+)
 from wsseg.segmenter.losses.tree_energy import tree_energy
 
 
@@ -49,6 +54,10 @@ def _cross_entropy(seen: Seen, _: LossSettings) -> Tensor:
     return cross_entropy(seen.logits, seen.labels)
 
 
+def _partial_cross_entropy(seen: Seen, _: LossSettings) -> Tensor:
+    return partial_cross_entropy(seen.logits, seen.labels)
+
+
 def _focal(seen: Seen, settings: LossSettings) -> Tensor:
     return focal(seen.logits, seen.labels, settings.focal_gamma)
 
@@ -79,7 +88,12 @@ def _agmm(seen: Seen, settings: LossSettings) -> Tensor:
     return agmm(seen.logits, *known, inside=seen.inside, **params)
 
 
-OF_LABELS: dict[str, Loss] = {"ce": _cross_entropy, "focal": _focal, "dice": _dice}
+OF_LABELS: dict[str, Loss] = {
+    "ce": _cross_entropy,
+    "partial_ce": _partial_cross_entropy,
+    "focal": _focal,
+    "dice": _dice,
+}
 """Losses of labelled pixels."""
 
 LOSSES: dict[str, Loss] = {

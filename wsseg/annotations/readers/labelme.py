@@ -1,0 +1,237 @@
+"""LabelMe: one JSON an image, as the tool saves it."""
+
+import base64
+import json
+import math
+import re
+import reprlib
+import struct
+import zlib
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.annotations.readers.files import inside, is_file, read_text, safe_name
+from wsseg.annotations.readers.geometry import RunLengths, number, plausible_size
+from wsseg.annotations.readers.pages import Kind, Mark, Page, PageFormat, Pages, beginning
+from wsseg.annotations.readers.shapes import (
+    Points,
+    box_around,
+    ellipse,
+    known_size,
+    placed_runs,
+    window_sides,
+)
+from wsseg.errors import InputError
+
+_KINDS: dict[str, Kind] = {
+    "polygon": "polygon",
+    "line": "scribble",
+    "linestrip": "scribble",
+    "rectangle": "box",
+    "oriented_rectangle": "box",
+    "point": "point",
+    "points": "point",
+    "circle": "polygon",
+    "mask": "runs",
+}
+_IGNORED = "__ignore__"
+_SPLITS = ("train", "training", "val", "valid", "validation", "test")
+_PATTERNS = ("*.json", "*/*.json", "images/*/*.json", "annotations/*/*.json")
+_LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
+_COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
+_ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
+_DAMAGED_PNG = (  # what Pillow raises for damaged PNGs, their metadata among it
+    TypeError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    LookupError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+_Problem = tuple[str, str, str]
+
+
+def read_labelme(path: Path) -> Pages:
+    """Return what a JSON of LabelMe says of its image.
+
+    Rectangles, oriented ones too, give the box around them; lines are scribbles; circles are
+    outlines. The pixels of the image that the file may hold are not looked at. Classes are what is
+    drawn, unless ``labels.txt`` lies beside the file or in the data set's folder.
+
+    Args:
+        path: The image's split is the folder that it lies in, where this is named train, val, ...;
+            the image is found by the last part of its path. Flags that are set are classes that
+            the image shows.
+
+    Returns:
+        One page. Shapes that cannot be used are left out and stand in the problems.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
+    """
+    content = _content(path)
+    image, shapes = _image(content, path), content.get("shapes")
+    if not isinstance(shapes, list):
+        raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
+    size = plausible_size(content.get("imageHeight"), content.get("imageWidth"))
+    marks, flaws = list[Mark](), list[_Problem]()
+    for index, shape in enumerate(shapes):
+        place = f"{path.name} shapes[{index}]"
+        try:
+            marks += _marks(shape, place, size)
+        except InputError as error:
+            flaws.append((place, f"{error}; left out", "shape that cannot be used"))
+    split = path.parent.name if path.parent.name.lower() in _SPLITS else None
+    tags = _tags(content.get("flags"), marks)
+    page = Page(path.name, image, tuple(marks), size, split, tags)
+    return Pages((page,), _names(path), tuple(flaws))
+
+
+def is_labelme(path: Path) -> bool:
+    """Return whether a file is a JSON of LabelMe.
+
+    Args:
+        path: Its name and first bytes are looked at.
+
+    Returns:
+        False for JSON of other tools, COCO's for one.
+    """
+    if path.suffix.lower() != ".json":
+        return False
+    text = beginning(path)
+    return text.startswith("{") and bool(_LABELME.search(text)) and not _COCO.search(text)
+
+
+def _files(root: Path) -> list[Path]:
+    found = (path for pattern in _PATTERNS for path in root.glob(pattern))
+    return sorted(path for path in found if path.is_file() and is_labelme(path))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    rule, remedy = "JSON of LabelMe", "save it again in LabelMe, or remove it"
+    try:
+        content = json.loads(read_text(path))
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, rule, error, remedy) from error
+    if not isinstance(content, dict):
+        raise InputError(path, rule, reprlib.repr(content), remedy)
+    return content
+
+
+def _image(content: dict[str, Any], path: Path) -> str:
+    """Return the image's file name without its folders, which are those of the annotator's disk."""
+    given = content.get("imagePath")
+    try:
+        return safe_name(re.split(r"[\\/]", given)[-1] if isinstance(given, str) else "").as_posix()
+    except InputError as error:
+        subject = f"imagePath in {path}"
+        raise InputError(subject, error.rule, reprlib.repr(given), error.remedy) from error
+
+
+def _tags(flags: Any, marks: list[Mark]) -> tuple[str, ...] | None:
+    """Return the classes that are flagged and those that are drawn, None without flags."""
+    flagged = [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
+    drawn = (mark.name for mark in marks)
+    return tuple(dict.fromkeys((*flagged, *drawn))) if flagged else None
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    for folder in _folders(path):
+        if is_file(listed := folder / "labels.txt"):
+            lines = [line.strip() for line in read_text(inside(listed, folder)).splitlines()]
+            return tuple(line for line in lines if line and line != _IGNORED)
+    return ()
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Yield a file's folder and those above it, up to the data set's."""
+    for folder in path.parents:
+        yield folder
+        if folder.name.lower() not in {*_SPLITS, "images", "annotations"}:
+            return
+
+
+def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
+    if not isinstance(shape, dict):
+        raise InputError("shape", "an object", reprlib.repr(shape), "draw it again")
+    make = partial(Mark, subject, name=_label(shape))
+    drawn, points = shape.get("shape_type") or "polygon", tuple(_points(shape.get("points")))
+    if not isinstance(drawn, str) or drawn not in _KINDS:
+        rule, got = f"one of {', '.join(_KINDS)}", reprlib.repr(drawn)
+        raise InputError("shape_type", rule, got, "draw it as one of these")
+    if drawn in {"point", "points"}:
+        return [make("point", points=(point,)) for point in points]
+    if drawn == "mask":
+        return [make("runs", runs=_runs(shape, points, known_size(size), subject))]
+    if drawn == "circle":
+        centre, edge = _two(points, drawn)
+        radius = math.dist(centre, edge)
+        points = ellipse(centre, (radius, radius), 0)
+    return [make(_KINDS[drawn], points=box_around(points) if _KINDS[drawn] == "box" else points)]
+
+
+def _label(shape: dict[str, Any]) -> str:
+    label = shape.get("label")
+    if not isinstance(label, str) or not label.strip():
+        raise InputError("label", "a class name", reprlib.repr(label), "label it")
+    if label == _IGNORED:
+        rule, remedy = "a class", "draw nothing where nothing is known"
+        raise InputError("label", rule, repr(label), remedy)
+    return label
+
+
+def _points(value: Any) -> Iterator[tuple[float, float]]:
+    for point in value if isinstance(value, list) and value else [None]:
+        if not isinstance(point, list) or len(point) != 2:
+            raise InputError("points", "[[x, y], ...]", reprlib.repr(value), "draw it again")
+        yield number(point[0]), number(point[1])
+
+
+def _two(points: Points, drawn: str) -> Points:
+    if len(points) != 2:
+        raise InputError(f"points of a {drawn}", "two", len(points), "draw it again")
+    return points
+
+
+def _runs(shape: dict[str, Any], points: Points, size: tuple[int, int], subject: str) -> RunLengths:
+    (left, top), (right, bottom) = box_around(_two(points, "mask"))
+    if not all(math.isfinite(edge) for edge in (left, top, right, bottom)):
+        raise InputError("points of a mask", "finite", points, "draw it again")
+    window = _decoded(shape.get("mask"), (bottom - top, right - left), size)
+    return placed_runs(window, (round(left), round(top)), size, subject)
+
+
+def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask (h, w), whose PNG must be as large as its corners say before it is decoded."""
+    rule = "a PNG of one channel in base64"
+    try:
+        with Image.open(BytesIO(base64.b64decode(value, validate=True)), formats=["PNG"]) as image:
+            sides = window_sides(image.height, image.width, size)
+            if any(abs(a - b) > _ROUNDING for a, b in zip(sides, extent, strict=True)):
+                got = f"{sides[1]}x{sides[0]}"
+                raise InputError("mask", "as large as its corners say", got, "draw it again")
+            pixels = np.asarray(image).astype(bool)
+    except InputError:
+        raise
+    except _DAMAGED_PNG as error:
+        raise InputError("mask", rule, error, "draw it again") from error
+    if pixels.shape != sides:
+        raise InputError("mask", rule, f"an array of {pixels.shape}", "draw it again")
+    return pixels
+
+
+LABELME = PageFormat("labelme", _files, is_labelme, read_labelme)
+"""One file an image: beside it, or in <split>/, annotations/ or images/."""
