@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Sample
-from wsseg.annotations.readers import read_weak
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import Truth, read_truth
 from wsseg.images import read_image
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import Sample
-from wsseg.annotations.readers import read_weak
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth, true_label_map
 from wsseg.cli import run_script
 from wsseg.errors import InputError

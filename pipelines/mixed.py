@@ -7,7 +7,7 @@ nothing. Every stage is a folder below the run's; a finished one is skipped, an 
 goes on.
 """
 
-from wsseg.annotations.readers import read_weak
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
 from wsseg.quality.measure import measure

@@ -9,7 +9,8 @@ from running import wsseg
 
 from wsseg.annotations.constraints import constraints_of, label_map_of
 from wsseg.annotations.model import Sample
-from wsseg.annotations.readers import read_dataset, read_weak
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.scenes import write_scenes
 from wsseg.errors import InputError
 from wsseg.export import WRITERS, export_labels
@@ -250,7 +251,7 @@ def test_corrections_made_in_cvat_come_in_again(run, scenes, suffix, tmp_path):
 
 
 @pytest.mark.parametrize("to", ["voc", "coco"])
-def test_corrections_of_a_mask_come_in_again(run, to, tmp_path):
+def test_corrections_of_a_mask_come_in_again(run, scenes, to, tmp_path):
     """A region painted over in a data set that another program saved."""
     out = tmp_path / "out"
     export_labels(run, out, to)
@@ -275,6 +276,14 @@ def test_corrections_of_a_mask_come_in_again(run, to, tmp_path):
     assert any((before[id] != drawn).any() for id, drawn in corrected.items())
     for id, drawn in corrected.items():
         np.testing.assert_array_equal(found[id], drawn)
+    # laid over the boxes, the corrected pixels win over these
+    data = DataSettings(format="voc", root=scenes, val=None, annotations=(out,))
+    laid_over = [sample for sample in read_weak(data).samples if sample.id in corrected]
+    assert len(laid_over) == len(corrected)
+    for sample in laid_over:
+        assert sample.boxes
+        known, drawn = constraints_of(sample, 6).known, corrected[sample.id]
+        np.testing.assert_array_equal(known[drawn != IGNORE], drawn[drawn != IGNORE])
 
 
 def test_images_in_folders_with_signs_in_their_names(tmp_path):

@@ -11,7 +11,8 @@ from running import hashes, run_with_kills, wsseg
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Boxes, Dataset, MaskFile, Regions, Sample, Tags
 from wsseg.annotations.naming import is_only_tagged
-from wsseg.annotations.readers import read_dataset, read_weak
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.scenes import write_scenes
 from wsseg.annotations.strokes import Scribble, Strokes, stroke_map
 from wsseg.annotations.writers.jsonl import write_jsonl

@@ -82,9 +82,13 @@ def run_pipeline(
 @app.command()
 @_plain_errors()
 def check(
-    dataset: Annotated[Path, typer.Argument(help="Folder: VOC, COCO, YOLO, CSV, class folders.")],
+    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
+    annotations: Annotated[
+        list[Path] | None, typer.Argument(help="Files that are laid over it, such as points.jsonl.")
+    ] = None,
+    *,
     format_: Annotated[
-        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, auto.")
+        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, jsonl, cvat, ..., auto.")
     ] = "auto",
     all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
     fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
@@ -92,7 +96,7 @@ def check(
     """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
     from wsseg.annotations.check import check_dataset
 
-    report = check_dataset(dataset, format_, deep=not fast)
+    report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())
     for line in report.lines(most=None) if all_ else report.lines():
         typer.echo(line)
     raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import label_map_of
 from wsseg.annotations.model import Classes, MaskFile, Sample
-from wsseg.annotations.readers import read_weak
 from wsseg.annotations.readers.files import safe_name
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.writers.coco import write_coco
 from wsseg.annotations.writers.cvat import write_cvat
 from wsseg.annotations.writers.regions import LabelledImages

@@ -259,20 +259,25 @@ def _with_strokes(label_map: NDArray[np.uint8], sample: Sample) -> NDArray[np.ui
 
 def _pairs(labels: Stage, dataset: Dataset, config: Config) -> list[TrainingPair]:
     table = pd.read_parquet(labels.path / "stats.parquet")
-    taught = set(table["id"][(table["class"] != IGNORE) & (table["pixels"] > 0)])
+    known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
+    taught = known.groupby("id")["class"].agg(set).to_dict()
     if not taught:
         rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
         raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
     n_classes = len(dataset.classes)
     return [
-        TrainingPair(sample.image, label_path(labels, sample), _possible(sample, n_classes))
+        TrainingPair(
+            sample.image,
+            label_path(labels, sample),
+            _possible(sample, n_classes, taught[sample.id]),
+        )
         for sample in labelled(labels, dataset.split(config.data.train))
         if sample.id in taught
     ]
 
 
-def _possible(sample: Sample, n_classes: int) -> tuple[bool, ...]:
-    possible = possible_classes(sample, n_classes)
+def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:
+    possible = {*possible_classes(sample, n_classes), *seen}
     return tuple(label in possible for label in range(n_classes))
 
 

@@ -62,12 +62,15 @@ def test_what_boxes_or_tags_name_can_be_there_and_boxes_confine_their_class():
     assert (boxed.known == 0).sum() == 80 - 16
 
 
-def test_a_mask_that_its_tags_call_absent_is_refused(tmp_path):
-    write_label_map(tmp_path / "a.png", np.full(SIZE, 2, np.uint8))
+def test_a_mask_wins_over_tags_and_boxes(tmp_path):
+    label_map = np.full(SIZE, 2, np.uint8)
+    label_map[4:] = IGNORE
+    write_label_map(tmp_path / "a.png", label_map)
     mask = MaskFile(tmp_path / "a.png")
-    assert (constraints_of(sample(Tags((2,)), mask), 4).known == 2).all()
-    with pytest.raises(InputError, match="without contradiction"):
-        constraints_of(sample(Tags((1,)), mask), 4)
+    for other in (Tags((1,)), Boxes((Box(1, 0, 0, 3, 3),)), Boxes((Box(2, 0, 0, 3, 3),))):
+        found = constraints_of(sample(other, mask), 4)
+        assert (found.known[:4] == 2).all()
+        assert found.classes.tolist() in ([0, 1, 2], [0, 2])
 
 
 def test_mask_fixes_its_pixels_except_ignored_ones(tmp_path):
@@ -77,13 +80,6 @@ def test_mask_fixes_its_pixels_except_ignored_ones(tmp_path):
     found = constraints_of(sample(MaskFile(tmp_path / "a.png")), 4)
     assert (found.known == label_map).all()
     assert found.allowed[:, label_map == IGNORE].all()
-
-
-def test_contradicting_annotations_are_refused(tmp_path):
-    write_label_map(tmp_path / "a.png", np.full(SIZE, 2, np.uint8))
-    drawn = sample(Boxes((Box(2, 0, 0, 3, 3),)), MaskFile(tmp_path / "a.png"))
-    with pytest.raises(InputError, match="without contradiction"):
-        constraints_of(drawn, 4)
 
 
 @given(scores=arrays(np.float32, (2, *SIZE), elements=st.floats(-9, 9, width=32)))
@@ -137,6 +133,12 @@ def test_polygon_and_run_lengths_give_the_same_pixels():
     assert sum(runs) == 80
     assert (from_polygon == from_runs).all()
     assert from_polygon.sum() == 16
+
+
+def test_later_regions_of_a_partial_mask_are_in_front():
+    large = Region(1, ((0.0, 0.0, 10.0, 0.0, 10.0, 8.0, 0.0, 8.0),))
+    label_map = label_map_of(Regions((Region(2, (SQUARE,)), large), partial=True), SIZE, 4)
+    assert (label_map == 1).all()
 
 
 def test_run_lengths_of_another_size_are_refused():

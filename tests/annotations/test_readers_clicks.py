@@ -11,10 +11,11 @@ from PIL import Image
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes, Dataset, Sample
-from wsseg.annotations.readers import OVERLAYS, PAGED, READERS, detect_format, read_weak
+from wsseg.annotations.readers import OVERLAYS, PAGED, READERS, detect_format
 from wsseg.annotations.readers.clicks import CLICKS, read_clicks
 from wsseg.annotations.readers.paged import with_marks
 from wsseg.annotations.readers.voc import VOC_NAMES
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.strokes import Scribble
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE

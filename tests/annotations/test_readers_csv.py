@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.annotations.model import MaskFile, Tags
-from wsseg.annotations.readers import csv_tags, detect_format, read_dataset, read_weak
+from wsseg.annotations.readers import csv_tags, detect_format, read_dataset
 from wsseg.annotations.readers.csv_tags import csv_splits, read_csv
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map

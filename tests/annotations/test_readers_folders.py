@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from wsseg.annotations.model import MaskFile, Tags
-from wsseg.annotations.readers import detect_format, read_dataset, read_weak
+from wsseg.annotations.readers import detect_format, read_dataset
 from wsseg.annotations.readers.folders import folder_splits, read_folders
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.errors import InputError
 from wsseg.labels import write_label_map

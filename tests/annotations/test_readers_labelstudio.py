@@ -10,8 +10,9 @@ from PIL import Image
 
 from wsseg.annotations.constraints import constraints_of, label_map_of, region_mask
 from wsseg.annotations.model import Box, Boxes, Regions, Tags
-from wsseg.annotations.readers import PAGED, detect_format, read_dataset, read_weak
+from wsseg.annotations.readers import PAGED, detect_format, read_dataset
 from wsseg.annotations.readers.labelstudio import LABELSTUDIO, read_labelstudio
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE

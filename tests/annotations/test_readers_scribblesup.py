@@ -9,8 +9,9 @@ from PIL import Image
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import MaskFile
-from wsseg.annotations.readers import OVERLAYS, PAGED, READERS, detect_format, read_weak
+from wsseg.annotations.readers import OVERLAYS, PAGED, READERS, detect_format
 from wsseg.annotations.readers.scribblesup import SCRIBBLES, read_scribbles
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.strokes import Scribble
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
@@ -261,13 +262,13 @@ def test_another_image_is_refused(tmp_path, content, rule):
 
 
 def test_label_maps_of_another_size_or_of_unknown_classes_are_refused(root, tmp_path):
-    for label_map, rule in (
-        (np.full((40, 61), IGNORE, np.uint8), "image's size"),
-        (np.where(np.eye(40, 60) > 0, 9, IGNORE).astype(np.uint8), "made of labels 0 to 3 and 255"),
-    ):
-        path = scribbled(tmp_path / "a.png", label_map)
-        with pytest.raises(InputError, match=rule):
-            constraints_of(laid_over(root, path).samples[0], 4)
+    unknown = np.where(np.eye(40, 60) > 0, 9, IGNORE).astype(np.uint8)
+    path = scribbled(tmp_path / "a.png", unknown)
+    with pytest.raises(InputError, match="made of labels 0 to 3 and 255"):
+        constraints_of(laid_over(root, path).samples[0], 4)
+    dataset = laid_over(root, scribbled(path, np.full((40, 61), IGNORE, np.uint8)))
+    assert dataset.samples[0].annotations == ()
+    assert "drawn on 61x40 pixels, but the image is 60x40" in dataset.problems[0].message
 
 
 def test_a_link_out_of_the_folder_is_not_followed(root, tmp_path):
@@ -308,7 +309,7 @@ def test_scribbles_are_no_data_set_of_their_own(root):
 
 def test_an_empty_folder_is_of_no_format(root, tmp_path):
     (tmp_path / "scribbles").mkdir()
-    with pytest.raises(InputError, match=r"of a known format .*scribbles"):
+    with pytest.raises(InputError, match=r"of a known format \(jsonl, .*scribbles\)"):
         laid_over(root, tmp_path / "scribbles")
 
 

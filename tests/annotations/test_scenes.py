@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsseg.annotations import readers, scenes
+from wsseg.annotations.readers.weak import tags_from_boxes
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Boxes, Sample
 from wsseg.annotations.scenes import CLASSES, scene, write_scenes
@@ -131,7 +132,7 @@ def test_demo_scenes_have_the_same_tags_as_their_boxes(tmp_path, monkeypatch):
     monkeypatch.setattr(readers, "_DEMO_TRAIN", 5)
     monkeypatch.setattr(readers, "_DEMO_VAL", 2)
     tags = readers.read_dataset(tmp_path / "s", "scenes", use="tags")
-    assert tags == readers.tags_from_boxes(readers.read_dataset(tmp_path / "s", "scenes"))
+    assert tags == tags_from_boxes(readers.read_dataset(tmp_path / "s", "scenes"))
     assert len(tags.samples) == 7 and all(sample.tags.present for sample in tags.samples)
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 from running import wsseg
 
 from wsseg.annotations.model import Boxes, MaskFile, Regions, Tags
-from wsseg.annotations.readers import read_dataset, read_weak
+from wsseg.annotations.readers import read_dataset
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.scenes import write_scenes
 from wsseg.annotations.simulate import Hand
 from wsseg.annotations.simulated import assign, read_kinds, read_mix, simulate_dataset

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.annotations.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
-from wsseg.annotations.readers import read_dataset, read_weak, tags_from_boxes
+from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.readers.coco import read_coco
 from wsseg.annotations.readers.voc import VOC_NAMES, read_voc, tagged_splits
 from wsseg.annotations.readers.voc_lists import voc_splits
+from wsseg.annotations.readers.weak import read_weak, tags_from_boxes
 from wsseg.annotations.readers.yolo import read_yolo
 from wsseg.errors import InputError
 from wsseg.run.settings import DataSettings

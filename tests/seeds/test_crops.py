@@ -49,6 +49,46 @@ def test_a_shrunk_map_comes_back_at_full_size():
     assert (full >= 0.5).all()
 
 
+def clicked(label, size=(60, 100)):
+    """A crop of a box with a click of 3 x 3 pixels in its middle."""
+    drawn = Box(1, 30, 20, 70, 40)
+    sample = Sample("a", Path("a.png"), size, (Boxes((drawn,)),), "train")
+    constraints = constraints_of(sample, 4)
+    fixed = np.array([0, 1])[:, None, None] == label
+    constraints.allowed[:, 29:32, 49:52] = fixed
+    return crop_around(drawn, np.zeros((*size, 3), np.uint8), constraints, 0.5)
+
+
+CLICKS = pytest.mark.parametrize(("label", "sure"), [(0, cv2.GC_BGD), (1, cv2.GC_FGD)])
+
+
+@CLICKS
+@pytest.mark.parametrize("longest", [80, 40, 13, 8])
+def test_a_click_in_a_box_survives_shrinking(label, sure, longest):
+    crop = clicked(label).shrunk(longest, shortest=2)
+    inside = crop.trimap[crop.box.slices]
+    assert 1 <= (inside == sure).sum() <= 9
+    assert (inside == cv2.GC_PR_FGD).sum() == inside.size - (inside == sure).sum()
+
+
+@CLICKS
+def test_a_click_in_a_box_survives_perturbation(label, sure):
+    crop, settings = clicked(label), SeedSettings(jitter=0.3)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        window, run = perturbed(crop, settings, rng)
+        whole = np.full(crop.trimap.shape, cv2.GC_BGD, np.uint8)
+        whole[window] = run.trimap
+        assert (whole[crop.inside][9:12, 19:22] == sure).all()
+
+
+def test_the_larger_mark_of_a_cell_wins():
+    crop = clicked(0)
+    crop.trimap[crop.inside][9:12, 18:22] = cv2.GC_FGD
+    shrunk = crop.shrunk(8, shortest=2)
+    assert (shrunk.trimap == cv2.GC_FGD).sum() >= 1
+
+
 def test_perturbed_boxes_stay_within_jitter_and_band():
     crop, settings = crop_of(Box(1, 20, 10, 40, 30), padding=1), SeedSettings(jitter=0.2)
     rng, seen = np.random.default_rng(0), set()

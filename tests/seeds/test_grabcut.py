@@ -141,6 +141,46 @@ def test_vote_shares_are_sure_inside_and_zero_outside_the_box():
     assert not share[outside].any()
 
 
+def pair(scale):
+    """A red and a blue square in one box on green; blue is also at the image's sides."""
+    colours = np.full((70, 110, 3), (40, 160, 70))
+    colours[20:50, 25:50] = 200, 60, 40
+    colours[20:50, 60:85] = colours[:, :10] = colours[:, -10:] = 50, 60, 220
+    colours = colours.repeat(scale, axis=0).repeat(scale, axis=1)
+    noise = np.random.default_rng(1).normal(0, 8, colours.shape)
+    corners = (scale * c for c in (20, 15, 90, 55))
+    return (colours + noise).clip(0, 255).astype(np.uint8), Box(1, *corners)
+
+
+@BOTH
+@pytest.mark.parametrize("scale", [1, 5])
+def test_a_click_in_a_box_decides_what_belongs_to_its_object(name, scale):
+    image, box = pair(scale)
+    red, blue = (np.s_[20 * scale : 50 * scale, x * scale : (x + 25) * scale] for x in (25, 60))
+    for clicked in (0, 1):
+        case = arguments(image, [box], max_side=100)
+        where = np.s_[:, 35 * scale : 35 * scale + 3, 72 * scale : 72 * scale + 3]
+        case[1].allowed[where] = np.array([0, 1])[:, None, None] == clicked
+        label_map = SEEDS[name](*case)
+        assert (label_map[red] == 1).mean() > 0.95
+        assert abs((label_map[blue] == 1).mean() - clicked) < 0.15
+
+
+def test_marks_of_all_of_a_box_need_no_cut():
+    image, constraints, *others = arguments(disc()[0], [Box(1, 0, 0, 80, 70)])
+    constraints.allowed[0] = False
+    assert (SEEDS["grabcut"](image, constraints, *others) == 1).all()
+
+
+def test_what_is_known_to_be_no_object_does_not_count_as_missed():
+    image, inside = disc(radius=9)
+    image, constraints, *others = arguments(image, [DISC], min_fill=0.2)
+    constraints.allowed[1][~inside & (np.arange(80) < 52)] = False
+    constraints.allowed[1, :24] = False
+    label_map = SEEDS["grabcut"](image, constraints, *others)
+    assert iou(label_map == 1, inside) > 0.9
+
+
 @pytest.mark.parametrize("column", [20, 28, 36])
 def test_an_edge_map_moves_the_boundary(column):
     """Noise says nothing of the object: only the edge says where it ends left of its known part."""

@@ -10,11 +10,12 @@ from skimage.morphology import skeletonize
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 _ROUND = 0.8  # a skeleton shorter than this, times the root of the area, says nothing of the shape
 _DIRECTIONS = 16
+_DEEPEST = 64  # pixels
 
 Pixels = NDArray[np.intp]
 
 
-def centreline(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixels:
+def centreline(mask: NDArray[np.bool_], depth: NDArray[np.floating]) -> Pixels:
     """Return the longest way through the skeleton of a shape.
 
     Where the skeleton is little more than a point, as that of a disc, it is the longest straight
@@ -23,7 +24,7 @@ def centreline(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixels:
     Args:
         mask: (h, w) bool with at least one pixel, none at its border; of several parts the one
             that is deepest counts.
-        depth: (h, w) float32, distance of each pixel to the nearest one outside.
+        depth: (h, w) floats, distance of each pixel to the nearest one outside.
 
     Returns:
         (N, 2) rows and columns of pixels of the shape, each a neighbour (of 8) of the next.
@@ -39,19 +40,37 @@ def centreline(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixels:
     return way
 
 
-def _longest_way(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixels:
-    middle = np.array(np.unravel_index(depth.argmax(), depth.shape))
-    pixels = np.argwhere(skeletonize(mask))
+def _longest_way(mask: NDArray[np.bool_], depth: NDArray[np.floating]) -> Pixels:
+    # thinning takes time for every pixel and every pixel of depth, so deep shapes are made smaller
+    factor = max(1, int(depth.max() / _DEEPEST))
+    coarse = _reduced(mask, factor)
+    pixels = np.argwhere(skeletonize(coarse))  # type: ignore[no-untyped-call]  # scikit-image has no types
     if not len(pixels):
-        return middle[None]
-    graph = _graph(pixels, mask.shape)
-    deepest = int(depth[pixels[:, 0], pixels[:, 1]].argmax())
+        return np.argwhere(depth == depth.max())[:1]
+    middles = pixels * factor + factor // 2
+    graph = _graph(pixels, coarse.shape)
+    deepest = int(depth[middles[:, 0], middles[:, 1]].argmax())
     start = _farthest(dijkstra(graph, directed=False, indices=deepest))
     far, before = dijkstra(graph, directed=False, indices=start, return_predecessors=True)
     way = [_farthest(far)]
     while way[-1] != start:
         way.append(int(before[way[-1]]))
-    return pixels[way]
+    return _filled(middles[way], factor)
+
+
+def _reduced(mask: NDArray[np.bool_], factor: int) -> NDArray[np.bool_]:
+    """Squares of pixels that are of the shape as a whole."""
+    height, width = (-(-side // factor) for side in mask.shape)
+    room = ((0, height * factor - mask.shape[0]), (0, width * factor - mask.shape[1]))
+    squares = np.pad(mask, room).reshape(height, factor, width, factor)
+    return np.asarray(squares.all(axis=(1, 3)))
+
+
+def _filled(corners: Pixels, factor: int) -> Pixels:
+    """A way that jumps by a factor, straight or diagonally, in single steps."""
+    steps = (np.diff(corners, axis=0) // factor)[:, None] * np.arange(factor)[:, None]
+    between = corners[:-1, None] + steps
+    return np.concatenate([between.reshape(-1, 2), corners[-1:]])
 
 
 def _graph(pixels: Pixels, shape: tuple[int, ...]) -> coo_array:
@@ -72,8 +91,8 @@ def _farthest(distances: NDArray[np.float64]) -> int:
     return int(np.where(np.isfinite(distances), distances, -1).argmax())
 
 
-def _longest_chord(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixels:
-    row, column = np.unravel_index(depth.argmax(), depth.shape)
+def _longest_chord(mask: NDArray[np.bool_], depth: NDArray[np.floating]) -> Pixels:
+    row, column = (int(place) for place in np.unravel_index(depth.argmax(), depth.shape))
     reach = sum(mask.shape)
     found = []
     for angle in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
@@ -85,7 +104,8 @@ def _longest_chord(mask: NDArray[np.bool_], depth: NDArray[np.float32]) -> Pixel
 
 def _ray(mask: NDArray[np.bool_], start: tuple[int, int], step: tuple[int, int]) -> Pixels:
     """Pixels from the start to the last before the shape's edge."""
-    ray = np.stack(pixels_between(*start, start[0] + step[0], start[1] + step[1]), axis=1)
+    end = start[0] + step[0], start[1] + step[1]
+    ray = np.stack(pixels_between(*start, *end), axis=1)  # type: ignore[no-untyped-call]  # scikit-image has no types
     within = ((ray >= 0) & (ray < mask.shape)).all(axis=1)
     ray = ray[: len(ray) if within.all() else int(within.argmin())]
     return ray[: int(np.argmin(np.append(mask[tuple(ray.T)], False)))]

@@ -12,6 +12,7 @@ from wsseg.annotations.counts import SplitCounts, split_counts, split_lines
 from wsseg.annotations.examine import examine
 from wsseg.annotations.model import Classes, Problem, Sample
 from wsseg.annotations.readers import detect_format, joined, read_dataset
+from wsseg.annotations.readers.weak import with_annotations
 from wsseg.run.engine import SetAside, map_samples
 
 _SHOWN = 3
@@ -60,7 +61,11 @@ class Report:
 
 
 def check_dataset(
-    root: Path, format: str = "auto", deep: bool = True, workers: int | None = None
+    root: Path,
+    format: str = "auto",
+    deep: bool = True,
+    workers: int | None = None,
+    annotations: Sequence[Path] = (),
 ) -> Report:
     """Return what a data set holds and all that is wrong with it.
 
@@ -69,17 +74,20 @@ def check_dataset(
         format: A key of ``READERS``, or "auto" to find out.
         deep: Decode every image and mask; otherwise only headers are read.
         workers: Processes; None is one a core.
+        annotations: Files that are laid over the data set, as ``data.annotations``.
 
     Returns:
         The report; its problems are the readers', then those of each image, then those between
         images, in the data set's order.
 
     Raises:
-        InputError: As ``read_dataset``.
+        InputError: As ``read_dataset`` and ``with_annotations``.
     """
     format = detect_format(root) if format == "auto" else format
     weak, masks = (read_dataset(root, format, use=use) for use in ("all", "masks"))
     classes = weak.classes
+    if annotations:
+        weak = with_annotations(weak, annotations)
     problems = [
         *dict.fromkeys((*weak.problems, *masks.problems)),
         *_of_images(joined(weak, masks).samples, classes, deep, workers),

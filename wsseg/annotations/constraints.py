@@ -1,6 +1,7 @@
 """What may each pixel be? Every annotation of an image becomes one value."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,8 +80,9 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     Whatever is drawn or tagged names its class, and a class that nothing names is absent; only
     marks that are not ``closed`` name some classes of many. Boxes name every object of their
     classes: outside them their class is forbidden, and where no other class may be it is
-    background. A mask fixes its pixels, except those that are IGNORE or crowd. Strokes fix theirs,
-    whatever else is drawn there. No annotation allows every class everywhere.
+    background. Pixels that somebody labelled have their class, whatever boxes and tags say: those
+    of masks, but for IGNORE and crowds, and before them those of strokes. No annotation allows
+    every class everywhere.
 
     Args:
         sample: The image.
@@ -90,27 +92,37 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
         Constraints at the image's size.
 
     Raises:
-        InputError: A mask file is damaged, has another size or unknown classes, or a mask and
-            other annotations contradict each other.
+        InputError: A mask file is damaged, has another size or unknown classes, or annotations of
+            other packages leave a pixel no class.
     """
-    classes = np.array(possible_classes(sample, n_classes), np.uint8)
+    known = _labelled(sample, n_classes)
+    named = {*possible_classes(sample, n_classes), *np.unique(known).tolist()} - {IGNORE}
+    classes = np.array(sorted(named), np.uint8)
     allowed = np.ones((len(classes), *sample.size), bool)
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
         elif isinstance(annotation, Marking):
             allowed &= annotation.checked(classes, sample.size)
-        elif isinstance(annotation, MaskFile | Regions):
-            label_map = label_map_of(annotation, sample.size, n_classes)
-            allowed &= (label_map == classes[:, None, None]) | (label_map == IGNORE)
-    for annotation in sample.annotations:
-        if isinstance(annotation, Strokes):
-            drawn = stroke_map(annotation, sample.size)
-            allowed = np.where(drawn == IGNORE, allowed, drawn == classes[:, None, None])
+    allowed = np.where(known == IGNORE, allowed, known == classes[:, None, None])
     if not allowed.any(axis=0).all():
-        remedy = "correct its boxes or its mask"
+        remedy = "correct one of them"
         raise InputError(sample.id, "annotated without contradiction", "pixels of no class", remedy)
     return Constraints(classes, allowed)
+
+
+def _labelled(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
+    """(H, W) uint8: the class of each pixel that somebody labelled, else IGNORE."""
+    known = np.full(sample.size, IGNORE, np.uint8)
+    for annotation in sorted(sample.annotations, key=lambda drawn: isinstance(drawn, Strokes)):
+        if isinstance(annotation, MaskFile | Regions):
+            drawn = label_map_of(annotation, sample.size, n_classes)
+        elif isinstance(annotation, Strokes):
+            drawn = stroke_map(annotation, sample.size)
+        else:
+            continue
+        known = np.where(drawn == IGNORE, known, drawn).astype(np.uint8)
+    return known
 
 
 def label_map_of(
@@ -125,7 +137,7 @@ def label_map_of(
 
     Returns:
         (H, W) uint8; IGNORE on crowds, outside a partial mask's regions, and where the file says
-        so. Smaller regions are in front.
+        so. Smaller regions are in front; of a partial mask later ones.
 
     Raises:
         InputError: A file of another size, or with classes the data set does not have.
@@ -133,8 +145,11 @@ def label_map_of(
     if isinstance(annotation, MaskFile):
         return _checked(read_label_map(annotation.path), annotation, size, n_classes)
     label_map = np.full(size, IGNORE if annotation.partial else 0, np.uint8)
-    drawn = [(region_mask(region, size), region) for region in annotation.items]
-    for mask, region in sorted(drawn, key=lambda pair: (not pair[1].crowd, -pair[0].sum())):
+    drawn = [(_encoded(region, size), region) for region in annotation.items]
+    if not annotation.partial:
+        drawn.sort(key=lambda pair: (not pair[1].crowd, -int(coco_mask.area(pair[0]))))
+    for encoded, region in drawn:  # decoded one by one: together they could fill the memory
+        mask = np.asarray(coco_mask.decode(encoded), bool)
         label_map[mask] = IGNORE if region.crowd else region.label
     return label_map
 
@@ -152,28 +167,25 @@ def region_mask(region: Region, size: tuple[int, int]) -> NDArray[np.bool_]:
     Raises:
         InputError: The run lengths are of another size.
     """
+    return np.asarray(coco_mask.decode(_encoded(region, size)), bool)
+
+
+def _encoded(region: Region, size: tuple[int, int]) -> dict[str, Any]:
+    """COCO's compressed run lengths of a region."""
     height, width = size
     if region.polygons:
         outlines = coco_mask.frPyObjects([list(p) for p in region.polygons], height, width)
-        mask = coco_mask.decode(coco_mask.merge(outlines))
-    elif region.rle is None:
-        mask = np.zeros(size)
-    else:
-        mask = _decoded(region.rle, size)
-    return np.asarray(mask, bool)
-
-
-def _decoded(
-    rle: tuple[tuple[int, int], bytes | tuple[int, ...]], size: tuple[int, int]
-) -> NDArray[np.uint8]:
-    given, counts = rle
+        merged: dict[str, Any] = coco_mask.merge(outlines)
+        return merged
+    given, counts = region.rle or (size, (height * width,))
     if given != size:
         raise InputError("RLE mask", f"of the image's size {size}", given, "export it again")
-    encoded = {"size": list(size), "counts": counts}
-    if not isinstance(counts, bytes):
-        encoded = coco_mask.frPyObjects({**encoded, "counts": list(counts)}, *size)
-    mask: NDArray[np.uint8] = coco_mask.decode(encoded)
-    return mask
+    if isinstance(counts, bytes):
+        return {"size": list(size), "counts": counts}
+    encoded: dict[str, Any] = coco_mask.frPyObjects(
+        {"size": list(size), "counts": list(counts)}, height, width
+    )
+    return encoded
 
 
 def _allowed_by_boxes(

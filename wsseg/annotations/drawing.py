@@ -107,7 +107,8 @@ class _Canvas:
         self.shape, self.width, self.mask = shape, width, np.pad(shape.mask, room)
         self.offset = np.array(shape.corner[::-1]) - room
         painted = self.mask.astype(np.uint8)
-        self.depth = cv2.distanceTransform(painted, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        depth = cv2.distanceTransform(painted, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        self.depth = np.asarray(depth, np.float32)
 
     @property
     def widths(self) -> Iterator[float]:
@@ -139,7 +140,7 @@ class _Canvas:
 
 
 def _without_ends(
-    path: NDArray[np.intp], depth: NDArray[np.float32], rng: np.random.Generator
+    path: NDArray[np.intp], depth: NDArray[np.floating], rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Cut off what leads into corners, and a little more."""
     depths = depth[path[:, 0], path[:, 1]]
@@ -159,7 +160,7 @@ def _longest_run(inside: NDArray[np.bool_]) -> slice:
 
 
 def _by_hand(
-    path: NDArray[np.intp], depths: NDArray[np.float32], noise: Points
+    path: NDArray[np.intp], depths: NDArray[np.floating], noise: Points
 ) -> Iterator[Points]:
     """Yield a path as (x, y) lines, from that of a free hand to the path itself."""
     exact = path[:, ::-1] + 0.5

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample, Tags
+from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labels import IGNORE, read_label_map
@@ -37,7 +38,7 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
         Its problems.
     """
     try:
-        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        found = [*_header(sample), *_boxes(sample), *_tags(sample, names), *_strokes(sample, names)]
         if deep:
             read_image(sample.image)
     except InputError as error:
@@ -93,6 +94,31 @@ def _tags(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
     if unboxed := {*sample.tags.present} - boxed:
         message = f"tagged {_named(unboxed, names)}, which no box of the image is; correct either"
         yield Problem(sample.id, message, kind="tag without any box")
+
+
+def _strokes(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
+    boxed = {box.label for box in sample.boxes}
+    for drawn in (a for a in sample.annotations if isinstance(a, Strokes)):
+        marked = stroke_map(drawn, sample.size)
+        for label in sorted(boxed & set(np.unique(marked).tolist())):
+            outside = marked == label
+            for box in sample.boxes:
+                outside[box.slices] &= box.label != label
+            if outside.any():
+                message = f"a mark of {names[label]} leaves its boxes; the mark counts, correct one"
+                yield Problem(sample.id, message, kind="mark outside the boxes of its class")
+        alone = [np.unique(stroke_map(Strokes((s,)), sample.size)).tolist() for s in drawn.items]
+        if hidden := {label for found in alone for label in found} - set(
+            np.unique(marked).tolist()
+        ):
+            message = (
+                f"the marks of {_named(hidden, names)} lie wholly under others; draw them again"
+            )
+            yield Problem(sample.id, message, kind="mark under another")
+    absent = {stroke.label for stroke in sample.strokes} - {0} - _tagged(sample.tags or Tags(()))
+    if sample.tags and absent:
+        message = f"a mark of {_named(absent, names)}, which its tags call absent; correct either"
+        yield Problem(sample.id, message, kind="mark of a class that the tags call absent")
 
 
 def _is_boxed(sample: Sample) -> bool:

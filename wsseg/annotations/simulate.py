@@ -101,15 +101,13 @@ def look(
     Returns:
         The objects in the order of their classes and places, and the background's parts.
     """
-    labels = [int(label) for label in np.unique(label_map) if label != IGNORE]
     objects: list[Shape] = []
-    for label in filter(None, labels):
+    for label in sorted({*np.unique(label_map).tolist()} - {0, IGNORE}):
         of_class = label_map == label
         numbers = _numbered(of_class) if instances is None else np.where(of_class, instances + 1, 0)
         objects += _shapes(numbers, label)
     background = sorted(_shapes(_numbered(label_map == 0), 0), key=lambda shape: -shape.area)
-    seen = tuple(shape for shape in objects if shape.area >= least_area)
-    return Seen(label_map, seen, tuple(background))
+    return Seen(label_map, tuple(s for s in objects if s.area >= least_area), tuple(background))
 
 
 def _numbered(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
@@ -172,12 +170,7 @@ def extremes(seen: Seen) -> Boxes:
     References:
         Papadopoulos et al., Extreme clicking for efficient object annotation, arXiv:1708.02750.
     """
-    return Boxes(tuple(_tight(shape) for shape in seen.objects))
-
-
-def _tight(shape: Shape) -> Box:
-    (top, left), (height, width) = shape.corner, shape.mask.shape
-    return Box(shape.label, left, top, left + width, top + height)
+    return boxes(seen, np.random.default_rng(0), jitter=0.0)
 
 
 def points(

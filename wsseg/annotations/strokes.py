@@ -98,10 +98,28 @@ def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
     for x, y in stroke.points:
         if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
             label_map[int(y), int(x)] = stroke.label
+    reach = max(width, 1) / 2
     for start, end in pairwise(np.array([stroke.points[0], *stroke.points])):
-        pieces = 1 + int(np.abs(end - start).max() / _PIECE)
-        for one, other in pairwise(np.linspace(start, end, pieces + 1)):
-            _draw_segment(label_map, one, other, max(width, 1) / 2, stroke.label)
+        first, last = _shares_near(start, end, label_map.shape[::-1], reach)
+        ends = start + np.array([[first], [last]]) * (end - start)
+        pieces = 1 + int(np.abs(ends[1] - ends[0]).max() / _PIECE) if first <= last else 0
+        for one, other in pairwise(np.linspace(ends[0], ends[1], pieces + 1)):
+            _draw_segment(label_map, one, other, reach, stroke.label)
+
+
+def _shares_near(
+    start: NDArray[np.float64], end: NDArray[np.float64], limits: tuple[int, ...], reach: float
+) -> tuple[float, float]:
+    """Return from which to which share a segment is near the image; where first > last, never."""
+    first, last = 0.0, 1.0
+    for low, step, limit in zip(start, end - start, limits, strict=True):
+        if step == 0:
+            if not -reach <= low <= limit + reach:
+                return 1.0, 0.0
+            continue
+        one, other = sorted(((-reach - low) / step, (limit + reach - low) / step))
+        first, last = max(first, one), min(last, other)
+    return first, last
 
 
 def _draw_segment(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.readers import read_weak
+from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import Truth, read_truth
 from wsseg.errors import InputError
 from wsseg.images import read_image

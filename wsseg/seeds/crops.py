@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box
 from wsseg.run.settings import SeedSettings
+from wsseg.seeds.marks import counts_of, resized
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Crop:
     def shrunk(self, longest: int, shortest: int) -> "Crop":
         """Return the crop at a lower resolution, itself where it is small enough.
 
+        However thin a stroke is, its foreground, or its background inside the box, survives.
+
         Args:
             longest: Its longer side comes down to this, pixels,
             shortest: but its box's shorter side stays above this, pixels.
@@ -43,13 +46,23 @@ class Crop:
         scale = max(longest / max(self.size), shortest / shorter)
         if scale >= 1:
             return self
-        height, width = size = tuple(max(1, round(side * scale)) for side in self.size)
-        pixels = cv2.resize(self.pixels, (width, height), interpolation=cv2.INTER_AREA)
-        trimap = cv2.resize(self.trimap, (width, height), interpolation=cv2.INTER_NEAREST)
+        size = max(1, round(self.size[0] * scale)), max(1, round(self.size[1] * scale))
+        pixels = cv2.resize(self.pixels, size[::-1], interpolation=cv2.INTER_AREA)
         corners = _corners(self.box) * np.tile(np.divide(size, self.size), 2)
         box = _rounded(self.box.label, corners, size)
-        small = pixels.astype(np.uint8), trimap.astype(np.uint8)
-        return Crop(*small, box, self.size, self.inside)
+        trimap = self._shrunk_trimap(box, size)
+        return Crop(pixels.astype(np.uint8), trimap, box, self.size, self.inside)
+
+    def _shrunk_trimap(self, box: Box, size: tuple[int, int]) -> NDArray[np.uint8]:
+        marked = np.zeros(self.trimap.shape, bool)
+        marked[self.box.slices] = self.trimap[self.box.slices] == cv2.GC_BGD
+        foreground, background = counts_of(self.trimap == cv2.GC_FGD, size), counts_of(marked, size)
+        trimap = resized(self.trimap, size)
+        inside = trimap[box.slices]
+        inside[inside == cv2.GC_BGD] = cv2.GC_PR_FGD  # the rounded box may reach outside the other
+        trimap[background > 0] = cv2.GC_BGD
+        trimap[(foreground > 0) & (foreground >= background)] = cv2.GC_FGD
+        return trimap
 
     def at_full_size(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the box's part of a map over the crop, at the image's resolution.
@@ -113,9 +126,11 @@ def perturbed(
     # beyond an edge on the border there is no background: all it could gain is the object's pixels
     moves[corners == (0, 0, *trimap.shape)] = 0
     moved = _rounded(box.label, corners + moves, trimap.shape)
+    marked = trimap[box.slices] == cv2.GC_BGD
     before, after = trimap[box.slices], trimap[moved.slices]
     before[before == cv2.GC_PR_FGD] = cv2.GC_BGD
     after[after == cv2.GC_BGD] = cv2.GC_PR_FGD
+    before[marked] = cv2.GC_BGD
     window = _window(moved, rng.uniform(*settings.band), trimap.shape)
     shifted = _shifted(moved, window[0].start, window[1].start)
     part = trimap[window]

@@ -34,9 +34,9 @@ def grabcut(
     """Return the objects that GrabCut finds in their boxes, smaller boxes in front.
 
     Around a box, what may be of its class (boxes of the same class) is probable foreground and
-    all else sure background. A box that is too small for colour statistics, or whose result is
-    empty or tiny, is filled: GrabCut that collapses is worse than the plain box. An edge map
-    makes it GrabCut+.
+    all else sure background; marks inside a box are sure of either. A box that is too small for
+    colour statistics, or whose result is empty or tiny, is filled: GrabCut that collapses is worse
+    than the plain box. An edge map makes it GrabCut+.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -58,7 +58,7 @@ def grabcut(
     """
     pixels = _pixels(image, sample, settings, edges)
     label_map = _emptied(constraints, sample)
-    for drawn, visible in _back_to_front(sample):
+    for drawn, visible in _back_to_front(sample, constraints):
         inside = label_map[drawn.slices]
         if drawn.crowd:
             inside[:] = IGNORE
@@ -102,7 +102,7 @@ def grabcut_votes(
     """
     pixels = _pixels(image, sample, settings, edges)
     label_map = _emptied(constraints, sample)
-    for drawn, visible in _back_to_front(sample):
+    for drawn, visible in _back_to_front(sample, constraints):
         inside = label_map[drawn.slices]
         if drawn.crowd:
             inside[:] = IGNORE
@@ -231,11 +231,15 @@ def _votes(
     return crop.at_full_size(votes / np.float32(settings.votes))
 
 
-def _back_to_front(sample: Sample) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Boxes in painting order, each with its visible pixels."""
+def _back_to_front(
+    sample: Sample, constraints: Constraints
+) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Boxes in painting order, each with its visible pixels that may be of its class."""
     front = front_box(sample.boxes, sample.size)
     for drawn in smaller_in_front(sample.boxes):
-        yield drawn, front[drawn.slices] == sample.boxes.index(drawn)
+        possible = constraints.allowed[(constraints.classes == drawn.label, *drawn.slices)]
+        visible = front[drawn.slices] == sample.boxes.index(drawn)
+        yield drawn, visible & possible.any(axis=0)
 
 
 def _emptied(constraints: Constraints, sample: Sample) -> NDArray[np.uint8]:

@@ -23,8 +23,9 @@ OUTSIDE = IGNORE + 1
 class Marks:
     """An image, perhaps shrunk, and the markers that regions grow from.
 
-    Markers are counted from 1, as scikit-image's are. Nothing says where objects end that are marked without any background: there the image's outermost
-    pixels are ``OUTSIDE``, and what is nearer to them than to a mark becomes IGNORE.
+    Markers are counted from 1, as scikit-image's are. Where objects are marked but no background,
+    nothing says where they end: the image's outermost pixels are ``OUTSIDE`` then, and what is
+    nearer to them than to a mark becomes IGNORE.
 
     Args:
         pixels: (h, w, 3) uint8 RGB.
@@ -37,8 +38,8 @@ class Marks:
     @property
     def distinct(self) -> NDArray[np.int32]:
         """(M,) int32: the markers that occur, in rising order."""
-        found = np.unique(self.markers)
-        return found[found != UNMARKED]
+        found: NDArray[np.int32] = np.unique(self.markers[self.markers != UNMARKED])
+        return found
 
 
 def marks_of(image: NDArray[np.uint8], constraints: Constraints, longest: int) -> Marks:

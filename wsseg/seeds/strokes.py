@@ -1,5 +1,7 @@
 """Seeds from strokes: what is marked and no more, or with GrabCut that grows from the marks."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +105,9 @@ def nearest_marks(marks: Marks) -> NDArray[np.uint8]:
         doi:10.1016/0165-1684(94)90060-4.
     """
     colours = rgb2lab(marks.pixels)
+    grow: Callable[..., NDArray[np.int32]] = watershed
     slopes = [gaussian_gradient_magnitude(colours[..., k], 1.0) for k in range(3)]
-    return labels_of(watershed(np.linalg.norm(slopes, axis=0), marks.markers))
+    return labels_of(grow(np.linalg.norm(slopes, axis=0), marks.markers))
 
 
 def _trimap(

@@ -79,22 +79,22 @@ def _majority(regions: NDArray[np.intp], marks: Marks) -> NDArray[np.int32]:
     np.add.at(votes, (regions, marks.markers), 1)
     votes[:, UNMARKED] = 0
     votes[votes[:, :OUTSIDE].any(axis=1), OUTSIDE] = 0  # the frame yields to any stroke
-    return votes.argmax(axis=1).astype(np.int32)
+    majority: NDArray[np.int32] = votes.argmax(axis=1).astype(np.int32)
+    return majority
 
 
 def _links(regions: NDArray[np.intp], colours: NDArray[np.floating]) -> coo_array:
     """(R, R) differences of mean colour between neighbours."""
-    count = np.bincount(regions.ravel())
-    means = np.stack(
-        [np.bincount(regions.ravel(), colours[..., k].ravel()) / count for k in (0, 1, 2)]
-    )
-    across = np.stack([regions[:, 1:].ravel(), regions[:, :-1].ravel()])
-    down = np.stack([regions[1:].ravel(), regions[:-1].ravel()])
-    one, other = np.unique(np.sort(np.hstack([across, down]), axis=0), axis=1)
+    region, number = regions.ravel(), int(regions.max()) + 1
+    sums = [np.bincount(region, colours[..., k].ravel()) for k in range(3)]
+    means = np.stack(sums, axis=1) / np.bincount(region)[:, None]
+    across, down = (regions[:, 1:], regions[:, :-1]), (regions[1:], regions[:-1])
+    pairs = [here.ravel() * number + there.ravel() for here, there in (across, down)]
+    one, other = np.divmod(np.unique(np.concatenate(pairs)), number)
     apart = one != other
     one, other = one[apart], other[apart]
-    lengths = np.linalg.norm(means[:, one] - means[:, other], axis=0).clip(_SHORTEST)
-    return coo_array((lengths, (one, other)), shape=(len(count), len(count)))
+    lengths = np.linalg.norm(means[one] - means[other], axis=1).clip(_SHORTEST)
+    return coo_array((lengths, (one, other)), shape=(number, number))
 
 
 def _spread(markers: NDArray[np.int32], links: coo_array, limit: float) -> NDArray[np.int32]:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from wsseg.annotations.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
+from wsseg.annotations.model import Dataset
 from wsseg.annotations.readers.clicks import CLICKS
 from wsseg.annotations.readers.coco import coco_files, coco_splits, read_coco
 from wsseg.annotations.readers.csv_tags import csv_splits, read_csv
@@ -16,16 +16,14 @@ from wsseg.annotations.readers.folders import folder_splits, has_class_folders, 
 from wsseg.annotations.readers.jsonl import JSONL
 from wsseg.annotations.readers.labelme import LABELME
 from wsseg.annotations.readers.labelstudio import LABELSTUDIO
-from wsseg.annotations.readers.paged import paged_splits, read_paged, with_marks
+from wsseg.annotations.readers.paged import paged_splits, read_paged
 from wsseg.annotations.readers.pages import PageFormat
 from wsseg.annotations.readers.scribblesup import SCRIBBLES
 from wsseg.annotations.readers.voc import read_voc, tagged_splits
 from wsseg.annotations.readers.voc_lists import voc_splits
 from wsseg.annotations.readers.yolo import read_yolo, yolo_settings, yolo_splits
 from wsseg.annotations.scenes import write_scenes
-from wsseg.annotations.strokes import Strokes
 from wsseg.errors import InputError
-from wsseg.run.settings import DataSettings
 
 _DEMO_TRAIN, _DEMO_VAL = 120, 40
 
@@ -176,62 +174,6 @@ def joined(one: Dataset, other: Dataset) -> Dataset:
         for s in one.samples
     )
     return Dataset(one.classes, samples, tuple(dict.fromkeys((*one.problems, *other.problems))))
-
-
-def read_weak(data: DataSettings) -> Dataset:
-    """Return the weak labels that a run learns from.
-
-    Args:
-        data: Where they lie, which of them are wanted, and what is laid over them.
-
-    Returns:
-        The data set of ``data.splits``.
-
-    Raises:
-        InputError: As ``read_dataset``, or the format has no such labels.
-    """
-    use: Use = "boxes" if data.weak == "boxes_as_tags" else data.weak
-    dataset = read_dataset(data.root, data.format, data.splits, use)
-    if data.weak == "boxes_as_tags":
-        dataset = tags_from_boxes(dataset)
-    if data.annotations:
-        dataset = with_marks(dataset, data.annotations, OVERLAYS)
-    return replace(dataset, samples=tuple(_as_set(sample, data) for sample in dataset.samples))
-
-
-def _as_set(sample: Sample, data: DataSettings) -> Sample:
-    return replace(sample, annotations=tuple(_marks_as_set(a, data) for a in sample.annotations))
-
-
-def _marks_as_set(drawn: Annotation, data: DataSettings) -> Annotation:
-    if not isinstance(drawn, Strokes | Regions):
-        return drawn
-    if data.closed is not None:
-        drawn = replace(drawn, closed=data.closed)
-    if isinstance(drawn, Strokes) and data.stroke_width:
-        items = (replace(item, width=item.width or data.stroke_width) for item in drawn.items)
-        drawn = replace(drawn, items=tuple(items))
-    return drawn
-
-
-def tags_from_boxes(dataset: Dataset) -> Dataset:
-    """Return a data set that knows which classes its boxes have, and no longer where they are.
-
-    Args:
-        dataset: With boxes; crowds count as present.
-
-    Returns:
-        The same images, ``Boxes`` replaced by ``Tags``; those without boxes stay as they are.
-    """
-    return replace(dataset, samples=tuple(_tagged(sample) for sample in dataset.samples))
-
-
-def _tagged(sample: Sample) -> Sample:
-    others: list[Annotation] = [a for a in sample.annotations if not isinstance(a, Boxes)]
-    if len(others) == len(sample.annotations):
-        return sample
-    tags = Tags(tuple(sorted({box.label for box in sample.boxes})))
-    return replace(sample, annotations=(*others, tags))
 
 
 def detect_format(root: Path) -> str:

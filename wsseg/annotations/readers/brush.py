@@ -98,6 +98,6 @@ def _head(packed: bytes, pixels: int) -> tuple[tuple[int, ...], int]:
 
 def _positive(data: bytes) -> tuple[bytes, ...]:
     """Return for each of 8 bits whether the bytes that begin there are not 0, as bytes."""
-    pairs = np.frombuffer(data, np.uint8).astype(np.uint16)
-    pairs = (pairs[:-1] << 8) | pairs[1:]
+    single = np.frombuffer(data, np.uint8).astype(np.uint16)
+    pairs = (single[:-1] << 8) | single[1:]
     return tuple(((pairs >> (8 - bit)) & 255 > 0).tobytes() for bit in range(8))

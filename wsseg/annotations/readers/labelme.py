@@ -233,5 +233,5 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
     return pixels
 
 
-LABELME = PageFormat("labelme", _files, is_labelme, read_labelme)
+LABELME = PageFormat("labelme", _files, is_labelme, read_labelme, an_image_a_file=True)
 """One file an image: beside it, or in <split>/, annotations/ or images/."""

@@ -30,7 +30,7 @@ _Problems = list[tuple[str, str, str]]
 
 _KEYS = ('"annotations"', '"data"', '"original_width"', '"annotation_id"')  # two of "JSON-MIN"
 _LOCAL, _UPLOAD = "/data/local-files/", "/data/upload/"
-_PREFIX = re.compile(r"[0-9a-f]{8}-")
+_PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _OF_A_REGION = {"x", "y", "points", "rle"}  # a choice with one of them is about a part of the image
 _ELLIPSE_CORNERS = 64
 _LEFT_OUT = "left out"
@@ -88,9 +88,9 @@ def _page(task: Any, subject: str, problems: _Problems) -> Page:
     image = _image(task)
     results = list(_results(task, subject, problems))
     size = next((found for _, result in results if (found := _size(result))), None)
-    if turned := next((result for _, result in results if result.get("image_rotation")), None):
-        message = f"shown turned by {reprlib.repr(turned['image_rotation'])} degrees in the tool; "
-        message += "the marks are taken as those of the image as it is"
+    if turned := [result for _, result in results if result.get("image_rotation")]:
+        message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
+        message += "drawn on; the marks are taken as those of the image as it is"
         problems.append((subject, message, "image turned in the tool"))
     marks, tags = list[Mark](), list[str]()
     for place, result in results:
@@ -114,9 +114,8 @@ def _image(task: dict[str, Any]) -> str:
         rule, remedy = "a file's address as 'image'", "keep the images in files"
         raise InputError("data", rule, reprlib.repr(data), remedy)
     name = _name(found)
-    if _UPLOAD in found or found == upload:
-        name = _PREFIX.sub("", name, count=1) if _PREFIX.match(name) else name
-    return str(safe_name(name))
+    is_upload = _UPLOAD in found or found == upload
+    return str(safe_name(_PREFIX.sub("", name) if is_upload else name))
 
 
 def _name(address: str) -> str:

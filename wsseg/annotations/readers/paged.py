@@ -1,11 +1,11 @@
 """Data sets of annotation tools, and their files laid over other data sets."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from wsseg.annotations.model import Annotation, Classes, Dataset, Sample
+from wsseg.annotations.model import Annotation, Classes, Dataset, Problem, Sample
 from wsseg.annotations.readers.draft import Draft, Use, classes_of
 from wsseg.annotations.readers.files import inside, locate, safe_name
 from wsseg.annotations.readers.marks import annotations_of, merged, names_of
@@ -35,8 +35,9 @@ def read_paged(format: PageFormat, root: Path, splits: Sequence[str], use: Use) 
     Raises:
         InputError: A split is unknown, a file is damaged, or there is no class.
     """
-    read = {path: format.read(inside(path, root)) for path in format.files(root)}
-    classes, draft = _classes(root, read), Draft(use)
+    draft = Draft(use)
+    read = dict(_read([inside(path, root) for path in format.files(root)], format, draft))
+    classes = _classes(root, read)
     by_image: dict[tuple[str, str], list[Page]] = defaultdict(list)
     for path, pages in read.items():
         _note(pages, draft)
@@ -67,8 +68,9 @@ def paged_splits(format: PageFormat, root: Path) -> tuple[str, ...]:
     Raises:
         InputError: A file is damaged.
     """
-    pages = {path: format.read(inside(path, root)) for path in format.files(root)}
-    return tuple(sorted({_split(page, path) for path in pages for page in pages[path].pages}))
+    files = [inside(path, root) for path in format.files(root)]
+    read = _read(files, format, Draft("none"))
+    return tuple(sorted({_split(page, path) for path, pages in read for page in pages.pages}))
 
 
 def with_marks(
@@ -99,7 +101,7 @@ def with_marks(
     draft = Draft("all")
     for path in paths:
         found = 0
-        for file, pages in _read(path, formats):
+        for file, pages in _read(*_files(path, formats), draft):
             _note(pages, draft)
             for page in pages.pages:
                 sample = _named(page, samples, by_name)
@@ -107,6 +109,10 @@ def with_marks(
                     continue
                 found += 1
                 root = path if path.is_dir() else file.parent
+                if page.size and page.size != sample.size:
+                    message = _of_another_size(page.size, sample.size)
+                    draft.note_line(page.subject, message, "marks of another size")
+                    continue
                 with draft.image(page.subject):
                     more = annotations_of(page, sample.size, dataset.classes, draft, root)
                     drawn = merged((*sample.annotations, *more))
@@ -118,7 +124,12 @@ def with_marks(
     return replace(dataset, samples=tuple(samples.values()), problems=problems)
 
 
-def _read(path: Path, formats: Mapping[str, PageFormat]) -> list[tuple[Path, Pages]]:
+def _of_another_size(given: tuple[int, int], size: tuple[int, int]) -> str:
+    drawn, image = (f"{width}x{height}" for height, width in (given, size))
+    return f"drawn on {drawn} pixels, but the image is {image}; left out, draw on this image"
+
+
+def _files(path: Path, formats: Mapping[str, PageFormat]) -> tuple[list[Path], PageFormat]:
     if not path.exists():
         raise InputError(
             f"data.annotations {path}", "a file or folder", "nothing", "check the path"
@@ -126,9 +137,28 @@ def _read(path: Path, formats: Mapping[str, PageFormat]) -> list[tuple[Path, Pag
     for format in formats.values():
         files = format.files(path) if path.is_dir() else [path] if format.fits(path) else []
         if files:
-            return [(file, format.read(file)) for file in files]
+            return files, format
     rule, remedy = f"of a known format ({', '.join(formats)})", "export it as one of them"
     raise InputError(f"data.annotations {path}", rule, "another", remedy)
+
+
+def _read(files: Sequence[Path], format: PageFormat, draft: Draft) -> Iterator[tuple[Path, Pages]]:
+    """Yield what files say; of files of an image each, a damaged one costs its image only."""
+    damaged: InputError | None = None
+    any_read = False
+    for path in files:
+        try:
+            pages = format.read(path)
+        except InputError as error:
+            if not format.an_image_a_file:
+                raise
+            damaged = error
+            draft.problems.append(Problem(path.name, str(error), fatal=True, kind="damaged file"))
+        else:
+            any_read = True
+            yield path, pages
+    if damaged and not any_read:
+        raise damaged
 
 
 def _classes(root: Path, read: Mapping[Path, Pages]) -> Classes:

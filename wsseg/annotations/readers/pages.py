@@ -89,12 +89,14 @@ class PageFormat:
         files: Data set folder -> its annotation files, cheaply: by names and first bytes.
         fits: File -> whether it is of this format, by its name and first bytes.
         read: File -> pages. Raises ``InputError`` where the file as a whole cannot be read.
+        an_image_a_file: Whether a damaged file costs one image only, so that the others are read.
     """
 
     name: str
     files: Callable[[Path], list[Path]]
     fits: Callable[[Path], bool]
     read: Callable[[Path], Pages]
+    an_image_a_file: bool = False
 
 
 def beginning(path: Path, count: int = 4096) -> str:

@@ -122,5 +122,5 @@ def _files(root: Path) -> list[Path]:
     ]
 
 
-SCRIBBLES = PageFormat("scribbles", _files, _is_scribbles, read_scribbles)
+SCRIBBLES = PageFormat("scribbles", _files, _is_scribbles, read_scribbles, an_image_a_file=True)
 """Laid over images alone: as a data set, a folder of PNGs could be anything."""

@@ -56,9 +56,8 @@ def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]
     Yields:
         Regions that do not overlap and cover the image, in the order of their first pixels.
     """
-    # -1 says that no label is a background; as uint8 it would be IGNORE.
-    labels = label_map.astype(np.int32)
-    numbers = measure.label(labels, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
+    # No label is -1, so that the background is numbered too.
+    numbers = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
         mask = numbers[box] == number
         row, column = np.unravel_index(mask.argmax(), mask.shape)

@@ -29,9 +29,11 @@ class DataSettings(Settings):
         format: A key of ``READERS``, such as "voc", or "auto" to find out.
         root: The data set's folder. For "scenes" it is where the demo scenes are generated.
         weak: What is read as weak labels: "boxes", "tags", "boxes_as_tags" (the classes of an
-            image's boxes without the boxes), "all" that is drawn or tagged, or "none" of it.
+            image's boxes without the boxes), "all" that is drawn or tagged but full masks, "masks"
+            of the images that have one, or "none" of it.
         annotations: Files that are laid over these: points, scribbles, boxes, tags and masks in any
-            format of ``OVERLAYS``; their images are found by name.
+            format of ``OVERLAYS``, or the masks of another data set's folder, such as exported
+            labels that were corrected; their images are found by name.
         closed: Whether every class that an image shows has a mark where it has points, scribbles or
             outlines, so that others are absent; null is what their file says, else true.
         stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the
@@ -54,7 +56,7 @@ class DataSettings(Settings):
         "labelstudio",
     ] = "auto"
     root: Annotated[Path, AfterValidator(Path.absolute)]
-    weak: Literal["boxes", "tags", "boxes_as_tags", "all", "none"] = "boxes"
+    weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
     annotations: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
     closed: bool | None = None
     stroke_width: float | None = Field(None, gt=0)
