@@ -82,11 +82,14 @@ def test_a_click_in_a_box_survives_perturbation(label, sure):
         assert (whole[crop.inside][9:12, 19:22] == sure).all()
 
 
-def test_the_larger_mark_of_a_cell_wins():
-    crop = clicked(0)
-    crop.trimap[crop.inside][9:12, 18:22] = cv2.GC_FGD
+@pytest.mark.parametrize(("share", "winner"), [(2, cv2.GC_BGD), (3, cv2.GC_FGD), (4, cv2.GC_FGD)])
+def test_the_larger_mark_of_a_cell_wins_and_foreground_a_tie(share, winner):
+    crop = crop_of(Box(1, 30, 20, 70, 40), size=(60, 100))
+    crop.trimap[12:15, 22:28] = cv2.GC_BGD
+    crop.trimap[12:15, 22 : 22 + share] = cv2.GC_FGD
     shrunk = crop.shrunk(8, shortest=2)
-    assert (shrunk.trimap == cv2.GC_FGD).sum() >= 1
+    assert shrunk.trimap.shape == (4, 8)
+    assert shrunk.trimap[1, 2] == winner
 
 
 def test_perturbed_boxes_stay_within_jitter_and_band():

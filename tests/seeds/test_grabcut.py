@@ -145,7 +145,7 @@ def pair(scale):
     """A red and a blue square in one box on green; blue is also at the image's sides."""
     colours = np.full((70, 110, 3), (40, 160, 70))
     colours[20:50, 25:50] = 200, 60, 40
-    colours[20:50, 60:85] = colours[:, :10] = colours[:, -10:] = 50, 60, 220
+    colours[20:50, 60:85] = colours[:, :20] = colours[:, -20:] = 50, 60, 220
     colours = colours.repeat(scale, axis=0).repeat(scale, axis=1)
     noise = np.random.default_rng(1).normal(0, 8, colours.shape)
     corners = (scale * c for c in (20, 15, 90, 55))
@@ -154,16 +154,16 @@ def pair(scale):
 
 @BOTH
 @pytest.mark.parametrize("scale", [1, 5])
-def test_a_click_in_a_box_decides_what_belongs_to_its_object(name, scale):
+def test_a_scribble_in_a_box_decides_what_belongs_to_its_object(name, scale):
     image, box = pair(scale)
     red, blue = (np.s_[20 * scale : 50 * scale, x * scale : (x + 25) * scale] for x in (25, 60))
-    for clicked in (0, 1):
+    for label in (0, 1):
         case = arguments(image, [box], max_side=100)
-        where = np.s_[:, 35 * scale : 35 * scale + 3, 72 * scale : 72 * scale + 3]
-        case[1].allowed[where] = np.array([0, 1])[:, None, None] == clicked
+        where = np.s_[:, 35 * scale : 35 * scale + 3, 63 * scale : 82 * scale]
+        case[1].allowed[where] = np.array([0, 1])[:, None, None] == label
         label_map = SEEDS[name](*case)
         assert (label_map[red] == 1).mean() > 0.95
-        assert abs((label_map[blue] == 1).mean() - clicked) < 0.15
+        assert abs((label_map[blue] == 1).mean() - label) < 0.15
 
 
 def test_marks_of_all_of_a_box_need_no_cut():

@@ -23,7 +23,8 @@ class SeedSettings(Settings):
         max_side: ``grabcut``: larger crops are shrunk to this longer side in pixels.
         min_side: ``grabcut``: a box with a shorter side in pixels is filled, and no crop is shrunk
             so far that its box gets one.
-        min_fill: ``grabcut``: a result below this share of the box's visible part has failed.
+        min_fill: ``grabcut``: a result below this share of the box's visible part has failed;
+            ``grabcut_strokes``: below this share of the foreground that it started from.
         frame: ``grabcut``: where less than this share of a crop is surely background, the box's
             outer frame, this share of its sides wide, is the first sample of background.
         votes: ``grabcut_votes``: perturbed runs a box.
