@@ -145,7 +145,8 @@ def _filtered(p: np.ndarray, image: np.ndarray) -> np.ndarray:
     for node, weight in zip(order[1:], weights[1:], strict=True):
         above = values[:, parents[node]]
         values[:, node] = weight * above + (1 - weight**2) * values[:, node]
-    return (values[:-1] / values[-1]).reshape(p.shape).astype(np.float32)
+    found: np.ndarray = (values[:-1] / values[-1]).reshape(p.shape).astype(np.float32)
+    return found
 
 
 def network_step(images: Tensor, n_classes: int) -> Work:
@@ -168,7 +169,7 @@ def milliseconds(work: Work) -> float:
     """
     start = time.perf_counter()
     loss = work()
-    loss.backward()
+    torch.autograd.backward(loss)
     return 1000 * (time.perf_counter() - start)
 
 

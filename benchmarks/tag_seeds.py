@@ -27,7 +27,6 @@ from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
 from wsseg.seeds.cam import activation_maps
 from wsseg.seeds.classifier import TrainedClassifier, load_classifier
 from wsseg.seeds.confident import confident_labels
-from wsseg.seeds.named import held_to
 from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
 
 METHODS = ("cam", "gradcam", "gradcam++", "layercam")
@@ -120,7 +119,7 @@ def _labelled(
     labels = np.array(sample.tagged, np.uint8)
     refine = find_refiner(config, config.cam.refiner).refine
     found = confident_labels(image, maps, labels, constraints, config.cam, refine)
-    return held_to(constraints, found)
+    return constraints.held(found)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from running import hashes, run_with_kills, wsseg
 
+from wsseg import plugins
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import write_scenes
 from wsseg.labels import IGNORE, read_label_map, read_scores
 from wsseg.run.settings import CAMSettings
-from wsseg.seeds import cam as cam_module
+from wsseg.seeds.cam import ENTRY_POINTS
 
 SETTINGS = """
 pipeline: tags
@@ -161,9 +162,9 @@ def test_a_learned_affinity_needs_a_classifier(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    plugin = EntryPoint("centre", f"{__name__}:centre", cam_module.ENTRY_POINTS)
+    plugin = EntryPoint("centre", f"{__name__}:centre", ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda _: centre)
-    monkeypatch.setattr(cam_module, "entry_points", lambda **_: [plugin])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [plugin])
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "cam.method=centre"]
     assert wsseg("run", config_file, *arguments, "cam.affinity=learned") == 2
     assert "cam.affinity must be another for a plug-in" in capsys.readouterr().err
@@ -296,9 +297,9 @@ def centre(
 def test_a_plugin_needs_no_classifier(
     scenes: Path, config_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plugin = EntryPoint("centre", f"{__name__}:centre", cam_module.ENTRY_POINTS)
+    plugin = EntryPoint("centre", f"{__name__}:centre", ENTRY_POINTS)
     monkeypatch.setattr(EntryPoint, "load", lambda _: centre)
-    monkeypatch.setattr(cam_module, "entry_points", lambda **_: [plugin])
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [plugin])
     run = tmp_path / "run"
     arguments = [f"run_dir={run}", f"data.root={scenes}", "cam.method=centre", "rounds.count=0"]
     arguments.append("cam.affinity=none")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsseg.annotations import readers, scenes
-from wsseg.annotations.readers.weak import tags_from_boxes
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Boxes, Sample
+from wsseg.annotations.readers.weak import tags_from_boxes
 from wsseg.annotations.scenes import CLASSES, scene, write_scenes
 from wsseg.errors import InputError
 from wsseg.images import read_image

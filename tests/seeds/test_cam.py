@@ -10,10 +10,10 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torch.nn import functional
 
+from wsseg import plugins
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.settings import CAMSettings, ClassifierSettings
-from wsseg.seeds import cam
 from wsseg.seeds.cam import (
     activation_maps,
     class_activation,
@@ -349,7 +349,7 @@ def plug_in(monkeypatch, activation):
         assert group == "wsseg.activations"
         return (importlib.metadata.EntryPoint("mine", "package:activation", group),)
 
-    monkeypatch.setattr(cam, "entry_points", found)
+    monkeypatch.setattr(plugins, "entry_points", found)
     monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: activation)
 
 

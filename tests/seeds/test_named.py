@@ -4,14 +4,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsseg import plugins
 from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Box, Boxes, MaskFile, Sample
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
 from wsseg.run.settings import SeedSettings
-from wsseg.seeds import SEEDS, find_seed, named, seed_label_map
+from wsseg.seeds import SEEDS, find_seed, seed_label_map
 
 SIZE = (40, 50)
+OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
 BOXES = (Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30), Box(1, 0, 36, 1, 37))
 
 
@@ -49,7 +51,7 @@ def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign
     assert constraints.permits(label_map).all()
     known = constraints.known
     assert (label_map[known != IGNORE] == known[known != IGNORE]).all()
-    assert (label_map == 3).any()
+    assert (label_map == 3).any() or name in OF_STROKES
 
 
 @pytest.mark.parametrize("name", SEEDS)
@@ -127,7 +129,7 @@ def plug_in(monkeypatch, seed):
         assert group == "wsseg.seeds"
         return (importlib.metadata.EntryPoint("mine", "package:seed", group),)
 
-    monkeypatch.setattr(named, "entry_points", found)
+    monkeypatch.setattr(plugins, "entry_points", found)
     monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: seed)
 
 
@@ -147,5 +149,5 @@ def test_a_plug_in_with_a_wrong_result_is_named(monkeypatch):
 def test_an_unknown_seed_lists_the_choices(monkeypatch):
     assert find_seed("box_inner") is SEEDS["box_inner"]
     plug_in(monkeypatch, None)
-    with pytest.raises(InputError, match="grabcut_votes, intersection, folder, mine"):
+    with pytest.raises(InputError, match=r"grabcut_votes, .*, folder, mixed, mine"):
         find_seed("grabcat")

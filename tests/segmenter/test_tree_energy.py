@@ -82,7 +82,7 @@ def every_path(
     features: Tensor | None,
     gate: Tensor,
     inside: Tensor,
-    sigma: float = 0.02,
+    sigma: float = 0.005,
     feature_sigma: float = 1.0,
 ) -> Tensor:
     """The definition, with the paths between all pixels."""

@@ -65,7 +65,7 @@ class SeedSettings(Settings):
     background_votes: float = Field(0.2, ge=0, lt=1)
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
     of_boxes: str = "grabcut"
-    of_strokes: str = "random_walker"
+    of_strokes: str = "grabcut_strokes"
     walker_beta: float = Field(0.1, ge=0)
     walker_confidence: float = Field(0.5, ge=0, lt=1)
     superpixels: int = Field(400, ge=1)

@@ -105,7 +105,7 @@ class DenseCRFLossSettings(Settings):
         srgb: Standard deviation in colour, 0..255.
     """
 
-    scale: float = Field(0.5, gt=0, le=1)
+    scale: float = Field(0.5, ge=0.01, le=1)
     sxy: float = Field(100.0, ge=0.1)
     srgb: float = Field(15.0, ge=0.1)
 
@@ -120,7 +120,7 @@ class TreeEnergySettings(Settings):
     """
 
     scale: int = Field(2, ge=1)
-    sigma: float = Field(0.02, ge=0.0001)
+    sigma: float = Field(0.005, ge=0.0001)
     feature_sigma: float = Field(1.0, ge=0.0001)
 
 

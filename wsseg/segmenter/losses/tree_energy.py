@@ -22,7 +22,7 @@ def tree_energy(
     *,
     inside: Tensor | None = None,
     scale: int = 2,
-    sigma: float = 0.02,
+    sigma: float = 0.005,
     feature_sigma: float = 1.0,
 ) -> Tensor:
     """Return how far predictions are from their means along minimum spanning trees.
@@ -35,7 +35,8 @@ def tree_energy(
 
     The absolute differences are summed over classes. An edge of the tree of colours is as long as
     |c_i - c_j|^2 / sigma, with c RGB in 0..1, one of the tree of features as |f_i - f_j|^2 /
-    feature_sigma. So the sigmas go with the scale of what they divide.
+    feature_sigma. So the sigmas go with the scale of what they divide: the paper's 0.02 is not
+    for colours in 0..1, where it blurs over the objects' edges.
 
     All of it happens on a coarse grid, whose pixels are the means of scale x scale pixels. A
     coarse pixel is in the gate, or inside, where all of its pixels are. Features are brought to it
