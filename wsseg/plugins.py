@@ -26,11 +26,33 @@ def find_named(setting: str, name: str, own: Mapping[str, T], group: str) -> T:
     """
     if name in own:
         return own[name]
+    if find_plugin(name, group) is None:
+        raise unknown_name(setting, name, own, group)
+    found: T = load_plugin(name, group)
+    return found
+
+
+def load_plugin(name: str, group: str) -> Any:
+    """Return what an entry point of an installed package stands for.
+
+    Args:
+        name: Its name, of ``find_plugin``.
+        group: Its group.
+
+    Returns:
+        The object.
+
+    Raises:
+        InputError: It cannot be imported.
+    """
     plugin = find_plugin(name, group)
     if plugin is None:
-        raise unknown_name(setting, name, own, group)
-    found: T = plugin.load()
-    return found
+        raise InputError(f"plug-in {name!r}", "installed", "no such entry point", "install it")
+    try:
+        return plugin.load()
+    except Exception as error:  # an import can fail with anything
+        rule, got = f"{plugin.value} of an importable package", repr(error)
+        raise InputError(f"plug-in {name!r}", rule, got, "mend or remove its package") from error
 
 
 def find_plugin(name: str, group: str) -> EntryPoint | None:

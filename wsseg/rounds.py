@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.constraints import constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.annotations.naming import possible_classes
-from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -24,7 +23,7 @@ from wsseg.run.labelling import Facts, label_images, label_path, labelled, sampl
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
-from wsseg.seeds import find_seed, seed_label_map
+from wsseg.seeds import check_fit, check_seeds, seed_label_map
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.losses import check_losses
 from wsseg.segmenter.model import build_network, check_network
@@ -41,9 +40,7 @@ def check_settings(config: Config) -> None:
     Raises:
         InputError: An unknown seed, loss or CRF backend, or a network that cannot be built.
     """
-    seeds = config.seeds
-    for name in {seeds.name, *seeds.sources, seeds.of_boxes, seeds.of_strokes}:
-        find_seed(name)
+    check_seeds(config.seeds)
     check_losses(config.trainer.loss)
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)
@@ -61,6 +58,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         The complete stage.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
+    check_fit(config.seeds, samples)
     stage = run.stage(
         "seeds",
         seeds=config.seeds,
@@ -123,7 +121,7 @@ def train_segmenter(
 
 
 def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number: int) -> Stage:
-    """Return the stage "round-N": predictions on the training images, cleaned by their boxes.
+    """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
@@ -209,10 +207,11 @@ def _seed(
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
+    segmenter = _loaded(model.path, model.key, config.trainer.accelerator)
     if not config.rounds.clean:
         predicted, facts = _predict(sample, config, model)
-        return _with_strokes(predicted, sample), facts
-    segmenter = _loaded(model.path, model.key, config.trainer.accelerator)
+        known = labelled_pixels(sample, len(segmenter.classes))
+        return np.where(known == IGNORE, predicted, known).astype(np.uint8), facts
     image = read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
     constraints = constraints_of(sample, len(segmenter.classes))
@@ -246,15 +245,6 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return facts
-
-
-def _with_strokes(label_map: NDArray[np.uint8], sample: Sample) -> NDArray[np.uint8]:
-    """What people marked stays, also where nothing else is cleaned."""
-    for drawn in sample.annotations:
-        if isinstance(drawn, Strokes):
-            marked = stroke_map(drawn, sample.size)
-            label_map = np.where(marked == IGNORE, label_map, marked).astype(np.uint8)
-    return label_map
 
 
 def _pairs(labels: Stage, dataset: Dataset, config: Config) -> list[TrainingPair]:

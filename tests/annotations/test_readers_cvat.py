@@ -257,7 +257,8 @@ def test_laid_over_other_images(root):
     dataset = with_marks(Dataset(Classes(NAMES), (bare,)), [root / "annotations.xml"], PAGED)
     boxes, strokes = only_sample(dataset).annotations
     assert boxes == Boxes((Box(1, 0, 0, 3, 3), Box(1, 2, 1, 6, 5)))
-    assert strokes == Strokes((Scribble(2, ((3.5, 4.5),)),))
+    # what was left out may be there, so other classes are not absent
+    assert strokes == Strokes((Scribble(2, ((3.5, 4.5),)),), closed=False)
     assert kinds(dataset) == ["mark of an unknown class"]
 
 

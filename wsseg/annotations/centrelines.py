@@ -42,7 +42,7 @@ def centreline(mask: NDArray[np.bool_], depth: NDArray[np.floating]) -> Pixels:
 
 def _longest_way(mask: NDArray[np.bool_], depth: NDArray[np.floating]) -> Pixels:
     # thinning takes time for every pixel and every pixel of depth, so deep shapes are made smaller
-    factor = max(1, int(depth.max() / _DEEPEST))
+    factor = int(depth.max() / _DEEPEST) | 1  # odd: diagonals lead from square to square directly
     coarse = _reduced(mask, factor)
     pixels = np.argwhere(skeletonize(coarse))  # type: ignore[no-untyped-call]  # scikit-image has no types
     if not len(pixels):

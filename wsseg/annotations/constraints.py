@@ -95,7 +95,7 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
         InputError: A mask file is damaged, has another size or unknown classes, or annotations of
             other packages leave a pixel no class.
     """
-    known = _labelled(sample, n_classes)
+    known = labelled_pixels(sample, n_classes)
     named = {*possible_classes(sample, n_classes), *np.unique(known).tolist()} - {IGNORE}
     classes = np.array(sorted(named), np.uint8)
     allowed = np.ones((len(classes), *sample.size), bool)
@@ -111,8 +111,19 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     return Constraints(classes, allowed)
 
 
-def _labelled(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
-    """(H, W) uint8: the class of each pixel that somebody labelled, else IGNORE."""
+def labelled_pixels(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
+    """Return what people labelled pixel by pixel: masks, and strokes over them.
+
+    Args:
+        sample: The image.
+        n_classes: Classes of the data set, background included.
+
+    Returns:
+        (H, W) uint8; IGNORE elsewhere.
+
+    Raises:
+        InputError: A mask file is damaged, has another size or unknown classes.
+    """
     known = np.full(sample.size, IGNORE, np.uint8)
     for annotation in sorted(sample.annotations, key=lambda drawn: isinstance(drawn, Strokes)):
         if isinstance(annotation, MaskFile | Regions):

@@ -52,5 +52,5 @@ def _seconds(drawn: Annotation, box_seconds: float) -> float:
     if isinstance(drawn, Strokes):
         return SCRIBBLES if any(len(item.points) > 1 for item in drawn.items) else POINTS
     if isinstance(drawn, Regions) and drawn.partial:
-        return REGION * len(drawn.items)
+        return min(REGION * len(drawn.items), MASK)
     return drawn.seconds if isinstance(drawn, Marking) else MASK

@@ -2,12 +2,14 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
+from wsseg.plugins import find_plugin, load_plugin
 
 ENTRY_POINTS = "wsseg.annotations"
 """The entry point group of kinds of marks; a name is the "type" of its marks in JSON Lines."""
@@ -51,11 +53,30 @@ class Marking(ABC):
         Raises:
             InputError: It is of another shape or type.
         """
-        allowed = self.allowed(classes, size)
+        allowed = np.asarray(self.allowed(classes, size))
         if allowed.shape != (len(classes), *size) or allowed.dtype != bool:
             rule, got = f"{(len(classes), *size)} bool", f"{allowed.shape} {allowed.dtype}"
             raise InputError(f"allowed of {type(self).__name__}", rule, got, "correct the plug-in")
         return allowed
+
+
+@lru_cache
+def maker_of(kind: str) -> "MakeMarking | None":
+    """Return what makes the markings of a kind.
+
+    Args:
+        kind: The "type" of a mark.
+
+    Returns:
+        A function of a plug-in; None where no installed package has one.
+
+    Raises:
+        InputError: The plug-in cannot be imported.
+    """
+    if find_plugin(kind, ENTRY_POINTS) is None:
+        return None
+    make: MakeMarking = load_plugin(kind, ENTRY_POINTS)
+    return make
 
 
 MakeMarking = Callable[[int, Mapping[str, Any]], Marking]

@@ -1,6 +1,7 @@
 """Which classes an image shows and may show, by whatever was drawn on it."""
 
 from collections.abc import Iterator
+from typing import TypeGuard
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def possible_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
         The background and whatever is named; all classes where nothing says that others are
         absent.
     """
-    if not any(_closes(drawn) for drawn in sample.annotations):
+    if not _is_closed(sample):
         return tuple(range(n_classes))
     unsure = sample.tags.unsure if sample.tags else ()
     named = (label for drawn in sample.annotations for label in _named(drawn))
@@ -40,7 +41,7 @@ def tags_of(sample: Sample) -> Tags | None:
     Raises:
         InputError: The file of a mask is damaged.
     """
-    if not any(_closes(drawn) or _is_full(drawn) for drawn in sample.annotations):
+    if not _is_closed(sample) and not any(_is_full(drawn) for drawn in sample.annotations):
         return None
     named = {label for drawn in sample.annotations for label in _named(drawn)}
     for drawn in sample.annotations:
@@ -63,13 +64,16 @@ def is_only_tagged(sample: Sample) -> bool:
     return bool(sample.annotations) and all(isinstance(a, Tags) for a in sample.annotations)
 
 
-def _closes(drawn: Annotation) -> bool:
-    """Whether classes that an annotation does not name are absent."""
-    if isinstance(drawn, Regions):
-        return drawn.partial and drawn.closed
-    return isinstance(drawn, Tags | Boxes | Marking) or (
-        isinstance(drawn, Strokes) and drawn.closed
-    )
+def _is_closed(sample: Sample) -> bool:
+    """Whether classes that nothing names are absent; of marks, all must say so."""
+    if any(isinstance(drawn, Tags | Boxes | Marking) for drawn in sample.annotations):
+        return True
+    marks = [a for a in sample.annotations if isinstance(a, Strokes) or _is_partial(a)]
+    return bool(marks) and all(drawn.closed for drawn in marks)
+
+
+def _is_partial(drawn: Annotation) -> TypeGuard[Regions]:
+    return isinstance(drawn, Regions) and drawn.partial
 
 
 def _is_full(drawn: Annotation) -> bool:

@@ -92,6 +92,22 @@ def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
     return label_map
 
 
+def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
+    """Return whether a stroke comes near enough to an image to mark a pixel of it.
+
+    Args:
+        stroke: The stroke.
+        size: (H, W) of the image.
+
+    Returns:
+        False where the stroke lies wholly outside.
+    """
+    reach = max(stroke.width or default_width(size), 1) / 2
+    corners = np.array([stroke.points[0], *stroke.points])
+    shares = (_shares_near(*pair, size[::-1], reach) for pair in pairwise(corners))
+    return any(first <= last for first, last in shares)
+
+
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
     """Draw all pixels whose middle is near enough, and those that the corners lie in."""
     width = stroke.width or default_width((label_map.shape[0], label_map.shape[1]))

@@ -149,7 +149,8 @@ def cost_points(recipes: Sequence[CostedRecipe]) -> go.Figure:
     """Return what each recipe reaches against how long its annotations take.
 
     Args:
-        recipes: At least one. Those that no cheaper one beats are named and joined by a line.
+        recipes: At least one, of more than 0 seconds. Those that no cheaper one beats are named
+            and joined by a line.
 
     Returns:
         One point a recipe, with ranges where boxes may be drawn or clicked; seconds on a
@@ -192,8 +193,8 @@ def _cost_markers(recipes: Sequence[CostedRecipe]) -> go.Scatter:
 
 
 def _middle(seconds: tuple[float, float]) -> float:
-    """Geometric, as the axis is logarithmic; a second where annotations cost nothing."""
-    return max(math.sqrt(seconds[0] * seconds[1]), 1.0)
+    """Geometric, as the axis is logarithmic."""
+    return math.sqrt(seconds[0] * seconds[1])
 
 
 def _unbeaten(recipes: Sequence[CostedRecipe]) -> list[CostedRecipe]:

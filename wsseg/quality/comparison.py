@@ -192,7 +192,7 @@ def _costs(rows: Sequence[ComparisonRow]) -> Any:
     known = [
         CostedRecipe(row.name, row.seconds, row.val_miou.mean, row.val_miou.deviation)
         for row in rows
-        if row.seconds and row.val_miou
+        if row.seconds and row.seconds[0] > 0 and row.val_miou
     ]
     return chart(cost_points(known), "costs") if known else None
 

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.plugins import find_plugin, plugin_key, unknown_name
+from wsseg.errors import InputError
+from wsseg.plugins import find_plugin, load_plugin, plugin_key, unknown_name
 from wsseg.refine.crf import CRFParams, chosen_backend, dense_crf, warm_up
 from wsseg.refine.par import PARParams, par
 from wsseg.refine.scores import normalised
@@ -75,9 +76,27 @@ def find_refiner(config: Config, name: str) -> Refiner:
 def _plugged(name: str) -> Refiner:
     plugin = find_plugin(name, ENTRY_POINTS)
     if plugin is None:
-        raise unknown_name("refiner", name, ("crf", "par", "none"), ENTRY_POINTS)
-    refine: Refine = plugin.load()
-    return Refiner(refine, plugin_key(plugin), lambda: None)
+        raise unknown_name(
+            "rounds.refiner or cam.refiner", name, ("crf", "par", "none"), ENTRY_POINTS
+        )
+    refine: Refine = load_plugin(name, ENTRY_POINTS)
+    return Refiner(partial(_checked, refine=refine, name=name), plugin_key(plugin), lambda: None)
+
+
+def _checked(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.floating],
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    refine: Refine,
+    name: str,
+) -> NDArray[np.float32]:
+    """What a plug-in makes, refused where it is no refinement."""
+    refined = np.asarray(refine(image, scores, allowed=allowed))
+    if refined.shape != scores.shape or not np.isfinite(refined).all():
+        rule, got = f"finite and of shape {scores.shape}", f"shape {refined.shape}"
+        raise InputError(f"result of refiner {name!r}", rule, got, "correct the plug-in")
+    return refined.astype(np.float32)
 
 
 def unrefined(

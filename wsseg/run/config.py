@@ -32,7 +32,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         if "=" not in override:
             raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
     try:
-        merged = OmegaConf.merge(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        merged = _merged(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True)
     except FileNotFoundError as error:
         raise InputError(path, "a YAML file", "no such file", "check the path") from error
@@ -40,6 +40,15 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         got = " ".join(str(error).split())
         raise InputError(path, "a YAML mapping of settings", got, "correct it") from error
     return config_from_values(values, str(path))
+
+
+def _merged(base: Any, overrides: Any) -> Any:
+    """Lay overrides over a file's settings; weights of losses are one value, not many."""
+    merged = OmegaConf.merge(base, overrides)
+    loss = OmegaConf.select(overrides, "trainer.loss")
+    if loss is not None:
+        merged.trainer.loss = loss
+    return merged
 
 
 def config_from_values(values: Any, source: str) -> Config:

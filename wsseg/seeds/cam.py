@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
-from wsseg.plugins import find_plugin, unknown_name
+from wsseg.plugins import find_plugin, load_plugin, unknown_name
 from wsseg.run.settings import CAMSettings
 from wsseg.seeds.capture import captured_at, evaluating, only
 from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, image_tensor
@@ -41,10 +41,9 @@ def find_activation(method: str) -> Activation | None:
     own = ("cam", *WEIGHTINGS)
     if method in own:
         return None
-    plugin = find_plugin(method, ENTRY_POINTS)
-    if plugin is None:
+    if find_plugin(method, ENTRY_POINTS) is None:
         raise unknown_name("cam.method", method, own, ENTRY_POINTS)
-    activation: Activation = plugin.load()
+    activation: Activation = load_plugin(method, ENTRY_POINTS)
     return activation
 
 

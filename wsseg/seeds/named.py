@@ -1,6 +1,6 @@
 """Seeds by name, the gate that holds their results to the annotations, and their combinations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,12 @@ Seed = Callable[
 ENTRY_POINTS = "wsseg.seeds"
 """The entry point group of seeds from other packages."""
 
+_OF_BOXES = ("box", "box_inner", "grabcut", "grabcut_votes", "intersection")
+_NOT_FROM = {
+    "seeds.sources": ("intersection", "mixed"),
+    "seeds.of_boxes": ("mixed",),
+    "seeds.of_strokes": ("mixed",),
+}
 _SPARSE = 0.5  # share of known pixels below which a mask is one of marks
 
 
@@ -58,18 +64,65 @@ def seed_label_map(
     """
     size = constraints.allowed.shape[1:]
     _check_sizes(image, size, sample)
-    label_map = find_seed(settings.name)(image, constraints, sample, settings, rng)
+    label_map = np.asarray(find_seed(settings.name)(image, constraints, sample, settings, rng))
     if label_map.shape != size or label_map.dtype != np.uint8:
         got = f"{label_map.shape} {label_map.dtype}"
         raise InputError(f"seed {settings.name!r}", f"{size} uint8", got, "correct the seed")
     return constraints.held(label_map)
 
 
-def find_seed(name: str) -> Seed:
+def check_seeds(settings: SeedSettings) -> None:
+    """Refuse names of seeds, and what they are made of, that could label no image.
+
+    Args:
+        settings: Names of seeds.
+
+    Raises:
+        InputError: A name is unknown, a mixture is to be made of mixtures or an intersection of
+            intersections, or no folder is set for ``folder``.
+    """
+    used = {"seeds.name": [settings.name]}
+    if settings.name == "mixed":
+        used |= {"seeds.of_boxes": [settings.of_boxes], "seeds.of_strokes": [settings.of_strokes]}
+    if "intersection" in {name for names in used.values() for name in names}:
+        used["seeds.sources"] = list(settings.sources)
+    for setting, names in used.items():
+        for name in names:
+            find_seed(name, setting)
+            if name in _NOT_FROM.get(setting, ()):
+                rule = f"made of seeds other than {' and '.join(_NOT_FROM[setting])}"
+                raise InputError(setting, rule, name, "name another seed")
+            if name == "folder" and settings.folder is None:
+                raise InputError("seeds.folder", "set", "nothing", "name the label maps' folder")
+
+
+def check_fit(settings: SeedSettings, samples: Iterable[Sample]) -> None:
+    """Refuse a seed of boxes where marks without a box would be left unused.
+
+    Args:
+        settings: Its ``name``.
+        samples: The images to label.
+
+    Raises:
+        InputError: An image has points, scribbles or outlines, but no box.
+    """
+    if settings.name not in _OF_BOXES:
+        return
+    for sample in samples:
+        if not sample.boxes and any(
+            isinstance(drawn, Strokes) or _is_partial(drawn) for drawn in sample.annotations
+        ):
+            rule, got = f"a seed of marks, which {sample.id} has without boxes", settings.name
+            remedy = "set seeds.name=mixed, or strokes with losses of unlabelled pixels"
+            raise InputError("seeds.name", rule, got, remedy)
+
+
+def find_seed(name: str, setting: str = "seeds.name") -> Seed:
     """Return the seed of a name: one of ``SEEDS`` or of another package's entry points.
 
     Args:
         name: Such as "grabcut".
+        setting: The key of a configuration that holds the name; for errors.
 
     Returns:
         The seed.
@@ -77,7 +130,7 @@ def find_seed(name: str) -> Seed:
     Raises:
         InputError: The name is unknown; the message lists the choices.
     """
-    return find_named("seeds.name", name, SEEDS, ENTRY_POINTS)
+    return find_named(setting, name, SEEDS, ENTRY_POINTS)
 
 
 def intersection(
@@ -105,9 +158,7 @@ def intersection(
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (M and G+).
     """
-    if "intersection" in settings.sources:
-        remedy = "name two other seeds"
-        raise InputError("seeds.sources", "no intersection", settings.sources, remedy)
+    check_seeds(settings)
     one, other = (
         seed_label_map(image, constraints, sample, settings.model_copy(update={"name": name}), own)
         for name, own in zip(settings.sources, rng.spawn(2), strict=True)
@@ -170,9 +221,7 @@ def mixed(
     Raises:
         InputError: One of the two seeds is unknown, ``mixed`` itself, or fails.
     """
-    if "mixed" in {settings.of_boxes, settings.of_strokes}:
-        rule, remedy = "no mixture themselves", "name two other seeds"
-        raise InputError("seeds.of_boxes and seeds.of_strokes", rule, "mixed", remedy)
+    check_seeds(settings)
     label_map, own = constraints.known, rng.spawn(2)
     if sample.boxes:
         label_map = constraints.held(
@@ -188,7 +237,7 @@ def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
     """Whether some pixels are known that say something of others: marks, or a sparse mask."""
     if any(isinstance(a, Strokes | Marking) or _is_partial(a) for a in sample.annotations):
         return True
-    return 0 < float((label_map != IGNORE).mean()) < _SPARSE
+    return not sample.boxes and 0 < float((label_map != IGNORE).mean()) < _SPARSE
 
 
 def _is_partial(annotation: Annotation) -> bool:

@@ -80,14 +80,15 @@ def _page(image: str, clicks: Any, subject: str, problems: _Problems) -> Page:
     safe_name(image)
     if not isinstance(clicks, list):
         raise InputError("clicks", "a list", reprlib.repr(clicks), "correct it")
-    marks = list[Mark]()
+    marks, before = list[Mark](), len(problems)
     for index, click in enumerate(clicks):
         place = f"{subject} [{index}]"
         try:
             marks.append(_mark(click, place))
         except InputError as error:
             problems.append((place, f"{error}; left out", "mark that cannot be read"))
-    return Page(subject, image, tuple(marks))
+    closed = False if len(problems) > before else None
+    return Page(subject, image, tuple(marks), closed=closed)
 
 
 def _mark(click: Any, subject: str) -> Mark:

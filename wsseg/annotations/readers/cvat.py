@@ -128,8 +128,9 @@ def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
                 marks += _marks(shape, place, size)
         except InputError as error:
             flaws.append((place, f"{error}; left out", "shape that cannot be used"))
-    shown = tuple(dict.fromkeys((*tags, *(mark.name for mark in marks))))
-    return Page(subject, name, tuple(marks), size, split, shown if tags else None), flaws
+    shown = tuple(dict.fromkeys(tags)) or None
+    closed = False if flaws else None
+    return Page(subject, name, tuple(marks), size, split, shown, closed=closed), flaws
 
 
 def _has_images(path: Path, subset: str) -> bool:

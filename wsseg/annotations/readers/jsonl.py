@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from wsseg.annotations.marking import maker_of
 from wsseg.annotations.readers.files import read_text, safe_name
 from wsseg.annotations.readers.geometry import RunLengths, fitted_runs, number, plausible_size
-from wsseg.annotations.readers.marks import plugin_of
 from wsseg.annotations.readers.pages import Kind, Mark, Page, PageFormat, Pages, files_that_fit
 from wsseg.errors import InputError
 
@@ -40,7 +40,7 @@ def read_jsonl(path: Path) -> Pages:
         subject = f"{path.name} line {number_of_line}"
         try:
             content = _object(line)
-            if "classes" in content:
+            if content.keys() == {"classes"}:
                 names = _names(content["classes"], subject)
                 continue
             page, flaws = _page(content, subject, path)
@@ -87,6 +87,8 @@ def _page(
             marks.append(_mark(mark, place, path.parent, size))
         except InputError as error:
             flaws.append((place, f"{error}; left out", "mark that cannot be read"))
+    if content.get("unsure") and content.get("tags") is None:
+        raise InputError("unsure", "beside 'tags'", "no 'tags'", "write the tags, [] for none")
     tags = None if content.get("tags") is None else _names(content["tags"], subject)
     unsure = _names(content.get("unsure", []), subject)
     split, closed = content.get("split"), content.get("closed")
@@ -94,13 +96,14 @@ def _page(
         raise InputError("split", "a name", reprlib.repr(split), "correct it")
     if not isinstance(closed, bool | None):
         raise InputError("closed", "true or false", reprlib.repr(closed), "correct it")
+    closed = False if flaws else closed
     return Page(subject, image, tuple(marks), size, split, tags, unsure, closed), flaws
 
 
 def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
     kind = mark.get("type", "") if isinstance(mark, dict) else ""
     if kind not in _KINDS:
-        if isinstance(kind, str) and isinstance(mark.get("class"), str) and plugin_of(kind):
+        if isinstance(kind, str) and isinstance(mark.get("class"), str) and maker_of(kind):
             return Mark(subject, "other", mark["class"], values=mark)
         rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")

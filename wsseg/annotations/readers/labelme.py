@@ -93,8 +93,12 @@ def read_labelme(path: Path) -> Pages:
         except InputError as error:
             flaws.append((place, f"{error}; left out", "shape that cannot be used"))
     split = path.parent.name if path.parent.name.lower() in _SPLITS else None
-    tags = _tags(content.get("flags"), marks)
-    page = Page(path.name, image, tuple(marks), size, split, tags)
+    page = Page(
+        *(path.name, image, tuple(marks), size, split),
+        tags=_flagged(content.get("flags")),
+        tags_are_remarks=True,
+        closed=False if flaws else None,
+    )
     return Pages((page,), _names(path), tuple(flaws))
 
 
@@ -141,11 +145,10 @@ def _image(content: dict[str, Any], path: Path) -> str:
         raise InputError(subject, error.rule, reprlib.repr(given), error.remedy) from error
 
 
-def _tags(flags: Any, marks: list[Mark]) -> tuple[str, ...] | None:
-    """Return the classes that are flagged and those that are drawn, None without flags."""
+def _flagged(flags: Any) -> tuple[str, ...] | None:
+    """Return the flags that are set, None where none is."""
     flagged = [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
-    drawn = (mark.name for mark in marks)
-    return tuple(dict.fromkeys((*flagged, *drawn))) if flagged else None
+    return tuple(flagged) or None
 
 
 def _names(path: Path) -> tuple[str, ...]:

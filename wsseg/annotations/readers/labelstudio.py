@@ -92,7 +92,7 @@ def _page(task: Any, subject: str, problems: _Problems) -> Page:
         message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
         message += "drawn on; the marks are taken as those of the image as it is"
         problems.append((subject, message, "image turned in the tool"))
-    marks, tags = list[Mark](), list[str]()
+    marks, tags, before = list[Mark](), list[str](), len(problems)
     for place, result in results:
         try:
             if result.get("type") == "choices":
@@ -101,7 +101,12 @@ def _page(task: Any, subject: str, problems: _Problems) -> Page:
                 marks.append(_mark(result, place, size, problems))
         except InputError as error:
             problems.append((place, f"{error}; {_LEFT_OUT}", "mark that cannot be read"))
-    return Page(subject, image, tuple(marks), size, tags=tuple(dict.fromkeys(tags)) or None)
+    return Page(
+        *(subject, image, tuple(marks), size),
+        tags=tuple(dict.fromkeys(tags)) or None,
+        tags_are_remarks=True,
+        closed=False if len(problems) > before else None,
+    )
 
 
 def _image(task: dict[str, Any]) -> str:

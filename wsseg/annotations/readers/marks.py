@@ -1,11 +1,9 @@
 """Marks of a page, fitted to its image: annotations for what they are read for."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from importlib.metadata import EntryPoint
-from itertools import chain
 from pathlib import Path
 
-from wsseg.annotations.marking import ENTRY_POINTS, MakeMarking, Marking
+from wsseg.annotations.marking import Marking, maker_of
 from wsseg.annotations.model import (
     Annotation,
     Boxes,
@@ -20,9 +18,8 @@ from wsseg.annotations.readers.draft import Draft, Use, is_background
 from wsseg.annotations.readers.files import inside
 from wsseg.annotations.readers.geometry import bounds, fitted_box, fitted_polygon
 from wsseg.annotations.readers.pages import Mark, Page
-from wsseg.annotations.strokes import Scribble, Strokes
+from wsseg.annotations.strokes import Scribble, Strokes, touches
 from wsseg.errors import InputError
-from wsseg.plugins import find_plugin
 
 _BOXED, _DRAWN, _STROKES = ("box", "extreme"), ("polygon", "runs"), ("point", "scribble")
 
@@ -34,17 +31,19 @@ def names_of(pages: Iterable[Page]) -> tuple[str, ...]:
         pages: Of one data set.
 
     Returns:
-        Their names without the background.
+        Their names without the background. Remarks count only where nothing else is a name.
     """
-    named = chain.from_iterable(
-        (
-            *(mark.name for mark in page.marks if mark.kind != "mask"),
-            *(page.tags or ()),
-            *page.unsure,
-        )
-        for page in pages
-    )
-    return tuple(sorted({name for name in named if name and not is_background(name)}))
+    listed = list(pages)
+    drawn = {mark.name for page in listed for mark in page.marks if mark.kind != "mask"}
+    tagged = {name for page in listed if not page.tags_are_remarks for name in _tagged(page)}
+    remarks = {name for page in listed for name in _tagged(page)}
+    found = drawn | tagged
+    objects = {name for name in found if name and not is_background(name)}
+    return tuple(sorted(objects or remarks - {""}))
+
+
+def _tagged(page: Page) -> tuple[str, ...]:
+    return (*(page.tags or ()), *page.unsure)
 
 
 def annotations_of(
@@ -69,35 +68,31 @@ def annotations_of(
     return tuple(fitter.annotations(page, draft.use))
 
 
-def plugin_of(kind: str) -> EntryPoint | None:
-    """Return the plug-in that knows a kind of marks.
-
-    Args:
-        kind: The "type" of a mark.
-
-    Returns:
-        Its entry point, None where there is none.
-    """
-    return find_plugin(kind, ENTRY_POINTS)
-
-
 class _Fitter:
     """Fits the marks of one image and notes what is wrong with them."""
 
     def __init__(self, size: tuple[int, int], classes: Classes, draft: Draft, root: Path) -> None:
         self.size, self.classes, self.draft, self.root = size, classes, draft, root
+        self.is_whole = True
 
     def annotations(self, page: Page, use: Use) -> Iterator[Annotation]:
         marks = [(mark, self.label(mark)) for mark in page.marks]
         known = [(mark, label) for mark, label in marks if label is not None]
-        if use == "tags" or (use == "all" and page.tags is not None):
-            yield from self.tags(page, known)
+        if use in {"tags", "all"}:
+            yield from self.tags(page, known, drawn_too=use == "tags")
         if use in {"boxes", "all"}:
             yield from self.boxes(known)
-        if use == "all":
-            yield from self.strokes(known, page.closed)
+        strokes = self.strokes(known) if use == "all" else ()
+        regions = self.regions(known) if use in {"masks", "all"} else ()
+        # a mark that was left out may have been all there was of its class
+        closed = page.closed is not False and self.is_whole
+        if strokes:
+            yield Strokes(strokes, closed)
+        if use == "all" and regions:
+            yield Regions(regions, partial=True, closed=closed)
+        elif objects := tuple(region for region in regions if region.label):
+            yield Regions(objects)
         if use in {"masks", "all"}:
-            yield from self.regions(known, page.closed, partial=use == "all")
             yield from self.masks(known)
         if use == "all":
             yield from self.others(known)
@@ -109,21 +104,26 @@ class _Fitter:
             return self.classes.index(mark.name)
         known = ", ".join(self.classes.names[1:9])
         message = f"{mark.kind} of class {mark.name!r} left out; known classes: {known}"
-        self.draft.note_line(mark.subject, message, "mark of an unknown class")
+        self._leave_out(mark, message, "mark of an unknown class")
         return None
 
-    def tags(self, page: Page, marks: Sequence[tuple[Mark, int]]) -> Iterator[Tags]:
-        if page.tags is None:
-            present = {label for mark, label in marks if label}
-            if present:
-                yield Tags(tuple(sorted(present)))
-            return
-        present = {label for name in page.tags if (label := self._tag(page, name))}
-        unsure = {label for name in page.unsure if (label := self._tag(page, name))}
-        yield Tags(tuple(sorted(present)), tuple(sorted(unsure - present)))
-
-    def _tag(self, page: Page, name: str) -> int | None:
-        return self.label(Mark(page.subject, "point", name))
+    def tags(
+        self, page: Page, marks: Sequence[tuple[Mark, int]], *, drawn_too: bool
+    ) -> Iterator[Tags]:
+        names = self.classes.names[1:]
+        unknown = [name for name in _tagged(page) if name not in names and not is_background(name)]
+        drawn = {label for _, label in marks if label}
+        present = {names.index(name) + 1 for name in page.tags or () if name in names}
+        unsure = {names.index(name) + 1 for name in page.unsure if name in names}
+        if unknown and not page.tags_are_remarks:
+            known = ", ".join(names[:8])
+            message = f"tagged {unknown[0]!r}, so its tags are left out; known classes: {known}"
+            self.draft.note_line(page.subject, message, "tag of an unknown class")
+        elif present if page.tags_are_remarks else page.tags is not None:
+            present |= drawn
+            yield Tags(tuple(sorted(present)), tuple(sorted(unsure - present)))
+        elif drawn_too and drawn:
+            yield Tags(tuple(sorted(drawn)))
 
     def boxes(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[Boxes]:
         boxed = [(mark, label) for mark, label in marks if mark.kind in _BOXED]
@@ -139,41 +139,36 @@ class _Fitter:
         if found:
             yield Boxes(tuple(found))
 
-    def strokes(self, marks: Sequence[tuple[Mark, int]], closed: bool | None) -> Iterator[Strokes]:
+    def strokes(self, marks: Sequence[tuple[Mark, int]]) -> tuple[Scribble, ...]:
         drawn = [self._stroke(mark, label) for mark, label in marks if mark.kind in _STROKES]
-        if items := tuple(stroke for stroke in drawn if stroke):
-            yield Strokes(items, closed is not False)
+        return tuple(stroke for stroke in drawn if stroke)
 
     def _stroke(self, mark: Mark, label: int) -> Scribble | None:
         try:
             stroke = Scribble(label, mark.points, mark.width)
         except InputError as error:
-            self.draft.note_line(mark.subject, f"{error}; left out", "stroke cannot be drawn")
+            self._leave_out(mark, f"{error}; left out", "stroke cannot be drawn")
             return None
-        if not self._meets(mark):
+        if not touches(stroke, self.size):
             message = "lies outside the image; left out, correct it"
-            self.draft.note_line(mark.subject, message, "stroke outside the image")
+            self._leave_out(mark, message, "stroke outside the image")
             return None
         return stroke
 
-    def _meets(self, mark: Mark) -> bool:
-        """Whether the box around a stroke meets the image."""
-        left, top, right, bottom = bounds(self._flat(mark))
-        return right >= 0 and bottom >= 0 and left < self.size[1] and top < self.size[0]
+    def _leave_out(self, mark: Mark, message: str, kind: str) -> None:
+        self.draft.note_line(mark.subject, message, kind)
+        self.is_whole = False
 
-    def regions(
-        self, marks: Sequence[tuple[Mark, int]], closed: bool | None, *, partial: bool
-    ) -> Iterator[Regions]:
+    def regions(self, marks: Sequence[tuple[Mark, int]]) -> tuple[Region, ...]:
         drawn = [self._region(mark, label) for mark, label in marks if mark.kind in _DRAWN]
-        if items := tuple(region for region in drawn if region and (partial or region.label)):
-            yield Regions(items, partial=partial, closed=closed is not False)
+        return tuple(region for region in drawn if region)
 
     def _region(self, mark: Mark, label: int) -> Region | None:
         if mark.kind == "runs":
             return Region(label, rle=mark.runs) if mark.runs else None
-        flat = self._flat(mark)[0]
-        polygon, problem = fitted_polygon(flat, self.size, mark.subject)
+        polygon, problem = fitted_polygon(self._flat(mark)[0], self.size, mark.subject)
         self._note(problem)
+        self.is_whole &= polygon is not None
         return Region(label, (polygon,)) if polygon else None
 
     def masks(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[MaskFile]:
@@ -183,13 +178,20 @@ class _Fitter:
 
     def others(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[Marking]:
         for mark, label in marks:
-            if mark.kind == "other" and mark.values and (plugin := plugin_of(mark.values["type"])):
-                make: MakeMarking = plugin.load()
-                try:
-                    yield make(label, mark.values)
-                except (InputError, KeyError, ValueError, TypeError) as error:
-                    message = f"{mark.values['type']} left out: {error!r}"
-                    self.draft.note_line(mark.subject, message, "mark of a plug-in")
+            if mark.kind != "other" or mark.values is None:
+                continue
+            kind, make = mark.values["type"], maker_of(mark.values["type"])
+            try:
+                made = make(label, mark.values) if make else None
+            except Exception as error:  # whatever another package makes of a damaged mark
+                self.draft.note_line(
+                    mark.subject, f"{kind} left out: {error!r}", "mark of a plug-in"
+                )
+                continue
+            if not isinstance(made, Marking):
+                rule, got = "a Marking", type(made).__name__
+                raise InputError(f"what plug-in {kind!r} makes", rule, got, "correct the plug-in")
+            yield made
 
     def _flat(self, mark: Mark) -> tuple[tuple[float, ...]]:
         return (tuple(value for point in mark.points for value in point),)

@@ -80,7 +80,7 @@ def with_marks(
 
     Args:
         dataset: Its images are found by their path, or by their name where only one image has it;
-            suffixes do not count.
+            suffixes do not count, nor do images of another split than the file names.
         paths: Files of any of the formats, or folders of such files.
         formats: By name.
 
@@ -88,40 +88,77 @@ def with_marks(
         The same images; marks of others are not used, those of unknown classes left out and noted.
 
     Raises:
-        InputError: A file is missing, damaged or of no known format, or is about none of the
-            images.
+        InputError: A file is missing, damaged or of no known format, is about none of the images,
+            or numbers its classes otherwise.
     """
-    samples = {sample.id: sample for sample in dataset.samples}
-    if len(samples) < len(dataset.samples):
-        remedy = "give the images of different splits different names"
-        raise InputError(
-            "data.annotations", "laid over images of distinct ids", "two alike", remedy
-        )
-    by_name = _by_name(samples)
-    draft = Draft("all")
+    finder, draft = _Finder(dataset.samples), Draft("all")
+    samples = {(sample.split, sample.id): sample for sample in dataset.samples}
     for path in paths:
-        found = 0
+        lost, found = list[str](), 0
         for file, pages in _read(*_files(path, formats), draft):
+            _check_numbers(pages, dataset.classes, file)
             _note(pages, draft)
+            root = path if path.is_dir() else file.parent
             for page in pages.pages:
-                sample = _named(page, samples, by_name)
-                if sample is None:
+                if (place := finder.find(page)) is None:
+                    lost.append(page.image)
                     continue
                 found += 1
-                root = path if path.is_dir() else file.parent
-                if page.size and page.size != sample.size:
-                    message = _of_another_size(page.size, sample.size)
-                    draft.note_line(page.subject, message, "marks of another size")
-                    continue
                 with draft.image(page.subject):
-                    more = annotations_of(page, sample.size, dataset.classes, draft, root)
-                    drawn = merged((*sample.annotations, *more))
-                    samples[sample.id] = replace(sample, annotations=drawn)
-        if not found:
-            got, remedy = "none of them", "check data.annotations and data.root"
-            raise InputError(path, "about images of the data set", got, remedy)
+                    samples[place] = _laid_over(page, samples[place], dataset.classes, draft, root)
+        _tell_lost(path, lost, found, draft)
     problems = (*dataset.problems, *draft.dataset(dataset.classes).problems)
     return replace(dataset, samples=tuple(samples.values()), problems=problems)
+
+
+class _Finder:
+    """Finds the image that a page is about, by the names of both."""
+
+    def __init__(self, samples: Iterable[Sample]) -> None:
+        self.places: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for sample in samples:
+            for name in {sample.id, PurePosixPath(sample.id).name}:
+                self.places[name].append((sample.split, sample.id))
+
+    def find(self, page: Page) -> tuple[str, str] | None:
+        path = PurePosixPath(page.image)
+        for name in (path, path.with_suffix("") if path.suffix else path):
+            for asked in (name.as_posix(), name.name):
+                places = self.places.get(asked, [])
+                exact = [place for place in places if place[1] == asked] or places
+                fits = [place for place in exact if page.split in {None, place[0]}]
+                if len(fits) == 1:
+                    return fits[0]
+        return None
+
+
+def _laid_over(page: Page, sample: Sample, classes: Classes, draft: Draft, root: Path) -> Sample:
+    if page.size and page.size != sample.size:
+        message = _of_another_size(page.size, sample.size)
+        draft.note_line(page.subject, message, "marks of another size")
+        return sample
+    more = annotations_of(page, sample.size, classes, draft, root)
+    return replace(sample, annotations=merged((*sample.annotations, *more)))
+
+
+def _check_numbers(pages: Pages, classes: Classes, file: Path) -> None:
+    """Refuse masks whose numbers mean other classes than those of the data set."""
+    is_numbered = any(mark.kind == "mask" for page in pages.pages for mark in page.marks)
+    if is_numbered and pages.names and classes_of(pages.names, str(file)) != classes:
+        rule, got = f"those of the data set ({', '.join(classes)})", ", ".join(pages.names)
+        raise InputError(f"classes of {file}", rule, got, "number its masks by that list")
+
+
+def _tell_lost(path: Path, lost: Sequence[str], found: int, draft: Draft) -> None:
+    if not found:
+        first = next((problem.message for problem in draft.problems), "")
+        got = f"none of them ({first})" if first else "none of them"
+        remedy = "check data.annotations and data.root"
+        raise InputError(path, "about images of the data set", got, remedy)
+    if lost:
+        shown = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
+        message = f"{len(lost)} of {len(lost) + found} images are not in the data set's splits, or"
+        draft.note(str(path), f"{message} several are called so: {shown}", "marks without an image")
 
 
 def _of_another_size(given: tuple[int, int], size: tuple[int, int]) -> str:
@@ -190,19 +227,3 @@ def _sample(
 def _note(pages: Pages, draft: Draft) -> None:
     for problem in pages.problems:
         draft.note_line(*problem)
-
-
-def _by_name(samples: Mapping[str, Sample]) -> dict[str, str]:
-    """Ids by the last part of them, where only one image has it."""
-    names = defaultdict(list)
-    for id in samples:
-        names[PurePosixPath(id).name].append(id)
-    return {name: ids[0] for name, ids in names.items() if len(ids) == 1}
-
-
-def _named(page: Page, samples: Mapping[str, Sample], by_name: Mapping[str, str]) -> Sample | None:
-    path = PurePosixPath(page.image)
-    for name in (path.as_posix(), path.with_suffix("").as_posix() if path.suffix else ""):
-        if id := name if name in samples else by_name.get(PurePosixPath(name).name):
-            return samples[id]
-    return None

@@ -51,6 +51,8 @@ class Page:
         split: Such as "train", None where the file does not say.
         tags: Names of all classes that the image shows, None where nobody said.
         unsure: Names of classes that it may show or not.
+        tags_are_remarks: Whether tags may be about anything, such as "reviewed": they count where
+            one of them is a class of the data set, and name classes where nothing else does.
         closed: Whether every class that the image shows has a mark; None where nobody said.
     """
 
@@ -62,6 +64,7 @@ class Page:
     tags: tuple[str, ...] | None = None
     unsure: tuple[str, ...] = ()
     closed: bool | None = None
+    tags_are_remarks: bool = False
 
 
 @dataclass(frozen=True)

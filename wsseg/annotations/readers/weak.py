@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsseg.annotations.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
-from wsseg.annotations.readers import OVERLAYS, detect_format, read_dataset
+from wsseg.annotations.readers import OVERLAYS, detect_format, joined, read_dataset
 from wsseg.annotations.readers.draft import Use
 from wsseg.annotations.readers.paged import with_marks
 from wsseg.annotations.strokes import Strokes
@@ -70,15 +70,12 @@ def _with_masks(dataset: Dataset, folder: Path) -> Dataset:
     if other.classes != dataset.classes:
         rule, got = f"of the classes {', '.join(dataset.classes)}", ", ".join(other.classes)
         raise InputError(f"data.annotations {folder}", rule, got, "export it with these classes")
-    masks = {sample.id: sample.annotations for sample in other.samples}
-    if not masks.keys() & {sample.id for sample in dataset.samples}:
+    masks = {(sample.split, sample.id): sample.annotations for sample in other.samples}
+    laid_over = joined(dataset, replace(other, problems=()))
+    if not masks.keys() & {(sample.split, sample.id) for sample in dataset.samples}:
         got, remedy = "none of them", "check data.annotations and data.root"
-        raise InputError(folder, "about images of the data set", got, remedy)
-    samples = tuple(
-        replace(sample, annotations=(*sample.annotations, *masks.get(sample.id, ())))
-        for sample in dataset.samples
-    )
-    return replace(dataset, samples=samples, problems=(*dataset.problems, *other.problems))
+        raise InputError(folder, "about images of the data set, in its splits", got, remedy)
+    return replace(laid_over, problems=(*dataset.problems, *other.problems))
 
 
 def _as_set(sample: Sample, data: DataSettings) -> Sample:

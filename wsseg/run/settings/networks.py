@@ -1,6 +1,6 @@
 """Networks, how they are trained and how they predict."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 
@@ -159,7 +159,9 @@ class TrainerSettings(FitSettings):
         losses: Their parameters.
     """
 
-    loss: dict[str, PositiveFloat] = Field({"ce": 1.0}, min_length=1)
+    loss: dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]] = Field(
+        {"ce": 1.0}, min_length=1
+    )
     losses: LossSettings = LossSettings()
 
     @field_validator("loss", mode="before")
