@@ -1,4 +1,4 @@
-"""The command line: check, run, predict, export, report, compare."""
+"""The command line: check, simulate, run, predict, export, report, compare."""
 
 import errno
 import importlib.util

@@ -58,3 +58,14 @@ def test_missing_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")))
 def test_shipped_configs_are_valid(path: Path) -> None:
     assert load_config(path).trainer.steps > 0
+
+
+def test_losses_on_the_command_line_replace_those_of_the_file(config_file: Path) -> None:
+    text = config_file.read_text() + "trainer: {loss: {partial_ce: 1, agmm: 1}, steps: 7}\n"
+    config_file.write_text(text)
+    assert load_config(config_file).trainer.loss == {"partial_ce": 1, "agmm": 1}
+    trainer = load_config(config_file, ["trainer.loss={ce: 2}"]).trainer
+    assert trainer.loss == {"ce": 2} and trainer.steps == 7
+    assert load_config(config_file, ["trainer.loss=dice"]).trainer.loss == {"dice": 1}
+    named = load_config(config_file, ["trainer.loss.ce=2"]).trainer.loss
+    assert named == {"ce": 2}

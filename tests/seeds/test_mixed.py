@@ -90,5 +90,5 @@ def test_strokes_stay_whatever_spreads_them(image, name):
 
 
 def test_a_mixture_of_mixtures_is_refused(image):
-    with pytest.raises(InputError, match=r"seeds\.of_strokes must be made of seeds other than mixed"):
+    with pytest.raises(InputError, match="of_strokes must be made of seeds other than mixed"):
         seeded(image, CLICKS, of_strokes="mixed")

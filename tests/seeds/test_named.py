@@ -92,7 +92,7 @@ def test_intersection_is_the_same_in_either_order():
 
 
 def test_an_intersection_of_itself_is_refused():
-    with pytest.raises(InputError, match="seeds.sources must be made of seeds other than intersection and mixed"):
+    with pytest.raises(InputError, match="made of seeds other than intersection and mixed"):
         seeded("intersection", sample_of(Boxes(BOXES)), sources=("box", "intersection"))
 
 

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations
+from itertools import combinations, zip_longest
 from pathlib import Path
 
 from wsseg.annotations.counts import SplitCounts, split_counts, split_lines
@@ -165,7 +165,11 @@ def _grouped(samples: Iterable[Sample], key: Callable[[Sample], str]) -> dict[st
 
 
 def _classes_without_box(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
-    boxes = {split.name: split.boxes for split in splits if split.boxes}
+    boxes = {
+        split.name: [a + b for a, b in zip_longest(split.boxes, split.marked, fillvalue=0)]
+        for split in splits
+        if split.boxes
+    }
     for name, where in _without(boxes, classes):
         message = f"no box in {where}; it cannot be learned or measured there"
         yield Problem(f"class {name}", message, kind="class without any box")

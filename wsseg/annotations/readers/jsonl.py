@@ -40,14 +40,13 @@ def read_jsonl(path: Path) -> Pages:
         subject = f"{path.name} line {number_of_line}"
         try:
             content = _object(line)
-            if content.keys() == {"classes"}:
-                names = _names(content["classes"], subject)
-                continue
-            page, flaws = _page(content, subject, path)
+            listed = content["classes"] if content.keys() == {"classes"} else None
+            page, flaws = (None, []) if listed else _page(content, subject, path)
         except InputError as error:
             problems.append((subject, f"{error}; left out", "line that cannot be read"))
             continue
-        pages.append(page)
+        names = _names(listed, subject) if listed else names
+        pages += [page] if page else []
         problems += flaws
     return Pages(tuple(pages), names, tuple(problems))
 
@@ -101,9 +100,10 @@ def _page(
 
 
 def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
-    kind = mark.get("type", "") if isinstance(mark, dict) else ""
+    values = mark if isinstance(mark, dict) else {}
+    kind = values.get("type")
     if kind not in _KINDS:
-        if isinstance(kind, str) and isinstance(mark.get("class"), str) and maker_of(kind):
+        if isinstance(kind, str) and isinstance(values.get("class"), str) and maker_of(kind):
             return Mark(subject, "other", mark["class"], values=mark)
         rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")

@@ -101,7 +101,8 @@ class Config(Settings):
     """All settings of a run.
 
     Attributes:
-        pipeline: A shipped pipeline ("boxes", "full") or the path of a script of one's own.
+        pipeline: A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of
+            one's own.
         run_dir: The run's folder.
         seed: Of everything random.
         workers: Processes for the label stages; null is one a core.
