@@ -164,13 +164,15 @@ def cost_points(recipes: Sequence[CostedRecipe]) -> go.Figure:
     front = go.Scatter(
         x=[_middle(r.seconds) for r in best],
         y=[100 * r.share for r in best],
-        text=[plain(PurePath(r.name.split(",")[0]).name) for r in best],
-        mode="lines+text",
-        textposition="top center",
+        mode="lines",
         line={"color": SERIES[1], "width": 2, "dash": "dot"},
         hoverinfo="skip",
         showlegend=False,
     )
+    for recipe in best:
+        name = plain(PurePath(recipe.name.split(",")[0]).name)
+        place = {"x": math.log10(_middle(recipe.seconds)), "y": 100 * recipe.share}
+        figure.add_annotation(text=name, **place, showarrow=False, yshift=15)
     return figure.add_traces([front, _cost_markers(recipes)])
 
 

@@ -94,7 +94,7 @@ def write_comparison(folder: Path, summaries: Mapping[str, Mapping[str, Any]]) -
     content = {
         "count": len(summaries),
         "rows": rows,
-        "upper_bound": bound.name if bound else None,
+        "upper_bound": bound.runs[0] if bound else None,
         "bars": _bars(rows),
         "costs": _costs(rows),
         "curves": _curves(summaries, rows),

@@ -101,9 +101,9 @@ def _page(
 
 def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
     values = mark if isinstance(mark, dict) else {}
-    kind = values.get("type")
+    kind = str(values.get("type", ""))
     if kind not in _KINDS:
-        if isinstance(kind, str) and isinstance(values.get("class"), str) and maker_of(kind):
+        if isinstance(values.get("class"), str) and maker_of(kind):
             return Mark(subject, "other", mark["class"], values=mark)
         rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")
