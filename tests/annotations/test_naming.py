@@ -47,6 +47,11 @@ def sample(*annotations):
         ((Regions((PART,), partial=True, closed=False),), (0, 1, 2, 3, 4), None),
         ((Regions((PART,)),), (0, 1, 2, 3, 4), Tags((3,))),
         ((Half(4),), (0, 4), Tags((4,))),
+        (
+            (Strokes((CLICK,)), Regions((PART,), partial=True, closed=False)),
+            (0, 1, 2, 3, 4),
+            None,
+        ),
         ((Strokes((CLICK,)), Boxes((Box(3, 2, 1, 6, 5),))), (0, 2, 3), Tags((2, 3))),
     ],
 )

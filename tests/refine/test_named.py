@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wsseg import plugins
 from wsseg.errors import InputError
 from wsseg.refine import CRFParams, PARParams, dense_crf, find_refiner, par
 from wsseg.refine.crf import IRN
@@ -71,3 +72,42 @@ def test_unknown_backend_is_refused_only_where_it_matters() -> None:
     with pytest.raises(InputError, match="got 'cuda'; choose from native"):
         find_refiner(config(crf=wrong), "crf")
     find_refiner(config(crf=wrong), "par")
+
+
+class Installed:
+    """What importlib.metadata finds of an installed package."""
+
+    name, value, dist = "odd", "odd:refine", None
+
+    def __init__(self, loaded):
+        self.loaded = loaded
+
+    def load(self):
+        if isinstance(self.loaded, Exception):
+            raise self.loaded
+        return self.loaded
+
+
+def plugged(monkeypatch, loaded):
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: [Installed(loaded)])
+    return Config(run_dir=Path("x"), data={"root": "y"})
+
+
+def test_a_refiner_of_another_package_is_found_and_held_to_its_contract(monkeypatch):
+    image, scores = np.zeros((4, 5, 3), np.uint8), np.full((2, 4, 5), 0.5)
+    config = plugged(monkeypatch, lambda _, scores, *, allowed: scores * allowed)
+    refiner = find_refiner(config, "odd")
+    assert refiner.key == ["odd", "odd:refine"]
+    refined = refiner.refine(image, scores, allowed=np.ones(scores.shape, bool))
+    assert refined.dtype == np.float32 and (refined == 0.5).all()
+    for bad in (lambda _, scores, **__: scores[:1], lambda _, scores, **__: scores * np.nan):
+        with pytest.raises(InputError, match="result of refiner 'odd' must be finite and of shape"):
+            find_refiner(plugged(monkeypatch, bad), "odd").refine(image, scores)
+
+
+def test_unknown_refiners_and_those_that_cannot_be_imported(monkeypatch):
+    config = plugged(monkeypatch, ModuleNotFoundError("No module named 'odd'"))
+    with pytest.raises(InputError, match="choose one of crf, par, none, odd"):
+        find_refiner(config, "mine")
+    with pytest.raises(InputError, match="plug-in 'odd' must be odd:refine of an importable"):
+        find_refiner(config, "odd")

@@ -1,4 +1,5 @@
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from wsseg import plugins
 from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Box, Boxes, MaskFile, Sample
+from wsseg.annotations.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE, write_label_map
 from wsseg.run.settings import SeedSettings
-from wsseg.seeds import SEEDS, find_seed, seed_label_map
+from wsseg.seeds import SEEDS, check_fit, check_seeds, find_seed, seed_label_map
 
 SIZE = (40, 50)
 OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
@@ -151,3 +153,28 @@ def test_an_unknown_seed_lists_the_choices(monkeypatch):
     plug_in(monkeypatch, None)
     with pytest.raises(InputError, match=r"grabcut_votes, .*, folder, mixed, mine"):
         find_seed("grabcat")
+
+
+def test_a_seed_of_boxes_is_refused_where_marks_would_be_left_unused():
+    marked = sample_of(Strokes((Scribble(1, ((5.5, 5.5),)),)))
+    boxed = replace(marked, annotations=(Boxes(BOXES), *marked.annotations))
+    with pytest.raises(InputError, match=r"a seed of marks, which a has .* set seeds.name=mixed"):
+        check_fit(SeedSettings(name="grabcut"), [boxed, marked])
+    check_fit(SeedSettings(name="grabcut"), [boxed, sample_of()])
+    check_fit(SeedSettings(name="mixed"), [boxed, marked])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": "mixed", "of_boxes": "mixed"},
+        {"name": "mixed", "of_strokes": "intersection", "sources": ("box", "mixed")},
+        {"name": "intersection", "sources": ("intersection", "box")},
+        {"name": "folder"},
+        {"name": "mixed", "of_strokes": "folder"},
+        {"name": "mixed", "of_boxes": "grabcat"},
+    ],
+)
+def test_seeds_that_could_label_no_image_are_refused_before_any_work(changes):
+    with pytest.raises(InputError, match="seeds"):
+        check_seeds(SeedSettings(**changes))

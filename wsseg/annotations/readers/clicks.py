@@ -1,13 +1,12 @@
 """Clicks on Pascal VOC: one JSON of points for many images, as What's the Point published them."""
 
-import json
 import re
 import reprlib
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wsseg.annotations.readers.files import read_text, safe_name
+from wsseg.annotations.readers.files import read_json, safe_name
 from wsseg.annotations.readers.geometry import number
 from wsseg.annotations.readers.pages import (
     Mark,
@@ -51,7 +50,9 @@ def read_clicks(path: Path) -> Pages:
         arXiv:1506.02106.
     """
     pages, problems = list[Page](), _Problems()
-    for image, clicks in _images(path).items():
+    for image, clicks in read_json(
+        path, "an object of lists of clicks by image", dict, "copy it again"
+    ).items():
         subject = f"{path.name} {reprlib.repr(image)}"
         try:
             pages.append(_page(image, clicks, subject, problems))
@@ -62,18 +63,6 @@ def read_clicks(path: Path) -> Pages:
         message += "boxes or tags over the images too, or set data.closed=false"
         problems.append((path.name, message, "clicks on the background alone"))
     return Pages(tuple(pages), VOC_NAMES, tuple(problems))
-
-
-def _images(path: Path) -> dict[str, Any]:
-    text = read_text(path)
-    try:
-        images = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, "readable JSON", error, "copy it again") from error
-    if not isinstance(images, dict):
-        got = type(images).__name__
-        raise InputError(path, "an object of lists of clicks by image", got, "copy it again")
-    return images
 
 
 def _page(image: str, clicks: Any, subject: str, problems: _Problems) -> Page:

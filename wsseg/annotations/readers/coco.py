@@ -1,6 +1,5 @@
 """COCO: one JSON a split with boxes, polygons and run lengths."""
 
-import json
 import re
 import reprlib
 from collections import defaultdict
@@ -11,7 +10,7 @@ from typing import Any
 
 from wsseg.annotations.model import Annotation, Classes, Dataset, Sample
 from wsseg.annotations.readers.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.annotations.readers.files import inside, locate, read_text, safe_name, shown
+from wsseg.annotations.readers.files import inside, locate, read_json, safe_name, shown
 from wsseg.annotations.readers.geometry import (
     Corners,
     Polygon,
@@ -115,7 +114,7 @@ def _page(root: Path, split: str, files: Mapping[str, Path]) -> _Page:
         remedy = f"known: {', '.join(sorted(files)) or 'none'}"
         rule = f"a file such as {root / 'annotations' / f'instances_{split}.json'}"
         raise InputError(f"split {split!r}", rule, "no such file", remedy)
-    content = _json(inside(path, root))
+    content = read_json(inside(path, root), "a JSON object in COCO's format", dict)
     images, drawn = content.get("images"), content.get("annotations")
     if not isinstance(images, list) or not isinstance(drawn, list | None):
         rule, got = "an object with lists 'images' and 'annotations'", "other values"
@@ -125,19 +124,6 @@ def _page(root: Path, split: str, files: Mapping[str, Path]) -> _Page:
     names = (*(f"images/{name}" for name in called), *called, "images", ".")
     folders = (*dict.fromkeys(root / name for name in names), path.parent)
     return _Page(root, split, shown(path, root), images, drawn, _categories(content, path), folders)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(path, "readable JSON", error, "export it again") from error
-    if not isinstance(content, dict):
-        got = type(content).__name__
-        raise InputError(path, "a JSON object in COCO's format", got, "export it again")
-    return content
 
 
 def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:

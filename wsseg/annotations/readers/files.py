@@ -1,10 +1,14 @@
 """Files of a data set: text in UTF-8, images by name, and nothing outside its folder."""
 
+import json
 import os
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from wsseg.errors import InputError
+
+T = TypeVar("T")
 
 
 def read_text(path: Path) -> str:
@@ -26,6 +30,31 @@ def read_text(path: Path) -> str:
         raise InputError(path, "UTF-8 text", got, "save it as UTF-8") from error
     except OSError as error:
         raise InputError(path, "a readable file", error.strerror, "check the path") from error
+
+
+def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it again") -> T:
+    """Return what a JSON file holds.
+
+    Args:
+        path: UTF-8.
+        rule: What it must hold, for errors.
+        kind: Of its outermost value, ``dict`` or ``list``.
+        remedy: For errors.
+
+    Returns:
+        The value.
+
+    Raises:
+        InputError: The file is missing, no JSON, or holds another kind of value.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(path, f"readable JSON: {rule}", error, remedy) from error
+    if not isinstance(content, kind):
+        raise InputError(path, rule, type(content).__name__, remedy)
+    return content
 
 
 def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:

@@ -1,7 +1,6 @@
 """LabelMe: one JSON an image, as the tool saves it."""
 
 import base64
-import json
 import math
 import re
 import reprlib
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsseg.annotations.readers.files import inside, is_file, read_text, safe_name
+from wsseg.annotations.readers.files import inside, is_file, read_json, read_text, safe_name
 from wsseg.annotations.readers.geometry import RunLengths, number, plausible_size
 from wsseg.annotations.readers.pages import Kind, Mark, Page, PageFormat, Pages, beginning
 from wsseg.annotations.readers.shapes import (
@@ -123,16 +122,7 @@ def _files(root: Path) -> list[Path]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    rule, remedy = "JSON of LabelMe", "save it again in LabelMe, or remove it"
-    try:
-        content = json.loads(read_text(path))
-    except InputError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, rule, error, remedy) from error
-    if not isinstance(content, dict):
-        raise InputError(path, rule, reprlib.repr(content), remedy)
-    return content
+    return read_json(path, "JSON of LabelMe", dict, "save it again in LabelMe, or remove it")
 
 
 def _image(content: dict[str, Any], path: Path) -> str:

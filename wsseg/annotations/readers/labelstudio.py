@@ -1,6 +1,5 @@
 """Label Studio: one JSON of tasks, each an image with what people drew on it, in per cent."""
 
-import json
 import math
 import re
 import reprlib
@@ -11,7 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from wsseg.annotations.readers.brush import brush_runs
-from wsseg.annotations.readers.files import read_text, safe_name
+from wsseg.annotations.readers.files import read_json, safe_name
 from wsseg.annotations.readers.geometry import bounds, number, plausible_size
 from wsseg.annotations.readers.pages import (
     Mark,
@@ -69,14 +68,8 @@ def read_labelstudio(path: Path) -> Pages:
 
 
 def _tasks(path: Path) -> list[Any]:
-    text = read_text(path)
-    try:
-        tasks = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(path, "readable JSON", error, "export it again") from error
     rule, remedy = "a list of tasks with 'data' and 'annotations'", 'export it as "JSON"'
-    if not isinstance(tasks, list):
-        raise InputError(path, rule, type(tasks).__name__, remedy)
+    tasks = read_json(path, rule, list, remedy)
     if tasks and not any(isinstance(task, dict) and "data" in task for task in tasks):
         raise InputError(path, rule, 'others, as in "JSON-MIN"', remedy)
     return tasks
