@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
 from wsseg.learning.batches import StepBatches
+from wsseg.learning.objective import Objective
 from wsseg.learning.weights import parameter_groups, write_checkpoint
 from wsseg.run.progress import progress_bar, say
 from wsseg.run.settings import FitSettings
@@ -35,33 +36,6 @@ _ADVICE = (
     ".*in eval mode at the start of training.*",
 )
 _WINDOW = 50  # steps a point of the loss curve
-
-
-Objective = Callable[[nn.Module, Tensor, Any, float], Tensor]
-"""(network, images (B, 3, h, w), targets, share of the steps done 0..1) -> scalar to minimise."""
-
-
-def of_output(
-    network: nn.Module,
-    images: Tensor,
-    targets: Tensor,
-    progress: float,  # noqa: ARG001 - every objective is told
-    *,
-    loss: Callable[[Tensor, Tensor], Tensor],
-) -> Tensor:
-    """Return a loss that depends on the network's output only; an ``Objective`` once it has one.
-
-    Args:
-        network: The network.
-        images: (B, 3, h, w).
-        targets: What the loss takes.
-        progress: Not looked at.
-        loss: (output, targets) -> scalar.
-
-    Returns:
-        Scalar.
-    """
-    return loss(network(images), targets)
 
 
 class NetworkTraining(lightning.LightningModule):

@@ -12,7 +12,8 @@ import torch
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.learning.fitting import NetworkTraining, fit, of_output
+from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.objective import of_output
 from wsseg.refine import find_refiner
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.labelling import samples_key
