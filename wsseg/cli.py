@@ -75,7 +75,7 @@ def run_pipeline(
     """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
     config = _found(config)
     settings = load_config(config, overrides or [])
-    _pipeline(settings, config.parent).main(settings)
+    _run(settings, config.parent)
     say(f"report: {settings.run_dir / 'report' / 'index.html'}")
 
 
@@ -147,14 +147,26 @@ def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None
 @app.command()
 @_plain_errors()
 def compare(
-    runs: Annotated[list[Path], typer.Argument(help="Runs; seeds of one recipe are averaged.")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Runs, seeds of one recipe are averaged; or the YAML file of a study."),
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
     from wsseg.quality.run_report import compare_runs
+    from wsseg.study import run_study
 
-    for line in compare_runs(runs, out):
+    found: list[Path] = []
+    for path in runs:
+        is_study = path.suffix in {".yaml", ".yml"}
+        found += run_study(_found(path), _run) if is_study else [path]
+    for line in compare_runs(found, out):
         typer.echo(line)
+
+
+def _run(settings: Config, beside: Path) -> None:
+    _pipeline(settings, beside).main(settings)
 
 
 @app.command()

@@ -1,9 +1,10 @@
 """Settings from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
 import difflib
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -12,6 +13,7 @@ from yaml import YAMLError
 
 from wsseg.errors import InputError
 from wsseg.run.settings import Config
+from wsseg.run.settings.base import Settings
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -67,18 +69,28 @@ def config_from_values(values: Any, source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, source) from error
+        raise explained(error, source, Config) from error
 
 
-def _explained(error: ValidationError, source: str) -> InputError:
+def explained(error: ValidationError, source: str, settings: type[Settings]) -> InputError:
+    """Return the first of the rules that values break, in a person's words.
+
+    Args:
+        error: What pydantic raised.
+        source: The file, named in the error.
+        settings: What the values were to become.
+
+    Returns:
+        An error that names the key; of an unknown one the nearest known.
+    """
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        got = "nothing" if first["type"] == "missing" else repr(first["input"])
+        got = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
         return InputError(
             f"{key or 'settings'} in {source}", _rule(first["msg"]), got, f"set {key}"
         )
-    known = _keys_beside(first["loc"])
+    known = _keys_beside(first["loc"], settings)
     nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
     remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
     return InputError(f"{key} in {source}", "a known setting", "an unknown key", remedy)
@@ -93,8 +105,14 @@ def _rule(message: str) -> str:
     )
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    model: Any = Config
+def _keys_beside(location: tuple[int | str, ...], settings: type[Settings]) -> list[str]:
+    """The keys that stand beside the last of a location; names and numbers of items are skipped."""
     for part in location[:-1]:
-        model = model.model_fields[str(part)].annotation
-    return list(model.model_fields)
+        if part in settings.model_fields:
+            annotation = settings.model_fields[str(part)].annotation
+            inner = [annotation, *get_args(annotation)]
+            groups = [
+                kind for kind in inner if isinstance(kind, type) and issubclass(kind, Settings)
+            ]
+            settings = groups[0] if groups else settings
+    return list(settings.model_fields)

@@ -120,7 +120,7 @@ class _Fitter:
             message = f"tagged {unknown[0]!r}, so its tags are left out; known classes: {known}"
             self.draft.note_line(page.subject, message, "tag of an unknown class")
         elif present if page.tags_are_remarks else page.tags is not None:
-            present |= drawn
+            present |= drawn if drawn_too else set()
             yield Tags(tuple(sorted(present)), tuple(sorted(unsure - present)))
         elif drawn_too and drawn:
             yield Tags(tuple(sorted(drawn)))
