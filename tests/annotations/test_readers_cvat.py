@@ -182,7 +182,8 @@ def test_masks_anywhere_are_cut_at_the_image(tmp_path, data):
 def test_tags_say_what_is_there_with_what_is_drawn(root):
     tag = '<tag label="sheep" source="manual"></tag>'
     assert annotations(root, tag) == (Tags((1,)),)
-    assert annotations(root, tag, box()) == (Tags((1, 2)), Boxes((Box(2, 2, 1, 6, 5),)))
+    assert annotations(root, tag, box()) == (Tags((1,)), Boxes((Box(2, 2, 1, 6, 5),)))
+    assert annotations(root, tag, box(), use="tags") == (Tags((1, 2)),)
     assert annotations(root, box(), use="tags") == (Tags((2,)),)
     assert annotations(root, '<tag label="background"/>') == (Tags(()),)
 
