@@ -117,7 +117,8 @@ def test_the_shipped_study_can_be_planned(
     path = tmp_path / "study.yaml"
     path.write_text(text.replace("folder: runs/msrc_marks", f"folder: {tmp_path}/runs"))
     runs = planned(path)
-    assert len(runs) == 3 + 20 + 10 + 6
+    assert len(runs) == 3 + 20 + 10 + 2 + 2 + 6
+    assert runs["tags"].pipeline == "tags"
     assert runs["points-tree_energy"].trainer.loss == {"partial_ce": 1, "tree_energy": 0.4}
     assert runs["mixed-none"].trainer.loss == {"partial_ce": 1}
     assert {config.trainer.steps for config in runs.values()} == {400}

@@ -46,7 +46,7 @@ class RecipeSettings(Settings):
 
     Attributes:
         name: Of each run's folder, with ``<key>`` for each key of ``grid``.
-        config: The YAML file.
+        config: The YAML file, ``<key>`` filled in.
         set: ``key=value`` overrides, ``<key>`` and ``<folder>`` filled in.
         grid: Values by name, or names that are values themselves, of each key; all combinations.
         seeds: Each combination is run with each of these.
@@ -125,7 +125,8 @@ def _planned(study: StudySettings) -> Iterator[tuple[str, str, list[str]]]:
             for seed in recipe.seeds:
                 name = _filled(recipe.name, names)
                 name = name if len(recipe.seeds) == 1 else f"{name}-s{seed}"
-                yield name, recipe.config, [*keys, f"seed={seed}", f"run_dir={study.folder / name}"]
+                place = [f"seed={seed}", f"run_dir={study.folder / name}"]
+                yield name, _filled(recipe.config, given), [*keys, *place]
 
 
 def _combinations(recipe: RecipeSettings) -> Iterator[dict[str, tuple[str, str]]]:
