@@ -26,18 +26,18 @@ def find_named(setting: str, name: str, own: Mapping[str, T], group: str) -> T:
     """
     if name in own:
         return own[name]
-    if find_plugin(name, group) is None:
+    plugin = find_plugin(name, group)
+    if plugin is None:
         raise unknown_name(setting, name, own, group)
-    found: T = load_plugin(name, group)
+    found: T = load_plugin(plugin)
     return found
 
 
-def load_plugin(name: str, group: str) -> Any:
+def load_plugin(plugin: EntryPoint) -> Any:
     """Return what an entry point of an installed package stands for.
 
     Args:
-        name: Its name, of ``find_plugin``.
-        group: Its group.
+        plugin: Of ``find_plugin``.
 
     Returns:
         The object.
@@ -45,14 +45,13 @@ def load_plugin(name: str, group: str) -> Any:
     Raises:
         InputError: It cannot be imported.
     """
-    plugin = find_plugin(name, group)
-    if plugin is None:
-        raise InputError(f"plug-in {name!r}", "installed", "no such entry point", "install it")
     try:
         return plugin.load()
     except Exception as error:  # an import can fail with anything
         rule, got = f"{plugin.value} of an importable package", repr(error)
-        raise InputError(f"plug-in {name!r}", rule, got, "mend or remove its package") from error
+        raise InputError(
+            f"plug-in {plugin.name!r}", rule, got, "mend or remove its package"
+        ) from error
 
 
 def find_plugin(name: str, group: str) -> EntryPoint | None:

@@ -73,9 +73,10 @@ def maker_of(kind: str) -> "MakeMarking | None":
     Raises:
         InputError: The plug-in cannot be imported.
     """
-    if find_plugin(kind, ENTRY_POINTS) is None:
+    plugin = find_plugin(kind, ENTRY_POINTS)
+    if plugin is None:
         return None
-    make: MakeMarking = load_plugin(kind, ENTRY_POINTS)
+    make: MakeMarking = load_plugin(plugin)
     return make
 
 

@@ -226,6 +226,15 @@ class Sample:
         )
 
     @property
+    def marks(self) -> tuple[Strokes | Regions, ...]:
+        """Points, scribbles and outlines: what says something of a part of the image only."""
+        return tuple(
+            drawn
+            for drawn in self.annotations
+            if isinstance(drawn, Strokes) or (isinstance(drawn, Regions) and drawn.partial)
+        )
+
+    @property
     def tags(self) -> Tags | None:
         """The image's tags, None where nobody said what it shows."""
         return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)

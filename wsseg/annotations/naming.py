@@ -1,7 +1,6 @@
 """Which classes an image shows and may show, by whatever was drawn on it."""
 
 from collections.abc import Iterator
-from typing import TypeGuard
 
 import numpy as np
 
@@ -68,12 +67,7 @@ def _is_closed(sample: Sample) -> bool:
     """Whether classes that nothing names are absent; of marks, all must say so."""
     if any(isinstance(drawn, Tags | Boxes | Marking) for drawn in sample.annotations):
         return True
-    marks = [a for a in sample.annotations if isinstance(a, Strokes) or _is_partial(a)]
-    return bool(marks) and all(drawn.closed for drawn in marks)
-
-
-def _is_partial(drawn: Annotation) -> TypeGuard[Regions]:
-    return isinstance(drawn, Regions) and drawn.partial
+    return bool(sample.marks) and all(drawn.closed for drawn in sample.marks)
 
 
 def _is_full(drawn: Annotation) -> bool:

@@ -79,7 +79,7 @@ def _plugged(name: str) -> Refiner:
         raise unknown_name(
             "rounds.refiner or cam.refiner", name, ("crf", "par", "none"), ENTRY_POINTS
         )
-    refine: Refine = load_plugin(name, ENTRY_POINTS)
+    refine: Refine = load_plugin(plugin)
     return Refiner(partial(_checked, refine=refine, name=name), plugin_key(plugin), lambda: None)
 
 

@@ -41,9 +41,10 @@ def find_activation(method: str) -> Activation | None:
     own = ("cam", *WEIGHTINGS)
     if method in own:
         return None
-    if find_plugin(method, ENTRY_POINTS) is None:
+    plugin = find_plugin(method, ENTRY_POINTS)
+    if plugin is None:
         raise unknown_name("cam.method", method, own, ENTRY_POINTS)
-    activation: Activation = load_plugin(method, ENTRY_POINTS)
+    activation: Activation = load_plugin(plugin)
     return activation
 
 

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints, label_map_of
 from wsseg.annotations.marking import Marking
-from wsseg.annotations.model import Annotation, MaskFile, Regions, Sample
-from wsseg.annotations.strokes import Strokes
+from wsseg.annotations.model import MaskFile, Sample
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.plugins import find_named
@@ -109,9 +108,7 @@ def check_fit(settings: SeedSettings, samples: Iterable[Sample]) -> None:
     if settings.name not in _OF_BOXES:
         return
     for sample in samples:
-        if not sample.boxes and any(
-            isinstance(drawn, Strokes) or _is_partial(drawn) for drawn in sample.annotations
-        ):
+        if sample.marks and not sample.boxes:
             rule, got = f"a seed of marks, which {sample.id} has without boxes", settings.name
             remedy = "set seeds.name=mixed, or strokes with losses of unlabelled pixels"
             raise InputError("seeds.name", rule, got, remedy)
@@ -235,13 +232,9 @@ def mixed(
 
 def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
     """Whether some pixels are known that say something of others: marks, or a sparse mask."""
-    if any(isinstance(a, Strokes | Marking) or _is_partial(a) for a in sample.annotations):
+    if sample.marks or any(isinstance(drawn, Marking) for drawn in sample.annotations):
         return True
     return not sample.boxes and 0 < float((label_map != IGNORE).mean()) < _SPARSE
-
-
-def _is_partial(annotation: Annotation) -> bool:
-    return isinstance(annotation, Regions) and annotation.partial
 
 
 SEEDS: dict[str, Seed] = {
