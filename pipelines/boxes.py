@@ -40,7 +40,7 @@ def main(config: Config) -> None:
         for number in range(1, config.rounds.count + 1):
             model = train_segmenter(run, dataset, labels, number, model)
             measure(run, predict_val(run, dataset, model), truth, validation_images)
-            labels = clean_labels(run, dataset, model, seeds, number)
+            labels = clean_labels(run, dataset, model, seeds)
             measure(run, labels, truth, training_images)
 
         report_run(run.path)

@@ -21,6 +21,7 @@ from wsseg.annotations.writers.voc import write_voc
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
 from wsseg.run.engine import announce
+from wsseg.run.history import known_stages
 from wsseg.run.progress import say, track
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage
@@ -115,9 +116,8 @@ def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
     known = _stages_with_labels(run)
     if stage is None:
         ends = "/val" if split == config.data.val else ""
-        rounds = [f"round-{number}{ends}" for number in range(config.rounds.count, 0, -1)]
-        wanted = [name for name in (*rounds, *([] if ends else ["seeds"])) if name in known]
-        stage = next((name for name in wanted if finished_stage(run, name)), None)
+        wanted = [f"{name}{ends}" for name in reversed(known_stages(config))]
+        stage = next((n for n in wanted if n in known and finished_stage(run, n)), None)
         if stage is None:
             got = f"{', '.join(known) or 'no stage'} with label maps"
             rule = f"a run with a complete stage of the split {split!r}"

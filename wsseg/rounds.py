@@ -1,34 +1,31 @@
 """Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
 
-import shutil
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
-import lightning
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
-from wsseg.annotations.naming import possible_classes
 from wsseg.cleaning import Cleaned, clean
-from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
-from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.refine import Refine, find_refiner
 from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
-from wsseg.run.progress import say
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.seeds import check_fit, check_seeds, seed_label_map
-from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.losses import check_losses
-from wsseg.segmenter.model import build_network, check_network
-from wsseg.segmenter.objective import WeightedLosses
-from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.segmenter.model import check_network
+from wsseg.segmenter.training import (
+    labelled_pairs,
+    segmenter_of,
+    train_on_pairs,
+    training_stage,
+)
 
 
 def check_settings(config: Config) -> None:
@@ -96,31 +93,12 @@ def train_segmenter(
     """
     config = run.config
     start = None if config.rounds.restart else previous
-    stage = run.stage(
-        f"round-{number}/model",
-        labels=labels,
-        start=start,
-        model=config.model,
-        classes=list(dataset.classes),
-        weights=fingerprint(Path(config.model.weights or "")),
-        trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
-        seed=config.seed,
-    )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    pairs = _pairs(labels, dataset, config)
-    with stage.work() as record:
-        training = _prepared(config, dataset.classes, start)
-        batches = TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
-        record["loss"] = fit(training, batches, stage.path, stage.name)
-        network = training.network
-        save_segmenter(stage.path / "model.ckpt", network, dataset.classes, config.model)
-        shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
-    return stage
+    stage = training_stage(run, f"round-{number}/model", dataset.classes, start, labels=labels)
+    pairs = partial(labelled_pairs, labels, dataset.classes, dataset.split(config.data.train))
+    return train_on_pairs(stage, pairs, dataset.classes, config, start)
 
 
-def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number: int) -> Stage:
+def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stage:
     """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
     Args:
@@ -128,16 +106,15 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage, number:
         dataset: Samples with annotations.
         model: The round's trained network.
         seeds: The first label maps, that reset boxes go back to.
-        number: The round, from 1.
 
     Returns:
-        The complete stage.
+        The complete stage, in whose folder that of the model lies.
     """
     config = run.config
     samples = labelled(seeds, dataset.split(config.data.train))
     refiner = find_refiner(config, config.rounds.refiner)
     stage = run.stage(
-        f"round-{number}",
+        str(Path(model.name).parent),
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
@@ -175,18 +152,6 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
     return label_images(run, stage, partial(_predict, config=config, model=model), samples)
 
 
-def segmenter_of(model: Stage) -> Segmenter:
-    """Return the network of a complete training stage.
-
-    Args:
-        model: A stage of ``train_segmenter``.
-
-    Returns:
-        The segmenter, in eval mode.
-    """
-    return load_segmenter(model.path / "model.ckpt")
-
-
 def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
     """Fingerprints of what the seed reads besides the data set: label maps, edge maps."""
     folders = [folder for folder in (config.seeds.folder, config.seeds.edges) if folder]
@@ -207,7 +172,7 @@ def _seed(
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
-    segmenter = _loaded(model.path, model.key, config.trainer.accelerator)
+    segmenter = segmenter_of(model, config.trainer.accelerator)
     if not config.rounds.clean:
         predicted, facts = _predict(sample, config, model)
         known = labelled_pixels(sample, len(segmenter.classes))
@@ -230,7 +195,7 @@ def _relabel(
 
 
 def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.uint8], Facts]:
-    scores = _loaded(model.path, model.key, config.trainer.accelerator).predict(
+    scores = segmenter_of(model, config.trainer.accelerator).predict(
         read_image(sample.image), config.prediction
     )
     return scores.argmax(axis=0).astype(np.uint8), {}
@@ -247,50 +212,6 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     return facts
 
 
-def _pairs(labels: Stage, dataset: Dataset, config: Config) -> list[TrainingPair]:
-    table = pd.read_parquet(labels.path / "stats.parquet")
-    known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
-    taught = known.groupby("id")["class"].agg(set).to_dict()
-    if not taught:
-        rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
-        raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
-    n_classes = len(dataset.classes)
-    return [
-        TrainingPair(
-            sample.image,
-            label_path(labels, sample),
-            _possible(sample, n_classes, taught[sample.id]),
-        )
-        for sample in labelled(labels, dataset.split(config.data.train))
-        if sample.id in taught
-    ]
-
-
-def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:
-    possible = {*possible_classes(sample, n_classes), *seen}
-    return tuple(label in possible for label in range(n_classes))
-
-
 @lru_cache(maxsize=1)
 def _images_of(folder: Path, key: str) -> frozenset[str]:  # noqa: ARG001 - the key is for the cache
     return frozenset(pd.read_parquet(folder / "stats.parquet")["id"])
-
-
-def _prepared(config: Config, classes: Classes, start: Stage | None) -> NetworkTraining:
-    lightning.seed_everything(config.seed, verbose=False)
-    network = build_network(config.model, len(classes))
-    if start is not None:
-        network.load_state_dict(segmenter_of(start).network.state_dict())
-    return NetworkTraining(
-        network,
-        config.trainer,
-        WeightedLosses(config.trainer, config.model),
-        seed=config.seed,
-        freeze_batch_norm=config.model.freeze_batch_norm,
-    )
-
-
-@lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str, accelerator: str) -> Segmenter:  # noqa: ARG001 - see below
-    # The key is there for the cache: a folder with a new key holds a new network.
-    return load_segmenter(folder / "model.ckpt", accelerator)

@@ -40,7 +40,7 @@ def tags_of(sample: Sample) -> Tags | None:
     Raises:
         InputError: The file of a mask is damaged.
     """
-    if not _is_closed(sample) and not any(_is_full(drawn) for drawn in sample.annotations):
+    if not _is_closed(sample) and not is_masked(sample):
         return None
     named = {label for drawn in sample.annotations for label in _named(drawn)}
     for drawn in sample.annotations:
@@ -63,15 +63,35 @@ def is_only_tagged(sample: Sample) -> bool:
     return bool(sample.annotations) and all(isinstance(a, Tags) for a in sample.annotations)
 
 
+def is_full(drawn: Annotation) -> bool:
+    """Return whether an annotation is a full mask.
+
+    Args:
+        drawn: Any annotation.
+
+    Returns:
+        True where it says of every pixel what it is.
+    """
+    return isinstance(drawn, MaskFile) or (isinstance(drawn, Regions) and not drawn.partial)
+
+
+def is_masked(sample: Sample) -> bool:
+    """Return whether an image has a full mask among its annotations.
+
+    Args:
+        sample: The image.
+
+    Returns:
+        True where it is one of the pixel-labelled images.
+    """
+    return any(is_full(drawn) for drawn in sample.annotations)
+
+
 def _is_closed(sample: Sample) -> bool:
     """Whether classes that nothing names are absent; of marks, all must say so."""
     if any(isinstance(drawn, Tags | Boxes | Marking) for drawn in sample.annotations):
         return True
     return bool(sample.marks) and all(drawn.closed for drawn in sample.marks)
-
-
-def _is_full(drawn: Annotation) -> bool:
-    return isinstance(drawn, MaskFile) or (isinstance(drawn, Regions) and not drawn.partial)
 
 
 def _named(drawn: Annotation) -> Iterator[int]:

@@ -18,11 +18,47 @@ GRAY = 127
 """What images are padded with, 0..255."""
 
 
-class StepBatches(IterableDataset[tuple[Tensor, Any]], ABC):
+class Steps(IterableDataset[tuple[Any, Any]], ABC):
+    """One batch a step, which depends on nothing but the step and what it is made from.
+
+    It does not depend on the number of worker processes or devices, nor on whether training was
+    interrupted.
+
+    Args:
+        settings: Batch size and steps.
+        first_step: Step to begin with.
+
+    Yields:
+        What ``batch`` returns for each step.
+    """
+
+    def __init__(self, settings: FitSettings, *, first_step: int = 0) -> None:
+        self.settings, self.first_step = settings, first_step
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        worker = get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in range(self.first_step + offset, self.settings.steps, stride):
+            yield self.batch(step, *_place_among_devices())
+
+    @abstractmethod
+    def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Any, Any]:
+        """Return one device's share of a step's batch.
+
+        Args:
+            step: From 0.
+            rank: The device's number.
+            world_size: Number of devices that share each batch.
+
+        Returns:
+            What the training takes.
+        """
+
+
+class StepBatches(Steps):
     """Batches of augmented examples, one a step.
 
-    A batch depends on the seed, the step and the examples only: not on the number of worker
-    processes or devices, nor on whether training was interrupted.
+    A batch depends on the seed, the step and the examples only.
 
     Args:
         length: Number of examples; each epoch is a new permutation of them.
@@ -39,14 +75,8 @@ class StepBatches(IterableDataset[tuple[Tensor, Any]], ABC):
     ) -> None:
         if not length:
             raise InputError("training set", "at least one image", "none", "check the data")
-        self.length, self.settings, self.seed = length, settings, seed
-        self.first_step = first_step
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
-        worker = get_worker_info()
-        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for step in range(self.first_step + offset, self.settings.steps, stride):
-            yield self.batch(step, *_place_among_devices())
+        super().__init__(settings, first_step=first_step)
+        self.length, self.seed = length, seed
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Any]:
         """Return one device's share of a step's batch.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
-from wsseg.learning.batches import StepBatches
+from wsseg.learning.batches import Steps
 from wsseg.learning.objective import Objective
 from wsseg.learning.weights import parameter_groups, write_checkpoint
 from wsseg.run.progress import progress_bar, say
@@ -63,6 +63,11 @@ class NetworkTraining(lightning.LightningModule):
         self.freeze_batch_norm = freeze_batch_norm
         self.objective = objective
 
+    @property
+    def result(self) -> nn.Module:
+        """The network that the training is for."""
+        return self.network
+
     def on_train_batch_start(self, *_: Any) -> None:
         """Make dropout depend on the step, and hold the encoder's batch norm still."""
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
@@ -71,11 +76,11 @@ class NetworkTraining(lightning.LightningModule):
                 if isinstance(module, nn.modules.batchnorm._BatchNorm):
                     module.eval()
 
-    def training_step(self, batch: tuple[Tensor, Any], _: int) -> Tensor:
+    def training_step(self, batch: tuple[Any, Any], _: int) -> Tensor:
         """Return the loss of a batch.
 
         Args:
-            batch: Images (B, 3, h, w) and the targets that the objective takes.
+            batch: What ``loss_of`` takes.
 
         Returns:
             Scalar.
@@ -83,19 +88,34 @@ class NetworkTraining(lightning.LightningModule):
         Raises:
             DivergenceError: The loss is NaN or infinite.
         """
-        images, targets = batch
-        images = images.contiguous(memory_format=torch.channels_last)
-        progress = self.global_step / self.settings.steps
-        loss = self.objective(self.network, images, targets, progress)
+        loss = self.loss_of(batch)
         if not math.isfinite(loss.item()):
             message = f"loss is {loss.item()} at step {self.global_step}; lower encoder_lr"
             raise DivergenceError(f"{message} and decoder_lr of its trainer, or check the labels")
         return loss
 
+    def loss_of(self, batch: tuple[Any, Any]) -> Tensor:
+        """Return the loss of a batch, finite or not.
+
+        Args:
+            batch: Images (B, 3, h, w) and the targets that the objective takes.
+
+        Returns:
+            Scalar.
+        """
+        images, targets = batch
+        images = images.contiguous(memory_format=torch.channels_last)
+        progress = self.global_step / self.settings.steps
+        return self.objective(self.network, images, targets, progress)
+
+    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return what trains: parameters of the encoder, and all others."""
+        return parameter_groups(self.network)
+
     def configure_optimizers(self) -> Any:
         """Return AdamW with a learning rate each for encoder and decoder, and its schedule."""
         rates = [self.settings.encoder_lr, self.settings.decoder_lr]
-        groups = zip(parameter_groups(self.network), rates, strict=True)
+        groups = zip(self.trained(), rates, strict=True)
         optimizer = torch.optim.AdamW(
             [{"params": params, "lr": rate} for params, rate in groups],
             weight_decay=self.settings.weight_decay,
@@ -133,10 +153,13 @@ class TrainingWatch(Callback):
         if self._bar:
             note = f"loss {self._window[-1]:.3f}"
             self._bar.update(self._task, completed=trainer.global_step, note=note)
-        if len(self._window) == _WINDOW or trainer.global_step == trainer.max_steps:
-            self.curve.append(round(sum(self._window) / len(self._window), 4))
-            self._window = []
+        if len(self._window) == _WINDOW:
+            self._add_point()
             self._warn(trainer.global_step)
+
+    def _add_point(self) -> None:
+        self.curve.append(round(sum(self._window) / len(self._window), 4))
+        self._window = []
 
     def _warn(self, step: int) -> None:
         if len(self.curve) > 2 and self.curve[-1] > 1.5 * self.curve[0]:
@@ -146,6 +169,8 @@ class TrainingWatch(Callback):
     def on_fit_end(self, trainer: Any, _: Any) -> None:
         """Close the progress bar and write the loss curve, even if no step was left to train."""
         self._close_bar()
+        if self._window:
+            self._add_point()
         if not trainer.is_global_zero:
             return
         write_json(self.path, self.curve)
@@ -185,7 +210,13 @@ class AtomicCheckpoints(TorchCheckpointIO):
         write_checkpoint(Path(path), checkpoint)
 
 
-def fit(training: NetworkTraining, batches: StepBatches, folder: Path, title: str) -> list[float]:
+def fit(
+    training: NetworkTraining,
+    batches: Steps,
+    folder: Path,
+    title: str,
+    callbacks: Sequence[Callback] = (),
+) -> list[float]:
     """Train a network in place, resuming from the folder's last checkpoint where there is one.
 
     Args:
@@ -193,6 +224,7 @@ def fit(training: NetworkTraining, batches: StepBatches, folder: Path, title: st
         batches: What to train on.
         folder: Gets ``checkpoint/last.ckpt`` while training; remove it once the network is saved.
         title: Shown beside the progress.
+        callbacks: Lightning's or one's own, beside those of every training.
 
     Returns:
         The loss curve, one mean for every 50 steps; also in ``loss.json``.
@@ -203,7 +235,7 @@ def fit(training: NetworkTraining, batches: StepBatches, folder: Path, title: st
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
-    trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings)])
+    trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings), *callbacks])
     batches.first_step = _steps_done(last, title)
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
@@ -230,7 +262,7 @@ def _steps_done(last: Path, title: str) -> int:
 def _fitted(
     trainer: lightning.Trainer,
     training: NetworkTraining,
-    loader: DataLoader[tuple[Tensor, Any]],
+    loader: DataLoader[tuple[Any, Any]],
     last: Path | None,
 ) -> None:
     try:

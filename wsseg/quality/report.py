@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from wsseg.errors import InputError
 from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves, threshold_lines
 from wsseg.quality.gallery import GalleryRow, css_colour, legend, write_pictures
+from wsseg.quality.masks import mask_content
 from wsseg.run.engine import SetAside
 from wsseg.run.stage import write_json, write_text
 
@@ -45,7 +46,8 @@ def write_report(
             "label_miou", "label_miou_covered", "coverage", "per_class", "resets", "restored" and
             "val_miou" that apply), "val_miou" and "val_per_class" where there is a validation
             split, and of a run on tags "tag_precision" by class and "thresholds", the mIoU of its
-            activation maps ("cams", "spread") by score of the background.
+            activation maps ("cams", "spread") by score of the background; of a run with a few masks
+            "masks", see ``mask_figures``.
             Shares are 0..1; NaN stands for a class that occurs nowhere.
         gallery: The images to show, in order.
         set_aside: Images that could not be used.
@@ -58,6 +60,7 @@ def write_report(
         **_stage_content(summary["stages"]),
         "classes_table": _classes_table(summary),
         **_tag_content(summary),
+        **mask_content(summary),
         "legend": legend(summary["classes"]),
         "gallery": write_pictures(folder, gallery),
         "set_aside": sorted(set_aside, key=lambda bad: bad.id),

@@ -17,11 +17,13 @@ from wsseg.images import read_image
 from wsseg.labels import read_label_map, read_scores
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
+from wsseg.quality.masks import mask_figures
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.report import percent, read_summary, write_report
 from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
+from wsseg.run.history import known_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage, stages_before
 
@@ -54,6 +56,7 @@ def report_run(path: Path) -> Path:
         "stages": [_stage_figures(path, name, dataset) for name in stages],
         **_val_figures(path, stages, dataset),
         **_tag_figures(path, dataset),
+        **mask_figures(path, config, dataset),
         "annotation_seconds": _annotation_seconds(config, dataset),
     }
     set_aside = _set_aside(path, stages, dataset)
@@ -107,11 +110,9 @@ def _shown(figure: Spread | None) -> str:
 
 def _stages(path: Path, config: Config) -> list[str]:
     """The finished stages in order: seeds, round-1, round-2, ..."""
-    rounds = max(config.rounds.count, 1)  # the upper bound trains once, whatever the count
-    names = ["seeds", *(f"round-{number}" for number in range(1, rounds + 1))]
     return [
         name
-        for name in names
+        for name in known_stages(config)
         if finished_stage(path, name) or finished_stage(path, f"{name}/model")
     ]
 

@@ -52,7 +52,9 @@ class Run:
         described = {"version": wsseg.__version__, "stage": name, **inputs}
         text = json.dumps(described, sort_keys=True, default=_describe)
         key = hashlib.sha256(text.encode()).hexdigest()
-        upstream = {stage.name: stage.key for stage in inputs.values() if isinstance(stage, Stage)}
+        stages = [stage for stage in inputs.values() if isinstance(stage, Stage)]
+        own = [stage for stage in stages if stage.path.is_relative_to(self.path)]
+        upstream = {stage.name: stage.key for stage in own}
         return Stage(name, self.path / name, key, upstream)
 
 
@@ -64,7 +66,7 @@ class Stage:
         name: Such as "round-1".
         path: Its folder.
         key: Hash of its inputs, settings and the code's version.
-        upstream: Names and keys of the stages it is made from.
+        upstream: Names and keys of the stages of its run that it is made from.
     """
 
     name: str

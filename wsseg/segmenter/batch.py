@@ -9,9 +9,9 @@ from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, read_image
 from wsseg.labels import atomic_write, overlay, write_label_map
 from wsseg.run.config import load_config
+from wsseg.run.history import last_model
 from wsseg.run.progress import say, track
 from wsseg.run.settings import PredictionSettings
-from wsseg.run.stage import finished_stage
 from wsseg.segmenter.prediction import Segmenter, load_segmenter
 
 
@@ -61,12 +61,7 @@ def _predict_file(
 def _checkpoint(run: Path) -> Path:
     if run.is_file():
         return run
-    wanted = max(load_config(run / "config.yaml").rounds.count, 1)
-    trained = [n for n in range(1, wanted + 1) if finished_stage(run, f"round-{n}/model")]
-    if not trained:
-        remedy = "give a run's folder or a model.ckpt"
-        raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
-    return run / f"round-{trained[-1]}" / "model" / "model.ckpt"
+    return run / last_model(run) / "model.ckpt"
 
 
 def _prediction_settings(run: Path) -> PredictionSettings:

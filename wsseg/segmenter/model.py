@@ -1,11 +1,13 @@
 """Networks of segmentation-models-pytorch, with encoder weights from a file or a hub."""
 
 import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from wsseg.errors import InputError
 from wsseg.learning.weights import freeze_encoder, load_encoder_weights, local_file
@@ -57,6 +59,25 @@ def output_stride(network: nn.Module) -> int:
         Such as 32.
     """
     return int(getattr(network.get_submodule("encoder"), "output_stride", 32))
+
+
+@contextmanager
+def head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
+    """Within it, what the network's last layer sees is collected.
+
+    Args:
+        network: Of ``build_network``.
+
+    Yields:
+        A list that gets a tensor (N, F, h, w) for each forward pass.
+    """
+    features: list[Tensor] = []
+    head = network.get_submodule("segmentation_head")
+    hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
+    try:
+        yield features
+    finally:
+        hook.remove()
 
 
 def _construct(settings: ModelSettings, n_classes: int, hub_weights: str | None) -> Any:

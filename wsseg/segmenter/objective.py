@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from wsseg.run.settings import ModelSettings, TrainerSettings
 from wsseg.segmenter.data import Target
 from wsseg.segmenter.losses.named import LOSSES, OF_LABELS, Seen
+from wsseg.segmenter.model import head_inputs
 
 
 class WeightedLosses:
@@ -42,13 +43,8 @@ class WeightedLosses:
         return sum(terms, seen.logits.sum() * 0)
 
     def _seen(self, network: nn.Module, images: Tensor, target: Target) -> Seen:
-        features: list[Tensor] = []
-        head = network.get_submodule("segmentation_head")
-        hook = head.register_forward_pre_hook(lambda _, inputs: features.append(inputs[0]))
-        try:
+        with head_inputs(network) as features:
             logits = network(images)
-        finally:
-            hook.remove()
         mean, std = (
             images.new_tensor(values)[:, None, None] for values in (self.model.mean, self.model.std)
         )

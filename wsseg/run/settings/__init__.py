@@ -1,5 +1,12 @@
 """All settings of a run, typed: what each means, its rule and its default."""
 
+from wsseg.run.settings.finetune import (
+    FilterSettings,
+    FinetuneSettings,
+    SemiSettings,
+    TeacherSettings,
+    ViewSettings,
+)
 from wsseg.run.settings.labels import (
     CAMSettings,
     CRFSettings,
@@ -28,6 +35,8 @@ __all__ = [
     "ClassifierTrainerSettings",
     "Config",
     "DataSettings",
+    "FilterSettings",
+    "FinetuneSettings",
     "FitSettings",
     "LossSettings",
     "ModelSettings",
@@ -36,6 +45,9 @@ __all__ = [
     "PredictionSettings",
     "RoundSettings",
     "SeedSettings",
+    "SemiSettings",
+    "TeacherSettings",
     "TrainerSettings",
+    "ViewSettings",
     "WalkSettings",
 ]

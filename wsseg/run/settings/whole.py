@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from wsseg.run.settings.base import Settings
+from wsseg.run.settings.finetune import FinetuneSettings
 from wsseg.run.settings.labels import (
     CAMSettings,
     CRFSettings,
@@ -38,6 +39,8 @@ class DataSettings(Settings):
             outlines, so that others are absent; null is what their file says, else true.
         stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the
             image's longer side, at least 3.
+        masks: A file with an image's id a line, such as ``wsseg select`` writes: training images
+            whose masks in the data set are given; those of others stay hidden.
         train: Name of the split with weak labels.
         val: Name of the split that figures are measured on; null where there is none.
     """
@@ -60,6 +63,7 @@ class DataSettings(Settings):
     annotations: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
     closed: bool | None = None
     stroke_width: float | None = Field(None, gt=0)
+    masks: Annotated[Path, AfterValidator(Path.absolute)] | None = None
     train: str = "train"
     val: str | None = "val"
 
@@ -126,3 +130,4 @@ class Config(Settings):
     trainer: TrainerSettings = TrainerSettings()
     prediction: PredictionSettings = PredictionSettings()
     rounds: RoundSettings = RoundSettings()
+    finetune: FinetuneSettings = FinetuneSettings()

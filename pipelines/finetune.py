@@ -1,0 +1,72 @@
+"""Weak labels and a few masks to the best segmenter: the recipe, top to bottom. Copy and change it.
+
+    python pipelines/finetune.py configs/msrc_finetune.yaml finetune.method=augment
+
+The masks are those of ``data.masks``, or laid over the images. ``finetune.base`` is a finished run
+on the weak labels; without it the masks alone train the first network.
+"""
+
+from wsseg.annotations.readers.weak import read_weak
+from wsseg.annotations.truth import read_truth
+from wsseg.cli import run_script
+from wsseg.finetune import (
+    Base,
+    Sources,
+    calibrate,
+    check_finetune_settings,
+    filter_labels,
+    finetune,
+    label_surely,
+    mask_labels,
+    open_base,
+    train_on_masks,
+)
+from wsseg.quality.measure import measure
+from wsseg.quality.run_report import report_run
+from wsseg.rounds import clean_labels, predict_val
+from wsseg.run.engine import announce
+from wsseg.run.settings import Config
+from wsseg.run.stage import open_run
+
+
+def main(config: Config) -> None:
+    """Run the recipe.
+
+    Args:
+        config: The resolved settings.
+    """
+    check_finetune_settings(config)
+    data, settings = config.data, config.finetune
+    with open_run(config) as run:
+        dataset = read_weak(data)
+        announce(dataset.problems, config.strict)
+        training_images = dataset.split(data.train)
+        validation_images = dataset.split(data.val) if data.val else ()
+        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
+
+        # What the masks alone give: the first network, or what to compare with.
+        masks, base = mask_labels(run, dataset), None
+        if settings.masks_only or settings.base is None:
+            base = Base(train_on_masks(run, dataset, masks))
+            measure(run, predict_val(run, dataset, base.model), truth, validation_images)
+
+        if settings.method != "supervised":
+            # What the network that weak labels trained is sure of, as far as masks confirm it.
+            base = open_base(settings.base, dataset.classes) if settings.base else base
+            predicted = label_surely(run, dataset, base)
+            calibration = calibrate(run, dataset, predicted)
+            filtered = filter_labels(run, dataset, predicted, calibration)
+            measure(run, filtered, truth, training_images)
+
+            # Masks and all this together.
+            sources = Sources(base, predicted, calibration, filtered)
+            model = finetune(run, dataset, sources)
+            measure(run, predict_val(run, dataset, model), truth, validation_images)
+            labels = clean_labels(run, dataset, model, predicted)
+            measure(run, labels, truth, training_images)
+
+        report_run(run.path)
+
+
+if __name__ == "__main__":
+    run_script(main)

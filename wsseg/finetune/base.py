@@ -1,0 +1,59 @@
+"""What the last stage builds on: a network from weak labels, and its labels."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsseg.annotations.model import Classes
+from wsseg.errors import InputError
+from wsseg.run.config import load_config
+from wsseg.run.stage import Stage, finished_stage
+from wsseg.segmenter.prediction import load_segmenter
+
+
+@dataclass(frozen=True)
+class Base:
+    """A trained network and the label maps that it made.
+
+    Args:
+        model: A complete stage with ``model.ckpt``.
+        labels: A complete stage of label maps; None where the network has made none.
+        earlier: Files of earlier networks, first to last.
+    """
+
+    model: Stage
+    labels: Stage | None = None
+    earlier: tuple[Path, ...] = ()
+
+
+def open_base(path: Path, classes: Classes) -> Base:
+    """Return the last finished round of a run.
+
+    Args:
+        path: The run's folder.
+        classes: That it must have.
+
+    Returns:
+        Its network, label maps, and the networks of earlier rounds.
+
+    Raises:
+        InputError: The folder holds no run with a finished round, or one of other classes.
+    """
+    count = load_config(path / "config.yaml").rounds.count
+    names = [f"round-{number}" for number in range(1, count + 1)]
+    models = [(name, model) for name in names if (model := _opened(path, f"{name}/model"))]
+    if not models:
+        rule, remedy = "a run with a finished round", "finish it first, or leave it out"
+        raise InputError(f"finetune.base {path}", rule, "none", remedy)
+    last, model = models[-1]
+    known = load_segmenter(model.path / "model.ckpt").classes
+    if known != classes:
+        rule, got = f"of the classes {', '.join(classes)}", ", ".join(known)
+        raise InputError(f"finetune.base {path}", rule, got, "name a run on the same data set")
+    earlier = tuple(stage.path / "model.ckpt" for _, stage in models[:-1])
+    return Base(model, _opened(path, last), earlier)
+
+
+def _opened(path: Path, name: str) -> Stage | None:
+    """A stage of another run, where it is complete."""
+    record = finished_stage(path, name)
+    return Stage(name, path / name, record["key"], record["upstream"]) if record else None

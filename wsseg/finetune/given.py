@@ -1,0 +1,100 @@
+"""The pixel-labelled images of a data set, and the network that is trained on them alone."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import labelled_pixels
+from wsseg.annotations.model import Dataset, Sample
+from wsseg.annotations.naming import is_full, is_masked
+from wsseg.errors import InputError
+from wsseg.finetune.snapshots import Snapshots
+from wsseg.images import read_image
+from wsseg.run.labelling import Facts, label_images, samples_key
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run, Stage
+from wsseg.segmenter.training import labelled_pairs, train_on_pairs, training_stage
+
+
+def masked(dataset: Dataset, config: Config) -> list[Sample]:
+    """Return the training images that carry a full mask.
+
+    Args:
+        dataset: Samples with annotations.
+        config: Names the training split.
+
+    Returns:
+        The pixel-labelled images.
+
+    Raises:
+        InputError: There is none.
+    """
+    found = [sample for sample in dataset.split(config.data.train) if is_masked(sample)]
+    if not found:
+        remedy = "list some images in data.masks, or lay masks over them with data.annotations"
+        raise InputError("training images", "with masks for some of them", "none", remedy)
+    return found
+
+
+def without_mask(sample: Sample) -> Sample:
+    """Return an image as if nobody had drawn its mask.
+
+    Args:
+        sample: The image.
+
+    Returns:
+        The same image with its other annotations.
+    """
+    return replace(sample, annotations=tuple(a for a in sample.annotations if not is_full(a)))
+
+
+def mask_labels(run: Run, dataset: Dataset) -> Stage:
+    """Return the stage "masks": label maps of the pixel-labelled images, as they were drawn.
+
+    Args:
+        run: The run.
+        dataset: Samples with annotations.
+
+    Returns:
+        The complete stage.
+
+    Raises:
+        InputError: No image carries a mask, or none can be used.
+    """
+    samples = masked(dataset, run.config)
+    stage = run.stage("masks", samples=samples_key(samples), classes=list(dataset.classes))
+    drawn = partial(_drawn, n_classes=len(dataset.classes))
+    return label_images(run, stage, drawn, samples)
+
+
+def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Stage:
+    """Return the stage "masks-only/model": a network trained on the pixel-labelled images alone.
+
+    Args:
+        run: The run; ``config.model`` and ``config.trainer`` say how.
+        dataset: Samples with annotations.
+        masks: The stage of ``mask_labels``.
+
+    Returns:
+        The complete stage.
+
+    Raises:
+        InputError: Settings of the network or the trainer break a rule.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    config, classes = run.config, dataset.classes
+    wants_snapshots = config.finetune.base is None and config.finetune.semi.reliable_first
+    stage = training_stage(
+        run, "masks-only/model", classes, labels=masks, snapshots=wants_snapshots
+    )
+    keep = Snapshots(stage.path, classes, config.model, config.trainer.steps)
+    pairs = partial(labelled_pairs, masks, classes, masked(dataset, config))
+    callbacks = [keep] if wants_snapshots else []
+    return train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)
+
+
+def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+    read_image(sample.image)  # a damaged photograph is set aside here
+    return labelled_pixels(sample, n_classes), {}

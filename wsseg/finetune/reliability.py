@@ -1,0 +1,94 @@
+"""Which unlabelled images are labelled reliably: those that earlier networks agree on."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Sample
+from wsseg.errors import InputError
+from wsseg.finetune.base import Base
+from wsseg.images import read_image
+from wsseg.run.labelling import map_stage, samples_key
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run
+from wsseg.segmenter.prediction import Segmenter, load_segmenter
+
+
+def rank_by_reliability(run: Run, base: Base, samples: Sequence[Sample]) -> list[Sample]:
+    """Return images, those first whose labels earlier networks agree on.
+
+    Reliability is the mean over the earlier networks of the mIoU between their labels and those
+    of the last one, held to what the annotations allow. It is kept in the stage "reliability".
+
+    Args:
+        run: The run; ``config.prediction`` says how labels are predicted.
+        base: The last network and the earlier ones.
+        samples: The images; those that cannot be read are left out.
+
+    Returns:
+        The images, the most reliable first.
+
+    Raises:
+        InputError: There is no earlier network.
+
+    References:
+        Yang et al., ST++, arXiv:2106.05095, where the earlier networks are checkpoints.
+    """
+    if not base.earlier:
+        rule, remedy = "a base of at least two rounds", "or set it to false"
+        raise InputError("finetune.semi.reliable_first", f"used with {rule}", "one", remedy)
+    stage = run.stage(
+        "reliability",
+        model=base.model,
+        earlier=[str(path) for path in base.earlier],
+        samples=samples_key(samples),
+        prediction=run.config.prediction,
+    )
+    models = [base.model.path / "model.ckpt", *base.earlier]
+    work = partial(_agreement, models=models, config=run.config)
+    stage = map_stage(run, stage, work, samples, is_whole=lambda _: True)
+    table = pd.read_parquet(stage.path / "stats.parquet").set_index("id")["reliability"]
+    known = [sample for sample in samples if sample.id in table.index]
+    return sorted(known, key=lambda sample: (-table[sample.id], sample.id))
+
+
+def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
+    """Return the mean IoU of two label maps over the classes that either has.
+
+    Args:
+        one: (H, W) uint8.
+        other: (H, W) uint8.
+
+    Returns:
+        0..1.
+    """
+    shares = []
+    for label in np.union1d(one, other):
+        a, b = one == label, other == label
+        shares.append((a & b).sum() / (a | b).sum())
+    return float(np.mean(shares))
+
+
+def _agreement(
+    sample: Sample, models: Sequence[Path], config: Config
+) -> tuple[str, list[dict[str, Any]]]:
+    image, accelerator = read_image(sample.image), config.trainer.accelerator
+    maps = []
+    for path in models:
+        segmenter = _kept(path, path.stat().st_mtime_ns, accelerator)
+        constraints = constraints_of(sample, len(segmenter.classes))
+        scores = segmenter.predict(image, config.prediction)
+        maps.append(constraints.best(scores[constraints.classes]))
+    found = np.mean([agreement(earlier, maps[0]) for earlier in maps[1:]])
+    return sample.id, [{"id": sample.id, "reliability": float(found)}]
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, modified: int, accelerator: str) -> Segmenter:  # noqa: ARG001 - for the cache
+    return load_segmenter(path, accelerator)

@@ -1,0 +1,44 @@
+"""Which stages of a run are there, first to last."""
+
+from pathlib import Path
+
+from wsseg.errors import InputError
+from wsseg.run.config import load_config
+from wsseg.run.settings import Config
+from wsseg.run.stage import finished_stage
+
+LAST_STAGES = ("masks-only", "filtered", "finetuned")
+"""Stages of a run with a few masks, after its rounds where it has any."""
+
+
+def known_stages(config: Config) -> list[str]:
+    """Return the stages of the shipped pipelines that make label maps or networks.
+
+    Args:
+        config: Says how many rounds.
+
+    Returns:
+        Names in the order in which they are made, finished or not.
+    """
+    rounds = max(config.rounds.count, 1)  # the upper bound trains once, whatever the count
+    return ["seeds", *(f"round-{number}" for number in range(1, rounds + 1)), *LAST_STAGES]
+
+
+def last_model(run: Path) -> str:
+    """Return the stage of a run's last trained network.
+
+    Args:
+        run: The run's folder.
+
+    Returns:
+        Its name, such as "round-3/model".
+
+    Raises:
+        InputError: The folder holds no run with a trained network.
+    """
+    names = [f"{name}/model" for name in known_stages(load_config(run / "config.yaml"))]
+    trained = [name for name in names if finished_stage(run, name)]
+    if not trained:
+        remedy = "give a run's folder or a model.ckpt"
+        raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
+    return trained[-1]

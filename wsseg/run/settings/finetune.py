@@ -1,0 +1,146 @@
+"""The last stage: a few pixel labels."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt
+
+from wsseg.run.settings.base import Settings
+
+
+class FilterSettings(Settings):
+    """Which pseudo-labels are believed; the others are IGNORE.
+
+    Attributes:
+        rule: "none" believes all; "global" believes where the network is at least ``confidence``
+            sure; "per_class" the surest ``keep`` of the pixels of each class; "calibrated" asks
+            the pixel-labelled images from which confidence on labels of a class are right often
+            enough, and believes no label of a class that never is.
+        confidence: ``global``: least probability; also of classes that the pixel-labelled images
+            say too little of.
+        keep: ``per_class``: share of the pixels of a class.
+        precision: ``calibrated``: share of the believed pixels of a class that must be right.
+    """
+
+    rule: Literal["none", "global", "per_class", "calibrated"] = "global"
+    confidence: float = Field(0.9, ge=0, le=1)
+    keep: float = Field(0.5, gt=0, le=1)
+    precision: float = Field(0.9, gt=0, le=1)
+
+
+class TeacherSettings(Settings):
+    """The teacher: an exponential moving average of the student.
+
+    Attributes:
+        decay: Of the average, a step of it; in the first steps less, so that it does not hang on
+            to the weights it began with: at most 1 - 1 / (updates + 1).
+        every: Steps between updates.
+        buffers: Whether statistics of batch normalisation are averaged too, or copied.
+    """
+
+    decay: float = Field(0.996, ge=0, lt=1)
+    every: int = Field(1, ge=1)
+    buffers: bool = True
+
+
+class ViewSettings(Settings):
+    """What the student sees of images that the teacher labels.
+
+    Attributes:
+        strong: Strongly augmented views an image.
+        features: Whether it also sees the weak view with half of the encoder's channels dropped.
+        cutmix: Share of the strong views that get a rectangle of another image.
+        jitter: Strength of their colour jitter, 0 to 1.
+        gray: Share of them without colour.
+        blur: Share of them that is blurred.
+    """
+
+    strong: int = Field(1, ge=0)
+    features: bool = False
+    cutmix: float = Field(0.5, ge=0, le=1)
+    jitter: float = Field(0.5, ge=0, le=1)
+    gray: float = Field(0.2, ge=0, le=1)
+    blur: float = Field(0.5, ge=0, le=1)
+
+
+class SemiSettings(Settings):
+    """Semi-supervised training: a teacher labels what no mask does.
+
+    Attributes:
+        batch_size: Images without masks a step; null is ``trainer.batch_size``, which counts those
+            with masks.
+        burn_in: Steps on masks only, after which the teacher becomes a copy of the student.
+        weight: Of the loss on what the teacher labels.
+        ramp: Steps after ``burn_in`` in which this weight rises.
+        threshold: Least confidence of a teacher's label: "fixed" is ``confidence``; "filter" those
+            of ``finetune.filter``, by class; "dynamic" follows the mean confidence of the batch.
+        confidence: ``fixed``: least probability.
+        per_kept: Whether the loss is the mean over the pixels that are kept, or over all, so that
+            it grows with their share.
+        focal: Power by which sure pixels count less, 0 for cross-entropy.
+        weigh: Power of the confidence that weighs each pixel, 0 for none.
+        boundary: Weight of an additional mean over the pixels at boundaries of the teacher's
+            labels.
+        shrink: Weight of the loss on unsure pixels, whose runner-up classes are left out until they
+            are sure.
+        future: Steps that the student goes ahead on trial, for the teacher to follow, before each
+            step; each costs as much as a step.
+        reliable_first: Whether the first half of the steps sees the more reliable half of the
+            unlabelled images only.
+        gate: Whether the teacher's labels keep to the weak annotations.
+        extra: A folder of more images without any annotations.
+        reject: Extra images that are less like the data set's images than this share of those are
+            like each other are left out; null keeps all.
+        keep: The network that is the result.
+        teacher: How it follows.
+        views: How its labels are learned.
+    """
+
+    batch_size: int | None = Field(None, ge=2)
+    burn_in: int = Field(0, ge=0)
+    weight: float = Field(1.0, ge=0)
+    ramp: int = Field(0, ge=0)
+    threshold: Literal["fixed", "filter", "dynamic"] = "fixed"
+    confidence: float = Field(0.9, ge=0, le=1)
+    per_kept: bool = False
+    focal: float = Field(0.0, ge=0)
+    weigh: float = Field(0.0, ge=0)
+    boundary: float = Field(0.0, ge=0)
+    shrink: float = Field(0.0, ge=0)
+    future: int = Field(0, ge=0)
+    reliable_first: bool = False
+    gate: bool = True
+    extra: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    reject: float | None = Field(None, gt=0, lt=1)
+    keep: Literal["teacher", "student"] = "teacher"
+    teacher: TeacherSettings = TeacherSettings()
+    views: ViewSettings = ViewSettings()
+
+
+class FinetuneSettings(Settings):
+    """A few pixel labels on top of weak ones; see ``wsseg.finetune``.
+
+    Attributes:
+        base: A finished run on weak labels, whose last network and labels are taken; null trains
+            the first network on the masks alone.
+        method: "supervised" trains on the masks alone; "augment" on masks and pseudo-labels
+            together; "pretrain" on pseudo-labels first and then on masks; "semi" on masks and on
+            what a teacher says of the other images.
+        masks_only: Whether a network is trained on the masks alone, too, to compare with.
+        restart: Whether training starts from the encoder's weights or from the base's network.
+        share: ``augment``: share of the training images that carry a mask, by repeating them.
+        steps: Of the last training; null is ``trainer.steps``.
+        rate: Factor of its learning rates.
+        filter: Which pseudo-labels are believed.
+        semi: How ``semi`` works.
+    """
+
+    base: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    method: Literal["supervised", "augment", "pretrain", "semi"] = "augment"
+    masks_only: bool = True
+    restart: bool = False
+    share: float = Field(0.5, ge=0, lt=1)
+    steps: PositiveInt | None = None
+    rate: float = Field(1.0, gt=0)
+    filter: FilterSettings = FilterSettings()
+    semi: SemiSettings = SemiSettings()
