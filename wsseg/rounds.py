@@ -42,6 +42,8 @@ def check_settings(config: Config) -> None:
     """
     check_seeds(config.seeds)
     check_losses(config.trainer.loss)
+    if config.rounds.loss:
+        check_losses(config.rounds.loss, "rounds.loss")
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)
 
@@ -94,7 +96,7 @@ def train_segmenter(
             label maps is IGNORE.
         DivergenceError: The loss is NaN or infinite.
     """
-    config = run.config
+    config = _of_round(run.config, number)
     start = None if config.rounds.restart else previous
     stage = run.stage(
         f"round-{number}/model",
@@ -245,6 +247,13 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return facts
+
+
+def _of_round(config: Config, number: int) -> Config:
+    if number == 1 or config.rounds.loss is None:
+        return config
+    trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
+    return config.model_copy(update={"trainer": trainer})
 
 
 def _pairs(labels: Stage, dataset: Dataset, config: Config) -> list[TrainingPair]:
