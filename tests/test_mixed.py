@@ -1,6 +1,7 @@
 """The mixed pipeline from the command line: every kind of annotation in one data set."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +126,15 @@ def test_strokes_are_never_overwritten_whatever_is_set(
     arguments = [f"run_dir={tmp_path}/run", "rounds.count=1", *overrides]
     assert wsseg("run", folder / "c.yaml", *arguments) == 0
     assert assert_strokes_stay(tmp_path / "run", ["seeds", "round-1"], dataset.split("train"))
+
+
+def test_rounds_after_the_first_may_have_another_loss(finished: Path, folder: Path) -> None:
+    again = folder / "another-loss"
+    shutil.copytree(finished, again)
+    assert wsseg("run", folder / "c.yaml", f"run_dir={again}", "rounds.loss=ce") == 0
+    first, second = (f"round-{number}/model/manifest.json" for number in (1, 2))
+    assert (again / first).read_text() == (finished / first).read_text()
+    assert (again / second).read_text() != (finished / second).read_text()
 
 
 def test_only_tagged_images_get_their_labels_from_maps(finished: Path, dataset: Dataset) -> None:

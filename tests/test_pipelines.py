@@ -214,6 +214,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
         (["data.train=trian"], "trian"),
         (["seeds.name=grabcat"], "grabcut"),
         (["trainer.loss=l2"], "trainer.loss must be made of ce"),
+        (["rounds.loss=l2"], "rounds.loss must be made of ce"),
         (["trainer.loss=gated_crf"], "with at least one of ce"),
         (["trainer.loss={ce: .inf}"], "trainer.loss.ce"),
         (["seeds.name=folder"], "seeds.folder must be set"),

@@ -39,6 +39,8 @@ def check_settings(config: Config) -> None:
     """
     check_seeds(config.seeds)
     check_losses(config.trainer.loss)
+    if config.rounds.loss:
+        check_losses(config.rounds.loss, "rounds.loss")
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)
 
@@ -91,6 +93,7 @@ def train_segmenter(
             label maps is IGNORE.
         DivergenceError: The loss is NaN or infinite.
     """
+    run = _of_round(run, number)
     config = run.config
     start = None if config.rounds.restart else previous
     stage = training_stage(run, f"round-{number}/model", dataset.classes, start, labels=labels)
@@ -210,6 +213,14 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return facts
+
+
+def _of_round(run: Run, number: int) -> Run:
+    config = run.config
+    if number == 1 or config.rounds.loss is None:
+        return run
+    trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
+    return Run(run.path, config.model_copy(update={"trainer": trainer}))
 
 
 @lru_cache(maxsize=1)

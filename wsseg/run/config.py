@@ -47,9 +47,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 def _merged(base: Any, overrides: Any) -> Any:
     """Lay overrides over a file's settings; weights of losses are one value, not many."""
     merged = OmegaConf.merge(base, overrides)
-    loss = OmegaConf.select(overrides, "trainer.loss")
-    if loss is not None:
-        merged.trainer.loss = loss
+    for weights in ("trainer.loss", "rounds.loss"):
+        if (given := OmegaConf.select(overrides, weights)) is not None:
+            OmegaConf.update(merged, weights, given, merge=False)
     return merged
 
 

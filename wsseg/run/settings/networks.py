@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
 
 from wsseg.run.settings.base import Range, Settings
 
@@ -150,6 +150,16 @@ class LossSettings(Settings):
     agmm: AGMMSettings = AGMMSettings()
 
 
+def _weighed(loss: Any) -> Any:
+    return {loss: 1.0} if isinstance(loss, str) else loss
+
+
+LossWeights = Annotated[
+    dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]], BeforeValidator(_weighed)
+]
+"""Weights of losses by name, keys of ``LOSSES``; a name alone has weight 1."""
+
+
 class TrainerSettings(FitSettings):
     """The one trainer of weak and full supervision.
 
@@ -159,15 +169,8 @@ class TrainerSettings(FitSettings):
         losses: Their parameters.
     """
 
-    loss: dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]] = Field(
-        {"ce": 1.0}, min_length=1
-    )
+    loss: LossWeights = Field({"ce": 1.0}, min_length=1)
     losses: LossSettings = LossSettings()
-
-    @field_validator("loss", mode="before")
-    @classmethod
-    def _weighed(cls, loss: Any) -> Any:
-        return {loss: 1.0} if isinstance(loss, str) else loss
 
 
 class ClassifierTrainerSettings(FitSettings):

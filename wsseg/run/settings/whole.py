@@ -17,6 +17,7 @@ from wsseg.run.settings.labels import (
 from wsseg.run.settings.networks import (
     AffinitySettings,
     ClassifierSettings,
+    LossWeights,
     ModelSettings,
     PredictionSettings,
     TrainerSettings,
@@ -86,6 +87,8 @@ class RoundSettings(Settings):
     Attributes:
         count: Rounds of training and cleaning.
         restart: Whether each round trains from the initial weights or continues.
+        loss: Weights of losses from the second round on, null for those of ``trainer.loss``: after
+            the first, label maps leave little for losses of unlabelled pixels to do.
         clean: False is the naive loop: predictions become labels as they are.
         refiner: What sharpens predictions before they become labels: "crf", "par", "none", or a
             plug-in's name.
@@ -95,6 +98,7 @@ class RoundSettings(Settings):
 
     count: int = Field(3, ge=0)
     restart: bool = True
+    loss: LossWeights | None = Field(None, min_length=1)
     clean: bool = True
     refiner: str = "crf"
     reset_iou: float = Field(0.5, ge=0, le=1)

@@ -106,11 +106,12 @@ LOSSES: dict[str, Loss] = {
 """All losses; those that are not ``OF_LABELS`` join after ``trainer.losses.warm_up``."""
 
 
-def check_losses(names: Iterable[str]) -> None:
+def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
     """Refuse unknown losses, and losses that learn from no label.
 
     Args:
-        names: Keys of ``trainer.loss``.
+        names: Its keys.
+        setting: Named in errors.
 
     Raises:
         InputError: A name is unknown, or none is of ``OF_LABELS``.
@@ -119,7 +120,7 @@ def check_losses(names: Iterable[str]) -> None:
     for name in given:
         if name not in LOSSES:
             rule = f"made of {', '.join(LOSSES)}"
-            raise InputError("trainer.loss", rule, name, "choose from them")
+            raise InputError(setting, rule, name, "choose from them")
     if not OF_LABELS.keys() & given:
         rule = f"with at least one of {', '.join(OF_LABELS)}"
-        raise InputError("trainer.loss", rule, ", ".join(given) or "nothing", "add ce")
+        raise InputError(setting, rule, ", ".join(given) or "nothing", "add ce")
