@@ -10,7 +10,6 @@ from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
 from wsseg.finetune import (
-    Base,
     Sources,
     calibrate,
     check_finetune_settings,
@@ -44,15 +43,17 @@ def main(config: Config) -> None:
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
 
+        base = open_base(settings.base, dataset.classes) if settings.base else None
+
         # What the masks alone give: the first network, or what to compare with.
-        masks, base = mask_labels(run, dataset), None
-        if settings.masks_only or settings.base is None:
-            base = Base(train_on_masks(run, dataset, masks))
-            measure(run, predict_val(run, dataset, base.model), truth, validation_images)
+        masks = mask_labels(run, dataset)
+        if base is None or settings.masks_only:
+            alone = train_on_masks(run, dataset, masks)
+            measure(run, predict_val(run, dataset, alone.model), truth, validation_images)
+            base = base or alone
 
         if settings.method != "supervised":
-            # What the network that weak labels trained is sure of, as far as masks confirm it.
-            base = open_base(settings.base, dataset.classes) if settings.base else base
+            # What the base is sure of, as far as masks confirm it.
             predicted = label_surely(run, dataset, base)
             calibration = calibrate(run, dataset, predicted)
             filtered = filter_labels(run, dataset, predicted, calibration)

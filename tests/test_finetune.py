@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import wsseg
+from running import hashes, run_with_kills, wsseg
 
 from wsseg.annotations.scenes import write_scenes
 from wsseg.labels import IGNORE, read_label_map
@@ -84,3 +84,101 @@ def test_masks_are_the_labels_of_their_images_at_every_stage(folder: Path) -> No
         for stage in ("masks", "filtered", "finetuned"):
             found = read_label_map(done / stage / "labels" / f"{name}.png")
             np.testing.assert_array_equal(found[known], mask[known])
+
+
+def test_supervised_is_the_masks_alone(folder: Path) -> None:
+    done = run(folder, "supervised", "finetune.method=supervised", base=False)
+    found = summary(done)
+    assert set(found["masks"]["val_miou"]) == {"masks-only", "finetuned"}
+    assert found["masks"]["val_miou"]["finetuned"] is None
+    assert found["val_miou"] == found["masks"]["val_miou"]["masks-only"]
+
+
+def test_without_a_base_the_masks_train_the_first_network(folder: Path) -> None:
+    semi = ["finetune.method=semi", "finetune.semi.reliable_first=true", "data.weak=none"]
+    done = run(folder, "nothing", *semi, base=False)
+    assert len(list((done / "masks-only/model").glob("snapshot-*.ckpt"))) == 2
+    assert "reliability" not in summary(done)["masks"]  # the network has learned these masks
+    assert (done / "reliability/manifest.json").exists()
+
+
+def test_every_option_of_semi_at_once(folder: Path) -> None:
+    options = [
+        "burn_in=4",
+        "ramp=5",
+        "threshold=filter",
+        "focal=1.5",
+        "weigh=1",
+        "boundary=0.5",
+        "shrink=0.5",
+        "future=1",
+        "views={strong: 2, features: true}",
+        "teacher={every: 2}",
+        f"extra={folder}/scenes/JPEGImages",
+        "batch_size=2",
+    ]
+    given = ["finetune.method=semi", *(f"finetune.semi.{option}" for option in options)]
+    done = run(folder, "options", *given, "finetune.filter.rule=per_class")
+    assert summary(done)["masks"]["val_miou"]["finetuned"] is not None
+
+
+def test_a_network_that_collapses_is_never_the_result(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run(folder, "collapsed", "trainer.decoder_lr=10", "finetune.masks_only=false")
+    assert "the base's network is the result" in capsys.readouterr().err
+    worth = summary(done)["masks"]
+    assert worth["collapsed"] >= 12
+    assert worth["val_miou"]["finetuned"] == worth["val_miou"]["base"]  # the same network
+    assert "collapsed by step" in (done / "report/index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["finetune.base=nowhere"], "config.yaml"),
+        (["data.masks=null"], "data.masks"),
+        (["finetune.filter.rule=calibrated"], "finetune.filter.rule must be another without"),
+        (["finetune.method=semi", "finetune.semi.burn_in=24"], "below the 24 steps"),
+        (["finetune.method=semi", "finetune.semi.views.strong=0"], "at least 1 without views"),
+        (["model.encoder=nobody"], "model must be"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_work_is_one_line_before_any_training(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    overrides: list[str],
+    said: str,
+) -> None:
+    given = [f"data.masks={folder}/masks.txt", f"run_dir={tmp_path}/run", *overrides]
+    assert wsseg("run", folder / "finetune.yaml", *given) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run/masks-only").exists()
+
+
+def test_a_base_of_another_network_is_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [f"data.masks={folder}/masks.txt", f"finetune.base={folder}/base"]
+    given += ["finetune.masks_only=false", "model.decoder_kwargs.decoder_channels=[16,8,8,8,8]"]
+    assert wsseg("run", folder / "finetune.yaml", f"run_dir={tmp_path}/run", *given) == 2
+    assert "the network of" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["augment", "semi"])
+def test_killed_again_and_again_it_ends_with_the_same_labels(
+    folder: Path, tmp_path: Path, method: str
+) -> None:
+    whole = run(folder, f"whole-{method}", f"finetune.method={method}")
+    arguments = [
+        folder / "finetune.yaml",
+        f"run_dir={tmp_path}/run",
+        f"data.masks={folder}/masks.txt",
+        f"finetune.base={folder}/base",
+        f"finetune.method={method}",
+    ]
+    assert run_with_kills("finetune", tmp_path / "run", arguments, seed=1)
+    assert hashes(tmp_path / "run") == hashes(whole)

@@ -45,14 +45,18 @@ def test_it_learns(
     assert curve[1] < 0.6 * curve[0]
 
 
-@pytest.mark.parametrize("architecture", ["Unet", "DeepLabV3Plus"])
+@pytest.mark.parametrize(
+    ("architecture", "average"), [("Unet", None), ("DeepLabV3Plus", None), ("Unet", 0.7)]
+)
 def test_a_resumed_training_equals_an_unbroken_one(
     pairs: Pairs,
     model_settings: ModelSettings,
     trainer_settings: TrainerSettings,
     tmp_path: Path,
     architecture: str,
+    average: float | None,
 ) -> None:
+    trainer_settings = trainer_settings.model_copy(update={"average": average})
     changes = {"architecture": architecture, "decoder_kwargs": {}}
     model = model_settings.model_copy(update=changes)
     unbroken, curve = trained(pairs, model, trainer_settings, tmp_path / "a")
@@ -69,6 +73,26 @@ def test_a_resumed_training_equals_an_unbroken_one(
     resumed, resumed_curve = trained(pairs, model, trainer_settings, tmp_path / "b")
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     assert resumed_curve == curve
+
+
+def test_average_of_weights_is_the_result(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    seen: list[torch.Tensor] = []
+    name = "segmentation_head.0.weight"
+
+    def watched(_: Callback, __: object, training: NetworkTraining, *___: object) -> None:
+        seen.append(training.network.get_parameter(name).detach().clone())
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module.TrainingWatch, "on_train_batch_start", watched, raising=False)
+        averaging = trainer_settings.model_copy(update={"average": 0.7})
+        network, _ = trained(pairs, model_settings, averaging, tmp_path / "a")
+    last, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    expected = seen[1]
+    for weight in [*seen[2:], last.get_parameter(name)]:
+        expected = 0.7 * expected + 0.3 * weight
+    torch.testing.assert_close(network.get_parameter(name), expected)
 
 
 def test_killed_after_the_last_step_it_still_ends(

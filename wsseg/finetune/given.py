@@ -10,7 +10,8 @@ from wsseg.annotations.constraints import labelled_pixels
 from wsseg.annotations.model import Dataset, Sample
 from wsseg.annotations.naming import is_full, is_masked
 from wsseg.errors import InputError
-from wsseg.finetune.snapshots import Snapshots
+from wsseg.finetune.base import Base
+from wsseg.finetune.snapshots import Snapshots, snapshots_of
 from wsseg.images import read_image
 from wsseg.run.labelling import Facts, label_images, samples_key
 from wsseg.run.settings import Config
@@ -69,8 +70,8 @@ def mask_labels(run: Run, dataset: Dataset) -> Stage:
     return label_images(run, stage, drawn, samples)
 
 
-def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Stage:
-    """Return the stage "masks-only/model": a network trained on the pixel-labelled images alone.
+def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
+    """Train a network on the pixel-labelled images alone, in the stage "masks-only/model".
 
     Args:
         run: The run; ``config.model`` and ``config.trainer`` say how.
@@ -78,7 +79,7 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Stage:
         masks: The stage of ``mask_labels``.
 
     Returns:
-        The complete stage.
+        The network, and what it was on the way where ``semi.reliable_first`` asks for that.
 
     Raises:
         InputError: Settings of the network or the trainer break a rule.
@@ -92,7 +93,8 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Stage:
     keep = Snapshots(stage.path, classes, config.model, config.trainer.steps)
     pairs = partial(labelled_pairs, masks, classes, masked(dataset, config))
     callbacks = [keep] if wants_snapshots else []
-    return train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)
+    stage = train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)
+    return Base(stage, earlier=snapshots_of(stage.path))
 
 
 def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:

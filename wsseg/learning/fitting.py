@@ -13,7 +13,7 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from rich.progress import Progress
 from torch import Tensor, nn
@@ -235,7 +235,8 @@ def fit(
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
-    trainer = _trainer(settings, folder, [watch, _checkpoints(checkpoints, settings), *callbacks])
+    kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
+    trainer = _trainer(settings, folder, kept)
     batches.first_step = _steps_done(last, title)
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
@@ -270,6 +271,12 @@ def _fitted(
     except SystemExit as stop:  # what Lightning makes of Ctrl-C, whose handler it takes away
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from stop
+
+
+def _average(settings: FitSettings) -> list[Callback]:
+    if settings.average is None:
+        return []
+    return [EMAWeightAveraging(decay=settings.average, use_buffers=True)]
 
 
 def _checkpoints(folder: Path, settings: FitSettings) -> ModelCheckpoint:

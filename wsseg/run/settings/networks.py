@@ -57,6 +57,8 @@ class FitSettings(Settings):
         decoder_lr: Peak learning rate of the decoder and head.
         weight_decay: Of AdamW.
         gradient_clip: Largest gradient norm.
+        average: Decay, a step, of an exponential moving average of the weights, which is the result
+            in place of the last weights; null averages nothing.
         checkpoint_every: Steps between the checkpoints that a killed training resumes from.
         loader_workers: Processes that load training images.
         accelerator: Passed to Lightning's trainer.
@@ -73,6 +75,7 @@ class FitSettings(Settings):
     decoder_lr: float = Field(1.5e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     gradient_clip: float = Field(5.0, gt=0)
+    average: float | None = Field(None, gt=0, lt=1)
     checkpoint_every: int = Field(200, ge=1)
     loader_workers: int = Field(0, ge=0)
     accelerator: str = "auto"
