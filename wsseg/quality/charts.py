@@ -60,7 +60,7 @@ def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
         One line for each figure that any stage has.
     """
     names = [plain(stage["name"]) for stage in stages]
-    figure = _figure("%")
+    figure = empty_figure("%")
     for index, (key, title) in enumerate(_CURVES.items()):
         shares = [stage.get(key) for stage in stages]
         if any(share is not None for share in shares):
@@ -81,7 +81,7 @@ def stage_bars(stages: Sequence[Mapping[str, Any]], key: str, unit: str) -> go.F
     """
     shown = [stage for stage in stages if stage.get(key) is not None]
     values = [stage[key] for stage in shown]
-    figure = _figure(unit)
+    figure = empty_figure(unit)
     bar = go.Bar(x=[plain(stage["name"]) for stage in shown], y=values, text=values, width=0.5)
     bar.update(marker_color=SERIES[0], textposition="outside", cliponaxis=False)
     figure.add_trace(bar.update(texttemplate="%{text:.3~s}", hoverinfo="skip"))
@@ -98,7 +98,7 @@ def run_curves(summaries: Mapping[str, Mapping[str, Any]], recipes: Mapping[str,
     Returns:
         One line a run whose labels were measured.
     """
-    figure = _figure("%")
+    figure = empty_figure("%")
     for name, summary in summaries.items():
         measured = [stage for stage in summary["stages"] if stage.get("label_miou") is not None]
         stages = [plain(stage["name"]) for stage in measured]
@@ -119,7 +119,7 @@ def recipe_bars(names: Sequence[str], shares: Sequence[float], spreads: Sequence
     Returns:
         Horizontal bars in the order given, the first on top.
     """
-    figure = _figure("").update_yaxes(autorange="reversed", automargin=True, showgrid=False)
+    figure = empty_figure("").update_yaxes(autorange="reversed", automargin=True, showgrid=False)
     figure.update_xaxes(title="validation mIoU, %", range=[0, 100], showgrid=True)
     error = {"array": [100 * spread for spread in spreads], "color": SERIES[1], "width": 0}
     bar = go.Bar(x=[100 * share for share in shares], orientation="h", error_x=error, width=0.55)
@@ -156,7 +156,7 @@ def cost_points(recipes: Sequence[CostedRecipe]) -> go.Figure:
         One point a recipe, with ranges where boxes may be drawn or clicked; seconds on a
         logarithmic axis.
     """
-    figure = _figure("validation mIoU, %").update_layout(height=440, hovermode="closest")
+    figure = empty_figure("validation mIoU, %").update_layout(height=440, hovermode="closest")
     figure.update_xaxes(type="log", title="seconds of annotation an image", showgrid=True)
     figure.update_xaxes(tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
     figure.update_yaxes(rangemode="normal")
@@ -219,7 +219,7 @@ def threshold_lines(
     Returns:
         One line a stage.
     """
-    figure = _figure("mIoU, %").update_layout(height=320)
+    figure = empty_figure("mIoU, %").update_layout(height=320)
     figure.update_xaxes(title="score of the background", range=[0, 1])
     figure.update_layout(legend={"y": -0.3})
     for index, (name, curve) in enumerate(curves.items()):
@@ -244,7 +244,15 @@ def plain(text: str) -> str:
     return html.escape(text, quote=False)
 
 
-def _figure(unit: str) -> go.Figure:
+def empty_figure(unit: str) -> go.Figure:
+    """Return a figure without anything in it, as all charts begin.
+
+    Args:
+        unit: Title of the value axis.
+
+    Returns:
+        The figure.
+    """
     clear = "rgba(0,0,0,0)"
     layout = {
         "template": "none",
