@@ -24,8 +24,9 @@ def project(embeddings: Embeddings) -> tuple[NDArray[np.float32], float]:
     if count < 2:
         return points, 1.0
     pca = IncrementalPCA(n_components=2)
-    for _, chunk in embeddings.chunks(_CHUNK, smallest=2):
-        pca.partial_fit(chunk)
+    with np.errstate(invalid="ignore"):  # images that are all the same have no variance
+        for _, chunk in embeddings.chunks(_CHUNK, smallest=2):
+            pca.partial_fit(chunk)
     for place, chunk in embeddings.chunks(_CHUNK):
         points[place] = pca.transform(chunk)
     explained = float(np.nan_to_num(pca.explained_variance_ratio_).sum())

@@ -39,7 +39,7 @@ def margins(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
     if len(probabilities) == 1:
         return np.zeros(probabilities.shape[1:], np.float32)
     second, first = np.partition(probabilities, -2, axis=0)[-2:]
-    return (1 - (first - second)).astype(np.float32)
+    return np.asarray(1 - (first - second), np.float32)
 
 
 def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
@@ -74,7 +74,7 @@ def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     for label in np.unique(stacked):
         share = (stacked == label).mean(axis=0)
         entropy -= share * np.log(share, out=np.zeros_like(share), where=share > 0)
-    return (entropy / np.log(len(votes))).clip(0).astype(np.float32)
+    return np.asarray((entropy / np.log(len(votes))).clip(0), np.float32)
 
 
 def margin(
