@@ -115,6 +115,7 @@ def test_every_option_of_semi_at_once(folder: Path) -> None:
         "views={strong: 2, features: true}",
         "teacher={every: 2}",
         f"extra={folder}/scenes/JPEGImages",
+        "reject=0.9",
         "batch_size=2",
     ]
     given = ["finetune.method=semi", *(f"finetune.semi.{option}" for option in options)]

@@ -8,7 +8,7 @@ import torch
 
 from wsseg.annotations.constraints import constraints_of, labelled_pixels
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.naming import is_masked
+from wsseg.annotations.naming import has_full_mask
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.scenes import write_scenes
 from wsseg.errors import InputError
@@ -95,7 +95,7 @@ def test_probabilities_are_shared_among_what_is_allowed(dataset: Dataset) -> Non
 
 def test_masks_do_not_reach_what_they_calibrate(run: Run, dataset: Dataset, base: Base) -> None:
     predicted = label_surely(run, dataset, base)
-    given = [sample for sample in dataset.split("train") if is_masked(sample)]
+    given = [sample for sample in dataset.split("train") if has_full_mask(sample)]
     assert len(given) == 2
     for sample in given:
         found = read_label_map(label_path(predicted, sample))
@@ -125,7 +125,7 @@ def test_what_is_sure_enough_stays_and_the_rest_is_ignored(
         made = read_label_map(label_path(predicted, sample))
         found = read_label_map(label_path(filtered, sample))
         known = constraints_of(sample, len(dataset.classes)).known
-        if is_masked(sample):
+        if has_full_mask(sample):
             np.testing.assert_array_equal(found, known)
             continue
         sure = confidence_of(predicted, sample.id) >= least[made]
@@ -143,7 +143,7 @@ def test_precision_gate_keeps_its_promise_on_the_masks(
     predicted, calibration, _ = believed(run, dataset, base)
     least = thresholds_of(calibration)
     right, total = np.zeros(len(least)), np.zeros(len(least))
-    for sample in (s for s in dataset.split("train") if is_masked(s)):
+    for sample in (s for s in dataset.split("train") if has_full_mask(s)):
         made, mask = read_label_map(label_path(predicted, sample)), labelled_pixels(sample, 9)
         sure = confidence_of(predicted, sample.id)
         for label in np.unique(made):
@@ -189,7 +189,7 @@ def test_reliable_images_come_first(
         label_surely(Run(run.path / name, run.config), dataset, Base(Stage("m", path, name, {})))
         for name, path in (("a", base.model.path), ("b", earlier[0].parent))
     ]
-    unmasked = [sample for sample in ranked if not is_masked(sample)]
+    unmasked = [sample for sample in ranked if not has_full_mask(sample)]
     scores = [agreement(*(read_label_map(label_path(m, s)) for m in maps)) for s in unmasked]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) > 1

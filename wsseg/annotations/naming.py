@@ -40,15 +40,42 @@ def tags_of(sample: Sample) -> Tags | None:
     Raises:
         InputError: The file of a mask is damaged.
     """
-    if not _is_closed(sample) and not is_masked(sample):
+    if not _is_closed(sample) and not has_full_mask(sample):
         return None
+    present = named_classes(sample)
+    unsure = {*sample.tags.unsure} - {*present} if sample.tags else set()
+    return Tags(present, tuple(sorted(unsure)))
+
+
+def named_classes(sample: Sample) -> tuple[int, ...]:
+    """Return the classes that an image shows for certain, whatever else it may show.
+
+    Args:
+        sample: The image; the file of a mask is read.
+
+    Returns:
+        Labels of what is drawn or tagged, in order, without the background.
+
+    Raises:
+        InputError: The file of a mask is damaged.
+    """
     named = {label for drawn in sample.annotations for label in _named(drawn)}
     for drawn in sample.annotations:
         if isinstance(drawn, MaskFile):
             named |= {int(label) for label in np.unique(read_label_map(drawn.path))}
-    present = named - {0, IGNORE}
-    unsure = {*sample.tags.unsure} - present if sample.tags else set()
-    return Tags(tuple(sorted(present)), tuple(sorted(unsure)))
+    return tuple(sorted(named - {0, IGNORE}))
+
+
+def has_full_mask(sample: Sample) -> bool:
+    """Return whether somebody labelled an image pixel by pixel.
+
+    Args:
+        sample: The image.
+
+    Returns:
+        False where there are outlines of some objects only.
+    """
+    return any(is_full(drawn) for drawn in sample.annotations)
 
 
 def is_only_tagged(sample: Sample) -> bool:
@@ -73,18 +100,6 @@ def is_full(drawn: Annotation) -> bool:
         True where it says of every pixel what it is.
     """
     return isinstance(drawn, MaskFile) or (isinstance(drawn, Regions) and not drawn.partial)
-
-
-def is_masked(sample: Sample) -> bool:
-    """Return whether an image has a full mask among its annotations.
-
-    Args:
-        sample: The image.
-
-    Returns:
-        True where it is one of the pixel-labelled images.
-    """
-    return any(is_full(drawn) for drawn in sample.annotations)
 
 
 def _is_closed(sample: Sample) -> bool:

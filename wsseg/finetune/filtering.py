@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of, labelled_pixels
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.naming import is_masked
+from wsseg.annotations.naming import has_full_mask
 from wsseg.finetune.calibration import BINS, Calibration, counted, surest
 from wsseg.finetune.given import masked
 from wsseg.finetune.sureness import confidence_of
@@ -156,7 +156,7 @@ def _believed(
     known = constraints_of(sample, len(thresholds)).known
     made, confidence = _read(sample, predicted)
     least = np.append(thresholds, np.full(256 - len(thresholds), np.inf, np.float32))[made]
-    if is_masked(sample):  # what its mask leaves open stays open
+    if has_full_mask(sample):  # what its mask leaves open stays open
         return known, {}
     believed = np.where(confidence >= least, made, IGNORE)
     return np.where(known == IGNORE, believed, known).astype(np.uint8), {}

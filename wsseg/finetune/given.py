@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import labelled_pixels
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.naming import is_full, is_masked
+from wsseg.annotations.naming import has_full_mask, is_full
 from wsseg.errors import InputError
 from wsseg.finetune.base import Base
 from wsseg.finetune.snapshots import Snapshots, snapshots_of
@@ -32,7 +32,7 @@ def masked(dataset: Dataset, config: Config) -> list[Sample]:
     Raises:
         InputError: There is none.
     """
-    found = [sample for sample in dataset.split(config.data.train) if is_masked(sample)]
+    found = [sample for sample in dataset.split(config.data.train) if has_full_mask(sample)]
     if not found:
         remedy = "list some images in data.masks, or lay masks over them with data.annotations"
         raise InputError("training images", "with masks for some of them", "none", remedy)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 
 from wsseg.annotations.model import Classes, Dataset, Sample
-from wsseg.annotations.naming import is_masked
+from wsseg.annotations.naming import has_full_mask
 from wsseg.finetune.base import Base
 from wsseg.finetune.collapse import CollapseAlarm, objects_seen
 from wsseg.finetune.filtering import thresholds_of
@@ -151,7 +151,7 @@ def _pretrain(last: Run, dataset: Dataset, sources: Sources) -> Plan:
 def _semi(last: Run, dataset: Dataset, sources: Sources) -> Plan:
     config, classes, start = last.config, dataset.classes, _start(last.config, sources.base)
     semi = config.finetune.semi
-    samples = unlabelled_images(dataset, config, sources.predicted)
+    samples = unlabelled_images(last, dataset, sources.base, sources.predicted)
     inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
 
     def prepare() -> tuple[NetworkTraining, Steps]:
@@ -236,7 +236,7 @@ def _train(  # noqa: PLR0917 - a stage, its plan, and what every training is giv
 
 def _pairs(run: Run, dataset: Dataset, filtered: Stage, *, with_mask: bool) -> list[TrainingPair]:
     samples = dataset.split(run.config.data.train)
-    chosen = [sample for sample in samples if is_masked(sample) == with_mask]
+    chosen = [sample for sample in samples if has_full_mask(sample) == with_mask]
     return labelled_pairs(filtered, dataset.classes, chosen)
 
 

@@ -4,21 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wsseg.annotations.model import Dataset, Sample
-from wsseg.annotations.naming import is_masked
+from wsseg.annotations.naming import has_full_mask
 from wsseg.errors import InputError
+from wsseg.finetune.base import Base
+from wsseg.finetune.outliers import without_outliers
 from wsseg.images import SUFFIXES, image_size
 from wsseg.run.labelling import labelled
 from wsseg.run.progress import say
-from wsseg.run.settings import Config
-from wsseg.run.stage import Stage
+from wsseg.run.stage import Run, Stage
 
 
-def unlabelled_images(dataset: Dataset, config: Config, predicted: Stage) -> list[Sample]:
+def unlabelled_images(run: Run, dataset: Dataset, base: Base, predicted: Stage) -> list[Sample]:
     """Return the training images that have no mask, and those of ``finetune.semi.extra``.
 
     Args:
+        run: Its settings name the training split and the folder of extra images.
         dataset: Samples with annotations.
-        config: Names the training split and the folder of extra images.
+        base: Its encoder says which extra images are unlike the data set.
         predicted: A stage that set aside what cannot be read.
 
     Returns:
@@ -27,10 +29,14 @@ def unlabelled_images(dataset: Dataset, config: Config, predicted: Stage) -> lis
     Raises:
         InputError: There is none.
     """
+    config, semi = run.config, run.config.finetune.semi
     samples = labelled(predicted, dataset.split(config.data.train))
-    found = [sample for sample in samples if not is_masked(sample)]
-    if config.finetune.semi.extra:
-        found += extra_images(config.finetune.semi.extra, config.data.train)
+    found = [sample for sample in samples if not has_full_mask(sample)]
+    if semi.extra:
+        extra = extra_images(semi.extra, config.data.train)
+        if semi.reject:
+            extra = without_outliers(run, base, samples, extra, semi.reject)
+        found += extra
     if not found:
         remedy = "set finetune.semi.extra, or another finetune.method"
         raise InputError("finetune.method semi", "given images without masks", "none", remedy)

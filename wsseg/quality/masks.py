@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from wsseg.annotations.model import Classes, Dataset
-from wsseg.annotations.naming import is_masked
+from wsseg.annotations.naming import has_full_mask
 from wsseg.quality.charts import SERIES, chart, empty_figure
 from wsseg.quality.metrics import SegmentationQuality
 from wsseg.run.history import last_model
@@ -34,7 +34,7 @@ def mask_figures(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
     calibration = finished_stage(run, "calibration")
     found = {
         "method": config.finetune.method,
-        "images": sum(map(is_masked, dataset.split(config.data.train))),
+        "images": sum(map(has_full_mask, dataset.split(config.data.train))),
         "val_miou": _val_figures(run, config, dataset.classes),
         "collapsed": finished_stage(run, "finetuned/model").get("collapsed"),
     }

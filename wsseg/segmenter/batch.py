@@ -31,7 +31,7 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
         InputError: There is no network or no readable image, two images would share a name, or
             an image is bad and ``strict``.
     """
-    segmenter, prediction = load_segmenter(_checkpoint(run)), _prediction_settings(run)
+    segmenter, prediction = load_segmenter(checkpoint_of(run)), prediction_of(run)
     names = _output_names(images)
     bad = []
     for name, path in track(names.items(), "predict", len(names)):
@@ -58,13 +58,32 @@ def _predict_file(
         Image.fromarray(overlay(image, label_map)).save(file, "jpeg", quality=90)
 
 
-def _checkpoint(run: Path) -> Path:
+def checkpoint_of(run: Path) -> Path:
+    """Return the file of a run's last segmenter.
+
+    Args:
+        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
+
+    Returns:
+        The ``model.ckpt``.
+
+    Raises:
+        InputError: There is no run, or it has no trained network.
+    """
     if run.is_file():
         return run
     return run / last_model(run) / "model.ckpt"
 
 
-def _prediction_settings(run: Path) -> PredictionSettings:
+def prediction_of(run: Path) -> PredictionSettings:
+    """Return how a run predicts.
+
+    Args:
+        run: A run's folder, or a ``model.ckpt``, which predicts as by default.
+
+    Returns:
+        The settings.
+    """
     if run.is_file():
         return PredictionSettings()
     return load_config(run / "config.yaml").prediction

@@ -89,8 +89,8 @@ class SemiSettings(Settings):
             unlabelled images only.
         gate: Whether the teacher's labels keep to the weak annotations.
         extra: A folder of more images without any annotations.
-        reject: Extra images that are less like the data set's images than this share of those are
-            like each other are left out; null keeps all.
+        reject: Extra images are left out that are further from the data set's images than this
+            share of these are from each other, such as 0.99; null keeps all.
         keep: The network that is the result.
         teacher: How it follows.
         views: How its labels are learned.

@@ -1,0 +1,1 @@
+"""Which images should be labelled pixel by pixel, when only some can be."""
