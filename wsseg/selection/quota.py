@@ -61,18 +61,19 @@ class Quota:
 def default_quota(budget: int, shows: NDArray[np.bool_]) -> int:
     """Return how many chosen images each class is in where nobody says it.
 
-    Half of the budget is shared out among the classes that occur, the other half is free.
+    Half of the budget is shared out among the classes that occur, the other half is free; a small
+    budget tries for one of each.
 
     Args:
         budget: Images to choose.
         shows: (N, K) bool: whether something says that image n shows class k.
 
     Returns:
-        At least 0.
+        0 where no class is known to occur, else at least 1.
 
     Example:
         >>> default_quota(27, np.ones((100, 3), bool))
         4
     """
     occurring = int(shows.any(axis=0).sum())
-    return budget // (2 * occurring) if occurring else 0
+    return max(1, budget // (2 * occurring)) if occurring else 0
