@@ -1,0 +1,154 @@
+"""Commands of annotations: check, simulate, select."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsseg.cli.app import app
+from wsseg.cli.errors import plain_errors
+from wsseg.cli.pipelines import find_config
+from wsseg.errors import InputError
+from wsseg.run.progress import say
+
+
+@app.command()
+@plain_errors()
+def check(
+    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
+    annotations: Annotated[
+        list[Path] | None, typer.Argument(help="Files that are laid over it, such as points.jsonl.")
+    ] = None,
+    *,
+    format_: Annotated[
+        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, jsonl, cvat, ..., auto.")
+    ] = "auto",
+    all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
+    fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
+) -> None:
+    """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
+    from wsseg.annotations.check import check_dataset
+
+    report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())
+    for line in report.lines(most=None) if all_ else report.lines():
+        typer.echo(line)
+    raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)
+
+
+@app.command()
+@plain_errors()
+def simulate(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set with full masks.")],
+    out: Annotated[Path, typer.Argument(help="JSON Lines file to write, such as points.jsonl.")],
+    *,
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            help="What every image gets: tags, boxes, extremes, points, scribbles, blocks or masks;"
+            " such as boxes,points."
+        ),
+    ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(help="Shares of the images, such as boxes=0.6,points+tags=0.3,nothing=0.1."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split to annotate.")] = "train",
+    length: Annotated[float, typer.Option(help="Share of every scribble that is kept.")] = 1.0,
+    jitter: Annotated[
+        float, typer.Option(help="Edges of boxes move by up to this share of the side.")
+    ] = 0.0,
+    background_points: Annotated[int, typer.Option(help="Clicks on the background.")] = 1,
+    points_per: Annotated[str, typer.Option(help="Click on every object, or class.")] = "object",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same file.")] = 0,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core.", min=1)] = None,
+    format_: Annotated[str, typer.Option("--format", help="voc, coco, jsonl, auto.")] = "auto",
+    overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
+) -> None:
+    """Draw weak annotations from full masks: what would scribbles have given?"""
+    from wsseg.annotations.simulate import Hand
+    from wsseg.annotations.simulated import read_kinds, read_mix, simulate_dataset
+
+    if (kinds is None) == (mix is None):
+        got = "neither" if kinds is None else "both"
+        raise InputError("simulate", "called with --kinds or --mix", got, "give one of them")
+    shares = {read_kinds(kinds): 1.0} if kinds is not None else read_mix(mix or "")
+    hand = Hand(length, jitter, background_points, points_per)
+    done = simulate_dataset(
+        *(dataset, out, shares, hand),
+        split=split,
+        format=format_,
+        seed=seed,
+        workers=workers,
+        overwrite=overwrite,
+    )
+    for line in done.lines():
+        typer.echo(line)
+
+
+@app.command()
+@plain_errors()
+def select(
+    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
+    annotations: Annotated[
+        list[Path] | None, typer.Argument(help="Files that are laid over it, such as points.jsonl.")
+    ] = None,
+    *,
+    budget: Annotated[int, typer.Option(help="Images to choose.")],
+    out: Annotated[Path, typer.Option(help="Folder for the list and the page.")],
+    method: Annotated[str, typer.Option(help="k_centre, medoids or random.")] = "k_centre",
+    quota: Annotated[
+        int | None,
+        typer.Option(help="Chosen images that each class is in; otherwise half the budget shared."),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file whose classifier or model names the encoder.")
+    ] = None,
+    encoder: Annotated[
+        str | None, typer.Option(help="classifier or model of the settings, or run.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="A run's folder, or a model.ckpt.")] = None,
+    uncertainty: Annotated[
+        str | None, typer.Option(help="margin or vote_entropy of the run's network.")
+    ] = None,
+    scales: Annotated[
+        str | None, typer.Option(help="Of its predictions, such as 0.75,1; those of the run.")
+    ] = None,
+    labelled: Annotated[
+        Path | None, typer.Option(help="File with an id of a labelled image a line.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="The split to choose from.")] = "train",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same list.")] = 0,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of what can be used again; otherwise OUT/cache.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes; one a core.", min=1)] = None,
+    format_: Annotated[str, typer.Option("--format", help="voc, coco, jsonl, auto.")] = "auto",
+) -> None:
+    """Choose the images that are worth a full mask, and show them on a page."""
+    from wsseg.quality.selection_page import write_selection_page
+    from wsseg.selection.selecting import select_images
+    from wsseg.selection.settings import SelectionSettings, read_scales
+
+    selection = select_images(
+        SelectionSettings(
+            *(dataset, out, budget),
+            annotations=tuple(annotations or ()),
+            format=format_,
+            split=split,
+            method=method,
+            quota=quota,
+            seed=seed,
+            labelled=labelled,
+            config=None if config is None else find_config(config),
+            encoder=encoder,
+            run=run,
+            uncertainty=uncertainty,
+            scales=None if scales is None else read_scales(scales),
+            cache=cache,
+            workers=workers,
+        )
+    )
+    page = write_selection_page(selection)
+    for line in selection.lines():
+        typer.echo(line)
+    say(f"page: {page}")

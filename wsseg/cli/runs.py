@@ -1,0 +1,91 @@
+"""Commands of runs: run, predict, export, report, compare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wsseg.cli.app import app
+from wsseg.cli.errors import plain_errors
+from wsseg.cli.pipelines import find_config, run_config
+from wsseg.run.config import load_config
+from wsseg.run.progress import say
+
+
+@app.command("run")
+@plain_errors()
+def run_pipeline(
+    config: Annotated[Path, typer.Argument(help="YAML file, such as configs/demo_boxes.yaml.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="key=value, such as run_dir=runs/x seed=1 data.root=my/images."),
+    ] = None,
+) -> None:
+    """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
+    config = find_config(config)
+    settings = load_config(config, overrides or [])
+    run_config(settings, config.parent)
+    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+
+
+@app.command()
+@plain_errors()
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a model.ckpt.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
+    out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
+    strict: Annotated[bool, typer.Option(help="Stop at the first bad image.")] = False,
+) -> None:
+    """Write a palette PNG and an overlay for every image, of any size."""
+    from wsseg.segmenter.batch import predict_files
+
+    predict_files(run, images, out, strict)
+
+
+@app.command()
+@plain_errors()
+def export(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    out: Annotated[Path, typer.Argument(help="A new folder.")],
+    *,
+    to: Annotated[str, typer.Option("--to", help="voc, coco or cvat.")],
+    stage: Annotated[
+        str | None, typer.Option(help="Such as round-2; otherwise the last complete one.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Such as train or val.")] = None,
+    images: Annotated[str, typer.Option(help="copy, link (hard links) or none.")] = "copy",
+) -> None:
+    """Write a stage's label maps for an annotation tool, to be corrected there."""
+    from wsseg.export import export_labels
+
+    export_labels(run, out, to, stage=stage, split=split, images=images)
+
+
+@app.command()
+@plain_errors()
+def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
+    """Write report/index.html and report/summary.json anew."""
+    from wsseg.quality.run_report import report_run
+
+    typer.echo(report_run(run))
+
+
+@app.command()
+@plain_errors()
+def compare(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="Runs, seeds of one recipe are averaged; or the YAML file of a study."),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
+) -> None:
+    """Print weak supervision against the full-supervision upper bound."""
+    from wsseg.quality.run_report import compare_runs
+    from wsseg.study import run_study
+
+    found: list[Path] = []
+    for path in runs:
+        is_study = path.suffix in {".yaml", ".yml"}
+        found += run_study(find_config(path), run_config) if is_study else [path]
+    for line in compare_runs(found, out):
+        typer.echo(line)
