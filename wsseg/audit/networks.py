@@ -48,7 +48,7 @@ def network_of(run: Path, config: Config, stage: str | None) -> tuple[str, Netwo
     raise InputError(subject, "one with a finished network", "none", remedy)
 
 
-def networks_of_folds(
+def networks_of_folds(  # noqa: PLR0917 - a run, its data and where the networks go
     run: Path, out: Path, config: Config, dataset: Dataset, samples: Sequence[Sample], count: int
 ) -> dict[str, Network]:
     """Train networks of which each has not seen the labels of a part of the images.

@@ -7,10 +7,16 @@ from dataclasses import dataclass
 from wsseg.annotations.model import Classes
 from wsseg.audit.evidence import Evidence, Source, extent, overlap
 from wsseg.audit.finding import Finding, Kind, Place
+from wsseg.audit.reliability import (
+    EXPLAINED,
+    Reliability,
+    fit_support,
+    reliability_of,
+    support,
+)
 from wsseg.audit.sentences import sentence_of
 from wsseg.audit.thresholds import Thresholds, thresholds_of
 
-_EXPLAINED = 0.1  # share of a segment that may be allowed where it still is missing
 _SAME = 0.5  # share of the smaller of two places from which they show the same
 
 
@@ -39,18 +45,33 @@ class Doubt:
         return self.item.place
 
 
+@dataclass(frozen=True, eq=False)
+class Usual:
+    """What is usual in a data set, which a single place is measured by.
+
+    Args:
+        thresholds: Average self-confidence by class.
+        reliability: How far the network can be believed, by size.
+    """
+
+    thresholds: Thresholds
+    reliability: Reliability
+
+
 def rank(evidence: Sequence[Evidence], classes: Classes, least: float = 0.0) -> list[Finding]:
     """Return where given labels look wrong, the worst first.
 
-    Of every place the score is the product of two shares in 0..1,
+    Of every place the score is a product of three shares,
 
-        score = support(suggested) * (1 - support(given)),   support(c) = min(1, p_c / t_c),
+        score = reliability(size) * support(suggested) * (1 - support(given)),
+        support(c) = min(1, p_c / t_c),
 
     with p_c the mean probability of class c over the place and t_c the average self-confidence of
-    c over all places that were given it (``thresholds_of``): 1 where the network is as sure of the
-    suggestion as it usually is of that class, and gives no probability to what was given. As both
-    are measured by what is usual for their class, scores of classes and kinds compare. Where a box
-    fits badly, its IoU with what is seen in it takes the place of p_c of the given class.
+    c over all places that were given it (``thresholds_of``). So it is near 1 where the network is
+    as sure of the suggestion as it usually is of that class, gives no probability to what was
+    given, and gets things of that size right (``reliability_of``). As all are measured by what is
+    usual, scores compare between classes and kinds. Where a box fits badly, the odds of its IoU
+    with what is seen take the place of p_c / t_c of the given class (``fit_support``).
 
     Args:
         evidence: Of all images.
@@ -65,24 +86,29 @@ def rank(evidence: Sequence[Evidence], classes: Classes, least: float = 0.0) -> 
         Northcutt, Jiang and Chuang, Confident Learning, JAIR 2021, arXiv:1911.00068.
     """
     thresholds = thresholds_of(evidence)
+    usual = Usual(thresholds, reliability_of(evidence, thresholds))
     by_image: dict[str, list[Evidence]] = defaultdict(list)
     for item in evidence:
         by_image[item.id].append(item)
-    found = [d for items in by_image.values() for d in _doubts_of_image(items, thresholds)]
+    found = [d for items in by_image.values() for d in _doubts_of_image(items, usual)]
     found = [doubt for doubt in found if doubt.score >= max(least, 1e-6)]
     found.sort(key=lambda doubt: (-doubt.score, doubt.item.id, doubt.item.place))
     return [_finding(doubt, classes) for doubt in found]
 
 
-def _doubts_of_image(items: Iterable[Evidence], thresholds: Thresholds) -> list[Doubt]:
+def _doubts_of_image(items: Iterable[Evidence], usual: Usual) -> list[Doubt]:
     """The worst doubt of each place; what is missing only where no given label explains it."""
     kept: list[Doubt] = []
-    doubts = [d for item in items for d in DOUBTS[item.source](item, thresholds)]
+    doubts = [d for item in items for d in DOUBTS.get(item.source, _no_doubts)(item, usual)]
     doubts.sort(key=lambda doubt: (doubt.item.source == "segment", -doubt.score))
     for doubt in doubts:
         if not any(_repeats(doubt, other) for other in kept):
             kept.append(doubt)
     return kept
+
+
+def _no_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:  # noqa: ARG001 - one of DOUBTS
+    return iter(())
 
 
 def _repeats(doubt: Doubt, other: Doubt) -> bool:
@@ -94,38 +120,36 @@ def _repeats(doubt: Doubt, other: Doubt) -> bool:
     return shared >= _SAME * min(extent(doubt.place), extent(other.place))
 
 
-def _support(item: Evidence, source: str, label: int, thresholds: Thresholds) -> float:
-    threshold = thresholds.of("background", 0) if label == 0 else thresholds.of(source, label)
-    return min(1.0, item.means[label] / threshold)
-
-
-def _box_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
-    doubt = 1 - _support(item, "box", item.given, thresholds)
+def _box_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
+    doubt = 1 - support(item, "box", item.given, usual.thresholds)
+    doubt *= usual.reliability.boxes.at(item.area)
     explained = {0, *item.others}
     rivals = [c for c in range(len(item.means)) if c not in {item.given, *explained}]
     rival = max(rivals, key=lambda label: item.means[label], default=None)
     if rival is not None:
-        score = _support(item, "box", rival, thresholds) * doubt
+        score = support(item, "box", rival, usual.thresholds) * doubt
         yield Doubt("mixed-up class", item, rival, score)
     elsewhere = sum(item.means[label] for label in explained)
-    absent = min(1.0, elsewhere / thresholds.of("background", 0))
+    absent = min(1.0, elsewhere / usual.thresholds.of("background", 0))
     yield Doubt("no such object", item, None, absent * doubt)
     if item.better:
-        sure = min(1.0, item.sure / thresholds.of("segment", item.given))
-        misfit = 1 - min(1.0, item.share / thresholds.of("fit", item.given))
-        yield Doubt("box fits badly", item, item.given, sure * misfit)
+        sure = min(1.0, item.sure / usual.thresholds.of("segment", item.given))
+        misfit = 1 - fit_support(item, usual.thresholds)
+        score = sure * misfit * usual.reliability.fits.at(item.area)
+        yield Doubt("box fits badly", item, item.given, score)
 
 
-def _segment_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
-    if item.share < _EXPLAINED:
-        doubt = 1 - _support(item, "segment", item.given, thresholds)
-        score = _support(item, "segment", item.seen, thresholds) * doubt
+def _segment_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
+    if item.share < EXPLAINED:
+        doubt = 1 - support(item, "segment", item.given, usual.thresholds)
+        score = support(item, "segment", item.seen, usual.thresholds) * doubt
+        score *= usual.reliability.segments.at(item.area)
         yield Doubt("missing object", item, item.seen, score)
 
 
-def _part_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
-    doubt = 1 - _support(item, "mask", item.given, thresholds)
-    score = _support(item, "mask", item.seen, thresholds) * doubt
+def _part_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
+    doubt = 1 - support(item, "mask", item.given, usual.thresholds)
+    score = support(item, "mask", item.seen, usual.thresholds) * doubt
     if item.given and item.seen:
         yield Doubt("mixed-up class", item, item.seen, score)
     elif item.given:
@@ -134,36 +158,30 @@ def _part_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
         yield Doubt("unlabelled part" if item.touches else "missing object", item, item.seen, score)
 
 
-def _stroke_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
-    doubt = 1 - _support(item, "stroke", item.given, thresholds)
+def _stroke_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
+    doubt = 1 - support(item, "stroke", item.given, usual.thresholds)
     rivals = [label for label in range(len(item.means)) if label != item.given]
     rival = max(rivals, key=lambda label: item.means[label])
-    score = _support(item, "stroke", rival, thresholds) * doubt
+    score = support(item, "stroke", rival, usual.thresholds) * doubt
     if rival:
         yield Doubt("mixed-up class", item, rival, score)
     else:
         yield Doubt("no such object", item, None, score)
 
 
-def _tag_doubts(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:
-    given = item.means[item.given]
-    doubt = 1 - min(1.0, given / thresholds.of("tag", item.given))
-    yield Doubt("no such object", item, None, (1 - given) * doubt)
+def _tag_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
+    doubt = 1 - support(item, "tag", item.given, usual.thresholds)
+    yield Doubt("no such object", item, None, (1 - item.means[item.given]) * doubt)
 
 
-def _nothing(item: Evidence, thresholds: Thresholds) -> Iterator[Doubt]:  # noqa: ARG001 - a doubt of what cannot be wrong
-    return iter(())
-
-
-DOUBTS: Mapping[Source, Callable[[Evidence, Thresholds], Iterator[Doubt]]] = {
+DOUBTS: Mapping[Source, Callable[[Evidence, Usual], Iterator[Doubt]]] = {
     "box": _box_doubts,
     "segment": _segment_doubts,
     "part": _part_doubts,
     "stroke": _stroke_doubts,
     "tag": _tag_doubts,
-    "mask": _nothing,
-    "background": _nothing,
 }
+"""In what ways a place may be wrong, by what it is; others only say what is usual."""
 
 
 def _finding(doubt: Doubt, classes: Classes) -> Finding:
