@@ -39,7 +39,8 @@ class BySize:
         count = len(self.areas)
         if not count:
             return 1.0
-        middle = int(np.searchsorted(self.areas, area))
+        ends = (np.searchsorted(self.areas, area, side) for side in ("left", "right"))
+        middle = int(sum(ends)) // 2  # the middle of those of the same size
         first = max(0, min(middle - _SIMILAR // 2, count - _SIMILAR))
         last = min(count, first + _SIMILAR)
         return float(self.sums[last] - self.sums[first]) / (last - first)
