@@ -93,7 +93,9 @@ def _by_image(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
 
 def _shapes(sample: Sample, findings: Sequence[Finding], classes: Classes) -> Iterator[Element]:
     labels = {classes.names[f.given]: f for f in findings if f.source == "tag"}
-    places = {(classes.names[f.given], f.place): f for f in findings if f.source == "box"}
+    places: dict[tuple[str, Place | None], Finding] = {
+        (classes.names[f.given], f.place): f for f in findings if f.source == "box"
+    }
     for shape in shapes_of(sample, classes):
         name = shape.get("label", "")
         finding = labels.get(name) if shape.tag == "tag" else places.get((name, _place(shape)))

@@ -78,7 +78,7 @@ def networks_of_folds(  # noqa: PLR0917 - a run, its data and where the networks
         rule = f"from 2 to {len(samples)}, the number of images"
         raise InputError("--folds", rule, count, "choose another number")
     labels = _first_labels(run)
-    networks = {}
+    networks: dict[str, Network] = {}
     for number in range(count):
         held_out = {sample.id for sample in samples[number::count]}
         rest = tuple(sample for sample in dataset.samples if sample.id not in held_out)

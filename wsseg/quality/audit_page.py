@@ -64,14 +64,14 @@ def _table(audit: Audit) -> list[dict[str, Any]]:
     """Findings by class and kind; what is missing counts for the class that is suggested."""
     counts = Counter((_class_of(finding), finding.kind) for finding in audit.findings)
     kinds = [kind for kind in KINDS if any(found == kind for _, found in counts)]
-    rows = []
-    for label, name in enumerate(audit.classes):
-        cells = [counts[label, kind] for kind in kinds]
-        if sum(cells):
-            rows.append({"name": name, "cells": cells, "total": sum(cells)})
-    rows.sort(key=lambda row: -row["total"])
-    totals = [sum(column) for column in zip(*(row["cells"] for row in rows), strict=True)]
-    return [*rows, {"name": "all classes", "cells": totals, "total": sum(totals)}] if rows else []
+    by_class = {
+        name: [counts[label, kind] for kind in kinds] for label, name in enumerate(audit.classes)
+    }
+    named = [(name, cells) for name, cells in by_class.items() if any(cells)]
+    named.sort(key=lambda row: -sum(row[1]))
+    totals = [sum(column) for column in zip(*by_class.values(), strict=True)]
+    rows = [*named, ("all classes", totals)] if named else []
+    return [{"name": name, "cells": cells, "total": sum(cells)} for name, cells in rows]
 
 
 def _class_of(finding: Finding) -> int:
