@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import torch
 from audited import (
+    CLASSES,
     NAMES,
     OBJECT,
+    Reader,
     audited,
     make_run,
     mark,
@@ -211,20 +213,25 @@ def test_folds_are_networks_of_the_runs_own_making(run, model_settings, trainer_
         audit_run(run, folds=9)
 
 
-def test_folds_train_on_every_other_image_once(run, monkeypatch):
-    taught = []
+@pytest.fixture
+def taught(run, monkeypatch):
+    """The images that each network of a fold was trained on; none is really trained."""
+    images = []
 
     def noted(of_fold, dataset, labels, _):
-        taught.append({sample.id for sample in dataset.samples})
+        images.append({sample.id for sample in dataset.samples})
         stage = of_fold.stage("round-1/model", labels=labels)
         with stage.work():
             (stage.path / "model.ckpt").write_bytes(b"a network")
         return stage
 
-    config = load_config(run / "config.yaml")
-    with open_run(config) as opened, opened.stage("seeds").work():
+    with open_run(load_config(run / "config.yaml")) as opened, opened.stage("seeds").work():
         pass
     monkeypatch.setattr("wsseg.audit.networks.train_segmenter", noted)
+    return images
+
+
+def test_folds_train_on_every_other_image_once(run, taught):
     audit_run(run, folds=3)
     everything = set().union(*taught)
     assert len(taught) == 3 and len(everything) == 8
@@ -232,3 +239,20 @@ def test_folds_train_on_every_other_image_once(run, monkeypatch):
     assert sorted(map(len, held_out)) == [2, 3, 3]
     assert set().union(*held_out) == everything
     assert found_in(run / "audit") == EXPECTED
+
+
+@pytest.mark.usefixtures("taught")
+def test_the_runs_own_network_has_a_quarter_of_the_vote(run, monkeypatch):
+    class Sure(Reader):
+        def predict(self, image, _):
+            return np.stack([np.full(image.shape[:2], p, np.float32) for p in self.settings])
+
+    def load(path, *_):
+        is_fold = "fold-" in str(path)
+        return Sure(None, CLASSES, (0.2, 0.6, 0.2, 0.0) if is_fold else (0.8, 0.0, 0.0, 0.2))
+
+    monkeypatch.setattr(auditing, "load_segmenter", load)
+    audit_run(run, folds=2)
+    table = pd.read_parquet(run / "audit" / "evidence" / "stats.parquet")
+    for means in table["means"]:
+        assert means == pytest.approx([0.35, 0.45, 0.15, 0.05], abs=1e-4)

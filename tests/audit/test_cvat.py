@@ -90,6 +90,15 @@ def test_accepted_suggestions_replace_what_was_given(audit, tmp_path):
     assert found["right-3"] == (Boxes((box(3, OBJECT),)),)
 
 
+def test_corrections_of_another_size_replace_nothing(audit, tmp_path):
+    export_findings(audit, tmp_path / "out")
+    edited(tmp_path / "out" / "annotations.xml", lambda image: image.set("width", "81"))
+    path = tmp_path / "out" / "annotations.xml"
+    dataset = read_weak(data(tmp_path, corrections=(path,)))
+    assert drawn(dataset) == drawn(read_weak(data(tmp_path)))
+    assert any("marks of another size" in problem.kind for problem in dataset.problems)
+
+
 def test_corrections_laid_over_only_add(audit, tmp_path):
     export_findings(audit, tmp_path / "out")
     edited(tmp_path / "out" / "annotations.xml", accepted)

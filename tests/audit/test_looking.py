@@ -128,7 +128,7 @@ def test_parts_of_a_mask_that_look_otherwise(tmp_path):
     assert set(parts) == {(25, 20, 35, 40), (2, 2, 12, 12), (55, 40, 69, 55)}
     inner = parts[25, 20, 35, 40]
     assert (inner.given, inner.seen, inner.touches) == (1, 2, False)
-    assert inner.share == 200 / 900
+    assert inner.area == 200 / given.size
     assert inner.means == pytest.approx((REST, REST, SURE, REST), abs=1e-5)
     assert not parts[2, 2, 12, 12].touches
     assert parts[55, 40, 69, 55].touches

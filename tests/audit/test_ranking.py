@@ -162,7 +162,7 @@ def test_kinds_of_parts_of_a_mask(given, seen, touches, kind):
     means[seen], means[given] = 0.8, 0.1
     whole = [item("mask", c, (0.9,) * 4, id="m") for c in range(3)]
     part = item("part", given, tuple(means), seen=seen, touches=touches)
-    found = only([*whole, part, BACKGROUND])
+    found = only([*whole, part, BACKGROUND])  # all regions are seen as usual: reliability is 1
     assert (found.kind, found.source, found.suggested) == (kind, "mask", seen or None)
     assert found.score == pytest.approx((0.8 / 0.9) * (1 - 0.1 / 0.9))
 

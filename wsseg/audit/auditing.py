@@ -31,6 +31,10 @@ from wsseg.segmenter.prediction import Segmenter, load_segmenter
 GIVEN = ("boxes", "tags", "boxes_as_tags", "all", "masks", "none")
 """What of the data set can be audited: the values of ``data.weak``."""
 
+Networks = tuple[Network] | tuple[Network, Network]
+"""Those that look at an image: the run's own, or one that has not seen it and the run's own."""
+
+_OWN = 0.25  # vote of the run's own network beside one that has not seen the image
 _ABOUT = "audit.json"
 _LOCK = ".lock"
 
@@ -48,10 +52,12 @@ def audit_run(
     """Find where the given labels of a run's training images look wrong to its network.
 
     The network predicts each image as it is: annotations hold nothing back. It learned these very
-    labels and has memorised many of their errors; with ``folds`` each image is judged by a network
-    that has not seen its labels, which finds far more and takes as many trainings. What was seen
-    is kept in ``out/evidence``, so that the same call goes on where it was interrupted and
-    costs nothing when it was complete; nothing else in the run changes.
+    labels and has memorised many of their errors. With ``folds`` each image is judged by a network
+    that has not seen its labels, beside which the run's own has a quarter of the vote: that finds
+    far more, and takes as many trainings.
+
+    What was seen is kept in ``out/evidence``, so that the same call goes on where it was
+    interrupted and costs little once it was complete; nothing else in the run changes.
 
     Args:
         run: The run's folder; its data set must still be where it was.
@@ -81,10 +87,10 @@ def audit_run(
     _check_classes(load_segmenter(network.folder / "model.ckpt", "cpu"), dataset, run)
     about = {"run": str(run), "network": f"{folds} folds" if folds else name}
     with _folder(out or run / "audit", about) as folder:
-        if folds is None:
-            networks = dict.fromkeys((sample.id for sample in samples), network)
-        else:
-            networks = networks_of_folds(run, folder, config, dataset, samples, folds)
+        networks: dict[str, Networks] = {sample.id: (network,) for sample in samples}
+        if folds is not None:
+            unbiased = networks_of_folds(run, folder, config, dataset, samples, folds)
+            networks = {id: (unbiased[id], network) for id in networks}
         looked = _look(Run(folder, config), networks, samples, dataset.classes)
         lost = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
         audit = Audit(
@@ -150,12 +156,12 @@ def _foreign(out: Path) -> Iterator[Path]:
 
 
 def _look(
-    run: Run, networks: Mapping[str, Network], samples: Sequence[Sample], classes: Classes
+    run: Run, networks: Mapping[str, Networks], samples: Sequence[Sample], classes: Classes
 ) -> Stage:
-    by_network = sorted(samples, key=lambda sample: networks[sample.id].key)  # load each once
+    by_network = sorted(samples, key=lambda sample: networks[sample.id][0].key)  # load each once
     stage = run.stage(
         "evidence",
-        networks=[(sample.id, networks[sample.id].key) for sample in by_network],
+        networks=[[network.key for network in networks[sample.id]] for sample in by_network],
         samples=samples_key(by_network),
         classes=list(classes),
         prediction=run.config.prediction,
@@ -165,10 +171,13 @@ def _look(
 
 
 def _seen(
-    sample: Sample, config: Config, networks: Mapping[str, Network]
+    sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenter = _loaded(networks[sample.id], config.trainer.accelerator)
-    scores = segmenter.predict(read_image(sample.image), config.prediction)
+    image = read_image(sample.image)
+    looking = [_loaded(network, config.trainer.accelerator) for network in networks[sample.id]]
+    scores = looking[0].predict(image, config.prediction)
+    for own in looking[1:]:
+        scores = (1 - _OWN) * scores + _OWN * own.predict(image, config.prediction)
     if scores.shape[1:] != sample.size:
         remedy = "correct the size that the annotations say"
         raise InputError(sample.image, f"of size {sample.size}", scores.shape[1:], remedy)
@@ -179,7 +188,7 @@ def _is_kept(identity: str) -> bool:  # noqa: ARG001 - evidence is in the statis
     return True
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _loaded(network: Network, accelerator: str) -> Segmenter:
     return load_segmenter(network.folder / "model.ckpt", accelerator)
 
@@ -195,8 +204,9 @@ def _frozen(value: Any) -> Any:
 
 def _write(audit: Audit) -> None:
     rows = [row_of(finding, audit.classes) for finding in audit.findings]
-    columns = None if rows else ["image", "kind", "score"]
-    write_text(audit.out / "findings.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False))
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["image", "kind", "score"])
+    table = table.convert_dtypes()  # corners stay whole numbers where some rows have none
+    write_text(audit.out / "findings.csv", table.to_csv(index=False))
     masks = [{"size": f.size, "counts": f.counts} if f.counts else None for f in audit.findings]
     content = {
         "run": str(audit.run),

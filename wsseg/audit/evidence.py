@@ -17,8 +17,8 @@ SMALLEST = 0.002
 _THIN = 0.01  # a region that nowhere is twice this share of the longer side wide is an edge
 
 Source = Literal["background", "box", "tag", "stroke", "mask", "part", "segment"]
-"""What a region is: the given background, a given box, tag, stroke, or class of a mask; the part of
-a mask in which the network sees another class; or a segment that only the network knows."""
+"""What a region is: the given background, a given box, tag, stroke, or region of a mask; the part
+of a mask in which the network sees another class; or a segment that the network sees."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Evidence:
         place: The region's tight box; of a given box that box.
         means: (K,) mean probability of each class over the region. Of a tag, over the image's
             likeliest pixels of the class.
-        share: 0 to 1. Of a box, its IoU with ``better``; of a part, its share of the pixels that
-            were given the class; of a segment, how much of it the annotations allow.
+        share: 0 to 1. Of a box, its IoU with ``better``; of a segment, how much of it the
+            annotations allow; of the background, 1 where it was given and 0 where it is only seen.
         area: Pixels of the region, as a share of the image.
         better: Of a box, the tight box of what the network sees of its class; empty where it sees
             nothing.
         sure: Of a box, the mean probability of its class in that segment.
-        others: Of a box, classes of other given boxes that cover half of it; of a tag, classes
-            that were given; of a part, whether it touches its class or pixels without one.
+        others: Of a box, classes of other given boxes that cover half of it.
+        touches: Of a part, whether the class that is seen, or pixels without a label, touch it.
         counts: COCO's run lengths of the seen segment, empty where there is none.
     """
 

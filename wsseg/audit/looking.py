@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wsseg.annotations.constraints import Constraints, constraints_of, label_map_of
 from wsseg.annotations.model import MaskFile, Regions, Sample
 from wsseg.annotations.strokes import Strokes, stroke_map
+from wsseg.annotations.writers.regions import ConnectedRegion, connected_regions
 from wsseg.audit.boxes import box_evidence
 from wsseg.audit.evidence import (
     SMALLEST,
@@ -99,39 +100,48 @@ def _mask_evidence(
     seen: NDArray[np.uint8],
     given: NDArray[np.uint8],
 ) -> Iterator[Evidence]:
-    """Of each class of a mask, and of the parts in which another one is seen."""
-    everywhere = (0, 0, given.shape[1], given.shape[0])
-    for label in np.unique(given[given != IGNORE]).tolist():
-        of_class = given == label
-        yield Evidence(
-            id=sample.id,
-            source="mask",
-            size=sample.size,
-            given=label,
-            seen=label,
-            place=tight_box(of_class),
-            means=means_over(scores, of_class, everywhere),
-            area=float(of_class.mean()),
-        )
-        elsewhere = np.where(of_class & (seen != label), seen, IGNORE).astype(np.uint8)
-        for part in believable_regions(elsewhere):
-            if part.label == IGNORE:
-                continue
-            place = place_of(part)
-            whole = _placed(part.mask, place, sample.size)
+    """Of each region of a mask, and of the parts in which another class is seen."""
+    for region in connected_regions(given):
+        if region.label != IGNORE and region.area >= SMALLEST * given.size:
+            place = place_of(region)
             yield Evidence(
                 id=sample.id,
-                source="part",
+                source="mask",
                 size=sample.size,
-                given=label,
-                seen=part.label,
+                given=region.label,
+                seen=region.label,
                 place=place,
-                means=means_over(scores, part.mask, place),
-                share=part.area / int(of_class.sum()),
-                area=part.area / given.size,
-                touches=_touches(whole, np.isin(given, (part.label, IGNORE))),
-                counts=counts_of(whole),
+                means=means_over(scores, region.mask, place),
+                area=region.area / given.size,
             )
+    for label in np.unique(given[given != IGNORE]).tolist():
+        otherwise = np.where((given == label) & (seen != label), seen, IGNORE).astype(np.uint8)
+        for part in believable_regions(otherwise):
+            if part.label != IGNORE:
+                yield _part(sample, scores, given, label, part)
+
+
+def _part(
+    sample: Sample,
+    scores: NDArray[np.floating],
+    given: NDArray[np.uint8],
+    label: int,
+    part: ConnectedRegion,
+) -> Evidence:
+    place = place_of(part)
+    whole = _placed(part.mask, place, sample.size)
+    return Evidence(
+        id=sample.id,
+        source="part",
+        size=sample.size,
+        given=label,
+        seen=part.label,
+        place=place,
+        means=means_over(scores, part.mask, place),
+        area=part.area / given.size,
+        touches=_touches(whole, np.isin(given, (part.label, IGNORE))),
+        counts=counts_of(whole),
+    )
 
 
 def _segments(
@@ -199,9 +209,5 @@ def _placed(
 
 def _touches(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
     kernel = np.ones((2 * _AROUND + 1,) * 2, np.uint8)
-    around = _dilated(mask, kernel)
+    around = cv2.dilate(mask.astype(np.uint8), kernel) > 0
     return bool((around & other).any())
-
-
-def _dilated(mask: NDArray[np.bool_], kernel: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return cv2.dilate(mask.astype(np.uint8), kernel) > 0

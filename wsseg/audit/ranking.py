@@ -150,6 +150,7 @@ def _segment_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
 def _part_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
     doubt = 1 - support(item, "mask", item.given, usual.thresholds)
     score = support(item, "mask", item.seen, usual.thresholds) * doubt
+    score *= usual.reliability.masks.at(item.area)
     if item.given and item.seen:
         yield Doubt("mixed-up class", item, item.seen, score)
     elif item.given:

@@ -55,11 +55,13 @@ class Reliability:
         fits: Mean support of their fit.
         segments: Share of the network's segments that the annotations allow, by their size: how
             much of what it sees was given.
+        masks: Mean support of the regions of given masks, by their size.
     """
 
     boxes: BySize
     fits: BySize
     segments: BySize
+    masks: BySize
 
 
 def reliability_of(evidence: Sequence[Evidence], thresholds: Thresholds) -> Reliability:
@@ -74,10 +76,12 @@ def reliability_of(evidence: Sequence[Evidence], thresholds: Thresholds) -> Reli
     """
     boxes = [item for item in evidence if item.source == "box"]
     segments = [item for item in evidence if item.source == "segment"]
+    masks = [item for item in evidence if item.source == "mask" and item.given]
     return Reliability(
         _by_size((box.area, support(box, "box", box.given, thresholds)) for box in boxes),
         _by_size((box.area, fit_support(box, thresholds)) for box in boxes),
         _by_size((item.area, float(item.share >= EXPLAINED)) for item in segments),
+        _by_size((item.area, support(item, "mask", item.given, thresholds)) for item in masks),
     )
 
 
