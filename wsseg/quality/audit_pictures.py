@@ -114,7 +114,7 @@ def _drawn_given(picture: Picture, view: _View, sample: Sample, finding: Finding
     for box in sample.boxes:
         place = (box.left, box.top, box.right, box.bottom)
         if (place, box.label) != (finding.place, finding.given) or finding.source != "box":
-            _outline(picture, _rectangle(*view.corners(place)), _OTHER, 1)
+            _outline(picture, _rectangle(*view.corners(place)), _OTHER, 2)
     if finding.source in {"box", "mask", "stroke"}:
         _outline(picture, _rectangle(*view.corners(finding.place)), GIVEN, 3)
     return picture
