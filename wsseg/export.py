@@ -73,15 +73,14 @@ def export_labels(
             folder is not empty, or no image could be written.
     """
     write, place = _writer(to)
-    if images not in get_args(Images):
-        raise InputError("--images", ", ".join(get_args(Images)), repr(images), "choose one")
+    check_images(images)
     config = load_config(run / "config.yaml")
     split = split or _split_of(stage, config)
     stage = _complete(run, stage, split, config)
     dataset = read_weak(config.data)
     announce([problem for problem in dataset.problems if problem.fatal], strict=False)
     samples, left_out = dataset.split(_file_name(split)), dict[str, str]()
-    with _appearing(out) as folder:
+    with appearing(out) as folder:
         found = _label_maps(run, stage, samples, len(dataset.classes), left_out)
         shown = track(found, "export", len(samples))
         labelled = _with_images(shown, folder / place.format(split=split), images)
@@ -90,6 +89,19 @@ def export_labels(
     count = len(samples) - len(left_out)
     say(f"{count} images of stage {stage} are in {out}")
     return count
+
+
+def check_images(images: str) -> None:
+    """Refuse an unknown way to treat photographs.
+
+    Args:
+        images: One of ``Images``.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    if images not in get_args(Images):
+        raise InputError("--images", ", ".join(get_args(Images)), repr(images), "choose one")
 
 
 def _writer(to: str) -> tuple[Writer, str]:
@@ -159,11 +171,21 @@ def _with_images(labelled: LabelledImages, folder: Path, images: str) -> Labelle
     """Yield images and label maps, and put each image into a folder."""
     for sample, label_map in labelled:
         if images != "none":
-            _put(sample.image, folder / f"{sample.id}{sample.image.suffix}", images)
+            put_image(sample.image, folder / f"{sample.id}{sample.image.suffix}", images)
         yield sample, label_map
 
 
-def _put(image: Path, target: Path, images: str) -> None:
+def put_image(image: Path, target: Path, images: str) -> None:
+    """Copy or link an image.
+
+    Args:
+        image: The file.
+        target: Where it goes; its folder is created.
+        images: "copy" or "link".
+
+    Raises:
+        InputError: It cannot be linked.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     if images == "copy":
         shutil.copyfile(image, target)
@@ -185,14 +207,36 @@ def _tell(left_out: dict[str, str], samples: Sequence[Sample], stage: str) -> No
         raise InputError(f"label maps of stage {stage}", rule, "none", "choose another --stage")
 
 
-@contextmanager
-def _appearing(out: Path) -> Iterator[Path]:
-    """Yield a folder that becomes ``out`` once everything is in it."""
-    out = out.resolve()
+def check_new(out: Path) -> None:
+    """Refuse a folder that an export would write into or replace.
+
+    Args:
+        out: The folder.
+
+    Raises:
+        InputError: It is a file, or holds files.
+    """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         got = "one with files" if out.is_dir() else "a file"
         remedy = "they may be someone's corrections; choose another folder"
         raise InputError(f"OUT {out}", "a new or empty folder", got, remedy)
+
+
+@contextmanager
+def appearing(out: Path) -> Iterator[Path]:
+    """Yield a folder that becomes ``out`` once everything is in it.
+
+    Args:
+        out: A new or empty folder.
+
+    Yields:
+        A folder beside it.
+
+    Raises:
+        InputError: ``out`` is a file, or holds files.
+    """
+    out = out.resolve()
+    check_new(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as work:
         folder = Path(work) / "export"

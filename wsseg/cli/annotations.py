@@ -1,4 +1,4 @@
-"""Commands of annotations: check, simulate, select."""
+"""Commands of annotations: check, simulate, select, audit."""
 
 from pathlib import Path
 from typing import Annotated
@@ -152,3 +152,47 @@ def select(
     for line in selection.lines():
         typer.echo(line)
     say(f"page: {page}")
+
+
+@app.command()
+@plain_errors()
+def audit(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for findings and page; otherwise RUN/audit.")
+    ] = None,
+    stage: Annotated[
+        str | None,
+        typer.Option(help="Whose network looks, such as round-1; otherwise the last round's."),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(help="Train so many networks, each without a part of the images it judges."),
+    ] = None,
+    given: Annotated[
+        str | None,
+        typer.Option(help="boxes, tags, masks or all of the data set; otherwise what was learned."),
+    ] = None,
+    least: Annotated[float, typer.Option(help="The lowest score of a finding, 0 to 1.")] = 0.2,
+    most: Annotated[int, typer.Option(help="Findings on the page, and exported.", min=1)] = 200,
+    to: Annotated[
+        tuple[str, Path] | None, typer.Option("--to", help="cvat and a new folder.")
+    ] = None,
+    images: Annotated[str, typer.Option(help="Of --to: copy, link or none.")] = "copy",
+    workers: Annotated[int | None, typer.Option(help="Processes; as the run.", min=1)] = None,
+) -> None:
+    """Rank where the given labels of the training images look wrong to the run's network."""
+    from wsseg.audit import audit_run
+    from wsseg.audit.cvat import check_export, export_findings
+    from wsseg.quality.audit_page import write_audit_page
+
+    if to is not None:
+        check_export(*to, images)
+    found = audit_run(run, out, stage=stage, folds=folds, given=given, least=least, workers=workers)
+    page = write_audit_page(found, most)
+    for line in found.lines():
+        typer.echo(line)
+    say(f"page: {page}")
+    if to is not None:
+        export_findings(found, to[1], images=images, most=most)

@@ -6,7 +6,8 @@ from pathlib import Path
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
-from wsseg.run.stage import Stage, finished_stage
+from wsseg.run.history import opened_stage
+from wsseg.run.stage import Stage
 from wsseg.segmenter.prediction import load_segmenter
 
 
@@ -40,7 +41,7 @@ def open_base(path: Path, classes: Classes) -> Base:
     """
     count = load_config(path / "config.yaml").rounds.count
     names = [f"round-{number}" for number in range(1, count + 1)]
-    models = [(name, model) for name in names if (model := _opened(path, f"{name}/model"))]
+    models = [(name, model) for name in names if (model := opened_stage(path, f"{name}/model"))]
     if not models:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"
         raise InputError(f"finetune.base {path}", rule, "none", remedy)
@@ -50,10 +51,4 @@ def open_base(path: Path, classes: Classes) -> Base:
         rule, got = f"of the classes {', '.join(classes)}", ", ".join(known)
         raise InputError(f"finetune.base {path}", rule, got, "name a run on the same data set")
     earlier = tuple(stage.path / "model.ckpt" for _, stage in models[:-1])
-    return Base(model, _opened(path, last), earlier)
-
-
-def _opened(path: Path, name: str) -> Stage | None:
-    """A stage of another run, where it is complete."""
-    record = finished_stage(path, name)
-    return Stage(name, path / name, record["key"], record["upstream"]) if record else None
+    return Base(model, opened_stage(path, last), earlier)

@@ -86,7 +86,7 @@ def finetune(run: Run, dataset: Dataset, sources: Sources) -> Stage:
     """
     last = Run(run.path, _with_last_trainer(run.config))
     method = run.config.finetune.method
-    plan = METHODS[method](last, dataset, sources)
+    plan = METHODS[method](run, last, dataset, sources)
     stage = training_stage(
         last,
         "finetuned/model",
@@ -123,7 +123,7 @@ def repeated(
     return [*(list(with_mask) * max(times, 1)), *without]
 
 
-def _augment(last: Run, dataset: Dataset, sources: Sources) -> Plan:
+def _augment(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     config, start = last.config, _start(last.config, sources.base)
 
     def prepare() -> tuple[NetworkTraining, Steps]:
@@ -134,21 +134,21 @@ def _augment(last: Run, dataset: Dataset, sources: Sources) -> Plan:
     return Plan({"labels": sources.filtered, "share": config.finetune.share}, start, prepare)
 
 
-def _pretrain(last: Run, dataset: Dataset, sources: Sources) -> Plan:
-    """Learn the pseudo-labels first, in the stage "pretrained/model"."""
-    config, classes, start = last.config, dataset.classes, _start(last.config, sources.base)
-    stage = training_stage(last, "pretrained/model", classes, start, labels=sources.filtered)
-    pairs = partial(_pairs, last, dataset, sources.filtered, with_mask=False)
+def _pretrain(run: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
+    """Learn the pseudo-labels first, in the stage "pretrained/model", by the trainer as it is."""
+    config, classes, start = run.config, dataset.classes, _start(run.config, sources.base)
+    stage = training_stage(run, "pretrained/model", classes, start, labels=sources.filtered)
+    pairs = partial(_pairs, run, dataset, sources.filtered, with_mask=False)
     pretrained = train_on_pairs(stage, pairs, classes, config, start)
 
     def prepare() -> tuple[NetworkTraining, Steps]:
         known = _pairs(last, dataset, sources.filtered, with_mask=True)
-        return _supervised(known, classes, config, pretrained)
+        return _supervised(known, classes, last.config, pretrained)
 
     return Plan({"labels": sources.filtered}, pretrained, prepare)
 
 
-def _semi(last: Run, dataset: Dataset, sources: Sources) -> Plan:
+def _semi(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     config, classes, start = last.config, dataset.classes, _start(last.config, sources.base)
     semi = config.finetune.semi
     samples = unlabelled_images(last, dataset, sources.base, sources.predicted)
@@ -177,12 +177,13 @@ def _semi(last: Run, dataset: Dataset, sources: Sources) -> Plan:
     return Plan(inputs, start, prepare)
 
 
-METHODS: dict[str, Callable[[Run, Dataset, Sources], Plan]] = {
+METHODS: dict[str, Callable[[Run, Run, Dataset, Sources], Plan]] = {
     "augment": _augment,
     "pretrain": _pretrain,
     "semi": _semi,
 }
-"""Ways to use masks beside other labels, by name."""
+"""Ways to use masks beside other labels, by name; given the run, and the run with the settings of the
+last training."""
 
 
 def _supervised(

@@ -1,7 +1,7 @@
 """The gallery of a report: photographs beside what became of their labels."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,26 +116,29 @@ def css_colour(label: int) -> str:
     return f"#{palette()[label].tobytes().hex()}"
 
 
-def write_pictures(folder: Path, rows: Sequence[GalleryRow]) -> list[dict[str, Any]]:
+def write_pictures(
+    folder: Path, rows: Iterable[GalleryRow], side: int = _SHOWN_SIDE
+) -> list[dict[str, Any]]:
     """Write the pictures of a gallery as JPEG files; those of an earlier gallery are replaced.
 
     Args:
         folder: The report's folder; pictures go into ``pictures/`` below it.
-        rows: The images, in order.
+        rows: The images, in order; one is in memory at a time.
+        side: Pixels that the longer side of a picture has at most.
 
     Returns:
         "id" of each image and its "pictures": caption and path relative to ``folder``.
     """
     shutil.rmtree(folder / "pictures", ignore_errors=True)
-    return [_written_row(folder, index, row) for index, row in enumerate(rows)]
+    return [_written_row(folder, index, row, side) for index, row in enumerate(rows)]
 
 
-def _written_row(folder: Path, index: int, row: GalleryRow) -> dict[str, Any]:
+def _written_row(folder: Path, index: int, row: GalleryRow, side: int) -> dict[str, Any]:
     pictures = []
     for number, (caption, picture) in enumerate(row.pictures):
         name = f"pictures/{index:03d}-{number}.jpg"
         shown = Image.fromarray(picture)
-        shown.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE))
+        shown.thumbnail((side, side))
         with atomic_write(folder / name) as file:
             shown.save(file, "jpeg", quality=88, subsampling=0)
         pictures.append((caption, name))

@@ -5,7 +5,7 @@ from pathlib import Path
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
 from wsseg.run.settings import Config
-from wsseg.run.stage import finished_stage
+from wsseg.run.stage import Stage, finished_stage
 
 LAST_STAGES = ("masks-only", "filtered", "finetuned")
 """Stages of a run with a few masks, after its rounds where it has any."""
@@ -22,6 +22,20 @@ def known_stages(config: Config) -> list[str]:
     """
     rounds = max(config.rounds.count, 1)  # the upper bound trains once, whatever the count
     return ["seeds", *(f"round-{number}" for number in range(1, rounds + 1)), *LAST_STAGES]
+
+
+def opened_stage(run: Path, name: str) -> Stage | None:
+    """Return a stage of a run on disk, to be used by another run or a command.
+
+    Args:
+        run: The run's folder.
+        name: Such as "round-3" or "round-3/model".
+
+    Returns:
+        The stage, None where it is not complete, or older than one that it is made from.
+    """
+    record = finished_stage(run, name)
+    return Stage(name, run / name, record["key"], record["upstream"]) if record else None
 
 
 def last_model(run: Path) -> str:

@@ -38,6 +38,7 @@ from wsseg.errors import InputError
 _DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
 _TRUE = ("true", "1", "yes")
 _Problem = tuple[str, str, str]
+_OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete it"
 
 
 def read_cvat(path: Path) -> Pages:
@@ -46,7 +47,8 @@ def read_cvat(path: Path) -> Pages:
     A ``points`` shape is a click for each point; with an attribute "extreme" that is true, its four
     points are the extreme points of one object. An attribute "width" of a ``polyline`` or
     ``points`` is its width in pixels. Of a rotated box the box around it is taken. Coordinates are
-    CVAT's: the image spans 0 to its width.
+    CVAT's: the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true is a
+    machine's, which nobody has accepted: it is left out and noted, and says nothing.
 
     Args:
         path: Of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
@@ -118,9 +120,12 @@ def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
     if subset and subset != split and _has_images(path, safe_name(subset).as_posix()):
         name = f"{subset}/{name}"
     size = plausible_size(image.get("height"), image.get("width"))
-    marks, tags, flaws = list[Mark](), list[str](), list[_Problem]()
+    marks, tags, flaws, notes = list[Mark](), list[str](), list[_Problem](), list[_Problem]()
     for index, shape in sorted(enumerate(image), key=lambda item: _order(item[1])):
         place = f"{subject} {shape.tag} {index + 1}"
+        if _attribute(shape, "suggestion").lower() in _TRUE:
+            notes.append((place, _OPEN_SUGGESTION, "suggestion that nobody accepted"))
+            continue
         try:
             if shape.tag == "tag":
                 tags.append(_label(shape))
@@ -130,7 +135,8 @@ def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
             flaws.append((place, f"{error}; left out", "shape that cannot be used"))
     shown = tuple(dict.fromkeys(tags)) or None
     closed = False if flaws else None
-    return Page(subject, name, tuple(marks), size, split, shown, closed=closed), flaws
+    page = Page(subject, name, tuple(marks), size, split, shown, closed=closed)
+    return page, [*flaws, *notes]
 
 
 def _has_images(path: Path, subset: str) -> bool:

@@ -74,7 +74,11 @@ def paged_splits(format: PageFormat, root: Path) -> tuple[str, ...]:
 
 
 def with_marks(
-    dataset: Dataset, paths: Iterable[Path], formats: Mapping[str, PageFormat]
+    dataset: Dataset,
+    paths: Iterable[Path],
+    formats: Mapping[str, PageFormat],
+    *,
+    instead: bool = False,
 ) -> Dataset:
     """Return a data set with more annotations on its images.
 
@@ -83,6 +87,7 @@ def with_marks(
             suffixes do not count, nor do images of another split than the file names.
         paths: Files of any of the formats, or folders of such files.
         formats: By name.
+        instead: Whether an image that a file is about loses what it had before.
 
     Returns:
         The same images; marks of others are not used, those of unknown classes left out and noted.
@@ -93,6 +98,7 @@ def with_marks(
     """
     finder, draft = _Finder(dataset.samples), Draft("all")
     samples = {(sample.split, sample.id): sample for sample in dataset.samples}
+    replaced = set[tuple[str, str]]()
     for path in paths:
         lost, found = list[str](), 0
         for file, pages in _read(*_files(path, formats), draft):
@@ -104,6 +110,10 @@ def with_marks(
                     lost.append(page.image)
                     continue
                 found += 1
+                fits = page.size in {None, samples[place].size}
+                if instead and fits and place not in replaced:
+                    samples[place] = replace(samples[place], annotations=())
+                    replaced.add(place)
                 with draft.image(page.subject):
                     samples[place] = _laid_over(page, samples[place], dataset.classes, draft, root)
         _tell_lost(path, lost, found, draft)

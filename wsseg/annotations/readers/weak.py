@@ -32,6 +32,8 @@ def read_weak(data: DataSettings) -> Dataset:
         dataset = tags_from_boxes(dataset)
     if data.annotations:
         dataset = with_annotations(dataset, data.annotations)
+    if data.corrections:
+        dataset = with_marks(dataset, data.corrections, OVERLAYS, instead=True)
     if data.masks:
         dataset = _with_given_masks(dataset, data.masks, data)
     return replace(dataset, samples=tuple(_as_set(sample, data) for sample in dataset.samples))

@@ -36,6 +36,8 @@ class DataSettings(Settings):
         annotations: Files that are laid over these: points, scribbles, boxes, tags and masks in any
             format of ``OVERLAYS``, or the masks of another data set's folder, such as exported
             labels that were corrected; their images are found by name.
+        corrections: Files in any format of ``OVERLAYS`` that replace all that is known of their
+            images, such as the findings of an audit, corrected in CVAT.
         closed: Whether every class that an image shows has a mark where it has points, scribbles or
             outlines, so that others are absent; null is what their file says, else true.
         stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the
@@ -62,6 +64,7 @@ class DataSettings(Settings):
     root: Annotated[Path, AfterValidator(Path.absolute)]
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
     annotations: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
+    corrections: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
     closed: bool | None = None
     stroke_width: float | None = Field(None, gt=0)
     masks: Annotated[Path, AfterValidator(Path.absolute)] | None = None

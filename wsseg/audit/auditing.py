@@ -1,0 +1,219 @@
+"""An audit of a run: its last network looks at the training images without their annotations."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+
+from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.annotations.readers.weak import read_weak
+from wsseg.audit.evidence import Evidence
+from wsseg.audit.finding import Audit, row_of
+from wsseg.audit.looking import evidence_of
+from wsseg.audit.networks import Network, network_of, networks_of_folds
+from wsseg.audit.ranking import rank
+from wsseg.errors import InputError
+from wsseg.images import read_image
+from wsseg.labels import PARTIAL
+from wsseg.run.config import load_config
+from wsseg.run.engine import announce
+from wsseg.run.labelling import map_stage, samples_key
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run, Stage, write_json, write_text
+from wsseg.segmenter.prediction import Segmenter, load_segmenter
+
+GIVEN = ("boxes", "tags", "boxes_as_tags", "all", "masks", "none")
+"""What of the data set can be audited: the values of ``data.weak``."""
+
+Networks = tuple[Network] | tuple[Network, Network]
+"""Those that look at an image: the run's own, or one that has not seen it and the run's own."""
+
+_OWN = 0.25  # vote of the run's own network beside one that has not seen the image
+_ABOUT = "audit.json"
+_LOCK = ".lock"
+
+
+def audit_run(
+    run: Path,
+    out: Path | None = None,
+    *,
+    stage: str | None = None,
+    folds: int | None = None,
+    given: str | None = None,
+    least: float = 0.2,
+    workers: int | None = None,
+) -> Audit:
+    """Find where the given labels of a run's training images look wrong to its network.
+
+    The network predicts each image as it is: annotations hold nothing back. It learned these very
+    labels and has memorised many of their errors. With ``folds`` each image is judged by a network
+    that has not seen its labels, beside which the run's own has a quarter of the vote: that finds
+    far more, and takes as many trainings.
+
+    What was seen is kept in ``out/evidence``, so that the same call goes on where it was
+    interrupted and costs little once it was complete; nothing else in the run changes.
+
+    Args:
+        run: The run's folder; its data set must still be where it was.
+        out: Where ``findings.csv``, ``findings.json`` and the evidence go; None is ``run/audit``.
+        stage: Whose network looks, such as "round-1"; None is the last complete round.
+        folds: Networks to train for the audit, 2 or more, each without a part of the images;
+            None is the run's own network, at no training.
+        given: What is audited, one of ``GIVEN``, with ``data.annotations`` laid over it; None is
+            what the run learned from.
+        least: Findings with a lower score are left out, 0..1.
+        workers: Processes; None is what the run was set to.
+
+    Returns:
+        The findings, the worst first.
+
+    Raises:
+        InputError: There is no such run or stage, it has no finished network, the folder holds
+            something else, the data set is gone or has other classes, or nothing was given.
+    """
+    if not 0 <= least <= 1:
+        raise InputError("--least", "from 0 to 1", least, "choose a score")
+    config = _config(run, given, workers)
+    name, network = network_of(run, config, stage)
+    dataset = read_weak(config.data)
+    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    samples = _given_samples(dataset, config)
+    _check_classes(load_segmenter(network.folder / "model.ckpt", "cpu"), dataset, run)
+    about = {"run": str(run), "network": f"{folds} folds" if folds else name}
+    with _folder(out or run / "audit", about) as folder:
+        networks: dict[str, Networks] = {sample.id: (network,) for sample in samples}
+        if folds is not None:
+            unbiased = networks_of_folds(run, folder, config, dataset, samples, folds)
+            networks = {id: (unbiased[id], network) for id in networks}
+        looked = _look(Run(folder, config), networks, samples, dataset.classes)
+        lost = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
+        audit = Audit(
+            run=run,
+            network=about["network"],
+            out=folder,
+            classes=dataset.classes,
+            samples={sample.id: sample for sample in samples},
+            findings=rank(_read_evidence(looked), dataset.classes, least),
+            set_aside={**lost, **looked.manifest["set_aside"]},
+        )
+        _write(audit)
+    return audit
+
+
+def _config(run: Path, given: str | None, workers: int | None) -> Config:
+    config = load_config(run / "config.yaml")
+    if given is None and Path(config.pipeline).stem == "full":
+        given = "masks"  # what the upper bound learns from, whatever its settings read besides
+    if given not in {None, *GIVEN}:
+        raise InputError("--given", f"one of {', '.join(GIVEN)}", repr(given), "choose one of them")
+    data = config.data.model_copy(update={"weak": given or config.data.weak})
+    return config.model_copy(update={"data": data, "workers": workers or config.workers})
+
+
+def _given_samples(dataset: Dataset, config: Config) -> list[Sample]:
+    samples = dataset.split(config.data.train)
+    given = [sample for sample in samples if sample.annotations]
+    if not given:
+        subject = f"split {config.data.train!r} of {config.data.root}"
+        got = f"none (data.weak={config.data.weak})"
+        remedy = f"name what is to be audited with --given {'|'.join(GIVEN[:-1])}"
+        raise InputError(subject, "one with given labels", got, remedy)
+    return given
+
+
+def _check_classes(segmenter: Segmenter, dataset: Dataset, run: Path) -> None:
+    if segmenter.classes != dataset.classes:
+        rule = f"those of the network ({', '.join(segmenter.classes)})"
+        got, remedy = ", ".join(dataset.classes), f"audit the data set that {run} was trained on"
+        raise InputError("classes of the data set", rule, got, remedy)
+
+
+@contextmanager
+def _folder(out: Path, about: dict[str, str]) -> Iterator[Path]:
+    """Create or re-open an audit's folder and keep others out of it."""
+    if out.is_file():
+        raise InputError(f"--out {out}", "a folder", "a file", "choose another")
+    if out.exists() and not (out / _ABOUT).exists() and any(_foreign(out)):
+        raise InputError(f"--out {out}", "new, empty or an audit", "other files", "choose another")
+    out.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(out / _LOCK, timeout=0):
+            write_json(out / _ABOUT, about)
+            yield out
+    except Timeout as error:
+        remedy = "wait for it or choose another"
+        raise InputError(f"--out {out}", "used by one audit", "one at work", remedy) from error
+
+
+def _foreign(out: Path) -> Iterator[Path]:
+    return (e for e in out.iterdir() if e.name != _LOCK and not e.name.startswith(PARTIAL))
+
+
+def _look(
+    run: Run, networks: Mapping[str, Networks], samples: Sequence[Sample], classes: Classes
+) -> Stage:
+    by_network = sorted(samples, key=lambda sample: networks[sample.id][0].key)  # load each once
+    stage = run.stage(
+        "evidence",
+        networks=[[network.key for network in networks[sample.id]] for sample in by_network],
+        samples=samples_key(by_network),
+        classes=list(classes),
+        prediction=run.config.prediction,
+    )
+    work = partial(_seen, config=run.config, networks=networks)
+    return map_stage(run, stage, work, by_network, is_whole=_is_kept)
+
+
+def _seen(
+    sample: Sample, config: Config, networks: Mapping[str, Networks]
+) -> tuple[str, list[dict[str, Any]]]:
+    image = read_image(sample.image)
+    looking = [_loaded(network, config.trainer.accelerator) for network in networks[sample.id]]
+    scores = looking[0].predict(image, config.prediction)
+    for own in looking[1:]:
+        scores = (1 - _OWN) * scores + _OWN * own.predict(image, config.prediction)
+    if scores.shape[1:] != sample.size:
+        remedy = "correct the size that the annotations say"
+        raise InputError(sample.image, f"of size {sample.size}", scores.shape[1:], remedy)
+    return sample.id, [asdict(item) for item in evidence_of(sample, scores)]
+
+
+def _is_kept(identity: str) -> bool:  # noqa: ARG001 - evidence is in the statistics themselves
+    return True
+
+
+@lru_cache(maxsize=2)
+def _loaded(network: Network, accelerator: str) -> Segmenter:
+    return load_segmenter(network.folder / "model.ckpt", accelerator)
+
+
+def _read_evidence(stage: Stage) -> list[Evidence]:
+    rows = pq.read_table(stage.path / "stats.parquet").to_pylist()
+    return [Evidence(**{key: _frozen(value) for key, value in row.items()}) for row in rows]
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _write(audit: Audit) -> None:
+    rows = [row_of(finding, audit.classes) for finding in audit.findings]
+    table = pd.DataFrame(rows) if rows else pd.DataFrame(columns=["image", "kind", "score"])
+    table = table.convert_dtypes()  # corners stay whole numbers where some rows have none
+    write_text(audit.out / "findings.csv", table.to_csv(index=False))
+    masks = [{"size": f.size, "counts": f.counts} if f.counts else None for f in audit.findings]
+    content = {
+        "run": str(audit.run),
+        "network": audit.network,
+        "classes": list(audit.classes),
+        "images": len(audit.samples),
+        "set_aside": dict(audit.set_aside),
+        "findings": [{**row, "mask": mask} for row, mask in zip(rows, masks, strict=True)],
+    }
+    write_json(audit.out / "findings.json", content)
