@@ -1,5 +1,7 @@
 """The teacher: a network whose weights follow the student's."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -59,7 +61,9 @@ class Teacher(nn.Module):
             self.average.update_parameters(student)
 
     @torch.no_grad()
-    def _averaged(self, averages: list[Tensor], students: list[Tensor], updates: Tensor) -> None:
+    def _averaged(
+        self, averages: Sequence[Tensor], students: Sequence[Tensor], updates: Tensor | int
+    ) -> None:
         """Update in place; numbers that are counted, not averaged, are copied."""
         decay = min(self.settings.decay, 1 - 1 / (int(updates) + 1))
         for average, student in zip(averages, students, strict=True):

@@ -182,8 +182,8 @@ METHODS: dict[str, Callable[[Run, Run, Dataset, Sources], Plan]] = {
     "pretrain": _pretrain,
     "semi": _semi,
 }
-"""Ways to use masks beside other labels, by name; given the run, and the run with the settings of the
-last training."""
+"""Ways to use masks beside other labels, by name: (run, the run with the settings of the last
+training, data set, sources) -> plan."""
 
 
 def _supervised(
