@@ -91,7 +91,7 @@ def reliability_bars(bars: Sequence[Mapping[str, float]]) -> go.Figure:
     """
     figure = empty_figure("right, %").update_layout(height=320, hovermode="closest")
     figure.update_xaxes(title="confidence, %", range=[0, 100], tickmode="linear", dtick=20)
-    figure.update_yaxes(range=[0, 105])
+    figure.update_yaxes(range=[0, 112], tickvals=[0, 20, 40, 60, 80, 100])
     bar = go.Bar(
         x=[100 * bar["confidence"] for bar in bars],
         y=[100 * bar["accuracy"] for bar in bars],
@@ -99,6 +99,10 @@ def reliability_bars(bars: Sequence[Mapping[str, float]]) -> go.Figure:
         width=8,
         marker_color=SERIES[0],
         name="labels where there are masks, with their share of all",
+        textposition="outside",
+        textangle=0,
+        textfont={"size": 10},
+        cliponaxis=False,
         hovertemplate="%{x:.1f} % sure: %{y:.1f} % right<extra></extra>",
     )
     line = {"color": SERIES[1], "dash": "dot"}

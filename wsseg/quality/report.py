@@ -154,11 +154,18 @@ def duration(seconds: float | None) -> str:
 def _subtitle(summary: Mapping[str, Any]) -> list[str]:
     config = summary["config"]
     parts = [f"pipeline {config['pipeline']}"] if "pipeline" in config else []
-    if "seeds" in config and config.get("pipeline") != "full":
+    if summary.get("masks"):
+        parts.append(_base(config["finetune"]))
+    elif "seeds" in config and config.get("pipeline") != "full":
         parts.append(f"first labels {_first_labels(config)}")
     if "model" in config:
         parts.append(f"{config['model']['architecture']} on {config['model']['encoder']}")
     return [*parts, f"seed {summary['seed']}"]
+
+
+def _base(settings: Mapping[str, Any]) -> str:
+    base = settings["base"]
+    return f"{settings['method']} on {Path(base).name if base else 'masks alone'}"
 
 
 def _first_labels(config: Mapping[str, Any]) -> str:

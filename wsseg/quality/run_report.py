@@ -53,7 +53,10 @@ def report_run(path: Path) -> Path:
         "classes": list(dataset.classes),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
-        "stages": [_stage_figures(path, name, dataset) for name in stages],
+        "stages": [
+            {**_stage_figures(path, name, dataset), "seconds": seconds}
+            for name, seconds in _seconds(path, stages).items()
+        ],
         **_val_figures(path, stages, dataset),
         **_tag_figures(path, dataset),
         **mask_figures(path, config, dataset),
@@ -163,11 +166,20 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
             figures[key] = int(table[key].sum())
     if val := _quality(path, f"{name}/val", dataset):
         figures["val_miou"] = val.miou
-    before = stages_before(path, name) if name == "seeds" else []
-    names = (name, f"{name}/model", f"{name}/val", *before)
-    parts = [finished_stage(path, part) for part in names]
-    figures["seconds"] = sum(part.get("seconds", 0.0) for part in parts)
     return {key: value for key, value in figures.items() if value is not None}
+
+
+def _seconds(path: Path, stages: Sequence[str]) -> dict[str, float]:
+    """What each stage took, with all that was made for it and for none before it."""
+    found, counted = dict[str, float](), set[str]()
+    for name in stages:
+        parts = {name, f"{name}/model", f"{name}/val"}
+        for part in tuple(parts):
+            parts |= {*stages_before(path, part)}
+        taken = (finished_stage(path, part).get("seconds", 0.0) for part in parts - counted)
+        found[name] = sum(taken)
+        counted |= parts
+    return found
 
 
 def _quality(path: Path, name: str, dataset: Dataset) -> SegmentationQuality | None:
