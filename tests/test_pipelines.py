@@ -209,7 +209,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pipeline=boxen"], "pipeline must be one of boxes, full"),
+        (["pipeline=boxen"], "pipeline must be one of boxes, finetune, full"),
         (["data.root=/nowhere"], "/nowhere"),
         (["data.train=trian"], "trian"),
         (["seeds.name=grabcat"], "grabcut"),
