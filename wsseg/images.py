@@ -71,6 +71,19 @@ def image_size(path: Path) -> tuple[int, int]:
         raise _unreadable(path, error) from error
 
 
+def image_files(folder: Path) -> list[Path]:
+    """Return the image files below a folder, by their suffix.
+
+    Args:
+        folder: Searched with the folders in it.
+
+    Returns:
+        The files, sorted.
+    """
+    paths = sorted(folder.rglob("*"))
+    return [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
 def exif_orientation(path: Path) -> int:
     """Return the EXIF orientation tag of a photograph: 1 is upright, 5 to 8 lie on a side.
 

@@ -79,10 +79,9 @@ def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     image, accelerator = read_image(sample.image), config.trainer.accelerator
-    maps = []
-    for path in models:
-        segmenter = _kept(path, path.stat().st_mtime_ns, accelerator)
-        constraints = constraints_of(sample, len(segmenter.classes))
+    segmenters = [_kept(path, path.stat().st_mtime_ns, accelerator) for path in models]
+    constraints, maps = constraints_of(sample, len(segmenters[0].classes)), []
+    for segmenter in segmenters:
         scores = segmenter.predict(image, config.prediction)
         maps.append(constraints.best(scores[constraints.classes]))
     found = np.mean([agreement(earlier, maps[0]) for earlier in maps[1:]])

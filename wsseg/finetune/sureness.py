@@ -13,6 +13,7 @@ from wsseg.finetune.base import Base
 from wsseg.finetune.given import without_mask
 from wsseg.images import read_image
 from wsseg.labels import read_label_map, read_scores, write_label_map, write_scores
+from wsseg.refine.scores import normalised
 from wsseg.run.labelling import label_path, map_stage, samples_key, scores_path
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage
@@ -58,11 +59,7 @@ def probabilities(scores: NDArray[np.floating], constraints: Constraints) -> NDA
         (C, H, W) float32 over ``constraints.classes``, summing to 1; permitted classes are alike
         where the network gave none of them any probability.
     """
-    permitted = scores[constraints.classes] * constraints.allowed
-    total = permitted.sum(axis=0)
-    alike = constraints.allowed / constraints.allowed.sum(axis=0)
-    shares = permitted / np.where(total > 0, total, 1)
-    return np.where(total > 0, shares, alike).astype(np.float32)
+    return normalised(scores[constraints.classes], constraints.allowed)
 
 
 def confidence_of(stage: Stage, identity: str) -> NDArray[np.float32]:

@@ -58,12 +58,12 @@ class Plan(NamedTuple):
     Attributes:
         inputs: What its result depends on, besides the network and the trainer.
         start: The network that it goes on from.
-        prepare: Returns the training and its batches.
+        prepare: Given the images with masks, returns the training and its batches.
     """
 
     inputs: dict[str, Any]
     start: Stage | None
-    prepare: Callable[[], tuple[NetworkTraining, Steps]]
+    prepare: Callable[[Sequence[TrainingPair]], tuple[NetworkTraining, Steps]]
 
 
 def finetune(run: Run, dataset: Dataset, sources: Sources) -> Stage:
@@ -126,9 +126,9 @@ def repeated(
 def _augment(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     config, start = last.config, _start(last.config, sources.base)
 
-    def prepare() -> tuple[NetworkTraining, Steps]:
-        parts = [_pairs(last, dataset, sources.filtered, with_mask=m) for m in (True, False)]
-        pairs = repeated(parts[0], parts[1], config.finetune.share)
+    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
+        others = _pairs(last, dataset, sources.filtered, with_mask=False)
+        pairs = repeated(known, others, config.finetune.share)
         return _supervised(pairs, dataset.classes, config, start)
 
     return Plan({"labels": sources.filtered, "share": config.finetune.share}, start, prepare)
@@ -141,8 +141,7 @@ def _pretrain(run: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     pairs = partial(_pairs, run, dataset, sources.filtered, with_mask=False)
     pretrained = train_on_pairs(stage, pairs, classes, config, start)
 
-    def prepare() -> tuple[NetworkTraining, Steps]:
-        known = _pairs(last, dataset, sources.filtered, with_mask=True)
+    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
         return _supervised(known, classes, last.config, pretrained)
 
     return Plan({"labels": sources.filtered}, pretrained, prepare)
@@ -154,7 +153,7 @@ def _semi(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     samples = unlabelled_images(last, dataset, sources.base, sources.predicted)
     inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
 
-    def prepare() -> tuple[NetworkTraining, Steps]:
+    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
         training = SemiTraining(
             first_network(config, classes, start),
             config.trainer,
@@ -164,7 +163,6 @@ def _semi(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
             seed=config.seed,
             freeze_batch_norm=config.model.freeze_batch_norm,
         )
-        known = _pairs(last, dataset, sources.filtered, with_mask=True)
         labelled = TrainingBatches(known, config.model, config.trainer, seed=config.seed)
         ranked, switch = samples, 0
         if semi.reliable_first:
@@ -224,7 +222,7 @@ def _train(  # noqa: PLR0917 - a stage, its plan, and what every training is giv
 ) -> None:
     watched = TrainingBatches(known, config.model, config.trainer, seed=config.seed)
     with stage.work() as record:
-        training, batches = plan.prepare()
+        training, batches = plan.prepare(known)
         before = objects_seen(segmenter_of(base.model).network, watched)
         alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps)
         record["loss"] = fit(training, batches, stage.path, stage.name, [alarm])

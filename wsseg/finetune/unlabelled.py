@@ -8,7 +8,7 @@ from wsseg.annotations.naming import has_full_mask
 from wsseg.errors import InputError
 from wsseg.finetune.base import Base
 from wsseg.finetune.outliers import without_outliers
-from wsseg.images import SUFFIXES, image_size
+from wsseg.images import image_files, image_size
 from wsseg.run.labelling import labelled
 from wsseg.run.progress import say
 from wsseg.run.stage import Run, Stage
@@ -58,8 +58,7 @@ def extra_images(folder: Path, split: str) -> list[Sample]:
     """
     if not folder.is_dir():
         raise InputError(f"finetune.semi.extra {folder}", "a folder", "none", "check the path")
-    paths = [p for p in sorted(folder.rglob("*")) if p.suffix.lower() in SUFFIXES and p.is_file()]
-    found = [sample for path in paths for sample in _opened(path, folder, split)]
+    found = [sample for path in image_files(folder) for sample in _opened(path, folder, split)]
     if not found:
         rule, remedy = "a folder with images", "check the path"
         raise InputError(f"finetune.semi.extra {folder}", rule, "no readable image", remedy)

@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 
 from wsseg.errors import InputError
-from wsseg.images import SUFFIXES, read_image
+from wsseg.images import SUFFIXES, image_files, read_image
 from wsseg.labels import atomic_write, overlay, write_label_map
 from wsseg.run.config import load_config
 from wsseg.run.history import last_model
@@ -110,6 +110,4 @@ def _files(given: Path) -> Iterator[tuple[Path, Path]]:
         return
     if not given.is_dir():
         raise InputError(f"image {given}", "a file or a folder", "no such file", "check the path")
-    for path in sorted(given.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            yield path, given
+    yield from ((path, given) for path in image_files(given))
