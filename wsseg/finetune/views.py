@@ -13,8 +13,9 @@ from torchvision.transforms import v2
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Sample
 from wsseg.images import read_image
-from wsseg.learning.batches import GRAY, StepBatches, normalised, zoomed_size
+from wsseg.learning.batches import GRAY, StepBatches, normalised
 from wsseg.run.settings import ModelSettings, TrainerSettings, ViewSettings
+from wsseg.segmenter.data import zoomed
 
 _OUTSIDE = -1  # what the numbers of allowed sets are padded with
 _CUT_AREA = (0.02, 0.4)  # of the crop, as published
@@ -81,15 +82,9 @@ class ViewBatches(StepBatches):
             (3, h, w) float32, normalised, and its ``Views``.
         """
         sample = self.samples[index]
-        pixels = read_image(sample.image)
-        size = zoomed_size(pixels.shape[:2], self.model.scale, self.trainer.zoom)
         numbers, sets = self._allowed(sample)
-        image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-        places = tv_tensors.Mask(torch.from_numpy(numbers)[None])
-        exact = v2.InterpolationMode.NEAREST_EXACT
-        weak, placed = self.weak(
-            v2.functional.resize(image, size), v2.functional.resize(places, size, exact)
-        )
+        pixels = read_image(sample.image)
+        weak, placed = self.weak(*zoomed(pixels, numbers, self.model, self.trainer))
         where = placed.as_subclass(Tensor)[0].long()
         inside = where != _OUTSIDE
         allowed = torch.from_numpy(sets)[where.clamp(min=0)].permute(2, 0, 1)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -85,21 +86,38 @@ class TrainingBatches(StepBatches):
             Image (3, h, w) float32, normalised, and its target.
         """
         pair = self.pairs[index]
-        image, padded = self.augment(*self._zoomed(pair))
+        label_map = read_label_map(pair.label_map).astype(np.int16)
+        pixels = read_image(pair.image)
+        image, padded = self.augment(*zoomed(pixels, label_map, self.model, self.trainer))
         labels = padded.as_subclass(Tensor)[0].long()
         inside = labels != _OUTSIDE
         possible = torch.tensor(pair.possible, dtype=torch.bool)
         return normalised(image, self.model), Target(labels.where(inside, IGNORE), inside, possible)
 
-    def _zoomed(self, pair: TrainingPair) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
-        pixels = read_image(pair.image)
-        size = zoomed_size(pixels.shape[:2], self.model.scale, self.trainer.zoom)
-        image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-        label_map = read_label_map(pair.label_map).astype(np.int16)
-        labels = tv_tensors.Mask(torch.from_numpy(label_map)[None])
-        # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
-        exact = v2.InterpolationMode.NEAREST_EXACT
-        return v2.functional.resize(image, size), v2.functional.resize(labels, size, exact)
+
+def zoomed(
+    pixels: NDArray[np.uint8],
+    labels: NDArray[np.int16],
+    network: NetworkSettings,
+    trainer: FitSettings,
+) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
+    """Return an image and what is known of its pixels after a random zoom.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        labels: (H, W) int16.
+        network: Scale of its input.
+        trainer: Range of the zoom.
+
+    Returns:
+        (3, h, w) uint8 and (1, h, w) int16.
+    """
+    size = zoomed_size(pixels.shape[:2], network.scale, trainer.zoom)
+    image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
+    mask = tv_tensors.Mask(torch.from_numpy(labels)[None])
+    # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
+    exact = v2.InterpolationMode.NEAREST_EXACT
+    return v2.functional.resize(image, size), v2.functional.resize(mask, size, exact)
 
 
 def _augmentation(trainer: FitSettings) -> v2.Compose:
