@@ -26,8 +26,10 @@ from wsseg.audit import audit_run, auditing
 from wsseg.errors import InputError
 from wsseg.rounds import seed_labels
 from wsseg.run.config import load_config
+from wsseg.run.folder import alone_in
 from wsseg.run.settings import SeedSettings
 from wsseg.run.stage import open_run
+from wsseg.segmenter import prediction
 from wsseg.segmenter.prediction import Segmenter
 
 EXPECTED = {
@@ -40,7 +42,7 @@ EXPECTED = {
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    monkeypatch.setattr(auditing, "load_segmenter", reader)
+    monkeypatch.setattr(prediction, "load_segmenter", reader)
     return audited(tmp_path)
 
 
@@ -85,7 +87,7 @@ def test_a_stage_is_chosen_and_the_last_is_the_default(run, tmp_path, monkeypatc
         looked.append(path.parts[-3])
         return reader(path, *more)
 
-    monkeypatch.setattr(auditing, "load_segmenter", noted)
+    monkeypatch.setattr(prediction, "load_segmenter", noted)
     assert audit_run(run, tmp_path / "one", stage="round-1").network == "round-1"
     assert audit_run(run, tmp_path / "two").network == "round-2"
     assert looked == ["round-1", "round-1", "round-2", "round-2"]
@@ -136,7 +138,7 @@ def test_bad_images_are_set_aside_and_the_others_looked_at(run, tmp_path):
 
 
 def test_one_image_and_a_box_of_one_pixel(tmp_path, monkeypatch):
-    monkeypatch.setattr(auditing, "load_segmenter", reader)
+    monkeypatch.setattr(prediction, "load_segmenter", reader)
     pages = {"a": (painted((2, *OBJECT)), [mark(2, OBJECT), mark(1, (3, 3, 4, 4))])}
     run = make_run(tmp_path / "run", write_images(tmp_path / "data", pages))
     audit = audit_run(run, least=0.0)
@@ -144,7 +146,7 @@ def test_one_image_and_a_box_of_one_pixel(tmp_path, monkeypatch):
 
 
 def test_without_findings_there_is_a_page_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(auditing, "load_segmenter", reader)
+    monkeypatch.setattr(prediction, "load_segmenter", reader)
     pages = {"a": (painted((2, *OBJECT)), [mark(2, OBJECT)])}
     run = make_run(tmp_path / "run", write_images(tmp_path / "data", pages))
     assert wsseg("audit", run) == 0
@@ -177,16 +179,16 @@ def test_what_cannot_be_audited_is_an_error(run, tmp_path):
 
 def test_a_data_set_that_is_gone_or_another_is_an_error(run, tmp_path, monkeypatch):
     other = Classes(("background", "other"))
-    monkeypatch.setattr(auditing, "load_segmenter", lambda *_: Segmenter(None, other, None))
-    with pytest.raises(InputError, match=r"those of the network \(background, other\)"):
+    monkeypatch.setattr(prediction, "load_segmenter", lambda *_: Segmenter(None, other, None))
+    with pytest.raises(InputError, match=r"trained on the classes .*, got background, other"):
         audit_run(run)
     (tmp_path / "data").rename(tmp_path / "moved")
     assert wsseg("audit", run) == 2
 
 
 def test_two_audits_do_not_share_a_folder(run):
-    at_work = pytest.raises(InputError, match="used by one audit, got one at work")
-    with auditing._folder(run / "audit", {}), at_work:
+    at_work = pytest.raises(InputError, match="used by one process, got one at work")
+    with alone_in(run / "audit", "--out", "audit.json", "an audit"), at_work:
         audit_run(run)
 
 
@@ -251,7 +253,7 @@ def test_the_runs_own_network_has_a_quarter_of_the_vote(run, monkeypatch):
         is_fold = "fold-" in str(path)
         return Sure(None, CLASSES, (0.2, 0.6, 0.2, 0.0) if is_fold else (0.8, 0.0, 0.0, 0.2))
 
-    monkeypatch.setattr(auditing, "load_segmenter", load)
+    monkeypatch.setattr(prediction, "load_segmenter", load)
     audit_run(run, folds=2)
     table = pd.read_parquet(run / "audit" / "evidence" / "stats.parquet")
     for means in table["means"]:

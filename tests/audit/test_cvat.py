@@ -14,18 +14,19 @@ from wsseg.annotations.model import Boxes, MaskFile, Regions, Tags
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.strokes import Scribble, Strokes
-from wsseg.audit import audit_run, auditing
+from wsseg.audit import audit_run
 from wsseg.audit.cvat import export_findings
 from wsseg.audit.evidence import counts_of
 from wsseg.audit.finding import Audit, Finding
 from wsseg.errors import InputError
 from wsseg.labels import write_label_map
 from wsseg.run.settings import DataSettings
+from wsseg.segmenter import prediction
 
 
 @pytest.fixture
 def audit(tmp_path, monkeypatch):
-    monkeypatch.setattr(auditing, "load_segmenter", reader)
+    monkeypatch.setattr(prediction, "load_segmenter", reader)
     return audit_run(audited(tmp_path))
 
 

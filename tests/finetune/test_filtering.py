@@ -161,7 +161,7 @@ def test_without_masks_there_is_nothing_to_tune_by(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "got"), [("", "an empty file"), ("nobody\n", "nobody"), (None, "no such file")]
+    ("text", "got"), [("", "an empty file"), ("nobody\n", "nobody"), (None, "No such file")]
 )
 def test_a_list_that_names_no_masks_is_refused(run: Run, text: str | None, got: str) -> None:
     listed = run.path.parent / "masks.txt"

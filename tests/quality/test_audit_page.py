@@ -13,12 +13,13 @@ from running import wsseg
 
 from wsseg.annotations.model import Boxes, Classes, MaskFile
 from wsseg.annotations.strokes import Scribble, Strokes
-from wsseg.audit import audit_run, auditing
+from wsseg.audit import audit_run
 from wsseg.audit.evidence import counts_of
 from wsseg.audit.finding import Audit, Finding
 from wsseg.labels import write_label_map
 from wsseg.quality.audit_page import write_audit_page
 from wsseg.quality.audit_pictures import GIVEN, SUGGESTED, pictures_of
+from wsseg.segmenter import prediction
 
 EVIL = "<script>alert('x')</script>"
 
@@ -44,7 +45,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def audit(tmp_path, monkeypatch):
-    monkeypatch.setattr(auditing, "load_segmenter", reader)
+    monkeypatch.setattr(prediction, "load_segmenter", reader)
     return audit_run(audited(tmp_path))
 
 

@@ -70,7 +70,7 @@ def test_open_run_records_settings_and_environment(config: Config) -> None:
 
 
 def test_second_run_on_one_folder_is_refused(config: Config) -> None:
-    with open_run(config), pytest.raises(InputError, match="used by one run"), open_run(config):
+    with open_run(config), pytest.raises(InputError, match="used by one process"), open_run(config):
         pass
 
 

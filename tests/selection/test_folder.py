@@ -17,7 +17,7 @@ def test_a_folder_is_used_again_and_results_of_other_settings_go(tmp_path):
     for settings, stays in ((MINE, None), (MINE, True), ({**MINE, "budget": 4}, False)):
         with open_in(out, settings):
             assert stays is None or (out / "selected.txt").exists() == stays
-            assert json.loads((out / "settings.json").read_text()) == settings
+            assert json.loads((out / "selection.json").read_text()) == settings
         (out / "selected.txt").write_text("a\n")
         (out / "cache" / "kept").write_text("")
     assert (out / "cache" / "kept").exists()

@@ -40,7 +40,7 @@ def test_lists_and_page(select, tmp_path, capsys):
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
     assert {*";".join(row["classes"] for row in rows).split(";")} <= {*CLASSES}
     assert rows[0]["distance"] == "" and float(rows[1]["distance"]) > 0
-    assert json.loads((tmp_path / "out" / "settings.json").read_text())["budget"] == 4
+    assert json.loads((tmp_path / "out" / "selection.json").read_text())["budget"] == 4
     assert all(identity in (tmp_path / "out" / "index.html").read_text() for identity in ids)
     assert "4 of 8 images chosen by k_centre" in capsys.readouterr().out
 

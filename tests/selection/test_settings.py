@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.selection.settings import SelectionSettings, read_ids, read_scales
+from wsseg.selection.settings import SelectionSettings, read_known_ids, read_scales
 
 
 def settings(budget=3, **changes):
@@ -61,14 +61,14 @@ def test_scales_are_numbers():
 @pytest.mark.parametrize("text", ["b\na x\n", "﻿b\r\n\r\na x", "b\na x\nb\n\n"])
 def test_ids_a_line(tmp_path, text):
     (tmp_path / "ids.txt").write_bytes(text.encode())
-    assert read_ids(tmp_path / "ids.txt", ["a x", "b", "c"]) == ("b", "a x")
+    assert read_known_ids(tmp_path / "ids.txt", ["a x", "b", "c"]) == ("b", "a x")
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "no such file"),
-        (b"\xff\xfe", "a text file with an id a line"),
+        (None, "No such file"),
+        (b"\xff\xfe", "UTF-8 text"),
         (b"cov", "ids of images of the split, got 'cov'; did you mean 'cow'?"),
     ],
 )
@@ -76,4 +76,4 @@ def test_lists_that_say_nothing(tmp_path, content, message):
     if content is not None:
         (tmp_path / "ids.txt").write_bytes(content)
     with pytest.raises(InputError, match=message.replace("?", r"\?")):
-        read_ids(tmp_path / "ids.txt", ["cow", "sheep"])
+        read_known_ids(tmp_path / "ids.txt", ["cow", "sheep"])

@@ -1,15 +1,13 @@
 """An audit of a run: its last network looks at the training images without their annotations."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.annotations.readers.weak import read_weak
@@ -20,13 +18,13 @@ from wsseg.audit.networks import Network, network_of, networks_of_folds
 from wsseg.audit.ranking import rank
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.labels import PARTIAL
 from wsseg.run.config import load_config
 from wsseg.run.engine import announce
+from wsseg.run.folder import alone_in
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, write_json, write_text
-from wsseg.segmenter.prediction import Segmenter, load_segmenter
+from wsseg.segmenter.prediction import check_classes, kept_segmenter
 
 GIVEN = ("boxes", "tags", "boxes_as_tags", "all", "masks", "none")
 """What of the data set can be audited: the values of ``data.weak``."""
@@ -36,7 +34,6 @@ Networks = tuple[Network] | tuple[Network, Network]
 
 _OWN = 0.25  # vote of the run's own network beside one that has not seen the image
 _ABOUT = "audit.json"
-_LOCK = ".lock"
 
 
 def audit_run(
@@ -84,9 +81,11 @@ def audit_run(
     dataset = read_weak(config.data)
     announce([problem for problem in dataset.problems if problem.fatal], strict=False)
     samples = _given_samples(dataset, config)
-    _check_classes(load_segmenter(network.folder / "model.ckpt", "cpu"), dataset, run)
+    check_classes(f"run {run}", network.folder / "model.ckpt", dataset.classes)
     about = {"run": str(run), "network": f"{folds} folds" if folds else name}
-    with _folder(out or run / "audit", about) as folder:
+    folder = out or run / "audit"
+    with alone_in(folder, "--out", _ABOUT, "an audit"):
+        write_json(folder / _ABOUT, about)
         networks: dict[str, Networks] = {sample.id: (network,) for sample in samples}
         if folds is not None:
             unbiased = networks_of_folds(run, folder, config, dataset, samples, folds)
@@ -127,34 +126,6 @@ def _given_samples(dataset: Dataset, config: Config) -> list[Sample]:
     return given
 
 
-def _check_classes(segmenter: Segmenter, dataset: Dataset, run: Path) -> None:
-    if segmenter.classes != dataset.classes:
-        rule = f"those of the network ({', '.join(segmenter.classes)})"
-        got, remedy = ", ".join(dataset.classes), f"audit the data set that {run} was trained on"
-        raise InputError("classes of the data set", rule, got, remedy)
-
-
-@contextmanager
-def _folder(out: Path, about: dict[str, str]) -> Iterator[Path]:
-    """Create or re-open an audit's folder and keep others out of it."""
-    if out.is_file():
-        raise InputError(f"--out {out}", "a folder", "a file", "choose another")
-    if out.exists() and not (out / _ABOUT).exists() and any(_foreign(out)):
-        raise InputError(f"--out {out}", "new, empty or an audit", "other files", "choose another")
-    out.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(out / _LOCK, timeout=0):
-            write_json(out / _ABOUT, about)
-            yield out
-    except Timeout as error:
-        remedy = "wait for it or choose another"
-        raise InputError(f"--out {out}", "used by one audit", "one at work", remedy) from error
-
-
-def _foreign(out: Path) -> Iterator[Path]:
-    return (e for e in out.iterdir() if e.name != _LOCK and not e.name.startswith(PARTIAL))
-
-
 def _look(
     run: Run, networks: Mapping[str, Networks], samples: Sequence[Sample], classes: Classes
 ) -> Stage:
@@ -174,7 +145,11 @@ def _seen(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
     image = read_image(sample.image)
-    looking = [_loaded(network, config.trainer.accelerator) for network in networks[sample.id]]
+    device = config.trainer.accelerator
+    looking = [
+        kept_segmenter(network.folder / "model.ckpt", network.key, device)
+        for network in networks[sample.id]
+    ]
     scores = looking[0].predict(image, config.prediction)
     for own in looking[1:]:
         scores = (1 - _OWN) * scores + _OWN * own.predict(image, config.prediction)
@@ -186,11 +161,6 @@ def _seen(
 
 def _is_kept(identity: str) -> bool:  # noqa: ARG001 - evidence is in the statistics themselves
     return True
-
-
-@lru_cache(maxsize=2)
-def _loaded(network: Network, accelerator: str) -> Segmenter:
-    return load_segmenter(network.folder / "model.ckpt", accelerator)
 
 
 def _read_evidence(stage: Stage) -> list[Evidence]:

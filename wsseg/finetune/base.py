@@ -8,7 +8,7 @@ from wsseg.errors import InputError
 from wsseg.run.config import load_config
 from wsseg.run.history import opened_stage
 from wsseg.run.stage import Stage
-from wsseg.segmenter.prediction import load_segmenter
+from wsseg.segmenter.prediction import check_classes
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,6 @@ def open_base(path: Path, classes: Classes) -> Base:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"
         raise InputError(f"finetune.base {path}", rule, "none", remedy)
     last, model = models[-1]
-    known = load_segmenter(model.path / "model.ckpt").classes
-    if known != classes:
-        rule, got = f"of the classes {', '.join(classes)}", ", ".join(known)
-        raise InputError(f"finetune.base {path}", rule, got, "name a run on the same data set")
+    check_classes(f"finetune.base {path}", model.path / "model.ckpt", classes)
     earlier = tuple(stage.path / "model.ckpt" for _, stage in models[:-1])
     return Base(model, opened_stage(path, last), earlier)

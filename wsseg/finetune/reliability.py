@@ -1,7 +1,7 @@
 """Which unlabelled images are labelled reliably: those that earlier networks agree on."""
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from wsseg.images import read_image
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run
-from wsseg.segmenter.prediction import Segmenter, load_segmenter
+from wsseg.segmenter.prediction import kept_segmenter
 
 
 def rank_by_reliability(run: Run, base: Base, samples: Sequence[Sample]) -> list[Sample]:
@@ -79,15 +79,10 @@ def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     image, accelerator = read_image(sample.image), config.trainer.accelerator
-    segmenters = [_kept(path, path.stat().st_mtime_ns, accelerator) for path in models]
+    segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
     constraints, maps = constraints_of(sample, len(segmenters[0].classes)), []
     for segmenter in segmenters:
         scores = segmenter.predict(image, config.prediction)
         maps.append(constraints.best(scores[constraints.classes]))
     found = np.mean([agreement(earlier, maps[0]) for earlier in maps[1:]])
     return sample.id, [{"id": sample.id, "reliability": float(found)}]
-
-
-@lru_cache(maxsize=4)
-def _kept(path: Path, modified: int, accelerator: str) -> Segmenter:  # noqa: ARG001 - for the cache
-    return load_segmenter(path, accelerator)

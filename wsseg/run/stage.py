@@ -15,15 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 import wsseg
-from wsseg.errors import InputError
 from wsseg.labels import PARTIAL, atomic_write
+from wsseg.run.folder import alone_in
 from wsseg.run.settings import Config
 
-_LOCK = ".lock"
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
 
 
@@ -77,7 +75,7 @@ class Stage:
     @property
     def manifest(self) -> dict[str, Any]:
         """What the complete stage recorded; empty while it is not complete or not fresh."""
-        found = _read_record(self.path / "manifest.json")
+        found = read_record(self.path / "manifest.json")
         return found if found.get("key") == self.key else {}
 
     @property
@@ -107,7 +105,7 @@ class Stage:
         write_json(self.path / "manifest.json", done)
 
     def _attempt(self) -> dict[str, Any]:
-        return {"key": None, "seconds": 0.0, **_read_record(self.path / "attempt.json")}
+        return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
 
     def _discard_other_keys(self) -> None:
         if self._attempt()["key"] != self.key:
@@ -133,19 +131,10 @@ def open_run(config: Config) -> Iterator[Run]:
         InputError: Another process works in the folder, or it holds something else.
     """
     path = config.run_dir
-    if path.is_file():
-        raise InputError(f"run_dir {path}", "a folder", "a file", "choose another")
-    if path.exists() and not (path / "config.yaml").exists() and any(_foreign(path)):
-        raise InputError(f"run_dir {path}", "new, empty or a run", "other files", "choose another")
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path / _LOCK, timeout=0):
-            write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-            write_json(path / "environment.json", _environment(config.seed))
-            yield Run(path, config)
-    except Timeout as error:
-        remedy = "wait for it or choose another run_dir"
-        raise InputError(f"run_dir {path}", "used by one run", "a run at work", remedy) from error
+    with alone_in(path, "run_dir", "config.yaml", "a run"):
+        write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
+        write_json(path / "environment.json", _environment(config.seed))
+        yield Run(path, config)
 
 
 def finished_stage(
@@ -164,7 +153,7 @@ def finished_stage(
     """
     known = {} if known is None else known
     if name not in known:
-        found = _read_record(run / name / "manifest.json")
+        found = read_record(run / name / "manifest.json")
         above = found.get("upstream", {}).items()
         fresh = all(finished_stage(run, stage, known).get("key") == key for stage, key in above)
         known[name] = found if fresh else {}
@@ -185,13 +174,6 @@ def stages_before(run: Path, name: str) -> list[str]:
     for above in finished_stage(run, name).get("upstream", {}):
         found |= dict.fromkeys([*stages_before(run, above), above])
     return list(found)
-
-
-def _foreign(path: Path) -> Iterator[Path]:
-    """Files that no run makes before its ``config.yaml``."""
-    for entry in path.iterdir():
-        if entry.name != _LOCK and not entry.name.startswith(PARTIAL):
-            yield entry
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -240,7 +222,15 @@ def _remove(entry: Path) -> None:
         shutil.rmtree(entry)
 
 
-def _read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
+    """Return what ``write_json`` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The record; empty where the file is missing or holds something else.
+    """
     try:
         found = json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, ValueError):

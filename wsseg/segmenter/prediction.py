@@ -1,7 +1,8 @@
 """Label scores of an image from a trained network, at any size."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsseg.annotations.model import Classes
+from wsseg.errors import InputError
 from wsseg.learning.batches import normalised
 from wsseg.learning.weights import device_of, read_checkpoint, write_checkpoint
 from wsseg.run.settings import ModelSettings, PredictionSettings
@@ -120,6 +122,38 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     network.load_state_dict(content["state_dict"])
     network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
+
+
+@lru_cache(maxsize=4)
+def kept_segmenter(path: Path, key: Hashable, accelerator: str = "auto") -> Segmenter:  # noqa: ARG001 - see below
+    """Return ``load_segmenter(path)``; the last four that were asked for are kept loaded.
+
+    Args:
+        path: The file.
+        key: Another value where the file holds another network by now.
+        accelerator: "cpu" keeps it off the GPU.
+
+    Returns:
+        The segmenter, in eval mode.
+    """
+    return load_segmenter(path, accelerator)
+
+
+def check_classes(subject: str, path: Path, classes: Classes) -> None:
+    """Refuse a network that knows other classes than a data set.
+
+    Args:
+        subject: What named it, such as "run runs/mine".
+        path: The file of the network.
+        classes: Of the data set.
+
+    Raises:
+        InputError: They differ.
+    """
+    known = load_segmenter(path, "cpu").classes
+    if known != classes:
+        rule, got = f"trained on the classes {', '.join(classes)}", ", ".join(known)
+        raise InputError(subject, rule, got, "name a run on the same data set")
 
 
 def _mean(views: Iterator[Tensor]) -> Tensor:

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.model import build_network
 from wsseg.segmenter.objective import WeightedLosses
-from wsseg.segmenter.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.segmenter.prediction import Segmenter, kept_segmenter, save_segmenter
 
 
 def training_stage(
@@ -187,7 +186,7 @@ def labelled_pairs(
 
 
 def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
-    """Return the network of a complete training stage; the last one asked for is kept loaded.
+    """Return the network of a complete training stage, kept loaded.
 
     Args:
         model: A stage of ``train_on_pairs``.
@@ -196,13 +195,7 @@ def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
     Returns:
         The segmenter, in eval mode.
     """
-    return _loaded(model.path, model.key, accelerator)
-
-
-@lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str, accelerator: str) -> Segmenter:  # noqa: ARG001 - see below
-    # The key is there for the cache: a folder with a new key holds a new network.
-    return load_segmenter(folder / "model.ckpt", accelerator)
+    return kept_segmenter(model.path / "model.ckpt", model.key, accelerator)
 
 
 def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:

@@ -13,8 +13,8 @@ from wsseg.annotations.readers.weak import with_annotations
 from wsseg.errors import InputError
 from wsseg.run.engine import announce
 from wsseg.run.progress import say
-from wsseg.selection.settings import SelectionSettings, read_ids
-from wsseg.selection.uncertainty import check_classes
+from wsseg.segmenter.prediction import check_classes
+from wsseg.selection.settings import SelectionSettings, read_known_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +109,13 @@ def read_candidates(settings: SelectionSettings) -> tuple[Candidates, dict[str, 
     shows = np.zeros((len(samples), len(dataset.classes)), bool)
     for number, sample in enumerate(samples):
         shows[number, list(named[sample.id])] = True
-    listed = read_ids(settings.labelled, [s.id for s in given]) if settings.labelled else ()
+    known = [sample.id for sample in given]
+    listed = read_known_ids(settings.labelled, known) if settings.labelled else ()
     done = [sample.id in {*listed} or has_full_mask(sample) for sample in samples]
     found = Candidates(samples, dataset.classes, shows[:, 1:], np.array(done, bool))
     found.check_budget(settings.budget)
     if settings.uncertainty and settings.checkpoint:
-        check_classes(settings.checkpoint, dataset.classes)
+        check_classes(f"--run {settings.run}", settings.checkpoint, dataset.classes)
     return found, set_aside
 
 

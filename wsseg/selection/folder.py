@@ -2,23 +2,18 @@
 
 import csv
 import io
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from wsseg.run.folder import alone_in
+from wsseg.run.stage import read_record, write_json, write_text
 
-from wsseg.errors import InputError
-from wsseg.labels import PARTIAL
-from wsseg.run.stage import write_json, write_text
-
-SETTINGS = "settings.json"
-CACHE = "cache.json"
+SETTINGS = "selection.json"
+CACHE = "selection_cache.json"
 _RESULTS = ("selected.txt", "selected.csv", "index.html")
-_LOCK = ".lock"
 
 
 @contextmanager
@@ -31,7 +26,7 @@ def opened(out: Path, cache: Path, settings: Mapping[str, Any]) -> Iterator[None
     Args:
         out: A new or empty folder, or one of an earlier selection.
         cache: Another one, may lie inside.
-        settings: Written to ``settings.json``.
+        settings: Written to ``selection.json``.
 
     Yields:
         Nothing.
@@ -40,11 +35,9 @@ def opened(out: Path, cache: Path, settings: Mapping[str, Any]) -> Iterator[None
         InputError: A folder holds something else, or another process works in it.
     """
     with ExitStack() as stack:
-        for subject, folder, marker in (("--out", out, SETTINGS), ("--cache", cache, CACHE)):
-            _check_owned(subject, folder, marker)
-            folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(_alone(subject, folder))
-        if _read(out / SETTINGS) != settings:
+        stack.enter_context(alone_in(out, "--out", SETTINGS, "a selection"))
+        stack.enter_context(alone_in(cache, "--cache", CACHE, "the cache of one"))
+        if read_record(out / SETTINGS) != settings:
             for name in _RESULTS:
                 (out / name).unlink(missing_ok=True)
             write_json(out / SETTINGS, settings)
@@ -72,36 +65,3 @@ def _cell(value: object) -> object:
     if isinstance(value, float):
         return f"{value:.6f}" if math.isfinite(value) else ""
     return value
-
-
-@contextmanager
-def _alone(subject: str, folder: Path) -> Iterator[None]:
-    try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
-    except Timeout as error:
-        remedy = "wait for it or choose another folder"
-        raise InputError(f"{subject} {folder}", "used by one process", "two", remedy) from error
-
-
-def _check_owned(subject: str, folder: Path, marker: str) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{subject} {folder}", "a folder", "a file", "choose another")
-    is_ours = _read(folder / marker).get("made_by") == "wsseg select"
-    if folder.is_dir() and not is_ours and any(_foreign(folder.iterdir())):
-        rule, got = "new, empty or of an earlier selection", "one with other files"
-        raise InputError(f"{subject} {folder}", rule, got, "choose another folder")
-
-
-def _foreign(entries: Iterable[Path]) -> Iterator[Path]:
-    for entry in entries:
-        if entry.name != _LOCK and not entry.name.startswith(PARTIAL):
-            yield entry
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

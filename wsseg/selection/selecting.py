@@ -84,7 +84,7 @@ class Selection:
 
 
 def select_images(settings: SelectionSettings) -> Selection:
-    """Choose images, and write ``selected.txt``, ``selected.csv`` and ``settings.json``.
+    """Choose images, and write ``selected.txt``, ``selected.csv`` and ``selection.json``.
 
     Args:
         settings: What is asked for.
@@ -118,7 +118,7 @@ def select_images(settings: SelectionSettings) -> Selection:
 
 
 def described(settings: SelectionSettings, encoder: str) -> dict[str, Any]:
-    """Return settings as ``settings.json`` holds them.
+    """Return settings as ``selection.json`` holds them.
 
     Args:
         settings: What is asked for.

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsseg.annotations.readers.files import read_ids
 from wsseg.errors import InputError
 from wsseg.run.config import config_from_values, load_config
 from wsseg.run.settings import Config, PredictionSettings
@@ -143,26 +144,20 @@ def read_scales(text: str) -> tuple[float, ...]:
         raise InputError("--scales", rule, repr(text), "such as 0.75,1") from error
 
 
-def read_ids(path: Path, known: Sequence[str]) -> tuple[str, ...]:
+def read_known_ids(path: Path, known: Sequence[str]) -> tuple[str, ...]:
     """Return the images that a file lists, such as ``selected.txt``.
 
     Args:
-        path: A text file with an id a line; empty lines are skipped.
+        path: As of ``read_ids``.
         known: Ids of the data set.
 
     Returns:
         The ids in the file's order, each once.
 
     Raises:
-        InputError: The file is missing or no text, or an id is unknown.
+        InputError: The file is missing or not UTF-8, or an id is unknown.
     """
-    try:
-        lines = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").split("\n")
-    except (OSError, ValueError) as error:
-        rule, got = "a text file with an id a line", "no such file"
-        got = got if isinstance(error, FileNotFoundError) else str(error)
-        raise InputError(path, rule, got, "correct it") from error
-    ids = tuple(dict.fromkeys(line for line in lines if line.strip()))
+    ids = read_ids(path)
     for unknown in sorted({*ids} - {*known}):
         nearest = difflib.get_close_matches(unknown, known, 1, 0)
         remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"

@@ -1,7 +1,7 @@
 """How unsure a trained segmenter is of an image, as far as its annotations leave anything open."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from wsseg.refine.scores import normalised
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import PredictionSettings
 from wsseg.run.stage import Run, Stage, fingerprint
-from wsseg.segmenter.prediction import Segmenter, load_segmenter
+from wsseg.segmenter.prediction import Segmenter, kept_segmenter
 
 
 def margins(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
@@ -160,26 +160,10 @@ def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.floa
     return table.reindex([sample.id for sample in samples]).to_numpy(np.float64)
 
 
-def check_classes(checkpoint: Path, classes: Classes) -> None:
-    """Refuse a network that knows other classes than a data set.
-
-    Args:
-        checkpoint: The trained network.
-        classes: Of the data set.
-
-    Raises:
-        InputError: They differ.
-    """
-    known = load_segmenter(checkpoint, "cpu").classes
-    if known != classes:
-        rule, got = f"trained on the classes {', '.join(classes)}", ", ".join(known)
-        raise InputError(f"network {checkpoint}", rule, got, "choose a run on this data set")
-
-
 def _measure(
     sample: Sample, measure: str, checkpoint: Path, prediction: PredictionSettings, key: str
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenter = _loaded(checkpoint, key)
+    segmenter = kept_segmenter(checkpoint, key)
     constraints = constraints_of(sample, len(segmenter.classes))
     image = read_image(sample.image)
     if image.shape[:2] != sample.size:
@@ -197,9 +181,3 @@ def _views(
         yield segmenter.predict(image, alone)
         if prediction.flip:
             yield segmenter.predict(image[:, ::-1], alone)[..., ::-1]
-
-
-@lru_cache(maxsize=1)
-def _loaded(checkpoint: Path, key: str) -> Segmenter:  # noqa: ARG001 - see below
-    # The key is there for the cache: the file may hold another network by now.
-    return load_segmenter(checkpoint)

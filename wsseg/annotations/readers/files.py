@@ -32,6 +32,21 @@ def read_text(path: Path) -> str:
         raise InputError(path, "a readable file", error.strerror, "check the path") from error
 
 
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Return the images that a file lists, such as ``selected.txt``.
+
+    Args:
+        path: UTF-8, an id a line; empty lines are skipped.
+
+    Returns:
+        The ids in the file's order, each once.
+
+    Raises:
+        InputError: The file is missing or not UTF-8.
+    """
+    return tuple(dict.fromkeys(line for line in read_text(path).split("\n") if line.strip()))
+
+
 def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it again") -> T:
     """Return what a JSON file holds.
 

@@ -8,6 +8,7 @@ from wsseg.annotations.model import Annotation, Boxes, Dataset, Regions, Sample,
 from wsseg.annotations.naming import is_full
 from wsseg.annotations.readers import OVERLAYS, detect_format, joined, read_dataset
 from wsseg.annotations.readers.draft import Use
+from wsseg.annotations.readers.files import read_ids
 from wsseg.annotations.readers.paged import with_marks
 from wsseg.annotations.strokes import Strokes
 from wsseg.errors import InputError
@@ -85,7 +86,8 @@ def _with_masks(dataset: Dataset, folder: Path) -> Dataset:
 
 def _with_given_masks(dataset: Dataset, listed: Path, data: DataSettings) -> Dataset:
     """Return a data set with the data set's own masks on the listed training images, no others."""
-    wanted = set(_read_ids(listed))
+    if not (wanted := {*read_ids(listed)}):
+        raise InputError(f"data.masks {listed}", "a list of images", "an empty file", "list some")
     masks = read_dataset(data.root, data.format, (data.train,), "masks")
     given = tuple(s for s in masks.samples if s.id in wanted and any(map(is_full, s.annotations)))
     if missing := sorted(wanted - {sample.id for sample in given}):
@@ -93,18 +95,6 @@ def _with_given_masks(dataset: Dataset, listed: Path, data: DataSettings) -> Dat
         got = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise InputError(f"data.masks {listed}", rule, got, "correct the list or add the masks")
     return replace(joined(dataset, Dataset(masks.classes, given)), problems=dataset.problems)
-
-
-def _read_ids(listed: Path) -> list[str]:
-    try:
-        lines = listed.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        remedy = "write the list with wsseg select"
-        raise InputError(f"data.masks {listed}", "a text file", got, remedy) from error
-    if not (found := [line.strip() for line in lines if line.strip()]):
-        raise InputError(f"data.masks {listed}", "a list of images", "an empty file", "list some")
-    return found
 
 
 def _as_set(sample: Sample, data: DataSettings) -> Sample:

@@ -1,0 +1,49 @@
+"""A folder that a command makes, goes on in, and works in alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from wsseg.errors import InputError
+from wsseg.labels import PARTIAL
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def alone_in(folder: Path, argument: str, marker: str, kind: str) -> Iterator[None]:
+    """Create or re-open a folder and keep others out of it.
+
+    Args:
+        folder: The folder.
+        argument: What named it, such as "--out".
+        marker: A file that the caller writes first of all, by which the folder is known later.
+        kind: What such a folder is, such as "a run".
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: Another process works in the folder, or it holds something else.
+    """
+    subject = f"{argument} {folder}"
+    if folder.exists() and not folder.is_dir():
+        raise InputError(subject, "a folder", "a file", "choose another")
+    if folder.exists() and not (folder / marker).exists() and any(_foreign(folder)):
+        raise InputError(subject, f"new, empty or {kind}", "other files", "choose another")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / _LOCK, timeout=0):
+            yield
+    except Timeout as error:
+        remedy = "wait for it or choose another"
+        raise InputError(subject, "used by one process", "one at work", remedy) from error
+
+
+def _foreign(folder: Path) -> Iterator[Path]:
+    """Files that nothing makes before the marker."""
+    for entry in folder.iterdir():
+        if entry.name != _LOCK and not entry.name.startswith(PARTIAL):
+            yield entry
