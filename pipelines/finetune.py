@@ -47,7 +47,7 @@ def main(config: Config) -> None:
 
         # What the masks alone give: the first network, or what to compare with.
         masks = mask_labels(run, dataset)
-        if base is None or settings.masks_only:
+        if base is None or settings.masks_only or settings.method == "supervised":
             alone = train_on_masks(run, dataset, masks)
             measure(run, predict_val(run, dataset, alone.model), truth, validation_images)
             base = base or alone

@@ -86,10 +86,12 @@ def test_masks_are_the_labels_of_their_images_at_every_stage(folder: Path) -> No
             np.testing.assert_array_equal(found[known], mask[known])
 
 
-def test_supervised_is_the_masks_alone(folder: Path) -> None:
-    done = run(folder, "supervised", "finetune.method=supervised", base=False)
+@pytest.mark.parametrize("base", [False, True])
+def test_supervised_is_the_masks_alone(folder: Path, base: bool) -> None:
+    said = ["finetune.method=supervised", "finetune.masks_only=false"]
+    done = run(folder, f"supervised-{base}", *said, base=base)
     found = summary(done)
-    assert set(found["masks"]["val_miou"]) == {"masks-only", "finetuned"}
+    assert {*found["masks"]["val_miou"]} - {"base"} == {"masks-only", "finetuned"}
     assert found["masks"]["val_miou"]["finetuned"] is None
     assert found["val_miou"] == found["masks"]["val_miou"]["masks-only"]
 
@@ -141,6 +143,7 @@ def test_a_network_that_collapses_is_never_the_result(
         (["data.masks=null"], "data.masks"),
         (["finetune.filter.rule=calibrated"], "finetune.filter.rule must be another without"),
         (["finetune.method=semi", "finetune.semi.burn_in=24"], "below the 24 steps"),
+        (["finetune.method=semi", "finetune.semi.extra=nowhere"], "must be a folder"),
         (["finetune.method=semi", "finetune.semi.views.strong=0"], "at least 1 without views"),
         (["model.encoder=nobody"], "model must be"),
     ],

@@ -2,7 +2,7 @@
 
 from wsseg.errors import InputError
 from wsseg.refine import find_refiner
-from wsseg.run.settings import Config
+from wsseg.run.settings import Config, SemiSettings
 from wsseg.segmenter.losses import check_losses
 from wsseg.segmenter.model import check_network
 
@@ -15,13 +15,13 @@ def check_finetune_settings(config: Config) -> None:
 
     Raises:
         InputError: An unknown loss or refiner, a network that cannot be built, a base that is
-            this run, calibration by masks that the network has learned, or a semi-supervised
-            training that learns from nothing but masks.
+            this run, calibration by masks that the network has learned, a semi-supervised
+            training that learns from nothing but masks, or a folder that is not there.
     """
     check_losses(config.trainer.loss)
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)
-    settings, semi = config.finetune, config.finetune.semi
+    settings = config.finetune
     if settings.base == config.run_dir.absolute():
         remedy = "give this run a run_dir of its own"
         raise InputError("finetune.base", "another run", settings.base, remedy)
@@ -29,13 +29,16 @@ def check_finetune_settings(config: Config) -> None:
         rule, got = "another without finetune.base", "calibrated"
         remedy = "set it to global: the network has learned the masks that it would be tried on"
         raise InputError("finetune.filter.rule", rule, got, remedy)
-    steps = settings.steps or config.trainer.steps
-    if settings.method == "semi" and semi.burn_in >= steps:
+    if settings.method == "semi":
+        _check_semi(settings.semi, settings.steps or config.trainer.steps)
+
+
+def _check_semi(semi: SemiSettings, steps: int) -> None:
+    if semi.burn_in >= steps:
         rule, remedy = f"below the {steps} steps of the training", "lower it or set finetune.steps"
         raise InputError("finetune.semi.burn_in", rule, semi.burn_in, remedy)
-    if settings.method == "semi" and not (semi.views.strong or semi.views.features):
-        rule, remedy = "at least 1 without views.features", "set it to 1"
-        raise InputError("finetune.semi.views.strong", rule, 0, remedy)
-    if settings.method == "semi" and semi.shrink and not semi.views.strong:
-        rule, remedy = "at least 1 with shrink", "set it to 1"
-        raise InputError("finetune.semi.views.strong", rule, 0, remedy)
+    if not semi.views.strong and (semi.shrink or not semi.views.features):
+        rule = "at least 1 with shrink" if semi.shrink else "at least 1 without views.features"
+        raise InputError("finetune.semi.views.strong", rule, 0, "set it to 1")
+    if semi.extra and not semi.extra.is_dir():
+        raise InputError("finetune.semi.extra", "a folder", semi.extra, "check the path")

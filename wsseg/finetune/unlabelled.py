@@ -54,10 +54,8 @@ def extra_images(folder: Path, split: str) -> list[Sample]:
         The images that can be opened; the others are told.
 
     Raises:
-        InputError: There is no such folder, or no image in it.
+        InputError: There is no image in it.
     """
-    if not folder.is_dir():
-        raise InputError(f"finetune.semi.extra {folder}", "a folder", "none", "check the path")
     found = [sample for path in image_files(folder) for sample in _opened(path, folder, split)]
     if not found:
         rule, remedy = "a folder with images", "check the path"
