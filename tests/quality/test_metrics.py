@@ -11,10 +11,6 @@ from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.quality.metrics import (
     SegmentationQuality,
-    boundary_counts,
-    boundary_f1,
-    boundary_iou,
-    boundary_width,
     confusion_matrix,
 )
 
@@ -72,8 +68,6 @@ def test_what_stands_under_ignored_truth_counts_nowhere() -> None:
     changed[TRUTH == IGNORE] = 3
     expected = confusion_matrix(PREDICTION, TRUTH, 4)
     np.testing.assert_array_equal(confusion_matrix(changed, TRUTH, 4), expected)
-    counts = boundary_counts(PREDICTION, TRUTH, 4), boundary_counts(changed, TRUTH, 4)
-    np.testing.assert_array_equal(*counts)
 
 
 @settings(max_examples=50, deadline=None)
@@ -96,9 +90,6 @@ def test_figures_are_shares(prediction: NDArray[np.uint8], truth: NDArray[np.uin
     assert all(0 <= share <= 1 for share in quality.per_class.values())
     for name, share in quality.per_class.items():
         assert share <= quality.per_class_covered.get(name, 1)
-    counts = boundary_counts(prediction, truth, 3, width=1)
-    for score in (boundary_f1(counts), boundary_iou(counts)):
-        assert score is None or 0 <= score <= 1
 
 
 @settings(max_examples=30, deadline=None)
@@ -153,64 +144,3 @@ def test_wrong_matrices() -> None:
         SegmentationQuality(np.ones((3, 4), np.int64), NAMES)
     with pytest.raises(InputError, match="truth must be at least one labelled pixel"):
         SegmentationQuality(np.zeros((4, 5), np.int64), NAMES)
-
-
-def halves(column: int) -> NDArray[np.uint8]:
-    label_map = np.zeros((10, 20), np.uint8)
-    label_map[:, column:] = 1
-    return label_map
-
-
-def test_boundary_of_a_shifted_edge() -> None:
-    # boundaries are columns 9 | 10 of the truth and 12 | 13 of the prediction
-    counts = boundary_counts(halves(13), halves(10), 2, width=2)
-    assert counts[:, :4].tolist() == [[10, 0, 10, 0], [10, 0, 10, 0]]
-    # bands of class 0: columns 10..12 and 7..9; of class 1: 13..15 and 10..12
-    assert counts[:, 4:].tolist() == [[0, 60], [0, 60]]
-    assert boundary_f1(counts) == 0 and boundary_iou(counts) == 0
-    nearer = boundary_counts(halves(13), halves(10), 2, width=3)
-    assert boundary_f1(nearer) == 1
-    # class 0: 9..12 and 6..9 share column 9
-    assert boundary_iou(nearer) == pytest.approx(1 / 7)
-
-
-def test_boundary_of_the_same_map() -> None:
-    counts = boundary_counts(halves(10), halves(10), 3)
-    assert boundary_f1(counts) == 1 and boundary_iou(counts) == 1
-    assert not counts[2].any()
-
-
-def test_frame_and_ignored_truth_make_no_boundary() -> None:
-    assert not boundary_counts(halves(0), halves(0), 2).any()
-    truth = halves(10)
-    truth[:, 9:11] = IGNORE
-    assert not boundary_counts(truth, truth, 2)[:, 2].any()
-    assert boundary_f1(boundary_counts(truth, truth, 2)) is None
-    assert boundary_iou(boundary_counts(truth, truth, 2)) is None
-
-
-def test_ignored_prediction_makes_a_boundary() -> None:
-    prediction = halves(10)
-    prediction[:, 15:] = IGNORE
-    counts = boundary_counts(prediction, halves(10), 2, width=2)
-    assert counts[1, :4].tolist() == [20, 10, 10, 10]
-    assert boundary_f1(counts) == pytest.approx((1 + 2 / 3) / 2)
-
-
-def test_boundary_missed_altogether() -> None:
-    counts = boundary_counts(halves(0), halves(10), 2)
-    assert counts[:, :4].tolist() == [[0, 0, 10, 0], [0, 0, 10, 0]]
-    assert boundary_f1(counts) == 0 and boundary_iou(counts) == 0
-
-
-def test_boundary_counts_are_symmetric_and_flip() -> None:
-    rng = np.random.default_rng(1)
-    one, other = rng.integers(0, 3, (2, 12, 15)).astype(np.uint8)
-    counts = boundary_counts(one, other, 3, width=1)
-    swapped = boundary_counts(other, one, 3, width=1)
-    np.testing.assert_array_equal(swapped, counts[:, [2, 3, 0, 1, 4, 5]])
-    np.testing.assert_array_equal(boundary_counts(one[:, ::-1], other[:, ::-1], 3, 1), counts)
-
-
-def test_boundary_width_is_a_share_of_the_diagonal() -> None:
-    assert boundary_width((60, 80), 0.02) == pytest.approx(2)
