@@ -138,7 +138,7 @@ def _look(
         prediction=run.config.prediction,
     )
     work = partial(_seen, config=run.config, networks=networks)
-    return map_stage(run, stage, work, by_network, is_whole=_is_kept)
+    return map_stage(run, stage, work, by_network)
 
 
 def _seen(
@@ -157,10 +157,6 @@ def _seen(
         remedy = "correct the size that the annotations say"
         raise InputError(sample.image, f"of size {sample.size}", scores.shape[1:], remedy)
     return sample.id, [asdict(item) for item in evidence_of(sample, scores)]
-
-
-def _is_kept(identity: str) -> bool:  # noqa: ARG001 - evidence is in the statistics themselves
-    return True
 
 
 def _read_evidence(stage: Stage) -> list[Evidence]:

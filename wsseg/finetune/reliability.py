@@ -52,7 +52,7 @@ def rank_by_reliability(run: Run, base: Base, samples: Sequence[Sample]) -> list
     )
     models = [base.model.path / "model.ckpt", *base.earlier]
     work = partial(_agreement, models=models, config=run.config)
-    stage = map_stage(run, stage, work, samples, is_whole=lambda _: True)
+    stage = map_stage(run, stage, work, samples)
     table = pd.read_parquet(stage.path / "stats.parquet").set_index("id")["reliability"]
     known = [sample for sample in samples if sample.id in table.index]
     return sorted(known, key=lambda sample: (-table[sample.id], sample.id))

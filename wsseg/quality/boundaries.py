@@ -53,11 +53,10 @@ def boundary_counts(
     """
     check_maps(prediction, truth)
     known = truth != IGNORE
-    rows = [
-        _boundary_row((prediction == label) & known, truth == label, known, width)
-        for label in range(n_classes)
-    ]
-    return np.array(rows, np.int64).reshape(n_classes, 6)
+    counts = np.zeros((n_classes, 6), np.int64)
+    for label in sorted({*np.unique(prediction), *np.unique(truth)} & {*range(n_classes)}):
+        counts[label] = _boundary_row((prediction == label) & known, truth == label, known, width)
+    return counts
 
 
 def boundary_f1(counts: NDArray[np.int64]) -> float | None:

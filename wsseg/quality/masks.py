@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 
 from wsseg.annotations.model import Classes, Dataset
 from wsseg.annotations.naming import has_full_mask
 from wsseg.quality.charts import SERIES, chart, empty_figure
-from wsseg.quality.metrics import SegmentationQuality
+from wsseg.quality.measured import read_measured
 from wsseg.run.history import last_model
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage
@@ -131,7 +130,5 @@ def _val_figures(run: Path, config: Config, classes: Classes) -> dict[str, float
 
 
 def _miou(run: Path, name: str, classes: Classes) -> float | None:
-    matrix = finished_stage(run, f"{name}/val/quality").get("matrix")
-    if not np.any(matrix or 0):
-        return None
-    return SegmentationQuality(np.array(matrix, np.int64), classes).miou
+    measured = read_measured(run, f"{name}/val", classes)
+    return measured.quality.miou if measured else None

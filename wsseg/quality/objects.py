@@ -108,6 +108,8 @@ def _of_class(
 
 def _nearest(objects: NDArray[np.bool_]) -> NDArray[np.intp]:
     """The number, from 1, of the object that each pixel is nearest to."""
+    if cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2:  # one, and none
+        return np.ones(objects.shape, np.intp)
     away = (~objects).astype(np.uint8)
     kind, mask = cv2.DIST_L2, cv2.DIST_MASK_5
     _, owner = cv2.distanceTransformWithLabels(away, kind, mask, labelType=cv2.DIST_LABEL_CCOMP)

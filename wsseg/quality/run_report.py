@@ -18,6 +18,7 @@ from wsseg.labels import read_label_map, read_scores
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.masks import mask_figures
+from wsseg.quality.measured import read_measured
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.report import percent, read_summary, write_report
 from wsseg.quality.thresholds import threshold_curve
@@ -183,10 +184,8 @@ def _seconds(path: Path, stages: Sequence[str]) -> dict[str, float]:
 
 
 def _quality(path: Path, name: str, dataset: Dataset) -> SegmentationQuality | None:
-    matrix = finished_stage(path, f"{name}/quality").get("matrix")
-    if not np.any(matrix or 0):
-        return None
-    return SegmentationQuality(np.array(matrix, np.int64), dataset.classes)
+    measured = read_measured(path, name, dataset.classes)
+    return measured.quality if measured else None
 
 
 def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:

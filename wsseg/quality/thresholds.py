@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from wsseg.annotations.model import Classes, Sample
 from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.labels import read_scores
-from wsseg.quality.measure import summed_matrices
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
+from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.labelling import labelled, samples_key, scores_path
-from wsseg.run.progress import say
+from wsseg.run.progress import say, track
 from wsseg.run.stage import Run, Stage
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
@@ -54,8 +54,14 @@ def measure_thresholds(
     if not stage.is_complete:
         with stage.work() as record:
             compare = partial(_matrices, maps=maps, n_classes=len(truth.classes))
-            total, record["set_aside"] = summed_matrices(run, stage.name, compare, known)
-            record["matrices"] = total.tolist()
+            total, bad = np.zeros((), np.int64), dict[str, str]()
+            results = map_samples(compare, known, run.config.workers, run.config.strict)
+            for result in track(results, stage.name, len(known)):
+                if isinstance(result, SetAside):
+                    bad[result.id] = result.reason
+                else:
+                    total = total + result
+            record |= {"set_aside": dict(sorted(bad.items())), "matrices": total.tolist()}
     matrices = np.array(stage.manifest["matrices"], np.int64)
     if not matrices.any():
         return None

@@ -66,8 +66,9 @@ def map_stage(
     work: Work,
     samples: Sequence[Sample],
     *,
-    is_whole: Callable[[str], bool],
+    is_whole: Callable[[str], bool] | None = None,
     before: Mapping[str, str] | None = None,
+    needs_one: bool = True,
 ) -> Stage:
     """Do some work for every sample, and write ``stats.parquet`` with its rows.
 
@@ -79,25 +80,29 @@ def map_stage(
         stage: Its stage.
         work: Called in worker processes.
         samples: The images.
-        is_whole: Says of an image's id whether what an interrupted attempt wrote can be used.
+        is_whole: Says of an image's id whether what an interrupted attempt wrote can be used;
+            None where all of it is in the rows.
         before: Images that an earlier stage set aside, and why; they stay set aside.
+        needs_one: Whether it is an error that the work failed for every image.
 
     Returns:
         The stage, complete.
 
     Raises:
-        InputError: The work failed for every image; or for any, when the run is strict.
+        InputError: The work failed for every image, when ``needs_one``; or for any, when the run
+            is strict.
     """
     if stage.is_complete:
         say(f"{stage.name}: up to date")
         return stage
     with stage.work() as record:
-        done = {id for id, _ in _records(stage.path / "stats.jsonl") if is_whole(id)}
+        written = [id for id, _ in _records(stage.path / "stats.jsonl")]
+        done = {id for id in written if is_whole is None or is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
         results = map_samples(work, left, run.config.workers, run.config.strict)
         shown = track(results, stage.name, len(samples), len(done))
         set_aside = _collect(stage.path / "stats.jsonl", shown)
-        if len(set_aside) == len(samples):
+        if needs_one and len(set_aside) == len(samples):
             reason = set_aside[0].reason if set_aside else "no image"
             raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
         _write_table(stage.path)

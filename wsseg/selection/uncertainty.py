@@ -143,7 +143,7 @@ def measure_uncertainty(
     work = partial(
         _measure, measure=measure, checkpoint=checkpoint, prediction=prediction, key=stage.key
     )
-    return map_stage(run, stage, work, samples, is_whole=lambda _: True)
+    return map_stage(run, stage, work, samples)
 
 
 def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.float64]:

@@ -1,0 +1,95 @@
+"""What is kept of a stage's label maps, from the stage on disk to its figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from counted import CLASSES, measured
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.annotations.model import Dataset, MaskFile, Sample
+from wsseg.annotations.truth import Truth
+from wsseg.labels import IGNORE, write_label_map
+from wsseg.quality.boundaries import boundary_counts, boundary_width
+from wsseg.quality.measure import measure
+from wsseg.quality.measured import read_measured
+from wsseg.quality.metrics import confusion_matrix
+from wsseg.quality.objects import object_counts
+from wsseg.run.settings import Config
+from wsseg.run.stage import Run, Stage, open_run
+
+RANDOM = np.random.default_rng(0)
+TRUTHS = {name: RANDOM.integers(0, 3, (12, 16)).astype(np.uint8) for name in "cab"}
+LABELS = {name: np.where(RANDOM.random((12, 16)) < 0.3, 1, t) for name, t in TRUTHS.items()}
+
+
+def sample(folder: Path, name: str, truth: NDArray[np.uint8]) -> Sample:
+    Image.fromarray(np.zeros((*truth.shape, 3), np.uint8)).save(folder / f"{name}.png")
+    write_label_map(folder / f"{name}-mask.png", truth)
+    mask = MaskFile(folder / f"{name}-mask.png")
+    return Sample(name, folder / f"{name}.png", truth.shape, (mask,), "train")
+
+
+def labels_of(run: Run, maps: dict[str, NDArray[np.uint8]]) -> Stage:
+    stage = run.stage("seeds")
+    with stage.work() as record:
+        for name, label_map in maps.items():
+            write_label_map(stage.path / "labels" / f"{name}.png", label_map.astype(np.uint8))
+        record["images"] = len(maps)
+    return stage
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(run_dir=tmp_path / "run", data={"root": tmp_path}, workers=1)
+
+
+def test_counts_on_disk_are_those_of_the_label_maps(config: Config, tmp_path: Path) -> None:
+    samples = [sample(tmp_path, name, truth) for name, truth in TRUTHS.items()]
+    with open_run(config) as run:
+        truth = Truth(Dataset(CLASSES, tuple(samples)))
+        quality = measure(run, labels_of(run, LABELS), truth, samples)
+        found = read_measured(run.path, "seeds", CLASSES)
+    assert found is not None and quality is not None
+    assert found.ids == ("a", "b", "c")
+    matrices = {n: confusion_matrix(LABELS[n].astype(np.uint8), TRUTHS[n], 3) for n in TRUTHS}
+    np.testing.assert_array_equal(found.matrix, sum(matrices.values()))
+    np.testing.assert_array_equal(quality.matrix, found.matrix)
+    width = boundary_width((12, 16))
+    edges = [boundary_counts(LABELS[n].astype(np.uint8), TRUTHS[n], 3, width) for n in TRUTHS]
+    np.testing.assert_array_equal(found.boundaries, sum(edges))
+    for name, matrix in matrices.items():
+        hits = matrix.diagonal()
+        ious = hits / (matrix.sum(axis=1) + matrix[:, :3].sum(axis=0) - hits)
+        assert found.image_mious[name] == pytest.approx(ious.mean())
+    objects = [each for row in found.objects for each in row]
+    expected = [o for n in "abc" for o in object_counts(LABELS[n].astype(np.uint8), TRUTHS[n], 3)]
+    assert sorted(objects) == sorted(expected)
+
+
+def test_what_cannot_be_measured_is_told_and_stops_nothing(
+    config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = sample(tmp_path, "a", TRUTHS["a"])
+    (tmp_path / "a-mask.png").write_bytes(b"no mask")
+    with open_run(config) as run:
+        labels, truth = labels_of(run, LABELS), Truth(Dataset(CLASSES, (one,)))
+        assert measure(run, labels, truth, [one]) is None
+        assert read_measured(run.path, "seeds", CLASSES) is None
+    told = capsys.readouterr().err
+    assert "seeds/quality: set aside a" in told and "seeds: not measured" in told
+
+
+def test_truth_that_says_nothing_is_not_measured(config: Config, tmp_path: Path) -> None:
+    nothing = sample(tmp_path, "a", np.full((12, 16), IGNORE, np.uint8))
+    with open_run(config) as run:
+        truth = Truth(Dataset(CLASSES, (nothing,)))
+        assert measure(run, labels_of(run, LABELS), truth, [nothing]) is None
+
+
+def test_ignored_predictions_are_missed() -> None:
+    truth = np.array([[0, 0, 1, 1]], np.uint8)
+    found = measured([(np.array([[0, IGNORE, 1, 2]], np.uint8), truth)])
+    assert found.quality.per_class == {"background": 0.5, "cow": 0.5, "sheep": 0}
+    assert found.image_mious["image-0"] == pytest.approx(1 / 3)
