@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Box
-from wsseg.cleaning import Cleaned, clean, islands
+from wsseg.cleaning import RULES, Cleaned, clean, islands
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.refine import CRFParams, Refine, dense_crf
@@ -62,12 +62,17 @@ def cleaned(
 COW = Box(1, left=4, top=4, right=14, bottom=14)
 
 
+def part(result: Cleaned, rule: str) -> float:
+    """Share of the image's pixels that have their label from a rule."""
+    return float((result.rules == RULES.index(rule)).mean())
+
+
 def test_prediction_that_fits_stays() -> None:
     label_map = filled(COW)
     label_map[4:7, 4:14] = 0
     result = cleaned(label_map, COW)
     np.testing.assert_array_equal(result.label_map, label_map)
-    assert result.resets == (False,) and result.refined == 0
+    assert result.resets == (False,) and part(result, "refiner") == 0
 
 
 def test_rule_1_outside_all_boxes_is_background() -> None:
@@ -161,7 +166,7 @@ def test_rule_3_the_crf_follows_the_object() -> None:
     expected = np.zeros(SIZE, np.uint8)
     expected[5:13, 5:13] = 1
     np.testing.assert_array_equal(result.label_map, expected)
-    assert result.refined == pytest.approx((100 - 64) / label_map.size)
+    assert part(result, "refiner") == pytest.approx((100 - 64) / label_map.size)
     assert result.resets == (False,)
 
 
@@ -172,7 +177,7 @@ def test_rules_1_and_2_hold_after_the_crf_leaks() -> None:
     first = filled(COW)
     assert cleaned(label_map, COW).resets == (False,)
     result = cleaned(label_map, COW, first=first, refine=CRF)
-    assert result.refined > 0
+    assert part(result, "reset") == COW.area / first.size
     assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, first)
 
@@ -186,7 +191,7 @@ def test_rule_3_reset_boxes_stay_reset() -> None:
     first[COW.slices] = IGNORE
     first[6:12, 6:12] = 1
     result = cleaned(label_map, COW, first=first, refine=CRF, image=image)
-    assert result.resets == (True,) and result.refined == 0
+    assert result.resets == (True,) and part(result, "refiner") == 0
     np.testing.assert_array_equal(result.label_map, first)
 
 
@@ -230,7 +235,7 @@ def test_crowd_keeps_what_another_annotation_fixes() -> None:
 @pytest.mark.parametrize("refine", [NO_CRF, CRF])
 def test_no_boxes_is_all_background(refine: Refine) -> None:
     result = cleaned(np.ones(SIZE, np.uint8), refine=refine)
-    assert not result.label_map.any() and result.resets == () and result.refined == 0
+    assert not result.label_map.any() and result.resets == () and part(result, "refiner") == 0
 
 
 def test_box_of_one_pixel() -> None:
@@ -286,7 +291,7 @@ def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
     assert constraints.permits(result.label_map).all()
     assert result.label_map.dtype == np.uint8 and len(result.resets) == len(boxes)
     assert not np.shares_memory(result.label_map, first)
-    assert 0 <= result.refined <= 1
+    assert 0 <= part(result, "refiner") <= 1
 
 
 @pytest.mark.parametrize(
@@ -363,3 +368,35 @@ def test_a_tag_without_first_labels_stays_away() -> None:
     gone = np.zeros(SIZE, np.uint8)
     result = cleaned(gone, first=gone, tagged=(1,), constraints=anywhere(1))
     assert result.restored == () and not result.label_map.any()
+
+
+def test_rules_say_what_each_pixel_has_its_label_from() -> None:
+    """One row of pixels for each rule but the refiner's, which the CRF's tests look at."""
+    crowd, sheep = Box(1, 0, 16, 24, 19, crowd=True), Box(2, 16, 4, 22, 12)
+    label_map = filled(COW, sheep)
+    label_map[0] = 2  # no sheep may be there
+    label_map[sheep.slices] = 0
+    first = filled(COW, sheep)
+    result = cleaned(label_map, COW, sheep, crowd, first=first)
+    named = np.array(RULES)[result.rules]
+    assert (named[0] == "constraint").all()
+    assert (named[sheep.slices] == "reset").all()
+    only_crowd = np.zeros(SIZE, bool)
+    only_crowd[crowd.slices] = True
+    for box in (COW, sheep):
+        only_crowd[box.slices] = False
+    np.testing.assert_array_equal(named == "unsure", only_crowd)
+    assert result.share("reset") == {0: 0, 1: 0, 2: 1}
+    other = np.where(named == "network", 3, result.label_map).astype(np.uint8)
+    over = np.array(RULES)[result.rules_over(other)]
+    np.testing.assert_array_equal(over == "constraint", np.isin(named, ["network", "constraint"]))
+
+
+def test_what_a_tag_brings_back_is_told() -> None:
+    first = np.zeros(SIZE, np.uint8)
+    first[2:4, 2:9] = 1
+    constraints = anywhere(0, 1)
+    image = np.zeros((*SIZE, 3), np.uint8)
+    scores = sure(np.zeros(SIZE, np.uint8), constraints)
+    result = clean(image, scores, constraints, (), first, RoundSettings(), NO_CRF, tagged=(1,))
+    np.testing.assert_array_equal(result.rules == RULES.index("restored"), first == 1)

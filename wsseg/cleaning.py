@@ -14,6 +14,11 @@ from wsseg.labels import IGNORE
 from wsseg.refine import Refine
 from wsseg.run.settings import RoundSettings
 
+RULES = ("network", "constraint", "refiner", "reset", "unsure", "restored")
+"""What a pixel has its label from: the network's best class; its best permitted class, where that
+is another; the refiner, where it chose yet another; the first label of a box that was reset;
+nothing, as crowds and small islands become IGNORE; the first label of a tag that had vanished."""
+
 
 @dataclass(frozen=True, eq=False)
 class Cleaned:
@@ -23,14 +28,38 @@ class Cleaned:
         label_map: (H, W) uint8, IGNORE where unknown.
         resets: One a box, in their order: whether it went back to its first label.
         restored: Tagged classes that had vanished and got their first labels back.
-        refined: Share of the image's pixels whose class the refiner changed, 0..1; pixels of
-            boxes that had gone back to their first label before it do not count.
+        rules: (H, W) uint8 index into ``RULES``: what each pixel has its label from.
     """
 
     label_map: NDArray[np.uint8]
     resets: tuple[bool, ...]
     restored: tuple[int, ...]
-    refined: float
+    rules: NDArray[np.uint8]
+
+    def rules_over(self, best: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return ``rules`` where the network knows classes that the image cannot show.
+
+        Args:
+            best: (H, W) uint8, the network's best of all classes.
+
+        Returns:
+            (H, W) uint8: "network" is left where that class is the label.
+        """
+        held = (self.rules == RULES.index("network")) & (self.label_map != best)
+        return np.where(held, RULES.index("constraint"), self.rules).astype(np.uint8)
+
+    def share(self, rule: str) -> dict[int, float]:
+        """Return which part of the pixels of each class has its label from a rule.
+
+        Args:
+            rule: One of ``RULES``.
+
+        Returns:
+            0..1 by class that the label map has.
+        """
+        by_rule = self.rules == RULES.index(rule)
+        classes = [int(label) for label in np.unique(self.label_map) if label != IGNORE]
+        return {label: float(by_rule[self.label_map == label].mean()) for label in classes}
 
 
 def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
@@ -90,14 +119,18 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     reset = failed[owners]
     evidence = _evidence(scores, first, constraints, reset)
     sharpened = constraints.best(refine(image, evidence, allowed=constraints.allowed))
-    changed = (sharpened != predicted) & ~reset
     failed = failed | _failed(sharpened, boxes, owners, settings.reset_iou)
     label_map = np.where(failed[owners], first, sharpened)
     unsure = _only_crowd(boxes, first.shape) | islands(label_map, settings.min_island)
-    label_map[unsure & (constraints.known == IGNORE)] = IGNORE
+    unsure &= constraints.known == IGNORE
+    label_map[unsure] = IGNORE
     restored = tuple(tag for tag in tagged if (first == tag).any() and not (label_map == tag).any())
-    label_map = np.where(np.isin(first, restored), first, label_map)
-    return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, float(changed.mean()))
+    back = np.isin(first, restored)
+    label_map = np.where(back, first, label_map)
+    forbidden = constraints.classes[scores.argmax(axis=0)] != predicted
+    by_rule = [back, unsure, failed[owners], sharpened != predicted, forbidden]
+    rules = np.select(by_rule, [*range(len(RULES) - 1, 0, -1)], 0).astype(np.uint8)
+    return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, rules)
 
 
 def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:

@@ -12,12 +12,14 @@ from wsseg.annotations.constraints import constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.cleaning import Cleaned, clean
 from wsseg.images import read_image
-from wsseg.labels import IGNORE, read_label_map
+from wsseg.labels import IGNORE, read_label_map, write_label_map
 from wsseg.refine import Refine, find_refiner
-from wsseg.run.labelling import Facts, label_images, label_path, labelled, samples_key
+from wsseg.refine.scores import normalised
+from wsseg.run.labelling import Facts, joined, label_images, label_path, labelled, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.seeds import check_fit, check_seeds, seed_label_map
+from wsseg.segmenter.certainty import certainty
 from wsseg.segmenter.losses import check_losses
 from wsseg.segmenter.model import check_network
 from wsseg.segmenter.training import (
@@ -104,6 +106,10 @@ def train_segmenter(
 def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stage:
     """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
+    Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
+    have the rows' "boxes", "resets", "restored", "refined" (share of the class that the refiner
+    chose), "confidence" and "margin".
+
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
         dataset: Samples with annotations.
@@ -127,7 +133,14 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     )
     if config.rounds.clean and not stage.is_complete:
         refiner.prepare()
-    relabel = partial(_relabel, config=config, model=model, seeds=seeds, refine=refiner.refine)
+    relabel = partial(
+        _relabel,
+        config=config,
+        model=model,
+        seeds=seeds,
+        refine=refiner.refine,
+        rules=stage.path / "rules",
+    )
     return label_images(run, stage, relabel, samples, seeds.manifest.get("set_aside"))
 
 
@@ -173,15 +186,16 @@ def _seed(
 
 
 def _relabel(
-    sample: Sample, config: Config, model: Stage, seeds: Stage, refine: Refine
+    sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
 ) -> tuple[NDArray[np.uint8], Facts]:
     segmenter = segmenter_of(model, config.trainer.accelerator)
-    if not config.rounds.clean:
-        predicted, facts = _predict(sample, config, model)
-        known = labelled_pixels(sample, len(segmenter.classes))
-        return np.where(known == IGNORE, predicted, known).astype(np.uint8), facts
     image = read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
+    best = scores.argmax(axis=0).astype(np.uint8)
+    if not config.rounds.clean:
+        known = labelled_pixels(sample, len(segmenter.classes))
+        label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
+        return label_map, joined(certainty(label_map, scores, range(len(scores))))
     constraints = constraints_of(sample, len(segmenter.classes))
     first_labels = read_label_map(label_path(seeds, sample))
     cleaned = clean(
@@ -194,7 +208,10 @@ def _relabel(
         refine,
         tagged=sample.tagged,
     )
-    return cleaned.label_map, _facts(sample, cleaned)
+    write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
+    shares = normalised(scores[constraints.classes], constraints.allowed)
+    sure = certainty(cleaned.label_map, shares, constraints.classes)
+    return cleaned.label_map, joined(_facts(sample, cleaned), sure)
 
 
 def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.uint8], Facts]:
@@ -205,7 +222,7 @@ def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.u
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    facts: Facts = {0: {"refined": cleaned.refined}}
+    facts: Facts = {label: {"refined": s} for label, s in cleaned.share("refiner").items()}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1

@@ -7,8 +7,9 @@ from wsseg.annotations.constraints import Constraints
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.settings import ModelSettings, PredictionSettings
+from wsseg.segmenter.certainty import margins, vote_entropies
 from wsseg.segmenter.prediction import Segmenter
-from wsseg.selection.uncertainty import margin, margins, vote_entropies, vote_entropy
+from wsseg.selection.uncertainty import margin, vote_entropy
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (8, 12, 3), dtype=np.uint8)
 ONE_VIEW = PredictionSettings(scales=(1.0,), flip=False)

@@ -114,6 +114,22 @@ def map_stage(
     return stage
 
 
+def joined(*facts: Mapping[int, Mapping[str, Any]]) -> Facts:
+    """Return all that is worth knowing of each class.
+
+    Args:
+        facts: Values by name, by class; of one name the last counts.
+
+    Returns:
+        One dict a class.
+    """
+    found: Facts = {}
+    for each in facts:
+        for label, values in each.items():
+            found.setdefault(label, {}).update(values)
+    return found
+
+
 def label_path(stage: Stage, sample: Sample) -> Path:
     """Return where a stage keeps the label map of a sample.
 

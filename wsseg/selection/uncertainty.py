@@ -17,64 +17,8 @@ from wsseg.refine.scores import normalised
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import PredictionSettings
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.segmenter.certainty import margins, vote_entropies
 from wsseg.segmenter.prediction import Segmenter, kept_segmenter
-
-
-def margins(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return how little the best class of each pixel leads: 1 - (p1 - p2).
-
-    Args:
-        probabilities: (C, H, W) that sum to 1 over C; 0 for classes that a pixel may not have.
-
-    Returns:
-        (H, W) float32, 0..1: 0 where one class is certain, 1 where two are equally likely.
-
-    References:
-        Scheffer et al., Active Hidden Markov Models for Information Extraction, IDA 2001.
-
-    Example:
-        >>> margins(np.array([[[0.5, 1.0]], [[0.25, 0.0]], [[0.25, 0.0]]])).tolist()
-        [[0.75, 0.0]]
-    """
-    if len(probabilities) == 1:
-        return np.zeros(probabilities.shape[1:], np.float32)
-    second, first = np.partition(probabilities, -2, axis=0)[-2:]
-    return np.asarray(1 - (first - second), np.float32)
-
-
-def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Return how much label maps of one image disagree at each pixel.
-
-    The entropy of the classes that they give it, -sum_c v_c/V log(v_c/V) over the V maps, as a
-    share of log V.
-
-    Args:
-        votes: V label maps (H, W), at least 2.
-
-    Returns:
-        (H, W) float32, 0..1: 0 where all agree, 1 where each says something else.
-
-    Raises:
-        InputError: There are fewer than 2.
-
-    References:
-        Dagan and Engelson, Committee-Based Sampling for Training Probabilistic Classifiers,
-        ICML 1995.
-
-    Example:
-        >>> maps = [np.array([[1, 1]], np.uint8), np.array([[1, 2]], np.uint8)]
-        >>> vote_entropies(maps).tolist()
-        [[0.0, 1.0]]
-    """
-    if len(votes) < 2:
-        remedy = "give more --scales, or set prediction.flip=true in the run"
-        raise InputError("views of vote_entropy", "at least 2", len(votes), remedy)
-    stacked = np.stack(votes)
-    entropy = np.zeros(stacked.shape[1:], np.float64)
-    for label in np.unique(stacked):
-        share = (stacked == label).mean(axis=0)
-        entropy -= share * np.log(share, out=np.zeros_like(share), where=share > 0)
-    return np.asarray((entropy / np.log(len(votes))).clip(0), np.float32)
 
 
 def margin(
