@@ -222,14 +222,15 @@ def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.u
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    facts: Facts = {label: {"refined": s} for label, s in cleaned.share("refiner").items()}
+    refined = {label: {"refined": share} for label, share in cleaned.share("refiner").items()}
+    facts: Facts = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
-    return facts
+    return joined(refined, facts)
 
 
 def _of_round(run: Run, number: int) -> Run:

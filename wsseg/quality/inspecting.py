@@ -1,0 +1,107 @@
+"""The signals of a stage's label maps, in a table beside them."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wsseg.annotations.model import Box, Sample
+from wsseg.annotations.stacking import front_box
+from wsseg.images import read_image
+from wsseg.labels import IGNORE, read_label_map
+from wsseg.quality.signals import SIGNALS, Look, contrast_of
+from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
+from wsseg.run.stage import Run, Stage
+
+
+def inspect(run: Run, labels: Stage, earlier: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
+    """Return the stage "<labels>/signals": a row of ``SIGNALS`` for each class in each image.
+
+    Classes are those that the label map has and those that boxes or tags name; the background is
+    none. No truth is looked at.
+
+    Args:
+        run: The run.
+        labels: A complete stage of label maps.
+        earlier: The stages of label maps before it, the first one first.
+        samples: The images with their annotations.
+
+    Returns:
+        The complete stage.
+    """
+    stage = run.stage(
+        f"{labels.name}/signals",
+        labels=labels,
+        earlier=[each.key for each in earlier],
+        samples=samples_key(samples),
+        signals=[*SIGNALS],
+    )
+    work = partial(_rows, labels=labels, earlier=earlier)
+    return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
+
+
+def signals_of(
+    image: NDArray[np.uint8],
+    maps: Sequence[NDArray[np.uint8]],
+    sample: Sample,
+    facts: Mapping[int, Mapping[str, float]],
+) -> list[dict[str, float]]:
+    """Return the signals of one image.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        maps: Label maps (H, W) of the stages so far, the one to be looked at last.
+        sample: Its boxes and tags.
+        facts: Of the stage's statistics, by class.
+
+    Returns:
+        A row for each class but the background: "class" and ``SIGNALS``, NaN where one does not
+        apply.
+    """
+    *earlier, label_map = maps
+    owners, contrast = front_box(sample.boxes, label_map.shape), contrast_of(image)
+    named = {*(box.label for box in sample.boxes if not box.crowd), *sample.tagged}
+    rows = []
+    for label in sorted({*np.unique(label_map).tolist(), *named} - {0, IGNORE}):
+        look = Look(
+            label,
+            label_map,
+            earlier,
+            contrast,
+            _boxes(sample.boxes, owners, label),
+            facts.get(label, {}),
+        )
+        rows.append({"class": label, **{name: f(look) for name, (f, _) in SIGNALS.items()}})
+    return rows
+
+
+def _boxes(
+    boxes: Sequence[Box], owners: NDArray[np.intp], label: int
+) -> list[tuple[Box, NDArray[np.bool_]]]:
+    return [
+        (box, owners == number)
+        for number, box in enumerate(boxes)
+        if box.label == label and not box.crowd
+    ]
+
+
+def _rows(
+    sample: Sample, labels: Stage, earlier: Sequence[Stage]
+) -> tuple[str, list[dict[str, Any]]]:
+    maps = [read_label_map(label_path(stage, sample)) for stage in (*earlier, labels)]
+    facts = _facts(labels.path, labels.key).get(sample.id, {})
+    found = signals_of(read_image(sample.image), maps, sample, facts)
+    return sample.id, [{"id": sample.id, **row} for row in found]
+
+
+@lru_cache(maxsize=2)
+def _facts(folder: Path, key: str) -> dict[str, dict[int, Any]]:  # noqa: ARG001 - the key is for the cache
+    table = pd.read_parquet(folder / "stats.parquet")
+    found: dict[str, dict[int, Any]] = {}
+    for row in table.to_dict("records"):
+        found.setdefault(row["id"], {})[row["class"]] = row
+    return found
