@@ -107,8 +107,8 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
     Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
-    have the rows' "boxes", "resets", "restored", "refined" (share of the class that the refiner
-    chose), "confidence" and "margin".
+    have "boxes", "resets" and "restored", "kept" and "refined" (shares of the class that the
+    network and the refiner chose), "confidence" and "margin".
 
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
@@ -222,7 +222,8 @@ def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.u
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    refined = {label: {"refined": share} for label, share in cleaned.share("refiner").items()}
+    kept, refined = cleaned.share("network"), cleaned.share("refiner")
+    rules = {label: {"kept": kept[label], "refined": refined[label]} for label in kept}
     facts: Facts = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
@@ -230,7 +231,7 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
         of_class["resets"] += int(reset)
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
-    return joined(refined, facts)
+    return joined(rules, facts)
 
 
 def _of_round(run: Run, number: int) -> Run:

@@ -102,6 +102,11 @@ def disagreement(look: Look) -> float:
     return float(vote_entropies([vote[part] for vote in votes])[ever[part]].mean())
 
 
+def kept(look: Look) -> float:
+    """Share of its pixels that are as the network saw them, with nothing held against it."""
+    return look.fact("kept")
+
+
 def refined(look: Look) -> float:
     """Share of its pixels that the refiner took from another class."""
     return look.fact("refined")
@@ -160,6 +165,7 @@ SIGNALS: dict[str, tuple[Callable[[Look], float], int]] = {
     "touched": (touched, 1),
     "churn": (churn, -1),
     "disagreement": (disagreement, -1),
+    "kept": (kept, 1),
     "refined": (refined, -1),
     "confidence": (confidence, 1),
     "margin": (margin, 1),
