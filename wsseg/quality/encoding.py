@@ -22,7 +22,7 @@ def encoded_photograph(image: NDArray[np.uint8], side: int) -> str:
     size = shown_size((image.shape[0], image.shape[1]), side)
     shown = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
     file = io.BytesIO()
-    Image.fromarray(shown.astype(np.uint8)).save(file, "jpeg", quality=80)
+    Image.fromarray(shown.astype(np.uint8)).save(file, "jpeg", quality=75)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

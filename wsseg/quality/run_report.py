@@ -16,11 +16,12 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import read_label_map, read_scores
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
+from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.masks import mask_figures
 from wsseg.quality.measured import read_measured
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.quality.report import percent, read_summary, write_report
+from wsseg.quality.report import percent, read_summary, write_page, write_report
 from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
@@ -66,6 +67,7 @@ def report_run(path: Path) -> Path:
     set_aside = _set_aside(path, stages, dataset)
     bad = {item.id for item in set_aside}
     usable = [sample for sample in dataset.split(data.train) if sample.id not in bad]
+    _write_images(path, config, stages, usable, truth)
     write_report(path / "report", summary, _gallery(path, stages, usable, truth), set_aside)
     return path / "report" / "index.html"
 
@@ -119,6 +121,18 @@ def _stages(path: Path, config: Config) -> list[str]:
         for name in known_stages(config)
         if finished_stage(path, name) or finished_stage(path, f"{name}/model")
     ]
+
+
+def _write_images(
+    path: Path, config: Config, stages: Sequence[str], samples: Sequence[Sample], truth: Truth
+) -> None:
+    found = {name: read_measured(path, name, truth.classes) for name in stages}
+    measured = {name: each for name, each in found.items() if each}
+    folders = {name: path / name for name in stages if finished_stage(path, name)}
+    pairs = pairs_of(samples, truth)
+    report = path / "report"
+    write_explorer(report, folders, truth.classes, pairs, measured, workers=config.workers)
+    write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
 
 
 def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[str, Any]:

@@ -3,18 +3,29 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from wsseg.annotations.model import Problem, Sample
+from wsseg.annotations.model import Problem
 from wsseg.errors import InputError
 from wsseg.run.progress import say
 
 _SHOWN = 5  # problems printed at the start of a run
 
 T = TypeVar("T")
+
+
+class Identified(Protocol):
+    """What a stage works on one by one, such as an image."""
+
+    @property
+    def id(self) -> str:
+        """Its name in messages."""
+
+
+Item = TypeVar("Item", bound=Identified)
 
 
 @dataclass(frozen=True)
@@ -51,7 +62,7 @@ def announce(problems: Sequence[Problem], strict: bool) -> None:
 
 
 def map_samples(
-    function: Callable[[Sample], T], samples: Sequence[Sample], workers: int | None, strict: bool
+    function: Callable[[Item], T], samples: Sequence[Item], workers: int | None, strict: bool
 ) -> Iterator[T | SetAside]:
     """Yield the function's result for every sample, in no particular order.
 
@@ -83,7 +94,7 @@ def map_samples(
         raise InputError("workers", "few enough for the memory", got, remedy) from error
 
 
-def _attempt(function: Callable[[Sample], T], sample: Sample, strict: bool) -> Any:
+def _attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> Any:
     cv2.setNumThreads(1)
     try:
         return function(sample)

@@ -1,0 +1,177 @@
+"""All images of a run on one page: a small file an image, which the page loads when it is shown."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from wsseg.annotations.model import Classes, Sample
+from wsseg.annotations.truth import Truth, true_label_map
+from wsseg.cleaning import RULES
+from wsseg.images import read_image
+from wsseg.labels import IGNORE, read_label_map
+from wsseg.quality.encoding import encoded_label_map, encoded_photograph, shown_size
+from wsseg.quality.estimate import estimated_quality
+from wsseg.quality.gallery import css_colour
+from wsseg.quality.measured import Measured
+from wsseg.quality.signals import SIGNALS
+from wsseg.run.engine import SetAside, map_samples
+from wsseg.run.progress import track
+from wsseg.run.stage import write_text
+
+_SIDE = 280  # pixels: sharp on a card, small enough for ten thousand images
+_DIGITS = 4
+
+
+class Pair(NamedTuple):
+    """An image with its annotations, and with its mask where there is hidden truth.
+
+    Attributes:
+        id: The image.
+        sample: With its weak annotations.
+        mask: Of ``Truth.with_mask``.
+    """
+
+    id: str
+    sample: Sample
+    mask: Sample | None
+
+
+def write_explorer(
+    folder: Path,
+    stages: Mapping[str, Path],
+    classes: Classes,
+    pairs: Sequence[Pair],
+    measured: Mapping[str, Measured],
+    *,
+    workers: int | None = None,
+) -> None:
+    """Write ``images/``, what the page of all images shows; that of an earlier report goes.
+
+    Args:
+        folder: The report's folder.
+        stages: Folder of each stage of label maps by name, in order.
+        classes: Names, background first.
+        pairs: The images.
+        measured: What was measured against hidden truth, by stage.
+        workers: Processes; None is one a core.
+    """
+    shutil.rmtree(folder / "images", ignore_errors=True)
+    write = partial(_write, folder=folder / "images", stages=dict(stages), n_classes=len(classes))
+    results = map_samples(write, pairs, workers, strict=False)
+    shown = track(results, "report", len(pairs))
+    named = dict(item for item in shown if not isinstance(item, SetAside))
+    ids = [pair.id for pair in pairs if pair.id in named]
+    content = {
+        "classes": [{"name": n, "colour": css_colour(i)} for i, n in enumerate(classes)],
+        "ignore": {"label": IGNORE, "colour": css_colour(IGNORE)},
+        "rules": RULES,
+        "stages": [*stages],
+        "ids": ids,
+        "files": [named[id]["file"] for id in ids],
+        "shows": [named[id]["shows"] for id in ids],
+        "sizes": [named[id]["size"] for id in ids],
+        "columns": _columns(stages, ids, measured),
+    }
+    write_text(folder / "images" / "index.js", f"wsseg.start({_json(content)});\n")
+
+
+def pairs_of(samples: Sequence[Sample], truth: Truth) -> list[Pair]:
+    """Return images together with their hidden masks.
+
+    Args:
+        samples: With their weak annotations.
+        truth: Hidden truth, may cover none of them.
+
+    Returns:
+        One pair an image.
+    """
+    return [Pair(s.id, s, truth.with_mask(s) if truth.covers(s) else None) for s in samples]
+
+
+def _columns(
+    stages: Mapping[str, Path], ids: Sequence[str], measured: Mapping[str, Measured]
+) -> list[dict[str, Any]]:
+    """What images can be sorted and filtered by: values by stage, in the order of ``ids``."""
+    found: dict[str, dict[str, list[float | None]]] = {}
+    for stage, folder in stages.items():
+        if (folder / "signals" / "stats.parquet").exists():
+            table = pd.read_parquet(folder / "signals" / "stats.parquet")
+            table["estimate"] = estimated_quality(table)
+            means = table.drop(columns="class").groupby("id").mean().reindex([*ids])
+            for name in means:
+                found.setdefault(str(name), {})[stage] = _numbers(means[name])
+        if stage in measured:
+            ious = pd.Series(measured[stage].image_mious).reindex([*ids])
+            found.setdefault("iou", {})[stage] = _numbers(ious)
+    signs = {"iou": 1, "estimate": 1, **{name: sign for name, (_, sign) in SIGNALS.items()}}
+    return [
+        {"name": name, "good": sign, "values": found[name]}
+        for name, sign in signs.items()
+        if any(value is not None for values in found.get(name, {}).values() for value in values)
+    ]
+
+
+def _numbers(values: pd.Series) -> list[float | None]:
+    return [None if pd.isna(value) else round(float(value), _DIGITS) for value in values]
+
+
+def _write(
+    pair: Pair, folder: Path, stages: Mapping[str, Path], n_classes: int
+) -> tuple[str, dict[str, Any]]:
+    image = read_image(pair.sample.image)
+    maps = {
+        name: read_label_map(file)
+        for name, path in stages.items()
+        if (file := path / "labels" / f"{pair.id}.png").exists()
+    }
+    rules = {
+        name: read_label_map(file)
+        for name, path in stages.items()
+        if (file := path / "rules" / f"{pair.id}.png").exists()
+    }
+    truth = true_label_map(pair.mask, n_classes) if pair.mask else None
+    height, width = image.shape[:2]
+    content = {
+        "photo": encoded_photograph(image, _SIDE),
+        "size": shown_size((height, width), _SIDE),
+        "maps": {name: encoded_label_map(found, _SIDE) for name, found in maps.items()},
+        "rules": {name: encoded_label_map(found, _SIDE) for name, found in rules.items()},
+        "truth": None if truth is None else encoded_label_map(truth, _SIDE),
+        "boxes": [
+            (b.label, b.left / width, b.top / height, b.right / width, b.bottom / height)
+            for b in pair.sample.boxes
+        ],
+        "rows": {name: _rows(path).get(pair.id, []) for name, path in stages.items()},
+    }
+    name = hashlib.sha256(pair.id.encode()).hexdigest()[:16]
+    write_text(folder / f"{name}.js", f"wsseg.image({_json(name)}, {_json(content)});\n")
+    shows = {int(label) for found in maps.values() for label in set(found.ravel().tolist())}
+    shows |= {box.label for box in pair.sample.boxes} | {*pair.sample.tagged}
+    labels = sorted(shows - {0, IGNORE})
+    return pair.id, {"file": name, "shows": labels, "size": content["size"]}
+
+
+def _rows(stage: Path) -> dict[str, list[dict[str, Any]]]:
+    path = stage / "signals" / "stats.parquet"
+    return _table(path, path.stat().st_mtime_ns) if path.exists() else {}
+
+
+@lru_cache(maxsize=8)
+def _table(path: Path, modified: int) -> dict[str, list[dict[str, Any]]]:  # noqa: ARG001 - the time is for the cache
+    table = pd.read_parquet(path)
+    table["estimate"] = estimated_quality(table)
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in table.round(_DIGITS).to_dict("records"):
+        known = {str(key): value for key, value in row.items() if not pd.isna(value)}
+        found.setdefault(known.pop("id"), []).append(known)
+    return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
