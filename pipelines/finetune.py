@@ -20,6 +20,7 @@ from wsseg.finetune import (
     open_base,
     train_on_masks,
 )
+from wsseg.quality.inspecting import inspect
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
 from wsseg.rounds import clean_labels, predict_val
@@ -58,6 +59,7 @@ def main(config: Config) -> None:
             calibration = calibrate(run, dataset, predicted)
             filtered = filter_labels(run, dataset, predicted, calibration)
             measure(run, filtered, truth, training_images)
+            inspect(run, [filtered], training_images)
 
             # Masks and all this together.
             sources = Sources(base, predicted, calibration, filtered)
@@ -65,6 +67,7 @@ def main(config: Config) -> None:
             measure(run, predict_val(run, dataset, model), truth, validation_images)
             labels = clean_labels(run, dataset, model, predicted)
             measure(run, labels, truth, training_images)
+            inspect(run, [filtered, labels], training_images)
 
         report_run(run.path)
 

@@ -10,6 +10,7 @@ goes on.
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
+from wsseg.quality.inspecting import inspect
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
 from wsseg.rounds import check_settings, clean_labels, predict_val, seed_labels, train_segmenter
@@ -55,6 +56,7 @@ def main(config: Config) -> None:
         # Round 0: what is drawn, spread to what it says something of.
         seeds = labels = seed_labels(run, dataset, ready)
         measure(run, labels, truth, training_images)
+        inspect(run, history := [seeds], training_images)
 
         # Each round: learn the labels, predict the same images, clean by all that is known.
         model = None
@@ -63,6 +65,7 @@ def main(config: Config) -> None:
             measure(run, predict_val(run, dataset, model), truth, validation_images)
             labels = clean_labels(run, dataset, model, seeds)
             measure(run, labels, truth, training_images)
+            inspect(run, history := [*history, labels], training_images)
 
         report_run(run.path)
 

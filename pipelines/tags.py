@@ -8,6 +8,7 @@ Every stage is a folder below the run's; a finished one is skipped, an interrupt
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
+from wsseg.quality.inspecting import inspect
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
 from wsseg.quality.thresholds import measure_thresholds
@@ -50,6 +51,7 @@ def main(config: Config) -> None:
         measure_thresholds(run, maps, truth, training_images)
         seeds = labels = label_by_maps(run, dataset, maps)
         measure(run, labels, truth, training_images)
+        inspect(run, history := [seeds], training_images)
 
         # Each round: learn the labels, predict the same images, forbid what is not tagged.
         model = None
@@ -58,6 +60,7 @@ def main(config: Config) -> None:
             measure(run, predict_val(run, dataset, model), truth, validation_images)
             labels = clean_labels(run, dataset, model, seeds)
             measure(run, labels, truth, training_images)
+            inspect(run, history := [*history, labels], training_images)
 
         report_run(run.path)
 

@@ -18,7 +18,7 @@ from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
 from wsseg.run.stage import Run, Stage
 
 
-def inspect(run: Run, labels: Stage, earlier: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
+def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
     """Return the stage "<labels>/signals": a row of ``SIGNALS`` for each class in each image.
 
     Classes are those that the label map has and those that boxes or tags name; the background is
@@ -26,13 +26,13 @@ def inspect(run: Run, labels: Stage, earlier: Sequence[Stage], samples: Sequence
 
     Args:
         run: The run.
-        labels: A complete stage of label maps.
-        earlier: The stages of label maps before it, the first one first.
+        stages: Complete stages of label maps, the first one first; the last one is looked at.
         samples: The images with their annotations.
 
     Returns:
         The complete stage.
     """
+    *earlier, labels = stages
     stage = run.stage(
         f"{labels.name}/signals",
         labels=labels,
@@ -40,7 +40,7 @@ def inspect(run: Run, labels: Stage, earlier: Sequence[Stage], samples: Sequence
         samples=samples_key(samples),
         signals=[*SIGNALS],
     )
-    work = partial(_rows, labels=labels, earlier=earlier)
+    work = partial(_rows, stages=stages)
     return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
 
 
@@ -89,11 +89,9 @@ def _boxes(
     ]
 
 
-def _rows(
-    sample: Sample, labels: Stage, earlier: Sequence[Stage]
-) -> tuple[str, list[dict[str, Any]]]:
-    maps = [read_label_map(label_path(stage, sample)) for stage in (*earlier, labels)]
-    facts = _facts(labels.path, labels.key).get(sample.id, {})
+def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, Any]]]:
+    maps = [read_label_map(label_path(stage, sample)) for stage in stages]
+    facts = _facts(stages[-1].path, stages[-1].key).get(sample.id, {})
     found = signals_of(read_image(sample.image), maps, sample, facts)
     return sample.id, [{"id": sample.id, **row} for row in found]
 
