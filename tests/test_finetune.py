@@ -8,7 +8,9 @@ import pytest
 from running import hashes, run_with_kills, wsseg
 
 from wsseg.annotations.scenes import write_scenes
+from wsseg.finetune.training import _with_last_trainer
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.run.settings import Config
 from wsseg.segmenter.prediction import load_segmenter
 
 SETTINGS = """
@@ -160,6 +162,19 @@ def test_what_cannot_work_is_one_line_before_any_training(
     assert wsseg("run", folder / "finetune.yaml", *given) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "run/masks-only").exists()
+
+
+@pytest.mark.parametrize(
+    ("method", "rate", "factor"),
+    [("augment", None, 1), ("pretrain", None, 0.1), ("pretrain", 0.5, 0.5), ("semi", 0.5, 0.5)],
+)
+def test_rates_of_the_last_training(method: str, rate: float | None, factor: float) -> None:
+    settings = {"method": method, "rate": rate, "steps": 7}
+    given = {"run_dir": "run", "data": {"root": "data"}, "finetune": settings}
+    config = Config.model_validate(given)
+    last, first = _with_last_trainer(config).trainer, config.trainer
+    assert (last.steps, last.encoder_lr) == (7, pytest.approx(factor * first.encoder_lr))
+    assert last.decoder_lr == pytest.approx(factor * first.decoder_lr)
 
 
 def test_a_base_of_another_network_is_refused(

@@ -33,6 +33,7 @@ from wsseg.segmenter.training import (
     training_stage,
 )
 
+_GENTLY = 0.1  # of the learning rates: a few masks alone make a network forget the rest
 _OTHER_ORDER = 1_000_033  # added to the seed: crops without masks are not drawn as those with
 
 
@@ -245,10 +246,11 @@ def _start(config: Config, base: Base) -> Stage | None:
 
 def _with_last_trainer(config: Config) -> Config:
     trainer, settings = config.trainer, config.finetune
-    rates = {
+    rate = settings.rate or (_GENTLY if settings.method == "pretrain" else 1.0)
+    changed = {
         "steps": settings.steps or trainer.steps,
-        "encoder_lr": trainer.encoder_lr * settings.rate,
-        "decoder_lr": trainer.decoder_lr * settings.rate,
+        "encoder_lr": trainer.encoder_lr * rate,
+        "decoder_lr": trainer.decoder_lr * rate,
     }
-    last: TrainerSettings = trainer.model_copy(update=rates)
+    last: TrainerSettings = trainer.model_copy(update=changed)
     return config.model_copy(update={"trainer": last})

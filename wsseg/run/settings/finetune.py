@@ -130,7 +130,8 @@ class FinetuneSettings(Settings):
         restart: Whether training starts from the encoder's weights or from the base's network.
         share: ``augment``: share of the training images that carry a mask, by repeating them.
         steps: Of the last training; null is ``trainer.steps``.
-        rate: Factor of its learning rates.
+        rate: Factor of its learning rates; null is 1, and 0.1 for ``pretrain``, which would
+            otherwise forget what it learned first.
         filter: Which pseudo-labels are believed.
         semi: How ``semi`` works.
     """
@@ -141,6 +142,6 @@ class FinetuneSettings(Settings):
     restart: bool = False
     share: float = Field(0.5, ge=0, lt=1)
     steps: PositiveInt | None = None
-    rate: float = Field(1.0, gt=0)
+    rate: float | None = Field(None, gt=0)
     filter: FilterSettings = FilterSettings()
     semi: SemiSettings = SemiSettings()
