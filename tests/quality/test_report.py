@@ -12,6 +12,7 @@ from wsseg.quality.gallery import gallery_row
 from wsseg.quality.report import read_summary, write_report
 from wsseg.run.engine import SetAside
 
+NETWORK = "validation mIoU of the final network; 55.0 to 62.5 on other such images (95 %)"
 SHARES = {"background": 0.9, "disc": 0.5, "ring": 0.25, "star": 0.5, "cross": 0.5, "hook": 0.5}
 
 
@@ -28,6 +29,7 @@ def _summary():
         "config": {"pipeline": "boxes", "run_dir": "runs/first", "seeds": {"name": "grabcut"}},
         "stages": [{**stage, "seconds": 30.0} for stage in (seeds, *rounds)],
         "val_miou": 0.6,
+        "val_interval": [0.55, 0.625],
         "val_per_class": SHARES,
     }
 
@@ -91,7 +93,7 @@ def test_headline_figures(tmp_path):
     texts = _page(tmp_path).texts
     assert texts[texts.index("best label mIoU, after round-1") - 1] == "70.0 %"
     assert texts[texts.index("points gained over seeds") - 1] == "+17.5"
-    assert texts[texts.index("validation mIoU of the final network") - 1] == "60.0 %"
+    assert texts[texts.index(NETWORK) - 1] == "60.0 %"
     assert texts[texts.index("for 3 stages") - 1] == "1 min 30 s"
 
 

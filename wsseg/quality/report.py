@@ -44,10 +44,10 @@ def write_report(
         folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
         summary: "classes", "seed", "config", "stages" (each "name", "seconds" and those of
             "label_miou", "label_miou_covered", "coverage", "per_class", "resets", "restored" and
-            "val_miou" that apply), "val_miou" and "val_per_class" where there is a validation
-            split, and of a run on tags "tag_precision" by class and "thresholds", the mIoU of its
-            activation maps ("cams", "spread") by score of the background; of a run with a few masks
-            "masks", see ``mask_figures``.
+            "val_miou" that apply), "val_miou", its "val_interval" (95 %, of ``miou_interval``) and
+            "val_per_class" where there is a validation split, and of a run on tags "tag_precision"
+            by class and "thresholds", the mIoU of its activation maps ("cams", "spread") by score
+            of the background; of a run with a few masks "masks", see ``mask_figures``.
             Shares are 0..1; NaN stands for a class that occurs nowhere.
         gallery: The images to show, in order.
         set_aside: Images that could not be used.
@@ -189,10 +189,18 @@ def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
         tiles.append({"value": f"{gain:+.1f}", "title": title})
     if summary.get("val_miou") is not None:
         value = f"{percent(summary['val_miou'])} %"
-        tiles.append({"value": value, "title": "validation mIoU of the final network"})
+        title = f"validation mIoU of the final network{_among(summary.get('val_interval'))}"
+        tiles.append({"value": value, "title": title})
     total = sum(stage["seconds"] for stage in stages)
     title = f"for {len(stages)} stages" if len(stages) > 1 else "for one stage"
     return [*tiles, {"value": duration(total), "title": title}]
+
+
+def _among(interval: Sequence[float] | None) -> str:
+    if interval is None:
+        return ""
+    low, high = map(percent, interval)
+    return f"; {low} to {high} on other such images (95 %)"
 
 
 def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

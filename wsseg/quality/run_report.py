@@ -18,6 +18,7 @@ from wsseg.labels import read_label_map, read_scores
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
+from wsseg.quality.intervals import miou_interval
 from wsseg.quality.masks import mask_figures
 from wsseg.quality.measured import read_measured
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
@@ -137,9 +138,16 @@ def _write_images(
 
 def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[str, Any]:
     """Of the last network that was measured."""
-    measured = [_quality(path, f"{name}/val", dataset) for name in stages]
-    last = next((quality for quality in reversed(measured) if quality), None)
-    return {"val_miou": last.miou, "val_per_class": last.per_class} if last else {}
+    measured = [read_measured(path, f"{name}/val", dataset.classes) for name in stages]
+    last = next((each for each in reversed(measured) if each), None)
+    if last is None:
+        return {}
+    quality, interval = last.quality, miou_interval(last)
+    return {
+        "val_miou": quality.miou,
+        "val_interval": [interval.low, interval.high],
+        "val_per_class": quality.per_class,
+    }
 
 
 def _annotation_seconds(config: Config, dataset: Dataset) -> tuple[float, float]:
