@@ -42,7 +42,7 @@ def test_lists_and_page(select, tmp_path, capsys):
     assert rows[0]["distance"] == "" and float(rows[1]["distance"]) > 0
     assert json.loads((tmp_path / "out" / "selection.json").read_text())["budget"] == 4
     assert all(identity in (tmp_path / "out" / "index.html").read_text() for identity in ids)
-    assert "4 of 8 images chosen by k_centre" in capsys.readouterr().out
+    assert "4 of 8 images chosen by medoids" in capsys.readouterr().out
 
 
 def test_the_same_command_gives_the_same_files_from_its_caches(select, tmp_path, capsys):
@@ -56,10 +56,19 @@ def test_the_same_command_gives_the_same_files_from_its_caches(select, tmp_path,
 
 
 def test_labelled_images_are_not_chosen_again(select, tmp_path):
-    select("--quota", 0, budget=6)
+    select("--quota", 0, "--method", "k_centre", budget=6)
     first = chosen(tmp_path / "out")
     (tmp_path / "done.txt").write_text("\n".join(first[:4]))
-    select("--quota", 0, "--labelled", tmp_path / "done.txt", out="more", budget=2)
+    select(
+        "--quota",
+        0,
+        "--method",
+        "k_centre",
+        "--labelled",
+        tmp_path / "done.txt",
+        out="more",
+        budget=2,
+    )
     assert chosen(tmp_path / "more") == first[4:]
 
 

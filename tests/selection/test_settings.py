@@ -25,7 +25,7 @@ def settings(budget=3, **changes):
         ),
         ({"scales": (1.0,)}, "--scales must be given with --uncertainty"),
         (
-            {"uncertainty": "margin", "run": Path("run"), "scales": (0.0,)},
+            {"uncertainty": "margin", "run": Path("run"), "method": "k_centre", "scales": (0.0,)},
             "--scales must be numbers above 0",
         ),
     ],
@@ -47,7 +47,7 @@ def test_scales_are_those_of_the_run_or_the_given_ones(tmp_path):
     (tmp_path / "config.yaml").write_text(
         "run_dir: x\ndata: {root: y}\nprediction: {scales: [0.5], flip: false}\n"
     )
-    asked = {"run": tmp_path, "uncertainty": "margin"}
+    asked = {"run": tmp_path, "uncertainty": "margin", "method": "k_centre"}
     assert settings(**asked).prediction(tmp_path).scales == (0.5,)
     found = settings(**asked, scales=(1.0, 2.0)).prediction(tmp_path)
     assert found.scales == (1.0, 2.0) and not found.flip

@@ -95,7 +95,10 @@ def select(
     *,
     budget: Annotated[int, typer.Option(help="Images to choose.")],
     out: Annotated[Path, typer.Option(help="Folder for the list and the page.")],
-    method: Annotated[str, typer.Option(help="k_centre, medoids or random.")] = "k_centre",
+    method: Annotated[
+        str | None,
+        typer.Option(help="medoids (the default), k_centre (with --uncertainty) or random."),
+    ] = None,
     quota: Annotated[
         int | None,
         typer.Option(help="Chosen images that each class is in; otherwise half the budget shared."),
@@ -135,7 +138,7 @@ def select(
             annotations=tuple(annotations or ()),
             format=format_,
             split=split,
-            method=method,
+            method=method or ("k_centre" if uncertainty else "medoids"),
             quota=quota,
             seed=seed,
             labelled=labelled,

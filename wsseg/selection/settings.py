@@ -48,7 +48,7 @@ class SelectionSettings:
     annotations: tuple[Path, ...] = ()
     format: str = "auto"
     split: str = "train"
-    method: str = "k_centre"
+    method: str = "medoids"
     quota: int | None = None
     seed: int = 0
     labelled: Path | None = None
