@@ -1,6 +1,7 @@
 """Signals against what a person would say of small drawings."""
 
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -30,7 +31,7 @@ def signal(
     boxes: tuple[Box, ...] = (BOX,),
     image: NDArray[np.uint8] = IMAGE,
 ) -> float:
-    sample = Sample("a", None, SIZE, (Boxes(boxes),) if boxes else (), "train")  # type: ignore[arg-type]
+    sample = Sample("a", Path("a.png"), SIZE, (Boxes(boxes),) if boxes else (), "train")
     rows = {row["class"]: row for row in signals_of(image, maps, sample, {})}
     return rows[1][name]
 
@@ -102,7 +103,7 @@ def test_outlines_on_edges_of_the_image_have_contrast() -> None:
 
 
 def test_a_class_that_only_a_tag_names_has_a_row() -> None:
-    sample = Sample("a", None, SIZE, (Tags((3,)),), "train")  # type: ignore[arg-type]
+    sample = Sample("a", Path("a.png"), SIZE, (Tags((3,)),), "train")
     (row,) = signals_of(IMAGE, [drawn()], sample, {})
     assert row["class"] == 3 and row["area"] == 0
 

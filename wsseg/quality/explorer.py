@@ -8,7 +8,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wsseg.annotations.model import Classes, Sample
 from wsseg.annotations.truth import Truth, true_label_map
@@ -75,7 +77,6 @@ def write_explorer(
         "ids": ids,
         "files": [named[id]["file"] for id in ids],
         "shows": [named[id]["shows"] for id in ids],
-        "sizes": [named[id]["size"] for id in ids],
         "columns": _columns(stages, ids, measured),
     }
     write_text(folder / "images" / "index.js", f"wsseg.start({_json(content)});\n")
@@ -100,10 +101,8 @@ def _columns(
     """What images can be sorted and filtered by: values by stage, in the order of ``ids``."""
     found: dict[str, dict[str, list[float | None]]] = {}
     for stage, folder in stages.items():
-        if (folder / "signals" / "stats.parquet").exists():
-            table = pd.read_parquet(folder / "signals" / "stats.parquet")
-            table["estimate"] = estimated_quality(table)
-            means = table.drop(columns="class").groupby("id").mean().reindex([*ids])
+        if (path := _signals_path(folder)).exists():
+            means = _signals(path).drop(columns="class").groupby("id").mean().reindex([*ids])
             for name in means:
                 found.setdefault(str(name), {})[stage] = _numbers(means[name])
         if stage in measured:
@@ -125,28 +124,14 @@ def _write(
     pair: Pair, folder: Path, stages: Mapping[str, Path], n_classes: int
 ) -> tuple[str, dict[str, Any]]:
     image = read_image(pair.sample.image)
-    maps = {
-        name: read_label_map(file)
-        for name, path in stages.items()
-        if (file := path / "labels" / f"{pair.id}.png").exists()
-    }
-    rules = {
-        name: read_label_map(file)
-        for name, path in stages.items()
-        if (file := path / "rules" / f"{pair.id}.png").exists()
-    }
+    maps, rules = (_maps(stages, kind, pair.id) for kind in ("labels", "rules"))
     truth = true_label_map(pair.mask, n_classes) if pair.mask else None
-    height, width = image.shape[:2]
     content = {
         "photo": encoded_photograph(image, _SIDE),
-        "size": shown_size((height, width), _SIDE),
+        "size": shown_size((image.shape[0], image.shape[1]), _SIDE),
         "maps": {name: encoded_label_map(found, _SIDE) for name, found in maps.items()},
         "rules": {name: encoded_label_map(found, _SIDE) for name, found in rules.items()},
         "truth": None if truth is None else encoded_label_map(truth, _SIDE),
-        "boxes": [
-            (b.label, b.left / width, b.top / height, b.right / width, b.bottom / height)
-            for b in pair.sample.boxes
-        ],
         "rows": {name: _rows(path).get(pair.id, []) for name, path in stages.items()},
     }
     name = hashlib.sha256(pair.id.encode()).hexdigest()[:16]
@@ -154,20 +139,32 @@ def _write(
     shows = {int(label) for found in maps.values() for label in set(found.ravel().tolist())}
     shows |= {box.label for box in pair.sample.boxes} | {*pair.sample.tagged}
     labels = sorted(shows - {0, IGNORE})
-    return pair.id, {"file": name, "shows": labels, "size": content["size"]}
+    return pair.id, {"file": name, "shows": labels}
+
+
+def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDArray[np.uint8]]:
+    files = {name: path / kind / f"{identity}.png" for name, path in stages.items()}
+    return {name: read_label_map(file) for name, file in files.items() if file.exists()}
+
+
+def _signals_path(stage: Path) -> Path:
+    return stage / "signals" / "stats.parquet"
+
+
+def _signals(path: Path) -> pd.DataFrame:
+    table = pd.read_parquet(path)
+    return table.assign(estimate=estimated_quality(table))
 
 
 def _rows(stage: Path) -> dict[str, list[dict[str, Any]]]:
-    path = stage / "signals" / "stats.parquet"
+    path = _signals_path(stage)
     return _table(path, path.stat().st_mtime_ns) if path.exists() else {}
 
 
 @lru_cache(maxsize=8)
 def _table(path: Path, modified: int) -> dict[str, list[dict[str, Any]]]:  # noqa: ARG001 - the time is for the cache
-    table = pd.read_parquet(path)
-    table["estimate"] = estimated_quality(table)
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in table.round(_DIGITS).to_dict("records"):
+    for row in _signals(path).round(_DIGITS).to_dict("records"):
         known = {str(key): value for key, value in row.items() if not pd.isna(value)}
         found.setdefault(known.pop("id"), []).append(known)
     return found
