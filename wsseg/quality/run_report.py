@@ -1,6 +1,6 @@
 """The report of a run, made from nothing but the run's folder and its data."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.intervals import miou_interval
 from wsseg.quality.masks import mask_figures
-from wsseg.quality.measured import read_measured
+from wsseg.quality.measured import Measured, read_measured
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.report import percent, read_summary, write_page, write_report
 from wsseg.quality.thresholds import threshold_curve
@@ -52,15 +52,18 @@ def report_run(path: Path) -> Path:
     stages = _stages(path, config)
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
+    names = [name for stage in stages for name in (stage, f"{stage}/val")]
+    found = {name: read_measured(path, name, dataset.classes) for name in names}
+    measured = {name: each for name, each in found.items() if each}
     summary = {
         "classes": list(dataset.classes),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "stages": [
-            {**_stage_figures(path, name, dataset), "seconds": seconds}
+            {**_stage_figures(path, name, measured), "seconds": seconds}
             for name, seconds in _seconds(path, stages).items()
         ],
-        **_val_figures(path, stages, dataset),
+        **_val_figures(stages, measured),
         **_tag_figures(path, dataset),
         **mask_figures(path, config, dataset),
         "annotation_seconds": _annotation_seconds(config, dataset),
@@ -68,9 +71,12 @@ def report_run(path: Path) -> Path:
     set_aside = _set_aside(path, stages, dataset)
     bad = {item.id for item in set_aside}
     usable = [sample for sample in dataset.split(data.train) if sample.id not in bad]
-    _write_images(path, config, stages, usable, truth)
-    write_report(path / "report", summary, _gallery(path, stages, usable, truth), set_aside)
-    return path / "report" / "index.html"
+    folders = {name: path / name for name in stages if finished_stage(path, name)}
+    pairs, report = pairs_of(usable, truth), path / "report"
+    write_explorer(report, folders, dataset.classes, pairs, measured, workers=config.workers)
+    write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
+    write_report(report, summary, _gallery(path, stages, usable, truth), set_aside)
+    return report / "index.html"
 
 
 def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
@@ -124,24 +130,12 @@ def _stages(path: Path, config: Config) -> list[str]:
     ]
 
 
-def _write_images(
-    path: Path, config: Config, stages: Sequence[str], samples: Sequence[Sample], truth: Truth
-) -> None:
-    found = {name: read_measured(path, name, truth.classes) for name in stages}
-    measured = {name: each for name, each in found.items() if each}
-    folders = {name: path / name for name in stages if finished_stage(path, name)}
-    pairs = pairs_of(samples, truth)
-    report = path / "report"
-    write_explorer(report, folders, truth.classes, pairs, measured, workers=config.workers)
-    write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
-
-
-def _val_figures(path: Path, stages: Sequence[str], dataset: Dataset) -> dict[str, Any]:
+def _val_figures(stages: Sequence[str], measured: Mapping[str, Measured]) -> dict[str, Any]:
     """Of the last network that was measured."""
-    measured = [read_measured(path, f"{name}/val", dataset.classes) for name in stages]
-    last = next((each for each in reversed(measured) if each), None)
-    if last is None:
+    known = [name for stage in stages if (name := f"{stage}/val") in measured]
+    if not known:
         return {}
+    last = measured[known[-1]]
     quality, interval = last.quality, miou_interval(last)
     return {
         "val_miou": quality.miou,
@@ -174,9 +168,10 @@ def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     return {**figures, "thresholds": curves} if curves else figures
 
 
-def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
+def _stage_figures(path: Path, name: str, measured: Mapping[str, Measured]) -> dict[str, Any]:
     figures: dict[str, Any] = {"name": name}
-    if labels := _quality(path, name, dataset):
+    if name in measured:
+        labels = measured[name].quality
         figures |= {
             "label_miou": labels.miou,
             "label_miou_covered": labels.miou_covered,
@@ -187,8 +182,8 @@ def _stage_figures(path: Path, name: str, dataset: Dataset) -> dict[str, Any]:
         table = pd.read_parquet(path / name / "stats.parquet")
         for key in {"resets", "restored"} & set(table):
             figures[key] = int(table[key].sum())
-    if val := _quality(path, f"{name}/val", dataset):
-        figures["val_miou"] = val.miou
+    if (val := f"{name}/val") in measured:
+        figures["val_miou"] = measured[val].quality.miou
     return {key: value for key, value in figures.items() if value is not None}
 
 
@@ -203,11 +198,6 @@ def _seconds(path: Path, stages: Sequence[str]) -> dict[str, float]:
         found[name] = sum(taken)
         counted |= parts
     return found
-
-
-def _quality(path: Path, name: str, dataset: Dataset) -> SegmentationQuality | None:
-    measured = read_measured(path, name, dataset.classes)
-    return measured.quality if measured else None
 
 
 def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:
