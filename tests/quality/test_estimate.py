@@ -22,6 +22,12 @@ def test_without_masks_the_score_is_the_mean_rank_of_good_signs() -> None:
     assert estimated_quality(signals).tolist() == pytest.approx(expected)
 
 
+def test_what_is_no_part_of_the_prior_does_not_count() -> None:
+    signals, iou = table()
+    other = signals.assign(edges=-iou)
+    pd.testing.assert_series_equal(estimated_quality(other), estimated_quality(signals))
+
+
 def test_masks_teach_which_signals_tell() -> None:
     signals, iou = table()
     learned = estimated_quality(signals, iou.sample(25, random_state=1))

@@ -7,6 +7,9 @@ from sklearn.linear_model import RidgeCV
 
 from wsseg.quality.signals import SIGNALS
 
+PRIOR = ("confidence", "kept", "fill", "touched", "ignored", "resets", "area")
+"""Signals that told of bad labels from boxes and from tags alike: docs/log.md, section 12."""
+
 _LEAST = 20  # classes in images with pixel labels, to learn from
 _STRENGTHS = np.logspace(-2, 3, 16)
 
@@ -15,8 +18,9 @@ def estimated_quality(signals: pd.DataFrame, known: pd.Series | None = None) -> 
     """Return one score for each class in each image: higher where labels look better.
 
     Each signal counts by its rank among all rows, so that neither its unit nor an outlier matters.
-    Without pixel labels the score is the mean of the ranks, good signs up; with those of at least
-    20 rows a ridge regression on the ranks says which IoU to expect.
+    Without pixel labels the score is the mean rank of the signals of ``PRIOR``, good signs up. With
+    those of at least 20 rows it is the IoU to expect: a line through that mean, corrected by a
+    ridge regression on the ranks of all signals.
 
     Args:
         signals: A row for each class in each image, a column for each of ``SIGNALS``; NaN where
@@ -28,10 +32,13 @@ def estimated_quality(signals: pd.DataFrame, known: pd.Series | None = None) -> 
         0..1 by row.
     """
     ranks = ranked(signals)
+    prior = ranks[[name for name in PRIOR if name in ranks]].mean(axis=1)
     if known is None or len(known) < _LEAST:
-        return ranks.mean(axis=1)
-    model = RidgeCV(_STRENGTHS).fit(ranks.loc[known.index], known)
-    return pd.Series(model.predict(ranks).clip(0, 1), signals.index)
+        return prior
+    slope, level = np.polyfit(prior[known.index], known, 1)
+    line = max(slope, 0) * prior + level
+    model = RidgeCV(_STRENGTHS).fit(ranks.loc[known.index], known - line[known.index])
+    return (line + model.predict(ranks)).clip(0, 1)
 
 
 def ranked(signals: pd.DataFrame) -> pd.DataFrame:

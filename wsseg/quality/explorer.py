@@ -18,8 +18,8 @@ from wsseg.cleaning import RULES
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
 from wsseg.quality.encoding import encoded_label_map, encoded_photograph, shown_size
-from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.gallery import css_colour
+from wsseg.quality.inspecting import read_signals
 from wsseg.quality.measured import Measured
 from wsseg.quality.signals import SIGNALS
 from wsseg.run.engine import SetAside, map_samples
@@ -101,8 +101,8 @@ def _columns(
     """What images can be sorted and filtered by: values by stage, in the order of ``ids``."""
     found: dict[str, dict[str, list[float | None]]] = {}
     for stage, folder in stages.items():
-        if (path := _signals_path(folder)).exists():
-            means = _signals(path).drop(columns="class").groupby("id").mean().reindex([*ids])
+        if (table := read_signals(folder)) is not None:
+            means = table.drop(columns="class").groupby("id").mean().reindex([*ids])
             for name in means:
                 found.setdefault(str(name), {})[stage] = _numbers(means[name])
         if stage in measured:
@@ -132,7 +132,10 @@ def _write(
         "maps": {name: encoded_label_map(found, _SIDE) for name, found in maps.items()},
         "rules": {name: encoded_label_map(found, _SIDE) for name, found in rules.items()},
         "truth": None if truth is None else encoded_label_map(truth, _SIDE),
-        "rows": {name: _rows(path).get(pair.id, []) for name, path in stages.items()},
+        "rows": {
+            name: _rows(path, path.stat().st_mtime_ns).get(pair.id, [])
+            for name, path in stages.items()
+        },
     }
     name = hashlib.sha256(pair.id.encode()).hexdigest()[:16]
     write_text(folder / f"{name}.js", f"wsseg.image({_json(name)}, {_json(content)});\n")
@@ -147,24 +150,11 @@ def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDA
     return {name: read_label_map(file) for name, file in files.items() if file.exists()}
 
 
-def _signals_path(stage: Path) -> Path:
-    return stage / "signals" / "stats.parquet"
-
-
-def _signals(path: Path) -> pd.DataFrame:
-    table = pd.read_parquet(path)
-    return table.assign(estimate=estimated_quality(table))
-
-
-def _rows(stage: Path) -> dict[str, list[dict[str, Any]]]:
-    path = _signals_path(stage)
-    return _table(path, path.stat().st_mtime_ns) if path.exists() else {}
-
-
 @lru_cache(maxsize=8)
-def _table(path: Path, modified: int) -> dict[str, list[dict[str, Any]]]:  # noqa: ARG001 - the time is for the cache
+def _rows(stage: Path, modified: int) -> dict[str, list[dict[str, Any]]]:  # noqa: ARG001 - the time is for the cache
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in _signals(path).round(_DIGITS).to_dict("records"):
+    table = read_signals(stage)
+    for row in [] if table is None else table.round(_DIGITS).to_dict("records"):
         known = {str(key): value for key, value in row.items() if not pd.isna(value)}
         found.setdefault(known.pop("id"), []).append(known)
     return found

@@ -13,6 +13,7 @@ from wsseg.annotations.model import Box, Sample
 from wsseg.annotations.stacking import front_box
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.signals import SIGNALS, Look, contrast_of
 from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
 from wsseg.run.stage import Run, Stage
@@ -42,6 +43,21 @@ def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Sta
     )
     work = partial(_rows, stages=stages)
     return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
+
+
+def read_signals(labels: Path) -> pd.DataFrame | None:
+    """Return what ``inspect`` found of a stage's label maps.
+
+    Args:
+        labels: The stage's folder, such as that of "round-1".
+
+    Returns:
+        A row for each class but the background in each image: "id", "class", ``SIGNALS``, and
+        "estimate" of ``estimated_quality``, higher where labels look better; None where the stage
+        was not inspected.
+    """
+    path = labels / "signals" / "stats.parquet"
+    return _scored(path, path.stat().st_mtime_ns) if path.exists() else None
 
 
 def signals_of(
@@ -94,6 +110,12 @@ def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, 
     facts = _facts(stages[-1].path, stages[-1].key).get(sample.id, {})
     found = signals_of(read_image(sample.image), maps, sample, facts)
     return sample.id, [{"id": sample.id, **row} for row in found]
+
+
+@lru_cache(maxsize=8)
+def _scored(path: Path, modified: int) -> pd.DataFrame:  # noqa: ARG001 - the time is for the cache
+    table = pd.read_parquet(path)
+    return table.assign(estimate=estimated_quality(table))
 
 
 @lru_cache(maxsize=2)
