@@ -11,6 +11,7 @@ from wsseg.cli import run_script
 from wsseg.quality.inspecting import inspect
 from wsseg.quality.measure import measure
 from wsseg.quality.run_report import report_run
+from wsseg.quality.stopping import end_rounds
 from wsseg.quality.thresholds import measure_thresholds
 from wsseg.rounds import check_settings, clean_labels, predict_val, train_segmenter
 from wsseg.run.engine import announce
@@ -55,12 +56,14 @@ def main(config: Config) -> None:
 
         # Each round: learn the labels, predict the same images, forbid what is not tagged.
         model = None
-        for number in range(1, config.rounds.count + 1):
+        for number in config.rounds.numbers:
             model = train_segmenter(run, dataset, labels, number, model)
             measure(run, predict_val(run, dataset, model), truth, validation_images)
             labels = clean_labels(run, dataset, model, seeds)
             measure(run, labels, truth, training_images)
             inspect(run, history := [*history, labels], training_images)
+            if end_rounds(run, history, dataset.classes):
+                break
 
         report_run(run.path)
 

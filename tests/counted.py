@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.model import Classes
 from wsseg.quality.measured import Measured, counted_rows
+from wsseg.quality.objects import ObjectCounts
 
 CLASSES = Classes(("background", "cow", "sheep"))
 
@@ -26,4 +27,6 @@ def measured(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Me
     image = np.array([number for number, _ in rows], np.intp)
     counts = {key: column(key) for key in ("confusion", "predicted", "boundary")}
     label = column("class").astype(np.intp)
-    return Measured(CLASSES, ids, image, label, **counts, objects=[[] for _ in rows])
+    sure = np.stack([column("right"), column("total")], axis=1)
+    nothing: list[list[ObjectCounts]] = [[] for _ in rows]
+    return Measured(CLASSES, ids, image, label, **counts, objects=nothing, sure=sure)

@@ -1,5 +1,7 @@
 """Label maps of a run go out to a tool, are corrected there, and come in again."""
 
+import csv
+import json
 from pathlib import Path
 from xml.etree.ElementTree import SubElement, parse
 
@@ -15,11 +17,15 @@ from wsseg.annotations.scenes import write_scenes
 from wsseg.errors import InputError
 from wsseg.export import WRITERS, export_labels
 from wsseg.labels import IGNORE, read_label_map, write_label_map
+from wsseg.quality.inspecting import inspect, read_signals
+from wsseg.run.config import load_config
+from wsseg.run.history import opened_stage
 from wsseg.run.labelling import label_images
 from wsseg.run.settings import Config, DataSettings, RoundSettings
 from wsseg.run.stage import open_run
 
-MASKS = {"voc": "masks", "coco": "masks", "cvat": "all"}
+MASKS = {"voc": "masks", "coco": "masks", "cvat": "all", "jsonl": "all"}
+READ_AS = {"fiftyone": "jsonl"}
 BAD = "train-0002"
 
 
@@ -62,8 +68,25 @@ def run(tmp_path: Path, scenes: Path) -> Path:
     return config.run_dir
 
 
+@pytest.fixture
+def inspected(run: Path) -> Path:
+    """The same run, its last labels looked at."""
+    config = load_config(run / "config.yaml")
+    stages = [opened_stage(run, name) for name in ("seeds", "round-1")]
+    with open_run(config) as made:
+        inspect(made, stages, read_weak(config.data).split("train"))
+    return run
+
+
+def by_quality(run: Path) -> dict[str, float]:
+    """Mean estimate by image, the worst first."""
+    table = read_signals(run / "round-1")
+    return table.groupby("id")["estimate"].mean().sort_values(kind="stable").round(4).to_dict()
+
+
 def read_back(out: Path, to: str) -> dict[str, np.ndarray]:
-    dataset = read_dataset(out, to, use=MASKS[to])
+    format = READ_AS.get(to, to)
+    dataset = read_dataset(out, format, use=MASKS[format])
     assert dataset.problems == ()
     return {
         sample.id: label_map_of(sample.annotations[0], sample.size, len(dataset.classes))
@@ -83,7 +106,8 @@ def test_the_last_complete_stage_is_exported(run, to, tmp_path):
     out = tmp_path / "new" / "out"
     assert wsseg("export", run, out, "--to", to) == 0
     assert same(read_back(out, to), run / "round-1" / "labels")
-    assert read_dataset(out, to).classes == read_dataset(tmp_path / "scenes", "voc").classes
+    scenes = read_dataset(tmp_path / "scenes", "voc")
+    assert read_dataset(out, READ_AS.get(to, to)).classes == scenes.classes
     assert wsseg("check", out) == 0
 
 
@@ -125,13 +149,18 @@ def test_nothing_to_export_is_an_error_and_leaves_nothing(run, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"to": "pascal"}, "--to must be one of voc, coco, cvat, got 'pascal'"),
+        ({"to": "pascal"}, "--to must be one of voc, coco, cvat, fiftyone, got 'pascal'"),
         ({"images": "move"}, "--images must be copy, link, none, got 'move'"),
         ({"stage": "round-2"}, "known: round-1, round-1/val, seeds"),
         ({"stage": "round-1/model"}, "with label maps, got none"),
         ({"stage": "../run/seeds"}, "with label maps, got none"),
         ({"split": "test"}, "known: train, val"),
         ({"split": "../x"}, "without '..'"),
+        ({"worst": 0}, "--worst must be at least 1, got 0; leave it out"),
+        (
+            {"worst": 2},
+            "--worst 2 must be of a stage whose labels were inspected, got stage round-1",
+        ),
     ],
 )
 def test_wrong_options(run, options, message, tmp_path):
@@ -204,6 +233,106 @@ def test_a_link_that_cannot_be_made_says_what_to_do(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     with pytest.raises(InputError, match="cross-device link; use --images copy"):
         export_labels(run, tmp_path / "out", "voc", images="link")
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_inspected_labels_go_out_worst_first(inspected, to, tmp_path):
+    out, expected = tmp_path / "out", by_quality(inspected)
+    assert wsseg("export", inspected, out, "--to", to) == 0
+    assert listed(out, to) == [*expected] != sorted(expected)
+    assert same(read_back(out, to), inspected / "round-1" / "labels")
+    assert wsseg("check", out) == 0
+    with (out / "quality.csv").open(newline="", encoding="utf-8") as file:
+        rows = [*csv.DictReader(file)]
+    assert [row["rank"] for row in rows] == ["1", "2", "3"]
+    assert {row["image"]: float(row["quality"]) for row in rows} == expected
+    assert [row["image"] for row in rows] == [*expected]
+
+
+def listed(out: Path, to: str) -> list[str]:
+    """The images of an export in the order of its files."""
+    if to == "voc":
+        return (out / "ImageSets" / "Segmentation" / "train.txt").read_text().split()
+    if to == "cvat":
+        images = parse(out / "annotations.xml").getroot().findall("image")
+        assert [image.get("id") for image in images] == [str(n) for n in range(len(images))]
+        return [Path(image.get("name")).stem for image in images]
+    if to == "coco":
+        content = json.loads((out / "annotations" / "instances_train.json").read_text())
+        return [Path(image["file_name"]).stem for image in content["images"]]
+    content = json.loads((out / "samples.json").read_text())
+    return [Path(sample["filepath"]).stem for sample in content["samples"]]
+
+
+def test_quality_csv_names_the_worst_class(inspected, tmp_path):
+    export_labels(inspected, tmp_path / "out", "voc", read_signals=read_signals)
+    names = read_dataset(tmp_path / "scenes", "voc").classes.names
+    signals = read_signals(inspected / "round-1")
+    with (tmp_path / "out" / "quality.csv").open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            worst = signals[signals["id"] == row["image"]].nsmallest(1, "estimate").iloc[0]
+            assert row["worst_class"] == names[worst["class"]]
+            assert float(row["estimate"]) == pytest.approx(worst["estimate"], abs=5e-5)
+
+
+def test_coco_holds_quality_and_scores(inspected, tmp_path):
+    export_labels(inspected, tmp_path / "out", "coco", read_signals=read_signals)
+    content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_text())
+    ids = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
+    quality = {ids[image["id"]]: image["quality"] for image in content["images"]}
+    assert quality == by_quality(inspected)
+    table = read_signals(inspected / "round-1").set_index(["id", "class"])["estimate"].round(4)
+    for entry in content["annotations"]:
+        if entry["iscrowd"]:
+            assert "score" not in entry
+        else:
+            assert entry["score"] == table[ids[entry["image_id"]], entry["category_id"]]
+
+
+@pytest.mark.parametrize("to", WRITERS)
+def test_the_worst_images_alone(inspected, to, tmp_path):
+    out, expected = tmp_path / "out", [*by_quality(inspected)]
+    assert wsseg("export", inspected, out, "--to", to, "--worst", "2") == 0
+    assert listed(out, to) == expected[:2]
+    assert {path.stem for path in (out / WRITERS[to][1].format(split="train")).iterdir()} == {
+        *expected[:2]
+    }
+    # the one that is damaged is none of them
+    write_label_map(inspected / "round-1" / "labels" / f"{expected[0]}.png", np.zeros((3, 3), "u1"))
+    again = tmp_path / "again"
+    assert export_labels(inspected, again, to, worst=2, read_signals=read_signals) == 2
+    assert listed(again, to) == expected[1:]
+
+
+def test_estimates_of_older_labels_do_not_count(inspected, tmp_path):
+    manifest = inspected / "round-1" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"key": "another"}))
+    with pytest.raises(InputError, match="whose labels were inspected, got stage round-1"):
+        export_labels(inspected, tmp_path / "out", "voc", worst=1, read_signals=read_signals)
+    assert export_labels(inspected, tmp_path / "out", "voc", read_signals=read_signals) == 3
+    assert listed(tmp_path / "out", "voc") == ["train-0000", "train-0001", "train-0003"]
+    assert not (tmp_path / "out" / "quality.csv").exists()
+
+
+@pytest.mark.parametrize("key", ["corrections", "annotations"])
+def test_corrections_in_a_folder_of_fiftyone_come_in_again(run, scenes, key, tmp_path):
+    """Masks changed in their files, the photographs still in their own folder."""
+    out = tmp_path / "out"
+    export_labels(run, out, "fiftyone", images="none")
+    entries = json.loads((out / "samples.json").read_text())["samples"]
+    assert all(Path(entry["filepath"]).parent == scenes / "JPEGImages" for entry in entries)
+    expected = {}
+    for entry in entries:
+        mask = out / entry["labels"]["mask_path"]
+        drawn = np.where(read_label_map(mask) == 1, 2, read_label_map(mask)).astype(np.uint8)
+        write_label_map(mask, drawn)
+        expected[mask.stem] = drawn
+    data = DataSettings(format="voc", root=scenes, weak="none", val=None, **{key: (out,)})
+    found = read_weak(data)
+    assert found.problems == ()
+    for sample in found.samples:
+        if sample.id != BAD:
+            np.testing.assert_array_equal(constraints_of(sample, 6).known, expected[sample.id])
 
 
 def relabelled(image, label_map, names):

@@ -11,47 +11,7 @@ from running import hashes, run_with_kills, wsseg
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.readers import read_dataset
-from wsseg.annotations.scenes import write_scenes
 from wsseg.labels import IGNORE, read_label_map, write_label_map
-
-SETTINGS = """
-pipeline: boxes
-run_dir: unset
-workers: 1
-data: {format: voc, root: unset}
-seeds: {name: box}
-crf: {iterations: 2}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4, accelerator: cpu}
-prediction: {scales: [1.0], flip: false}
-rounds: {count: 2}
-"""
-
-
-@pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    write_scenes(folder, train=6, val=3, seed=0, sides=(48, 64))
-    return folder
-
-
-@pytest.fixture(scope="session")
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
-    path.write_text(SETTINGS)
-    return path
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file: Path) -> Path:
-    """A boxes run that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("runs") / "boxes"
-    assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
-    return folder
 
 
 def test_summary_and_report(finished: Path) -> None:

@@ -4,10 +4,12 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import label_map_of
@@ -16,12 +18,19 @@ from wsseg.annotations.readers.files import safe_name
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.writers.coco import write_coco
 from wsseg.annotations.writers.cvat import write_cvat
+from wsseg.annotations.writers.estimates import (
+    Estimates,
+    estimates_in,
+    worst_first,
+    write_quality,
+)
+from wsseg.annotations.writers.fiftyone import write_fiftyone
 from wsseg.annotations.writers.regions import LabelledImages
 from wsseg.annotations.writers.voc import write_voc
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
 from wsseg.run.engine import announce
-from wsseg.run.history import known_stages
+from wsseg.run.history import preferred_stages
 from wsseg.run.progress import say, track
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage
@@ -29,13 +38,23 @@ from wsseg.run.stage import finished_stage
 Images = Literal["copy", "link", "none"]
 """What an export does with the photographs: copies them, links them (hard links), or neither."""
 
-Writer = Callable[[Path, Classes, LabelledImages, str], None]
-"""Folder, classes, images with label maps, split."""
+Writer = Callable[[Path, Classes, LabelledImages, str, Estimates], None]
+"""Folder, classes, images with label maps, split, estimates of the labels."""
+
+ReadSignals = Callable[[Path], pd.DataFrame | None]
+"""Folder of a stage -> "id", "class" and "estimate" of each class in each image, or None."""
+
+
+def _unrated(write: Callable[[Path, Classes, LabelledImages, str], None]) -> Writer:
+    """A format without a place for estimates."""
+    return lambda folder, classes, labelled, split, _: write(folder, classes, labelled, split)
+
 
 WRITERS: dict[str, tuple[Writer, str]] = {
-    "voc": (write_voc, "JPEGImages"),
+    "voc": (_unrated(write_voc), "JPEGImages"),
     "coco": (write_coco, "images/{split}"),
-    "cvat": (write_cvat, "images"),
+    "cvat": (_unrated(write_cvat), "images"),
+    "fiftyone": (write_fiftyone, "images"),
 }
 """Formats by name: what writes them, and where their readers look for images."""
 
@@ -50,11 +69,15 @@ def export_labels(
     stage: str | None = None,
     split: str | None = None,
     images: str = "copy",
+    worst: int | None = None,
+    read_signals: ReadSignals = lambda _: None,
 ) -> int:
     """Write the label maps of a run's stage as a data set of another format.
 
     The folder appears complete or not at all. Images that the stage set aside, and those whose
-    label map cannot be used, are left out and told.
+    label map cannot be used, are left out and told. Where the stage was inspected, the images stand
+    worst first by the mean estimate of their classes, and in ``quality.csv`` too; those without an
+    estimate come last.
 
     Args:
         run: The run's folder; its data set must still be where it was.
@@ -64,13 +87,16 @@ def export_labels(
         split: Such as "train"; None is the one that the stage labels.
         images: "copy", "link" (hard links, on one file system), or "none" for a tool that has the
             photographs already. Only a folder with images is a data set that wsseg reads.
+        worst: How many images to write, the worst; None writes all.
+        read_signals: What reads the estimates of a stage: ``wsseg.quality.inspecting``'s.
 
     Returns:
         The number of images written.
 
     Raises:
         InputError: There is no such run, stage, split or format, the stage is not complete, the
-            folder is not empty, or no image could be written.
+            folder is not empty, no image could be written, or ``worst`` is below 1 or of a stage
+            without estimates.
     """
     write, place = _writer(to)
     check_images(images)
@@ -79,16 +105,21 @@ def export_labels(
     stage = _complete(run, stage, split, config)
     dataset = read_weak(config.data)
     announce([problem for problem in dataset.problems if problem.fatal], strict=False)
-    samples, left_out = dataset.split(_file_name(split)), dict[str, str]()
+    estimates = _estimates(run, stage, read_signals)
+    _check_worst(worst, stage, estimates)
+    samples = worst_first(dataset.split(_file_name(split)), estimates)
+    left_out = dict[str, str]()
     with appearing(out) as folder:
         found = _label_maps(run, stage, samples, len(dataset.classes), left_out)
-        shown = track(found, "export", len(samples))
+        shown = track(islice(found, worst), "export", len(samples[:worst]))
         labelled = _with_images(shown, folder / place.format(split=split), images)
-        write(folder, dataset.classes, labelled, split)
+        write(folder, dataset.classes, labelled, split, estimates)
         _tell(left_out, samples, stage)
-    count = len(samples) - len(left_out)
-    say(f"{count} images of stage {stage} are in {out}")
-    return count
+        written = [sample for sample in samples if sample.id not in left_out][:worst]
+        if estimates:
+            write_quality(folder / "quality.csv", dataset.classes, written, estimates)
+    say(f"{len(written)} images of stage {stage} are in {out}")
+    return len(written)
 
 
 def check_images(images: str) -> None:
@@ -128,7 +159,7 @@ def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
     known = _stages_with_labels(run)
     if stage is None:
         ends = "/val" if split == config.data.val else ""
-        wanted = [f"{name}{ends}" for name in reversed(known_stages(config))]
+        wanted = [f"{name}{ends}" for name in preferred_stages(run, config)]
         stage = next((n for n in wanted if n in known and finished_stage(run, n)), None)
         if stage is None:
             got = f"{', '.join(known) or 'no stage'} with label maps"
@@ -146,6 +177,20 @@ def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
 def _stages_with_labels(run: Path) -> list[str]:
     folders = (path.parent for depth in ("*", "*/*") for path in run.glob(f"{depth}/labels"))
     return sorted(path.relative_to(run).as_posix() for path in folders)
+
+
+def _estimates(run: Path, stage: str, read_signals: ReadSignals) -> Estimates:
+    """Return the estimates of a stage's labels, none where they are of older labels."""
+    signals = read_signals(run / stage) if finished_stage(run, f"{stage}/signals") else None
+    return {} if signals is None else estimates_in(signals)
+
+
+def _check_worst(worst: int | None, stage: str, estimates: Estimates) -> None:
+    if worst is not None and worst < 1:
+        raise InputError("--worst", "at least 1", worst, "leave it out to export all images")
+    if worst is not None and not estimates:
+        rule, got = "of a stage whose labels were inspected", f"stage {stage} without estimates"
+        raise InputError(f"--worst {worst}", rule, got, "leave it out or choose another --stage")
 
 
 def _label_maps(

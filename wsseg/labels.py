@@ -112,6 +112,32 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
     return labels
 
 
+def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:
+    """Write how sure a network is of each pixel as a grayscale PNG of 255 steps, atomically.
+
+    Args:
+        path: The PNG file.
+        confidence: (H, W), 0..1.
+    """
+    with atomic_write(path) as file:
+        Image.fromarray((confidence * 255).round().astype(np.uint8)).save(file, "png")
+
+
+def read_confidence(path: Path) -> NDArray[np.float32] | None:
+    """Return what ``write_confidence`` wrote.
+
+    Args:
+        path: The PNG file.
+
+    Returns:
+        (H, W) float32, 0..1; None where there is no such file.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    return (read_label_map(path) / 255).astype(np.float32) if path.exists() else None
+
+
 def write_scores(path: Path, classes: Sequence[int], scores: NDArray[np.floating]) -> None:
     """Write scores of some classes as an ``.npz`` file of 16-bit floats, atomically.
 

@@ -8,14 +8,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import constraints_of, labelled_pixels
+from wsseg.annotations.agreement import annotation_agreement
+from wsseg.annotations.constraints import Constraints, constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.cleaning import Cleaned, clean
 from wsseg.images import read_image
-from wsseg.labels import IGNORE, read_label_map, write_label_map
+from wsseg.labels import IGNORE, read_label_map, write_confidence, write_label_map
+from wsseg.learning.loggers import check_loggers
 from wsseg.refine import Refine, find_refiner
 from wsseg.refine.scores import normalised
-from wsseg.run.labelling import Facts, joined, label_images, label_path, labelled, samples_key
+from wsseg.run.labelling import (
+    Facts,
+    confidence_path,
+    joined,
+    label_images,
+    label_path,
+    labelled,
+    samples_key,
+)
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
 from wsseg.seeds import check_fit, check_seeds, seed_label_map
@@ -37,8 +47,10 @@ def check_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown seed, loss or CRF backend, or a network that cannot be built.
+        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or a
+            logger that is not installed.
     """
+    check_loggers(config.loggers)
     check_seeds(config.seeds)
     check_losses(config.trainer.loss)
     if config.rounds.loss:
@@ -108,7 +120,8 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
 
     Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
     have "boxes", "resets" and "restored", "kept" and "refined" (shares of the class that the
-    network and the refiner chose), "confidence" and "margin".
+    network and the refiner chose; without cleaning the share that is permitted), "confidence",
+    "margin", and "agreement" of the network's prediction with the annotations.
 
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
@@ -147,9 +160,12 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
     """Return the stage "round-N/val": the network's label maps of the validation images.
 
+    Beside them lie ``confidence/<id>.png``: how sure it is of each pixel. The statistics have
+    "agreement" with the weak annotations, which change no label here.
+
     Args:
         run: The run; ``config.prediction`` says how.
-        dataset: Its validation images; their annotations are not looked at.
+        dataset: Its validation images.
         model: A trained network.
 
     Returns:
@@ -165,7 +181,8 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
         samples=samples_key(samples),
         prediction=config.prediction,
     )
-    return label_images(run, stage, partial(_predict, config=config, model=model), samples)
+    predict = partial(_predict, config=config, model=model, stage=stage)
+    return label_images(run, stage, predict, samples)
 
 
 def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
@@ -192,11 +209,13 @@ def _relabel(
     image = read_image(sample.image)
     scores = segmenter.predict(image, config.prediction)
     best = scores.argmax(axis=0).astype(np.uint8)
+    constraints = constraints_of(sample, len(segmenter.classes))
+    agrees = _agreement(best, sample, constraints)
     if not config.rounds.clean:
         known = labelled_pixels(sample, len(segmenter.classes))
         label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
-        return label_map, joined(certainty(label_map, scores, range(len(scores))))
-    constraints = constraints_of(sample, len(segmenter.classes))
+        sure = certainty(label_map, scores, range(len(scores)))
+        return label_map, joined(_permitted(label_map, constraints), sure, agrees)
     first_labels = read_label_map(label_path(seeds, sample))
     cleaned = clean(
         image,
@@ -211,14 +230,18 @@ def _relabel(
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
     shares = normalised(scores[constraints.classes], constraints.allowed)
     sure = certainty(cleaned.label_map, shares, constraints.classes)
-    return cleaned.label_map, joined(_facts(sample, cleaned), sure)
+    return cleaned.label_map, joined(_facts(sample, cleaned), sure, agrees)
 
 
-def _predict(sample: Sample, config: Config, model: Stage) -> tuple[NDArray[np.uint8], Facts]:
+def _predict(
+    sample: Sample, config: Config, model: Stage, stage: Stage
+) -> tuple[NDArray[np.uint8], Facts]:
     scores = segmenter_of(model, config.trainer.accelerator).predict(
         read_image(sample.image), config.prediction
     )
-    return scores.argmax(axis=0).astype(np.uint8), {}
+    write_confidence(confidence_path(stage, sample), scores.max(axis=0))
+    label_map = scores.argmax(axis=0).astype(np.uint8)
+    return label_map, _agreement(label_map, sample, constraints_of(sample, len(scores)))
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
@@ -232,6 +255,18 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
     return joined(rules, facts)
+
+
+def _agreement(label_map: NDArray[np.uint8], sample: Sample, constraints: Constraints) -> Facts:
+    found = annotation_agreement(label_map, sample, constraints)
+    return {label: {"agreement": share} for label, share in found.items()}
+
+
+def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> Facts:
+    """Which part of each class the annotations permit: what the rules would keep."""
+    held = constraints.held(label_map) == label_map
+    classes = np.unique(label_map).tolist()
+    return {label: {"kept": float(held[label_map == label].mean())} for label in classes}
 
 
 def _of_round(run: Run, number: int) -> Run:

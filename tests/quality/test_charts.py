@@ -3,12 +3,11 @@ import pytest
 from wsseg.quality.charts import (
     SERIES,
     chart,
-    recipe_bars,
-    run_curves,
     stage_bars,
     stage_curves,
     threshold_lines,
 )
+from wsseg.quality.comparison_charts import recipe_bars, run_curves
 
 STAGES = [
     {"name": "seeds", "label_miou": 0.525, "coverage": 0.8, "seconds": 3.0},

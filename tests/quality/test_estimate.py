@@ -17,8 +17,8 @@ def table(count: int = 60, seed: int = 0) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def test_without_masks_the_score_is_the_mean_rank_of_good_signs() -> None:
-    signals = pd.DataFrame({"fill": [0.2, 0.9, 0.5], "resets": [1.0, 0.0, np.nan]})
-    expected = [(1 / 3 + 1 / 2) / 2, (1 + 1) / 2, (2 / 3 + 0.5) / 2]
+    signals = pd.DataFrame({"fill": [0.2, 0.9, 0.5], "resets": [1.0, 0.0, np.nan], "area": 0.1})
+    expected = [(1 / 3 + 1 / 2 + 2 / 3) / 3, (1 + 1 + 2 / 3) / 3, (2 / 3 + 0.5 + 2 / 3) / 3]
     assert estimated_quality(signals).tolist() == pytest.approx(expected)
 
 
@@ -26,6 +26,14 @@ def test_what_is_no_part_of_the_prior_does_not_count() -> None:
     signals, iou = table()
     other = signals.assign(edges=-iou)
     pd.testing.assert_series_equal(estimated_quality(other), estimated_quality(signals))
+
+
+def test_a_class_without_a_pixel_is_the_worst() -> None:
+    signals, iou = table()
+    signals.loc["row-3", "area"] = 0.0
+    for known in (None, iou.head(30)):
+        scores = estimated_quality(signals, known)
+        assert scores["row-3"] == 0 and (scores > 0).mean() > 0.9
 
 
 def test_masks_teach_which_signals_tell() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from wsseg.annotations.model import Box, Boxes, Classes, Dataset, MaskFile, Sample
 from wsseg.annotations.scenes import CLASSES, scene
@@ -19,11 +18,10 @@ from wsseg.labels import write_label_map
 from wsseg.quality.encoding import decoded_label_map
 from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.inspecting import read_signals, signals_of
-from wsseg.quality.report import write_page
+from wsseg.quality.page import write_page
 
 NAMES = Classes((*[*CLASSES][:-1], "<script>alert(1)</script>"))
 COUNT = 40
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 def made(folder: Path) -> dict[str, Path]:
@@ -93,16 +91,6 @@ def test_an_image_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     write_explorer(tmp_path, {}, NAMES, pairs, {}, workers=1)
     (index,) = called(tmp_path / "images/index.js")
     assert index["ids"] == ["good"] and index["columns"] == []
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("Chromium is not installed")
-    with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from counted import measured
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
-from wsseg.quality.intervals import Interval, miou_difference, miou_interval
+from wsseg.quality.intervals import Interval, mean_interval, miou_difference, miou_interval
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 
 NAMES = ("background", "cow", "sheep")
@@ -52,6 +52,14 @@ def test_a_difference_of_noise_is_called_noise() -> None:
     assert better.low > 0 and not better.is_noise
     assert miou_difference(good, bad).value == -better.value
     assert miou_difference(bad, bad) == Interval(0, 0, 0)
+
+
+def test_mean_has_the_interval_of_its_standard_error() -> None:
+    values = np.random.default_rng(0).normal(0.3, 0.1, 400)
+    interval = mean_interval(values)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.high - interval.low == pytest.approx(3.92 * 0.1 / 20, rel=0.15)
+    assert mean_interval(values) == interval
 
 
 def test_a_class_that_a_draw_misses_is_left_out_of_its_mean() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from wsseg.annotations.model import Dataset, MaskFile, Sample
 from wsseg.annotations.truth import Truth
-from wsseg.labels import IGNORE, write_label_map
+from wsseg.labels import IGNORE, write_confidence, write_label_map
 from wsseg.quality.boundaries import boundary_counts, boundary_width
 from wsseg.quality.measure import measure
 from wsseg.quality.measured import read_measured
@@ -52,7 +52,7 @@ def test_counts_on_disk_are_those_of_the_label_maps(config: Config, tmp_path: Pa
         quality = measure(run, labels_of(run, LABELS), truth, samples)
         found = read_measured(run.path, "seeds", CLASSES)
     assert found is not None and quality is not None
-    assert found.ids == ("a", "b", "c")
+    assert found.ids == ("a", "b", "c") and found.calibration is None
     matrices = {n: confusion_matrix(LABELS[n].astype(np.uint8), TRUTHS[n], 3) for n in TRUTHS}
     np.testing.assert_array_equal(found.matrix, sum(matrices.values()))
     np.testing.assert_array_equal(quality.matrix, found.matrix)
@@ -66,6 +66,24 @@ def test_counts_on_disk_are_those_of_the_label_maps(config: Config, tmp_path: Pa
     objects = [each for row in found.objects for each in row]
     expected = [o for n in "abc" for o in object_counts(LABELS[n].astype(np.uint8), TRUTHS[n], 3)]
     assert sorted(objects) == sorted(expected)
+
+
+def test_confidence_is_counted_where_it_is_known(config: Config, tmp_path: Path) -> None:
+    samples = [sample(tmp_path, name, truth) for name, truth in TRUTHS.items()]
+    sure = np.where(RANDOM.random((12, 16)) < 0.5, 0.95, 0.35)
+    truth = Truth(Dataset(CLASSES, tuple(samples)))
+    with open_run(config) as run:
+        labels = labels_of(run, LABELS)
+        write_confidence(labels.path / "confidence" / "a.png", sure)
+        measure(run, labels, truth, samples)
+        found = read_measured(run.path, "seeds", CLASSES)
+    assert found is not None and found.calibration is not None
+    low, high = found.calibration.reliability()
+    right = LABELS["a"] == TRUTHS["a"]
+    assert low["accuracy"] == pytest.approx(right[sure < 0.5].mean())
+    assert high["accuracy"] == pytest.approx(right[sure > 0.5].mean())
+    assert (low["confidence"], high["confidence"]) == pytest.approx((0.35, 0.95), abs=0.01)
+    assert high["share"] == pytest.approx((sure > 0.5).mean())
 
 
 def test_what_cannot_be_measured_is_told_and_stops_nothing(

@@ -140,8 +140,9 @@ def test_a_run_without_truth_shows_what_it_has(tmp_path):
 def test_the_page_needs_no_network_and_no_other_folder(tmp_path):
     write_report(tmp_path, _summary(), [_row()])
     page = _page(tmp_path)
-    beside, *pictures = page.sources()
-    assert beside == "images.html" and pictures == [f"pictures/000-{n}.jpg" for n in range(3)]
+    beside, image, *pictures = page.sources()
+    assert (beside, image) == ("images.html", "images.html#train-0000")
+    assert pictures == [f"pictures/000-{n}.jpg" for n in range(3)]
     assert all((tmp_path / source).is_file() for source in pictures)
     assert "@import" not in (tmp_path / "index.html").read_text().split("<script>")[0]
 

@@ -25,8 +25,9 @@ def test_overrides_win_over_the_file(config_file: Path) -> None:
     [
         ("rounds.cuont=2", "did you mean 'count'"),
         ("modle.scale=2", "did you mean 'model'"),
-        ("rounds.count=many", "rounds.count in .* got 'many'"),
-        ("rounds.count=-1", "greater than or equal to 0, got -1"),
+        ("rounds.count=many", "rounds.count in .* of at least 0, or auto, got 'many'"),
+        ("rounds.count=-1", "a whole number of at least 0, or auto, got -1"),
+        ("rounds.most=0", "greater than or equal to 1, got 0"),
         ("data.format=voic", "must be 'auto', 'voc'"),
         ("rounds.count", "must be key=value"),
         ("run_dir=null", "run_dir in "),

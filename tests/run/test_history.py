@@ -22,8 +22,8 @@ def finish(run: Run, name: str) -> None:
 
 def test_stages_come_in_the_order_they_are_made_in(tmp_path: Path) -> None:
     expected = ["seeds", "round-1", "round-2", "masks-only", "filtered", "finetuned"]
-    assert known_stages(config(tmp_path, 2)) == expected
-    assert known_stages(config(tmp_path, 0))[:2] == ["seeds", "round-1"]
+    assert known_stages(tmp_path, config(tmp_path, 2)) == expected
+    assert known_stages(tmp_path, config(tmp_path, 0))[:2] == ["seeds", "round-1"]
 
 
 def test_last_model_is_that_of_the_last_stage(tmp_path: Path) -> None:

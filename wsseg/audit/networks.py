@@ -7,7 +7,7 @@ from pathlib import Path
 from wsseg.annotations.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.rounds import train_segmenter
-from wsseg.run.history import known_stages, opened_stage
+from wsseg.run.history import opened_stage, preferred_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage
 
@@ -39,7 +39,7 @@ def network_of(run: Path, config: Config, stage: str | None) -> tuple[str, Netwo
     Raises:
         InputError: It is not there, or its training is not finished.
     """
-    for name in [stage] if stage else reversed(known_stages(config)):
+    for name in [stage] if stage else preferred_stages(run, config):
         if model := opened_stage(run, f"{name}/model"):
             return name, Network(model.path, model.key)
     known = sorted(path.parents[1].name for path in run.glob("*/model/manifest.json"))

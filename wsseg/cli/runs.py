@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
@@ -48,26 +49,58 @@ def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Path, typer.Argument(help="A new folder.")],
     *,
-    to: Annotated[str, typer.Option("--to", help="voc, coco or cvat.")],
+    to: Annotated[str, typer.Option("--to", help="voc, coco, cvat or fiftyone.")],
     stage: Annotated[
         str | None, typer.Option(help="Such as round-2; otherwise the last complete one.")
     ] = None,
     split: Annotated[str | None, typer.Option(help="Such as train or val.")] = None,
     images: Annotated[str, typer.Option(help="copy, link (hard links) or none.")] = "copy",
+    worst: Annotated[
+        int | None, typer.Option(help="How many images, the worst by estimate; otherwise all.")
+    ] = None,
 ) -> None:
-    """Write a stage's label maps for an annotation tool, to be corrected there."""
+    """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
     from wsseg.export import export_labels
+    from wsseg.quality.inspecting import read_signals
 
-    export_labels(run, out, to, stage=stage, split=split, images=images)
+    export_labels(
+        run,
+        out,
+        to,
+        stage=stage,
+        split=split,
+        images=images,
+        worst=worst,
+        read_signals=read_signals,
+    )
 
 
 @app.command()
 @plain_errors()
-def report(run: Annotated[Path, typer.Argument(help="A run's folder.")]) -> None:
-    """Write report/index.html and report/summary.json anew."""
+def report(
+    run: Annotated[Path, typer.Argument(help="A run's folder.")],
+    compare: Annotated[
+        Path | None, typer.Option(help="Another run on the same images, to be compared with.")
+    ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(help="A list of images whose masks may teach what signals tell; kept."),
+    ] = None,
+    text: Annotated[bool, typer.Option("--text", help="Print it in place of its path.")] = False,
+) -> None:
+    """Write report/index.html, images.html and summary.json anew."""
+    from wsseg.quality.difference import report_difference
     from wsseg.quality.run_report import report_run
+    from wsseg.quality.terminal import text_report
 
-    typer.echo(report_run(run))
+    page = report_run(run, masks)
+    if compare is not None:
+        report_run(compare)
+        page = report_difference(run, compare)
+    if text:
+        Console().print(text_report(run))
+    else:
+        typer.echo(page)
 
 
 @app.command()

@@ -6,7 +6,7 @@ from pathlib import Path
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
-from wsseg.run.history import opened_stage
+from wsseg.run.history import opened_stage, preferred_stages
 from wsseg.run.stage import Stage
 from wsseg.segmenter.prediction import check_classes
 
@@ -39,8 +39,8 @@ def open_base(path: Path, classes: Classes) -> Base:
     Raises:
         InputError: The folder holds no run with a finished round, or one of other classes.
     """
-    count = load_config(path / "config.yaml").rounds.count
-    names = [f"round-{number}" for number in range(1, count + 1)]
+    known = preferred_stages(path, load_config(path / "config.yaml"))
+    names = [name for name in known if name.startswith("round-")][::-1]
     models = [(name, model) for name in names if (model := opened_stage(path, f"{name}/model"))]
     if not models:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"

@@ -20,8 +20,8 @@ class Calibration:
     """Pixels by their label and confidence, and how many of them are right.
 
     Args:
-        right: (K, BINS) pixels whose label a mask confirms.
-        total: (K, BINS) pixels of which a mask says what they are.
+        right: (K, B) pixels whose label a mask confirms, by confidence in B equal bins of 0..1.
+        total: (K, B) pixels of which a mask says what they are.
     """
 
     right: Counts
@@ -46,7 +46,7 @@ class Calibration:
         """Return the reliability diagram over all classes.
 
         Args:
-            bins: Number of bars; divides ``BINS``.
+            bins: Number of bars; divides B.
 
         Returns:
             For each bar that has pixels "confidence" (mean), "accuracy" (share that is right) and
@@ -57,7 +57,8 @@ class Calibration:
         """
         total = self.total.sum(axis=0).reshape(bins, -1)
         right = self.right.sum(axis=0).reshape(bins, -1).sum(axis=1)
-        sure = (total * _CENTRES.reshape(bins, -1)).sum(axis=1)
+        centres = (np.arange(total.size) + 0.5) / total.size
+        sure = (total * centres.reshape(bins, -1)).sum(axis=1)
         counts = total.sum(axis=1)
         return [
             {
@@ -81,6 +82,7 @@ def counted(
     confidence: NDArray[np.floating],
     n_classes: int,
     where: NDArray[np.bool_] | None = None,
+    bins: int = BINS,
 ) -> Counts:
     """Return the pixels of an image by label and confidence.
 
@@ -89,14 +91,15 @@ def counted(
         confidence: (H, W) in 0..1.
         n_classes: K.
         where: (H, W) bool, pixels to count; None counts all.
+        bins: B.
 
     Returns:
-        (K, BINS) int64.
+        (K, B) int64.
     """
     chosen = label_map != IGNORE if where is None else (label_map != IGNORE) & where
-    bins = np.minimum((confidence[chosen] * BINS).astype(np.int64), BINS - 1)
-    index = label_map[chosen].astype(np.int64) * BINS + bins
-    return np.bincount(index, minlength=n_classes * BINS).reshape(n_classes, BINS)
+    bars = np.minimum((confidence[chosen] * bins).astype(np.int64), bins - 1)
+    index = label_map[chosen].astype(np.int64) * bins + bars
+    return np.bincount(index, minlength=n_classes * bins).reshape(n_classes, bins)
 
 
 def surest(total: Counts, keep: float) -> list[float]:
@@ -119,13 +122,10 @@ def surest(total: Counts, keep: float) -> list[float]:
     return [float(b) / BINS if n else 0.0 for b, n in zip(highest, total.sum(axis=1), strict=True)]
 
 
-_CENTRES = (np.arange(BINS) + 0.5) / BINS
-
-
 def _least(right: Sequence[int] | Counts, total: Counts, precision: float) -> float | None:
     above = np.cumsum(total[::-1])[::-1]
     if not above[0]:
         return float("nan")
     right_above = np.cumsum(np.asarray(right)[::-1])[::-1]
     good = np.flatnonzero((above > 0) & (right_above >= precision * above))
-    return float(good[0]) / BINS if good.size else None
+    return float(good[0]) / len(total) if good.size else None

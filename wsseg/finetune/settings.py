@@ -1,6 +1,7 @@
 """Settings of the last stage that contradict each other, found before any work is done."""
 
 from wsseg.errors import InputError
+from wsseg.learning.loggers import check_loggers
 from wsseg.refine import find_refiner
 from wsseg.run.settings import Config, SemiSettings
 from wsseg.segmenter.losses import check_losses
@@ -14,10 +15,12 @@ def check_finetune_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown loss or refiner, a network that cannot be built, a base that is
-            this run, calibration by masks that the network has learned, a semi-supervised
-            training that learns from nothing but masks, or a folder that is not there.
+        InputError: An unknown loss or refiner, a logger that is not installed, a network that
+            cannot be built, a base that is this run, calibration by masks that the network has
+            learned, a semi-supervised training that learns from nothing but masks, or a folder that
+            is not there.
     """
+    check_loggers(config.loggers)
     check_losses(config.trainer.loss)
     find_refiner(config, config.rounds.refiner)
     check_network(config.model)

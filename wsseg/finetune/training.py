@@ -17,6 +17,7 @@ from wsseg.finetune.unlabelled import unlabelled_images
 from wsseg.finetune.views import ViewBatches
 from wsseg.learning.batches import Steps
 from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.loggers import training_loggers
 from wsseg.run.labelling import samples_key
 from wsseg.run.progress import say
 from wsseg.run.settings import Config, TrainerSettings
@@ -226,7 +227,8 @@ def _train(  # noqa: PLR0917 - a stage, its plan, and what every training is giv
         training, batches = plan.prepare(known)
         before = objects_seen(segmenter_of(base.model).network, watched)
         alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps)
-        record["loss"] = fit(training, batches, stage.path, stage.name, [alarm])
+        loggers = partial(training_loggers, stage, config)
+        record["loss"] = fit(training, batches, stage.path, stage.name, [alarm], loggers=loggers)
         result = training.result
         if alarm.step is not None:
             record["collapsed"] = alarm.step

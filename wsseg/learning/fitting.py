@@ -5,7 +5,7 @@ import logging
 import math
 import signal
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,13 @@ from typing import Any
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
+from lightning.pytorch.callbacks import (
+    Callback,
+    EMAWeightAveraging,
+    LearningRateMonitor,
+    ModelCheckpoint,
+)
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -27,6 +33,7 @@ from wsseg.run.progress import say
 from wsseg.run.settings import FitSettings
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
+_LOG_EVERY = 10  # steps
 _ADVICE = (
     ".*does not have many workers.*",
     ".*exists and is not empty.*",
@@ -90,6 +97,7 @@ class NetworkTraining(lightning.LightningModule):
         if not math.isfinite(loss.item()):
             message = f"loss is {loss.item()} at step {self.global_step}; lower encoder_lr"
             raise DivergenceError(f"{message} and decoder_lr of its trainer, or check the labels")
+        self.log("loss", loss.detach())
         return loss
 
     def loss_of(self, batch: tuple[Any, Any]) -> Tensor:
@@ -113,9 +121,9 @@ class NetworkTraining(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         """Return AdamW with a learning rate each for encoder and decoder, and its schedule."""
         rates = [self.settings.encoder_lr, self.settings.decoder_lr]
-        groups = zip(self.trained(), rates, strict=True)
+        groups = zip(("encoder", "decoder"), self.trained(), rates, strict=True)
         optimizer = torch.optim.AdamW(
-            [{"params": params, "lr": rate} for params, rate in groups],
+            [{"name": name, "params": params, "lr": rate} for name, params, rate in groups],
             weight_decay=self.settings.weight_decay,
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -143,6 +151,8 @@ def fit(
     folder: Path,
     title: str,
     callbacks: Sequence[Callback] = (),
+    *,
+    loggers: Callable[[int], Sequence[Logger]] = lambda _: (),
 ) -> list[float]:
     """Train a network in place, resuming from the folder's last checkpoint where there is one.
 
@@ -152,6 +162,8 @@ def fit(
         folder: Gets ``checkpoint/last.ckpt`` while training; remove it once the network is saved.
         title: Shown beside the progress.
         callbacks: Lightning's or one's own, beside those of every training.
+        loggers: Given the steps that are done already, returns what the curves of loss and
+            learning rates go to besides.
 
     Returns:
         The loss curve, one mean for every 50 steps; also in ``loss.json``.
@@ -165,6 +177,7 @@ def fit(
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
     batches.first_step = _steps_done(last, title)
+    _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
@@ -198,6 +211,12 @@ def _fitted(
     except SystemExit as stop:  # what Lightning makes of Ctrl-C, whose handler it takes away
         signal.signal(signal.SIGINT, signal.default_int_handler)
         raise KeyboardInterrupt from stop
+
+
+def _log(trainer: lightning.Trainer, loggers: Sequence[Logger]) -> None:
+    if loggers:
+        trainer.loggers = list(loggers)
+        trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]
 
 
 def _average(settings: FitSettings) -> list[Callback]:
@@ -254,7 +273,8 @@ def _built(settings: FitSettings, folder: Path, callbacks: Sequence[Callback]) -
         callbacks=list(callbacks),
         plugins=[AtomicCheckpoints()],
         default_root_dir=folder,
-        logger=False,
+        logger=False,  # until all is known to be right
+        log_every_n_steps=_LOG_EVERY,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,

@@ -10,7 +10,7 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.quality.audit_pictures import GIVEN, SIDE, SUGGESTED, pictures_of
 from wsseg.quality.gallery import GalleryRow, write_pictures
-from wsseg.quality.report import write_page
+from wsseg.quality.page import write_page
 from wsseg.run.progress import track
 
 

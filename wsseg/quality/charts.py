@@ -1,10 +1,7 @@
 """Interactive charts for the pages; colours hold for colour-blind readers, light and dark."""
 
 import html
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import plotly.graph_objects as go
@@ -15,7 +12,6 @@ from plotly.offline import get_plotlyjs
 SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
 """The colours of Okabe and Ito, which differ for all common kinds of colour vision."""
 
-_TICKS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 _DASHES = ("solid", "dash", "dot", "dashdot")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
 _CURVES = {
@@ -24,6 +20,7 @@ _CURVES = {
     "val_miou": "validation mIoU",
     "coverage": "coverage",
 }
+_SIGNALS = ("agreement", "kept", "confidence", "churn", "fill", "touched", "resets", "ignored")
 
 
 def plotly_script() -> Markup:
@@ -64,8 +61,61 @@ def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
     for index, (key, title) in enumerate(_CURVES.items()):
         shares = [stage.get(key) for stage in stages]
         if any(share is not None for share in shares):
-            figure.add_trace(_line(names, shares, title, index))
+            figure.add_trace(share_line(names, shares, title, index))
     return figure
+
+
+def signal_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
+    """Return how signals change from stage to stage.
+
+    Args:
+        stages: As in ``summary.json``, "signals" of those that were inspected.
+
+    Returns:
+        One line for each of those that tell most.
+    """
+    shown = [stage for stage in stages if stage.get("signals")]
+    names = [plain(stage["name"]) for stage in shown]
+    figure = empty_figure("%")
+    for index, key in enumerate(_SIGNALS):
+        shares = [stage["signals"].get(key) for stage in shown]
+        if any(shares):
+            figure.add_trace(share_line(names, shares, key, index))
+    return figure
+
+
+def confusion_map(shares: Sequence[Sequence[float | None]], classes: Sequence[str]) -> go.Figure:
+    """Return which classes are taken for which.
+
+    Args:
+        shares: K rows of true classes with K + 1 percentages, the last of pixels without a label.
+        classes: K names.
+
+    Returns:
+        A heat map; each cell says its share where there are few enough to read.
+    """
+    names = [plain(name) for name in classes]
+    height = 130 + max(14, min(30, 900 // len(names))) * len(names)
+    figure = empty_figure("true class").update_layout(height=height, hovermode="closest")
+    side = {"automargin": True, "showgrid": False, "rangemode": "normal"}
+    figure.update_yaxes(autorange="reversed", **side)
+    figure.update_xaxes(title="labelled as", tickangle=-40, **side)
+    return figure.add_trace(
+        go.Heatmap(
+            z=list(shares),
+            x=[*names, "no label"],
+            y=names,
+            zmin=0,
+            zmax=100,
+            colorscale=[[0, "rgba(0,114,178,0)"], [0.1, "rgba(0,114,178,0.35)"], [1, SERIES[0]]],
+            showscale=False,
+            text=[["" if s is None or s < 0.5 else f"{s:.0f}" for s in row] for row in shares],
+            texttemplate="%{text}" if len(names) <= 24 else "",
+            hovertemplate="%{y} labelled as %{x}: %{z:.2f} %<extra></extra>",
+            xgap=1,
+            ygap=1,
+        )
+    )
 
 
 def stage_bars(stages: Sequence[Mapping[str, Any]], key: str, unit: str) -> go.Figure:
@@ -88,125 +138,6 @@ def stage_bars(stages: Sequence[Mapping[str, Any]], key: str, unit: str) -> go.F
     return figure.update_layout(height=250)
 
 
-def run_curves(summaries: Mapping[str, Mapping[str, Any]], recipes: Mapping[str, int]) -> go.Figure:
-    """Return the label mIoU of several runs over their stages.
-
-    Args:
-        summaries: ``summary.json`` by run name.
-        recipes: Number of each run's recipe; runs of one recipe share a colour.
-
-    Returns:
-        One line a run whose labels were measured.
-    """
-    figure = empty_figure("%")
-    for name, summary in summaries.items():
-        measured = [stage for stage in summary["stages"] if stage.get("label_miou") is not None]
-        stages = [plain(stage["name"]) for stage in measured]
-        shares = [stage["label_miou"] for stage in measured]
-        if len(measured) > 1:
-            figure.add_trace(_line(stages, shares, plain(name), recipes[name]))
-    return figure
-
-
-def recipe_bars(names: Sequence[str], shares: Sequence[float], spreads: Sequence[float]) -> Any:
-    """Return the validation mIoU of recipes, with their spread over seeds.
-
-    Args:
-        names: One a recipe.
-        shares: Mean mIoU of each, 0..1.
-        spreads: Standard deviation of each, 0 where there is one run.
-
-    Returns:
-        Horizontal bars in the order given, the first on top.
-    """
-    figure = empty_figure("").update_yaxes(autorange="reversed", automargin=True, showgrid=False)
-    figure.update_xaxes(title="validation mIoU, %", range=[0, 100], showgrid=True)
-    error = {"array": [100 * spread for spread in spreads], "color": SERIES[1], "width": 0}
-    bar = go.Bar(x=[100 * share for share in shares], orientation="h", error_x=error, width=0.55)
-    bar.update(y=[plain(name) for name in names], hovertemplate="%{y}: %{x:.1f} %<extra></extra>")
-    figure.add_trace(bar.update(marker_color=SERIES[0]))
-    return figure.update_layout(height=110 + 46 * len(names), hovermode="closest")
-
-
-@dataclass(frozen=True)
-class CostedRecipe:
-    """What a recipe costs and gives.
-
-    Args:
-        name: Its runs' names.
-        seconds: Annotation of an image, least and most.
-        share: Mean validation mIoU, 0..1.
-        deviation: Its standard deviation over seeds, 0 where there is one run.
-    """
-
-    name: str
-    seconds: tuple[float, float]
-    share: float
-    deviation: float
-
-
-def cost_points(recipes: Sequence[CostedRecipe]) -> go.Figure:
-    """Return what each recipe reaches against how long its annotations take.
-
-    Args:
-        recipes: At least one, of more than 0 seconds. Those that no cheaper one beats are named
-            and joined by a line.
-
-    Returns:
-        One point a recipe, with ranges where boxes may be drawn or clicked; seconds on a
-        logarithmic axis.
-    """
-    figure = empty_figure("validation mIoU, %").update_layout(height=440, hovermode="closest")
-    figure.update_xaxes(type="log", title="seconds of annotation an image", showgrid=True)
-    figure.update_xaxes(tickvals=_TICKS, ticktext=[str(tick) for tick in _TICKS])
-    figure.update_yaxes(rangemode="normal")
-    best = _unbeaten(recipes)
-    front = go.Scatter(
-        x=[_middle(r.seconds) for r in best],
-        y=[100 * r.share for r in best],
-        mode="lines",
-        line={"color": SERIES[1], "width": 2, "dash": "dot"},
-        hoverinfo="skip",
-        showlegend=False,
-    )
-    for recipe in best:
-        name = plain(PurePath(recipe.name.split(",")[0]).name)
-        place = {"x": math.log10(_middle(recipe.seconds)), "y": 100 * recipe.share}
-        figure.add_annotation(text=name, **place, showarrow=False, yshift=15)
-    return figure.add_traces([front, _cost_markers(recipes)])
-
-
-def _cost_markers(recipes: Sequence[CostedRecipe]) -> go.Scatter:
-    middles = [_middle(r.seconds) for r in recipes]
-    more = [r.seconds[1] - x for r, x in zip(recipes, middles, strict=True)]
-    less = [x - r.seconds[0] for r, x in zip(recipes, middles, strict=True)]
-    thin = {"thickness": 1, "width": 0, "color": SERIES[0]}
-    return go.Scatter(
-        x=middles,
-        y=[100 * r.share for r in recipes],
-        error_x={"type": "data", "symmetric": False, "array": more, "arrayminus": less, **thin},
-        error_y={"type": "data", "array": [100 * r.deviation for r in recipes], **thin},
-        text=[plain(r.name) for r in recipes],
-        mode="markers",
-        marker={"color": SERIES[0], "size": 9},
-        hovertemplate="%{text}<br>%{x:.0f} s an image: %{y:.1f} %<extra></extra>",
-        showlegend=False,
-    )
-
-
-def _middle(seconds: tuple[float, float]) -> float:
-    """Geometric, as the axis is logarithmic."""
-    return math.sqrt(seconds[0] * seconds[1])
-
-
-def _unbeaten(recipes: Sequence[CostedRecipe]) -> list[CostedRecipe]:
-    found: list[CostedRecipe] = []
-    for recipe in sorted(recipes, key=lambda r: (_middle(r.seconds), -r.share)):
-        if not found or recipe.share > found[-1].share:
-            found.append(recipe)
-    return found
-
-
 def threshold_lines(
     curves: Mapping[str, Mapping[Any, float]], chosen: Sequence[float]
 ) -> go.Figure:
@@ -224,7 +155,7 @@ def threshold_lines(
     figure.update_layout(legend={"y": -0.3})
     for index, (name, curve) in enumerate(curves.items()):
         levels = [float(level) for level in curve]
-        line = _line([], list(curve.values()), name, index).update(x=levels)
+        line = share_line([], list(curve.values()), name, index).update(x=levels)
         figure.add_trace(line)
     for level in dict.fromkeys(chosen):
         mark = {"line_dash": "dot", "line_color": SERIES[3]}
@@ -269,9 +200,20 @@ def empty_figure(unit: str) -> go.Figure:
     return go.Figure(layout=layout)
 
 
-def _line(
+def share_line(
     stages: Sequence[str], shares: Sequence[float | None], title: str, index: int
 ) -> go.Scatter:
+    """Return a line of shares.
+
+    Args:
+        stages: Place of each.
+        shares: 0..1, None where there is none.
+        title: Of the line.
+        index: Its number on the chart, which gives its colour, dashes and symbols.
+
+    Returns:
+        The line, in percent.
+    """
     percent = [None if share is None else 100 * share for share in shares]
     return go.Scatter(
         x=list(stages),

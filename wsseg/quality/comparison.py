@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from wsseg.errors import InputError
-from wsseg.quality.charts import CostedRecipe, chart, cost_points, recipe_bars, run_curves
-from wsseg.quality.report import write_page
+from wsseg.quality.charts import chart
+from wsseg.quality.comparison_charts import CostedRecipe, cost_points, recipe_bars, run_curves
+from wsseg.quality.page import write_page
 
-_NOT_THE_RECIPE = ("seed", "run_dir", "workers", "strict")
+_NOT_THE_RECIPE = ("seed", "run_dir", "workers", "strict", "loggers")
 
 
 @dataclass(frozen=True)

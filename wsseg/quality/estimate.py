@@ -20,7 +20,8 @@ def estimated_quality(signals: pd.DataFrame, known: pd.Series | None = None) -> 
     Each signal counts by its rank among all rows, so that neither its unit nor an outlier matters.
     Without pixel labels the score is the mean rank of the signals of ``PRIOR``, good signs up. With
     those of at least 20 rows it is the IoU to expect: a line through that mean, corrected by a
-    ridge regression on the ranks of all signals.
+    ridge regression on the ranks of all signals. A class that has no pixel scores 0: nothing of
+    it can be right.
 
     Args:
         signals: A row for each class in each image, a column for each of ``SIGNALS``; NaN where
@@ -33,12 +34,14 @@ def estimated_quality(signals: pd.DataFrame, known: pd.Series | None = None) -> 
     """
     ranks = ranked(signals)
     prior = ranks[[name for name in PRIOR if name in ranks]].mean(axis=1)
+    gone = signals["area"] == 0
     if known is None or len(known) < _LEAST:
-        return prior
+        return prior.mask(gone, 0.0)
     slope, level = np.polyfit(prior[known.index], known, 1)
     line = max(slope, 0) * prior + level
     model = RidgeCV(_STRENGTHS).fit(ranks.loc[known.index], known - line[known.index])
-    return (line + model.predict(ranks)).clip(0, 1)
+    learned = pd.Series(line + model.predict(ranks), signals.index)
+    return learned.clip(0, 1).mask(gone, 0.0)
 
 
 def ranked(signals: pd.DataFrame) -> pd.DataFrame:

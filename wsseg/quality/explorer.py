@@ -51,6 +51,7 @@ def write_explorer(
     pairs: Sequence[Pair],
     measured: Mapping[str, Measured],
     *,
+    gains: Mapping[str, Mapping[str, float]] | None = None,
     workers: int | None = None,
 ) -> None:
     """Write ``images/``, what the page of all images shows; that of an earlier report goes.
@@ -61,6 +62,7 @@ def write_explorer(
         classes: Names, background first.
         pairs: The images.
         measured: What was measured against hidden truth, by stage.
+        gains: IoU that each image gains, by stage; what the page is sorted by, where it is given.
         workers: Processes; None is one a core.
     """
     shutil.rmtree(folder / "images", ignore_errors=True)
@@ -77,7 +79,7 @@ def write_explorer(
         "ids": ids,
         "files": [named[id]["file"] for id in ids],
         "shows": [named[id]["shows"] for id in ids],
-        "columns": _columns(stages, ids, measured),
+        "columns": _columns(stages, ids, measured, gains or {}),
     }
     write_text(folder / "images" / "index.js", f"wsseg.start({_json(content)});\n")
 
@@ -96,10 +98,15 @@ def pairs_of(samples: Sequence[Sample], truth: Truth) -> list[Pair]:
 
 
 def _columns(
-    stages: Mapping[str, Path], ids: Sequence[str], measured: Mapping[str, Measured]
+    stages: Mapping[str, Path],
+    ids: Sequence[str],
+    measured: Mapping[str, Measured],
+    gains: Mapping[str, Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """What images can be sorted and filtered by: values by stage, in the order of ``ids``."""
     found: dict[str, dict[str, list[float | None]]] = {}
+    for stage, gained in gains.items():
+        found.setdefault("gain", {})[stage] = _numbers(pd.Series(gained).reindex([*ids]))
     for stage, folder in stages.items():
         if (table := read_signals(folder)) is not None:
             means = table.drop(columns="class").groupby("id").mean().reindex([*ids])
@@ -108,7 +115,12 @@ def _columns(
         if stage in measured:
             ious = pd.Series(measured[stage].image_mious).reindex([*ids])
             found.setdefault("iou", {})[stage] = _numbers(ious)
-    signs = {"iou": 1, "estimate": 1, **{name: sign for name, (_, sign) in SIGNALS.items()}}
+    signs = {
+        "gain": 1,
+        "iou": 1,
+        "estimate": 1,
+        **{name: sign for name, (_, sign) in SIGNALS.items()},
+    }
     return [
         {"name": name, "good": sign, "values": found[name]}
         for name, sign in signs.items()

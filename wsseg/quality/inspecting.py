@@ -13,6 +13,7 @@ from wsseg.annotations.model import Box, Sample
 from wsseg.annotations.stacking import front_box
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.quality.declared import DECLARED, declared_ious
 from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.signals import SIGNALS, Look, contrast_of
 from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
@@ -53,11 +54,12 @@ def read_signals(labels: Path) -> pd.DataFrame | None:
 
     Returns:
         A row for each class but the background in each image: "id", "class", ``SIGNALS``, and
-        "estimate" of ``estimated_quality``, higher where labels look better; None where the stage
-        was not inspected.
+        "estimate" of ``estimated_quality``, higher where labels look better, learned from the masks
+        of ``declare_masks``; None where the stage was not inspected.
     """
-    path = labels / "signals" / "stats.parquet"
-    return _scored(path, path.stat().st_mtime_ns) if path.exists() else None
+    files = (labels / "signals" / "stats.parquet", labels.parent / DECLARED)
+    times = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
+    return _scored(labels, *times) if times[0] else None
 
 
 def signals_of(
@@ -113,9 +115,11 @@ def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, 
 
 
 @lru_cache(maxsize=8)
-def _scored(path: Path, modified: int) -> pd.DataFrame:  # noqa: ARG001 - the time is for the cache
-    table = pd.read_parquet(path)
-    return table.assign(estimate=estimated_quality(table))
+def _scored(labels: Path, *times: int) -> pd.DataFrame:  # noqa: ARG001 - they are for the cache
+    table = pd.read_parquet(labels / "signals" / "stats.parquet").set_index(["id", "class"])
+    known = declared_ious(labels.parent, labels.name)
+    estimate = estimated_quality(table, known[known.index.isin(table.index)])
+    return table.assign(estimate=estimate).reset_index()
 
 
 @lru_cache(maxsize=2)

@@ -74,11 +74,67 @@ def miou_difference(
     Raises:
         InputError: The images or the classes differ.
     """
+    _check_same(first, second)
+    drawn = [_mious(second, w) - _mious(first, w) for w in _weights(len(first.ids), draws, seed)]
+    return _interval(second.quality.miou - first.quality.miou, np.concatenate(drawn), level)
+
+
+def class_differences(
+    first: Measured, second: Measured, level: float = 0.95, draws: int = 1000, seed: int = 0
+) -> dict[str, Interval]:
+    """Return by how much the IoU of each class is higher, with the same images drawn for both.
+
+    Args:
+        first: Counts of label maps.
+        second: Of other label maps of the same images.
+        level: Probability that the interval covers, 0..1.
+        draws: Samples of images.
+        seed: Of the draws.
+
+    Returns:
+        -1..1 by class; classes that either lacks are left out.
+
+    Raises:
+        InputError: The images or the classes differ.
+    """
+    _check_same(first, second)
+    drawn = np.concatenate(
+        [_ious(second, w) - _ious(first, w) for w in _weights(len(first.ids), draws, seed)]
+    )
+    before, after = first.quality.per_class, second.quality.per_class
+    return {
+        name: _interval(after[name] - before[name], known[~np.isnan(known)], level)
+        for name, known in zip(first.classes, drawn.T, strict=True)
+        if name in before and name in after
+    }
+
+
+def mean_interval(
+    values: NDArray[np.floating], level: float = 0.95, draws: int = 1000, seed: int = 0
+) -> Interval:
+    """Return the mean of some values and its percentile interval.
+
+    Args:
+        values: (N,), at least one.
+        level: Probability that the interval covers, 0..1.
+        draws: Samples of values.
+        seed: Of the draws.
+
+    Returns:
+        In the values' unit.
+
+    Example:
+        >>> mean_interval(np.array([0.2, 0.2]))
+        Interval(value=0.2, low=0.2, high=0.2)
+    """
+    drawn = [weights @ values for weights in _weights(len(values), draws, seed)]
+    return _interval(float(values.mean()), np.concatenate(drawn) / len(values), level)
+
+
+def _check_same(first: Measured, second: Measured) -> None:
     if (first.ids, first.classes) != (second.ids, second.classes):
         rule, remedy = "of the same images and classes", "measure both on the same split"
         raise InputError("label maps", rule, "others", remedy)
-    drawn = [_mious(second, w) - _mious(first, w) for w in _weights(len(first.ids), draws, seed)]
-    return _interval(second.quality.miou - first.quality.miou, np.concatenate(drawn), level)
 
 
 def _weights(n_images: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -90,14 +146,18 @@ def _weights(n_images: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]
 
 
 def _mious(measured: Measured, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.asarray(np.nanmean(_ious(measured, weights), axis=1))
+
+
+def _ious(measured: Measured, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(draws, K), NaN where a draw has no pixel of a class."""
     shape = (len(measured.ids), len(measured.classes))
     place = (measured.image, measured.label)
     hits, union = (
         weights @ sparse.csr_array((counts, place), shape)
         for counts in (measured.hits, measured.union)
     )
-    ious = np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
-    return np.asarray(np.nanmean(ious, axis=1))
+    return np.asarray(np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0))
 
 
 def _interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval:

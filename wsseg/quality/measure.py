@@ -6,10 +6,10 @@ from typing import Any
 
 from wsseg.annotations.model import Sample
 from wsseg.annotations.truth import Truth, true_label_map
-from wsseg.labels import read_label_map
+from wsseg.labels import read_confidence, read_label_map
 from wsseg.quality.measured import counted_rows, read_measured
 from wsseg.quality.metrics import SegmentationQuality
-from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
+from wsseg.run.labelling import confidence_path, label_path, labelled, map_stage, samples_key
 from wsseg.run.progress import say
 from wsseg.run.stage import Run, Stage
 
@@ -43,7 +43,7 @@ def measure(
         labels=labels,
         truth=samples_key(known),
         classes=list(truth.classes),
-        counts="by image",
+        counts="by image, boundary, object and confidence",
     )
     if not stage.is_complete:
         compare = partial(_compare, labels=labels, n_classes=len(truth.classes))
@@ -59,5 +59,6 @@ def measure(
 
 def _compare(sample: Sample, labels: Stage, n_classes: int) -> tuple[str, list[dict[str, Any]]]:
     prediction = read_label_map(label_path(labels, sample))
-    rows = counted_rows(prediction, true_label_map(sample, n_classes), n_classes)
+    sure = read_confidence(confidence_path(labels, sample))
+    rows = counted_rows(prediction, true_label_map(sample, n_classes), n_classes, sure)
     return sample.id, [{"id": sample.id, **row} for row in rows]

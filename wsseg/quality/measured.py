@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import Classes
+from wsseg.finetune.calibration import Calibration, Counts, counted
+from wsseg.labels import IGNORE
 from wsseg.quality.boundaries import boundary_counts, boundary_width
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.objects import ObjectCounts, object_counts
@@ -29,6 +32,8 @@ class Measured:
         predicted: (R,) pixels predicted as the class.
         boundary: (R, 6) of ``boundary_counts``, within 1 % of the diagonal.
         objects: The objects of the class in the image, R lists.
+        sure: (R, 2, B) pixels predicted as the class, by confidence in B bins: those that are
+            right, and all; zeros where no confidence is known.
     """
 
     classes: Classes
@@ -39,6 +44,7 @@ class Measured:
     predicted: NDArray[np.int64]
     boundary: NDArray[np.int64]
     objects: Sequence[Sequence[ObjectCounts]]
+    sure: NDArray[np.int64]
 
     @property
     def matrix(self) -> NDArray[np.int64]:
@@ -54,6 +60,12 @@ class Measured:
     def boundaries(self) -> NDArray[np.int64]:
         """(K, 6) of ``boundary_counts``, of all images."""
         return self._by_class(self.boundary)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Confidence of all images together; None where none is known."""
+        right, total = (self._by_class(self.sure[:, part]) for part in (0, 1))
+        return Calibration(right, total) if total.any() else None
 
     @property
     def hits(self) -> NDArray[np.int64]:
@@ -79,7 +91,10 @@ class Measured:
 
 
 def counted_rows(
-    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], n_classes: int
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    n_classes: int,
+    confidence: NDArray[np.floating] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the counts of one image as rows of a table.
 
@@ -87,6 +102,7 @@ def counted_rows(
         prediction: (H, W) uint8 label map, IGNORE where unknown.
         truth: (H, W) uint8 label map; its IGNORE pixels count nowhere.
         n_classes: K, background included.
+        confidence: (H, W) of the predictions, 0..1; None where it is not known.
 
     Returns:
         A row for each class that the truth or the prediction has.
@@ -98,6 +114,7 @@ def counted_rows(
     predicted = matrix[:, :-1].sum(axis=0)
     edges = boundary_counts(prediction, truth, n_classes, boundary_width(truth.shape))
     objects = object_counts(prediction, truth, n_classes)
+    sure = _sure(prediction, truth, n_classes, confidence)
     return [
         {
             "class": label,
@@ -105,6 +122,8 @@ def counted_rows(
             "confusion": matrix[label].tolist(),
             "boundary": edges[label].tolist(),
             "objects": [each._asdict() for each in objects if each.label == label],
+            "right": sure[0][label].tolist(),
+            "total": sure[1][label].tolist(),
         }
         for label in range(n_classes)
         if matrix[label].any() or predicted[label]
@@ -132,7 +151,46 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
     columns = {key: np.array(table[key].to_pylist(), np.int64) for key in _COUNTS}
     objects = [[ObjectCounts(**each) for each in row] for row in table["objects"].to_pylist()]
     label = table["class"].to_numpy().astype(np.intp)
-    return Measured(classes, tuple(ids.tolist()), image, label, **columns, objects=objects)
+    sure = np.stack([columns.pop("right"), columns.pop("total")], axis=1)
+    named = tuple(ids.tolist())
+    return Measured(classes, named, image, label, **columns, objects=objects, sure=sure)
 
 
-_COUNTS = ("confusion", "predicted", "boundary")
+def pair_ious(run: Path, name: str) -> pd.Series:
+    """Return the IoU of each class in each image that ``measure`` compared.
+
+    Args:
+        run: The run's folder.
+        name: The stage of label maps.
+
+    Returns:
+        0..1 by image id and class; empty where the stage was not measured.
+    """
+    folder = f"{name}/quality"
+    if not finished_stage(run, folder).get("images"):
+        return pd.Series(dtype=float)
+    table = pd.read_parquet(run / folder / "stats.parquet").set_index(["id", "class"])
+    confusion = np.stack(table["confusion"].to_list())
+    hits = confusion[np.arange(len(table)), table.index.get_level_values("class")]
+    return pd.Series(hits / (confusion.sum(axis=1) + table["predicted"] - hits), table.index)
+
+
+_COUNTS = ("confusion", "predicted", "boundary", "right", "total")
+_BINS = 50  # of confidence
+
+
+def _sure(
+    prediction: NDArray[np.uint8],
+    truth: NDArray[np.uint8],
+    n_classes: int,
+    confidence: NDArray[np.floating] | None,
+) -> tuple[Counts, Counts]:
+    """Pixels by prediction and confidence: those that are right, and all with a true class."""
+    if confidence is None:
+        none = np.zeros((n_classes, _BINS), np.int64)
+        return none, none
+    right, known = prediction == truth, truth != IGNORE
+    return (
+        counted(prediction, confidence, n_classes, right & known, _BINS),
+        counted(prediction, confidence, n_classes, known, _BINS),
+    )

@@ -6,27 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from wsseg.errors import InputError
-from wsseg.quality.charts import chart, plotly_script, stage_bars, stage_curves, threshold_lines
-from wsseg.quality.gallery import GalleryRow, css_colour, legend, write_pictures
+from wsseg.quality.charts import chart, threshold_lines
+from wsseg.quality.class_section import class_content
+from wsseg.quality.gallery import GalleryRow, legend, write_pictures
 from wsseg.quality.masks import mask_content
+from wsseg.quality.page import duration, percent, write_page
+from wsseg.quality.stage_section import stage_content
 from wsseg.run.engine import SetAside
-from wsseg.run.stage import write_json, write_text
-
-NOTHING = "\N{EN DASH}"
-"""Shown where a figure does not apply."""
-
-_COLUMNS = {
-    "label_miou": "label mIoU, %",
-    "label_miou_covered": "on covered pixels, %",
-    "coverage": "coverage, %",
-    "val_miou": "validation mIoU, %",
-    "resets": "resets",
-    "restored": "restored",
-    "seconds": "time",
-}
+from wsseg.run.stage import write_json
 
 
 def write_report(
@@ -42,13 +30,13 @@ def write_report(
 
     Args:
         folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
-        summary: "classes", "seed", "config", "stages" (each "name", "seconds" and those of
-            "label_miou", "label_miou_covered", "coverage", "per_class", "resets", "restored" and
-            "val_miou" that apply), "val_miou", its "val_interval" (95 %, of ``miou_interval``) and
-            "val_per_class" where there is a validation split, and of a run on tags "tag_precision"
-            by class and "thresholds", the mIoU of its activation maps ("cams", "spread") by score
-            of the background; of a run with a few masks "masks", see ``mask_figures``.
-            Shares are 0..1; NaN stands for a class that occurs nowhere.
+        summary: "classes", "seed", "config", "stages" of ``stage_figures``, "measured" with
+            ``truth_figures`` by stage of label maps, "verdicts" of ``verdict_figures``, "val_miou",
+            its "val_interval" (95 %, of ``miou_interval``) and "val_per_class" where there is a
+            validation split, and of a run on tags "tag_precision" by class and "thresholds", the
+            mIoU of its activation maps ("cams", "spread") by score of the background; of a run with
+            a few masks "masks", see ``mask_figures``. Shares are 0..1; NaN stands for a class that
+            occurs nowhere.
         gallery: The images to show, in order.
         set_aside: Images that could not be used.
     """
@@ -57,14 +45,14 @@ def write_report(
         "name": Path(summary["config"].get("run_dir", folder.resolve().parent)).name,
         "subtitle": _subtitle(summary),
         "tiles": _tiles(summary),
-        **_stage_content(summary["stages"]),
-        "classes_table": _classes_table(summary),
+        **stage_content(summary),
+        **class_content(summary),
         **_tag_content(summary),
         **mask_content(summary),
         "legend": legend(summary["classes"]),
         "gallery": write_pictures(folder, gallery),
         "set_aside": sorted(set_aside, key=lambda bad: bad.id),
-        "settings": list(_flat(summary["config"])),
+        "settings": list(flat(summary["config"])),
     }
     write_page(folder / "index.html", "report.html.j2", content)
     write_json(folder / "summary.json", summary)
@@ -93,62 +81,6 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     if not (isinstance(summary, dict) and {"classes", "config", "stages"} <= set(summary)):
         raise InputError(path, "a run's summary", "other content", remedy)
     return summary
-
-
-def write_page(path: Path, template: str, content: Mapping[str, Any]) -> None:
-    """Write a page from a template of this package, atomically.
-
-    Args:
-        path: The HTML file.
-        template: Name of the template.
-        content: Its values; text in them is escaped.
-    """
-    environment = Environment(
-        loader=PackageLoader("wsseg.quality"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template(template).render(script=plotly_script(), **content)
-    write_text(path, page)
-
-
-def percent(share: float | None) -> str:
-    """Return a share in words of a table.
-
-    Args:
-        share: 0..1, None where it does not apply.
-
-    Returns:
-        Percent with one decimal.
-
-    Example:
-        >>> percent(0.512)
-        '51.2'
-    """
-    return NOTHING if share is None else f"{100 * share:.1f}"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration as a person says it.
-
-    Args:
-        seconds: None where it does not apply.
-
-    Returns:
-        Hours and minutes, minutes and seconds, or seconds.
-
-    Example:
-        >>> duration(3725), duration(75.2), duration(8.25)
-        ('1 h 02 min', '1 min 15 s', '8.2 s')
-    """
-    if seconds is None:
-        return NOTHING
-    minutes, rest = divmod(int(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def _subtitle(summary: Mapping[str, Any]) -> list[str]:
@@ -203,52 +135,6 @@ def _among(interval: Sequence[float] | None) -> str:
     return f"; {low} to {high} on other such images (95 %)"
 
 
-def _stage_content(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    known = [key for key in _COLUMNS if any(stage.get(key) is not None for stage in stages)]
-    columns = [
-        {"title": _COLUMNS[key], "cells": [_cell(key, stage.get(key)) for stage in stages]}
-        for key in known
-    ]
-    titles = {
-        "resets": ("Boxes reset to their first label", "boxes"),
-        "restored": ("Tags that had vanished and got their first labels back", "tags"),
-        "seconds": ("Time", "s"),
-    }
-    bars = [
-        (title, chart(stage_bars(stages, key, unit), f"{key}-of-stages"))
-        for key, (title, unit) in titles.items()
-        if key in known
-    ]
-    shares = set(known) - set(titles)
-    curves = chart(stage_curves(stages), "curves") if shares else None
-    return {"stages": stages, "columns": columns, "bars": bars, "curves": curves}
-
-
-def _cell(key: str, value: float | None) -> str:
-    if key == "seconds":
-        return duration(value)
-    if key in ("resets", "restored"):
-        return NOTHING if value is None else str(value)
-    return percent(value)
-
-
-def _classes_table(summary: Mapping[str, Any]) -> dict[str, Any]:
-    columns = {
-        stage["name"]: stage["per_class"] for stage in summary["stages"] if stage.get("per_class")
-    }
-    if has_val := bool(summary.get("val_per_class")):
-        columns["validation"] = summary["val_per_class"]
-    rows = [
-        {
-            "name": name,
-            "colour": css_colour(label),
-            "shares": [c.get(name) for c in columns.values()],
-        }
-        for label, name in enumerate(summary["classes"])
-    ]
-    return {"columns": list(columns), "rows": rows, "has_val": has_val}
-
-
 def _tag_content(summary: Mapping[str, Any]) -> dict[str, Any]:
     precision, curves = summary.get("tag_precision") or {}, summary.get("thresholds")
     rows = sorted(precision.items(), key=lambda row: row[1])
@@ -259,10 +145,19 @@ def _tag_content(summary: Mapping[str, Any]) -> dict[str, Any]:
     return {"tag_precision": rows, "thresholds": drawn}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield nested settings one by one.
+
+    Args:
+        values: Mappings in mappings.
+        prefix: Before each key.
+
+    Yields:
+        Each key, with dots between levels, and its value.
+    """
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", "null" if value is None else str(value)
 

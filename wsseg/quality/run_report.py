@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
@@ -15,14 +14,18 @@ from wsseg.annotations.truth import Truth, read_truth
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import read_label_map, read_scores
+from wsseg.learning.loggers import log_figures
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
+from wsseg.quality.declared import declare_masks
 from wsseg.quality.explorer import pairs_of, write_explorer
+from wsseg.quality.figures import stage_figures, truth_figures, verdict_figures
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
+from wsseg.quality.inspecting import read_signals
 from wsseg.quality.intervals import miou_interval
 from wsseg.quality.masks import mask_figures
 from wsseg.quality.measured import Measured, read_measured
-from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.quality.report import percent, read_summary, write_page, write_report
+from wsseg.quality.page import percent, write_page
+from wsseg.quality.report import read_summary, write_report
 from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
@@ -30,14 +33,13 @@ from wsseg.run.history import known_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage, stages_before
 
-_CANDIDATES = 200  # images that the gallery is chosen from; reading all would not scale
 
-
-def report_run(path: Path) -> Path:
+def report_run(path: Path, masks: Path | None = None) -> Path:
     """Write ``report/index.html`` and ``report/summary.json`` of a run.
 
     Args:
         path: The run's folder; unfinished stages are left out.
+        masks: A list of images whose masks may teach what signals tell, see ``declare_masks``.
 
     Returns:
         The page.
@@ -49,6 +51,8 @@ def report_run(path: Path) -> Path:
     data = config.data
     dataset = read_weak(data)
     truth = read_truth(data.root, data.format, data.splits)
+    if masks is not None:
+        declare_masks(path, masks, dataset.split(data.train), truth)
     stages = _stages(path, config)
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
@@ -59,10 +63,9 @@ def report_run(path: Path) -> Path:
         "classes": list(dataset.classes),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
-        "stages": [
-            {**_stage_figures(path, name, measured), "seconds": seconds}
-            for name, seconds in _seconds(path, stages).items()
-        ],
+        "stages": stage_figures(path, stages, measured),
+        "measured": {name: truth_figures(each) for name, each in measured.items()},
+        "verdicts": verdict_figures(path, [n for n in stages if _is_of_rounds(n)], dataset.classes),
         **_val_figures(stages, measured),
         **_tag_figures(path, dataset),
         **mask_figures(path, config, dataset),
@@ -75,7 +78,8 @@ def report_run(path: Path) -> Path:
     pairs, report = pairs_of(usable, truth), path / "report"
     write_explorer(report, folders, dataset.classes, pairs, measured, workers=config.workers)
     write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
-    write_report(report, summary, _gallery(path, stages, usable, truth), set_aside)
+    write_report(report, summary, _gallery(path, stages, usable, truth, measured), set_aside)
+    log_figures(path, config.loggers, {s["name"]: _numbers(s) for s in summary["stages"]})
     return report / "index.html"
 
 
@@ -125,9 +129,19 @@ def _stages(path: Path, config: Config) -> list[str]:
     """The finished stages in order: seeds, round-1, round-2, ..."""
     return [
         name
-        for name in known_stages(config)
+        for name in known_stages(path, config)
         if finished_stage(path, name) or finished_stage(path, f"{name}/model")
     ]
+
+
+def _numbers(stage: Mapping[str, Any]) -> dict[str, float]:
+    """What a stage's figures are as curves from stage to stage."""
+    found = {key: value for key, value in stage.items() if isinstance(value, int | float)}
+    return found | {f"signals/{key}": value for key, value in stage.get("signals", {}).items()}
+
+
+def _is_of_rounds(name: str) -> bool:
+    return name == "seeds" or name.startswith("round-")
 
 
 def _val_figures(stages: Sequence[str], measured: Mapping[str, Measured]) -> dict[str, Any]:
@@ -168,38 +182,6 @@ def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     return {**figures, "thresholds": curves} if curves else figures
 
 
-def _stage_figures(path: Path, name: str, measured: Mapping[str, Measured]) -> dict[str, Any]:
-    figures: dict[str, Any] = {"name": name}
-    if name in measured:
-        labels = measured[name].quality
-        figures |= {
-            "label_miou": labels.miou,
-            "label_miou_covered": labels.miou_covered,
-            "coverage": labels.coverage,
-            "per_class": labels.per_class,
-        }
-    if finished_stage(path, name):
-        table = pd.read_parquet(path / name / "stats.parquet")
-        for key in {"resets", "restored"} & set(table):
-            figures[key] = int(table[key].sum())
-    if (val := f"{name}/val") in measured:
-        figures["val_miou"] = measured[val].quality.miou
-    return {key: value for key, value in figures.items() if value is not None}
-
-
-def _seconds(path: Path, stages: Sequence[str]) -> dict[str, float]:
-    """What each stage took, with all that was made for it and for none before it."""
-    found, counted = dict[str, float](), set[str]()
-    for name in stages:
-        parts = {name, f"{name}/model", f"{name}/val"}
-        for part in tuple(parts):
-            parts |= {*stages_before(path, part)}
-        taken = (finished_stage(path, part).get("seconds", 0.0) for part in parts - counted)
-        found[name] = sum(taken)
-        counted |= parts
-    return found
-
-
 def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:
     found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
@@ -209,19 +191,32 @@ def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetA
 
 
 def _gallery(
-    path: Path, stages: Sequence[str], samples: Sequence[Sample], truth: Truth
+    path: Path,
+    stages: Sequence[str],
+    samples: Sequence[Sample],
+    truth: Truth,
+    measured: Mapping[str, Measured],
 ) -> list[GalleryRow]:
-    labels = [path / name / "labels" for name in stages if finished_stage(path, name)]
-    if not labels:
+    finished = [name for name in stages if finished_stage(path, name)]
+    if not finished:
         return []
-    step = max(1, -(-len(samples) // _CANDIDATES))
-    shown = [s for s in samples[::step] if all((f / f"{s.id}.png").exists() for f in labels)]
-    scores = {sample.id: _score(labels, sample, truth) for sample in shown}
-    by_id = {sample.id: sample for sample in shown}
-    chosen = [by_id[identity] for identity in chosen_for_gallery(scores)]
+    labels = [path / name / "labels" for name in finished]
+    by_id = {s.id: s for s in samples if all((f / f"{s.id}.png").exists() for f in labels)}
+    scores = {**dict.fromkeys(by_id, 1.0), **_scores(path, finished[-1], measured)}
+    chosen = chosen_for_gallery({identity: scores[identity] for identity in by_id})
     maps = next(iter(finished_stage(path, "seeds").get("upstream", {})), None)
-    seen = [_activation(path / maps, sample) if maps else None for sample in chosen]
-    return [_row(s, labels, truth, each) for s, each in zip(chosen, seen, strict=True)]
+    return [
+        _row(by_id[id], labels, truth, _activation(path / maps, by_id[id]) if maps else None)
+        for id in chosen
+    ]
+
+
+def _scores(path: Path, name: str, measured: Mapping[str, Measured]) -> dict[str, float]:
+    """How good the labels of each image are, or else how good they look."""
+    if name in measured:
+        return measured[name].image_mious
+    table = read_signals(path / name)
+    return {} if table is None else dict(table.groupby("id")["estimate"].mean())
 
 
 def _activation(maps: Path, sample: Sample) -> NDArray[np.float32]:
@@ -229,15 +224,6 @@ def _activation(maps: Path, sample: Sample) -> NDArray[np.float32]:
     file = maps / "scores" / f"{sample.id}.npz"
     found = read_scores(file)[1] if file.exists() else ()
     return np.max(found, axis=0) if len(found) else np.zeros((1, 1), np.float32)
-
-
-def _score(labels: Sequence[Path], sample: Sample, truth: Truth) -> float:
-    """Mean IoU of the last label map, or how little it differs from the first without truth."""
-    last = read_label_map(labels[-1] / f"{sample.id}.png")
-    if not truth.covers(sample):
-        return float((last == read_label_map(labels[0] / f"{sample.id}.png")).mean())
-    matrix = confusion_matrix(last, truth.label_map(sample), len(truth.classes))
-    return SegmentationQuality(matrix, truth.classes).miou if matrix.sum() else 1.0
 
 
 def _row(

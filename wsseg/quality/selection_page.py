@@ -12,7 +12,7 @@ from PIL import Image
 
 from wsseg.images import read_image
 from wsseg.quality.charts import SERIES, chart, empty_figure, plain
-from wsseg.quality.report import write_page
+from wsseg.quality.page import write_page
 from wsseg.selection.projection import project
 from wsseg.selection.selecting import Selection
 

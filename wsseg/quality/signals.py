@@ -122,6 +122,11 @@ def margin(look: Look) -> float:
     return look.fact("margin")
 
 
+def agreement(look: Look) -> float:
+    """How well the network's prediction agrees with the annotations, before it was held to them."""
+    return look.fact("agreement")
+
+
 def edges(look: Look) -> float:
     """Mean contrast of the image along its outline, as a share of all pixels with less."""
     if not look.contours:
@@ -169,6 +174,7 @@ SIGNALS: dict[str, tuple[Callable[[Look], float], int]] = {
     "refined": (refined, -1),
     "confidence": (confidence, 1),
     "margin": (margin, 1),
+    "agreement": (agreement, 1),
     "edges": (edges, 1),
     "pieces": (pieces, -1),
     "holes": (holes, -1),

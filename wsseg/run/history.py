@@ -11,17 +11,33 @@ LAST_STAGES = ("masks-only", "filtered", "finetuned")
 """Stages of a run with a few masks, after its rounds where it has any."""
 
 
-def known_stages(config: Config) -> list[str]:
+def known_stages(run: Path, config: Config) -> list[str]:
     """Return the stages of the shipped pipelines that make label maps or networks.
 
     Args:
+        run: The run's folder, where rounds may have ended early.
         config: Says how many rounds.
 
     Returns:
         Names in the order in which they are made, finished or not.
     """
-    rounds = max(config.rounds.count, 1)  # the upper bound trains once, whatever the count
-    return ["seeds", *(f"round-{number}" for number in range(1, rounds + 1)), *LAST_STAGES]
+    return ["seeds", *(f"round-{number}" for number in _rounds(run, config)), *LAST_STAGES]
+
+
+def preferred_stages(run: Path, config: Config) -> list[str]:
+    """Return the stages of a run, the one to be used first.
+
+    Args:
+        run: The run's folder.
+        config: Its settings.
+
+    Returns:
+        Those of ``known_stages``, the last one first; where rounds ended as labels got worse, the
+        best round comes before the others.
+    """
+    best = finished_stage(run, "ending").get("best") if config.rounds.count == "auto" else None
+    rounds = [name for name in known_stages(run, config)[::-1] if name not in LAST_STAGES]
+    return [*LAST_STAGES[::-1], *sorted(rounds, key=lambda name: name != best)]
 
 
 def opened_stage(run: Path, name: str) -> Stage | None:
@@ -39,7 +55,7 @@ def opened_stage(run: Path, name: str) -> Stage | None:
 
 
 def last_model(run: Path) -> str:
-    """Return the stage of a run's last trained network.
+    """Return the stage of a run's last trained network, or that of its best round.
 
     Args:
         run: The run's folder.
@@ -50,9 +66,15 @@ def last_model(run: Path) -> str:
     Raises:
         InputError: The folder holds no run with a trained network.
     """
-    names = [f"{name}/model" for name in known_stages(load_config(run / "config.yaml"))]
-    trained = [name for name in names if finished_stage(run, name)]
-    if not trained:
-        remedy = "give a run's folder or a model.ckpt"
-        raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
-    return trained[-1]
+    for name in preferred_stages(run, load_config(run / "config.yaml")):
+        if finished_stage(run, f"{name}/model"):
+            return f"{name}/model"
+    remedy = "give a run's folder or a model.ckpt"
+    raise InputError(f"run {run}", "a folder with a trained network", "none", remedy)
+
+
+def _rounds(run: Path, config: Config) -> range:
+    if config.rounds.count == "auto":
+        ended = finished_stage(run, "ending").get("rounds", config.rounds.most)
+        return range(1, ended + 1)
+    return range(1, max(config.rounds.count, 1) + 1)  # the upper bound trains once, whatever it is

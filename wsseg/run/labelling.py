@@ -143,6 +143,19 @@ def label_path(stage: Stage, sample: Sample) -> Path:
     return stage.path / "labels" / f"{sample.id}.png"
 
 
+def confidence_path(stage: Stage, sample: Sample) -> Path:
+    """Return where a stage keeps how sure the network is of a sample's label map, if it does.
+
+    Args:
+        stage: A stage of ``label_images``.
+        sample: The image.
+
+    Returns:
+        The grayscale PNG.
+    """
+    return stage.path / "confidence" / f"{sample.id}.png"
+
+
 def scores_path(stage: Stage, identity: str) -> Path:
     """Return where a stage of activation maps keeps those of an image.
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from wsseg.annotations.naming import possible_classes
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.loggers import training_loggers
 from wsseg.run.labelling import label_path, labelled
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
@@ -86,7 +88,8 @@ def train_on_pairs(
     with stage.work() as record:
         training = supervised(first_network(config, classes, start), config)
         batches = TrainingBatches(found, config.model, config.trainer, seed=config.seed)
-        record["loss"] = fit(training, batches, stage.path, stage.name, callbacks)
+        loggers = partial(training_loggers, stage, config)
+        record["loss"] = fit(training, batches, stage.path, stage.name, callbacks, loggers=loggers)
         save_trained(stage, training.network, classes, config)
     return stage
 

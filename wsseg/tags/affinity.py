@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wsseg.annotations.model import Dataset
 from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.loggers import training_loggers
 from wsseg.run.labelling import label_path, labelled
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
@@ -81,7 +82,8 @@ def _train(
         network, trainer, objective, seed=config.seed, freeze_batch_norm=True
     )
     batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
-    curve = fit(training, batches, stage.path, stage.name)
+    loggers = partial(training_loggers, stage, config)
+    curve = fit(training, batches, stage.path, stage.name, loggers=loggers)
     save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
     return curve
 

@@ -13,6 +13,7 @@ from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.learning.fitting import NetworkTraining, fit
+from wsseg.learning.loggers import training_loggers
 from wsseg.learning.objective import of_output
 from wsseg.refine import find_refiner
 from wsseg.run.engine import SetAside, map_samples
@@ -140,7 +141,8 @@ def _train(
         freeze_batch_norm=settings.freeze_batch_norm,
     )
     batches = TagBatches(tagged, classes, settings, config.seed)
-    record["loss"] = fit(training, batches, stage.path, stage.name)
+    loggers = partial(training_loggers, stage, config)
+    record["loss"] = fit(training, batches, stage.path, stage.name, loggers=loggers)
     save_classifier(stage.path / "model.ckpt", network, classes, settings)
 
 

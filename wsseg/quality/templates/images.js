@@ -6,7 +6,7 @@ const wsseg = (() => {
   const RULES = ["#808080", "#56b4e9", "#e69f00", "#d55e00", "#000000", "#cc79a7"];
   const ERRORS = ["missed object", "background taken for an object", "another class", "no label"];
   const LAYERS = { labels: "labels", truth: "truth", errors: "errors", changes: "changes from the stage before", rules: "what rules changed", none: "photograph only" };
-  const TITLES = { iou: "true IoU", estimate: "estimated quality" };
+  const TITLES = { gain: "gain of IoU", iou: "true IoU", estimate: "estimated quality" };
   const state = { stage: 0, layer: "labels", opacity: 0.55, palette: "classes", sort: "", worst: true, label: "", low: null, high: null, find: "" };
   const loaded = new Map(), waiting = new Map(), cards = new Map();
   const $ = (id) => document.getElementById(id);

@@ -1,9 +1,9 @@
 """All settings of a run in one value."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from wsseg.run.settings.base import Settings
 from wsseg.run.settings.finetune import FinetuneSettings
@@ -84,11 +84,19 @@ class DataSettings(Settings):
         return (self.train,) if self.val is None else (self.train, self.val)
 
 
+def _count(value: object) -> object:
+    if value != "auto" and not (isinstance(value, int) and value >= 0):
+        raise ValueError("a whole number of at least 0, or auto")
+    return value
+
+
 class RoundSettings(Settings):
     """The Simple Does It loop.
 
     Attributes:
-        count: Rounds of training and cleaning.
+        count: Rounds of training and cleaning; "auto" ends them when signals say that labels no
+            longer improve, see ``wsseg.quality.stopping``.
+        most: Rounds at most with "auto".
         restart: Whether each round trains from the initial weights or continues.
         loss: Weights of losses from the second round on, null for those of ``trainer.loss``: after
             the first, label maps leave little for losses of unlabelled pixels to do.
@@ -99,13 +107,23 @@ class RoundSettings(Settings):
         min_island: Connected regions below this share of the image become IGNORE; 0 keeps all.
     """
 
-    count: int = Field(3, ge=0)
+    count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
+    most: int = Field(8, ge=1)
     restart: bool = True
     loss: LossWeights | None = Field(None, min_length=1)
     clean: bool = True
     refiner: str = "crf"
     reset_iou: float = Field(0.5, ge=0, le=1)
     min_island: float = Field(0.0, ge=0, lt=1)
+
+    @property
+    def numbers(self) -> range:
+        """The rounds, from 1."""
+        return range(1, (self.most if self.count == "auto" else self.count) + 1)
+
+
+def _listed(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
 
 
 class Config(Settings):
@@ -118,6 +136,8 @@ class Config(Settings):
         seed: Of everything random.
         workers: Processes for the label stages; null is one a core.
         strict: Stop at the first bad image in place of setting it aside.
+        loggers: What gets the curves of every training, one name or several: "tensorboard",
+            "mlflow"; see ``wsseg.learning.loggers``. They change no result.
     """
 
     pipeline: str = "boxes"
@@ -125,6 +145,7 @@ class Config(Settings):
     seed: int = Field(0, ge=0)
     workers: int | None = Field(None, ge=1)
     strict: bool = False
+    loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
     data: DataSettings
     seeds: SeedSettings = SeedSettings()
     classifier: ClassifierSettings = ClassifierSettings()

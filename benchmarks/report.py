@@ -1,0 +1,214 @@
+"""The report of a large run: its time, size and memory, against plain overlays of every stage.
+
+    python -m benchmarks.report [--images 1000 10000] [--rounds 3] [--folder DIR] [--chromium PATH]
+
+Scenes are generated, with a hundred different ones in copies, and so are labels: the truth, worn at
+its edges, less with each round. The peer is what scripts do: a JPEG with its label map laid over it
+for each image and stage, of the same side as the report's, timed on some images and scaled up.
+"""
+
+import argparse
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import sync_playwright
+
+from wsseg.annotations.model import Sample
+from wsseg.annotations.readers.weak import read_weak
+from wsseg.annotations.scenes import write_scenes
+from wsseg.annotations.truth import Truth, read_truth, true_label_map
+from wsseg.images import read_image
+from wsseg.labels import overlay, read_label_map, write_label_map
+from wsseg.quality.inspecting import inspect
+from wsseg.quality.measure import measure
+from wsseg.run.labelling import Facts, label_images
+from wsseg.run.settings import Config
+from wsseg.run.stage import open_run
+
+DIFFERENT = 100
+SIDES = (240, 320)
+OVERLAYS = 100
+
+
+def main() -> None:
+    """Print a line for each number of images."""
+    arguments = _arguments()
+    titles = ["report s", "ms/image", "MB", "kB/image", "peak MB", "overlays s", "MB", "opens ms"]
+    print("images  stages" + "".join(f"{title:>11}" for title in titles))
+    for count in arguments.images:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            run = made(Path(folder), count, arguments.rounds)
+            print(line(run, count, arguments.rounds + 1, arguments.chromium), flush=True)
+
+
+def made(folder: Path, count: int, rounds: int) -> Path:
+    """Return the folder of a generated run, measured and inspected, without a report.
+
+    Args:
+        folder: For data and run.
+        count: Training images.
+        rounds: Rounds after the seeds.
+
+    Returns:
+        The run's folder.
+    """
+    data, run_dir = copies(folder / "data", count), folder / "run"
+    config = Config.model_validate(
+        {"run_dir": run_dir, "data": {"root": data, "val": None}, "rounds": {"count": rounds}}
+    )
+    with open_run(config) as run:
+        samples = read_weak(config.data).split("train")
+        truth = read_truth(config.data.root, config.data.format, config.data.splits)
+        history = []
+        for number in range(rounds + 1):
+            stage = run.stage(f"round-{number}" if number else "seeds")
+            label = partial(worn, truth=truth, share=0.3 / (number + 1), rules=stage.path / "rules")
+            history.append(label_images(run, stage, label, samples))
+            measure(run, history[-1], truth, samples)
+            inspect(run, history, samples)
+    return run_dir
+
+
+def copies(data: Path, count: int) -> Path:
+    """Return a Pascal VOC folder with copies of a hundred scenes.
+
+    Args:
+        data: A new folder.
+        count: Images.
+
+    Returns:
+        The folder.
+    """
+    different = min(count, DIFFERENT)
+    write_scenes(data, train=different, val=1, seed=0, sides=SIDES)
+    names = (data / "ImageSets/Segmentation/train.txt").read_text().split()
+    listed = [*names]
+    for number in range(different, count):
+        name, like = f"copy-{number:06d}", names[number % different]
+        for kind in ("JPEGImages", "Annotations", "SegmentationClass"):
+            (source,) = (data / kind).glob(f"{like}.*")
+            (data / kind / f"{name}{source.suffix}").hardlink_to(source)
+        listed.append(name)
+    for lists in (data / "ImageSets").glob("*/train.txt"):
+        lists.write_text("".join(f"{name}\n" for name in listed))
+    return data
+
+
+def worn(
+    sample: Sample, truth: Truth, share: float, rules: Path
+) -> tuple[NDArray[np.uint8], Facts]:
+    """Return true labels of which a share of 8 x 8 blocks is background.
+
+    Args:
+        sample: The image.
+        truth: Its mask.
+        share: Of the blocks.
+        rules: Folder for what each pixel has its label from.
+
+    Returns:
+        The label map and no facts.
+    """
+    labels = true_label_map(truth.with_mask(sample), len(truth.classes))
+    random = np.random.default_rng([*sample.id.encode()])
+    height, width = labels.shape
+    blocks = random.random((height // 8 + 1, width // 8 + 1)) < share
+    gone = blocks.repeat(8, 0).repeat(8, 1)[:height, :width]
+    write_label_map(rules / f"{sample.id}.png", gone.astype(np.uint8))
+    return np.where(gone, 0, labels).astype(np.uint8), {}
+
+
+def line(run: Path, count: int, stages: int, chromium: str | None) -> str:
+    """Return the figures of a run's report.
+
+    Args:
+        run: Of ``made``.
+        count: Its images.
+        stages: Its stages.
+        chromium: The browser; None measures no opening.
+
+    Returns:
+        A line of the table.
+    """
+    command = [sys.executable, "-c", "from wsseg.cli import main; main()", "report", str(run)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    seconds = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    size = sum(path.stat().st_size for path in (run / "report").rglob("*") if path.is_file())
+    plain_seconds, plain_size = overlays(run, count, stages)
+    figures = [seconds, 1000 * seconds / count, size / 1e6, size / count / 1e3, peak]
+    figures += [plain_seconds, plain_size / 1e6]
+    if chromium:
+        figures.append(opening(run / "report" / "images.html", chromium))
+    return f"{count:6} {stages:7}" + "".join(f"{figure:11.1f}" for figure in figures)
+
+
+def overlays(run: Path, count: int, stages: int) -> tuple[float, float]:
+    """Return seconds and bytes of plain overlays, scaled up from some images.
+
+    Args:
+        run: Of ``made``.
+        count: Its images.
+        stages: Its stages.
+
+    Returns:
+        Seconds on one core, and bytes.
+    """
+    paths = sorted((run / "seeds" / "labels").glob("*.png"))[:OVERLAYS]
+    data = run.parent / "data" / "JPEGImages"
+    folder, started = Path(tempfile.mkdtemp()), time.perf_counter()
+    for path in paths:
+        (image,) = data.glob(f"{path.stem}.*")
+        shown = Image.fromarray(overlay(read_image(image), read_label_map(path)))
+        shown.thumbnail((280, 280))
+        shown.save(folder / f"{path.stem}.jpg", quality=75)
+    seconds = (time.perf_counter() - started) * stages * count / len(paths)
+    size = sum(path.stat().st_size for path in folder.iterdir()) * stages * count / len(paths)
+    shutil.rmtree(folder)
+    return seconds, size
+
+
+def opening(page: Path, chromium: str) -> float:
+    """Return how long it takes until a page shows its first label map.
+
+    Args:
+        page: The file.
+        chromium: The browser.
+
+    Returns:
+        Milliseconds, the median of three.
+    """
+    found = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for _ in range(3):
+            tab, started = browser.new_page(), time.perf_counter()
+            tab.goto(page.as_uri())
+            tab.wait_for_selector(".image canvas")
+            found.append(1000 * (time.perf_counter() - started))
+            tab.close()
+        browser.close()
+    return statistics.median(found)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, nargs="+", default=[1000, 10000])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--chromium", default=shutil.which("chromium"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsseg.annotations.agreement import annotation_agreement
+from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.model import Box, Boxes, Sample, Tags
+
+SIZE = (40, 40)
+BOX = Boxes((Box(1, 10, 10, 30, 30),))
+
+
+def agreement(label_map: np.ndarray, *annotations: object) -> dict[int, float]:
+    sample = Sample("a", Path("a.png"), SIZE, annotations, "val")
+    return annotation_agreement(label_map, sample, constraints_of(sample, 4))
+
+
+def square(first: int, last: int, label: int = 1) -> np.ndarray:
+    label_map = np.zeros(SIZE, np.uint8)
+    label_map[first:last, first:last] = label
+    return label_map
+
+
+@pytest.mark.parametrize(
+    ("label_map", "expected"),
+    [
+        (square(10, 30), 1.0),
+        (np.triu(square(10, 30)), 1.0),  # reaches every row and column
+        (square(10, 20), 2 * 0.5 / 1.5),
+        (square(0, 40), 2 * 0.25 / 1.25),
+        (np.zeros(SIZE, np.uint8), 0.0),
+        (square(10, 30, label=2), 0.0),
+    ],
+)
+def test_a_class_is_to_fill_its_box_and_to_be_nowhere_else(
+    label_map: np.ndarray, expected: float
+) -> None:
+    assert agreement(label_map, BOX) == {1: pytest.approx(expected)}
+
+
+def test_a_tag_is_found_when_a_hundredth_of_the_image_has_it() -> None:
+    assert agreement(square(0, 20), Tags((1, 2))) == {1: 1.0, 2: 0.0}
+    assert agreement(square(0, 2), Tags((1,)))[1] == pytest.approx(2 * 0.25 / 1.25)
+
+
+def test_images_without_annotations_say_nothing() -> None:
+    assert agreement(square(0, 20)) == {}

@@ -1,0 +1,180 @@
+"""Two runs on the same images: what differs by more than chance, and in which images."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from wsseg.annotations.model import Dataset
+from wsseg.annotations.readers.weak import read_weak
+from wsseg.annotations.truth import read_truth
+from wsseg.errors import InputError
+from wsseg.quality.charts import chart
+from wsseg.quality.class_section import title
+from wsseg.quality.comparison_charts import run_curves
+from wsseg.quality.explorer import pairs_of, write_explorer
+from wsseg.quality.intervals import class_differences, miou_difference
+from wsseg.quality.measured import Measured, read_measured
+from wsseg.quality.page import percent, write_page
+from wsseg.quality.report import flat, read_summary
+from wsseg.quality.stage_section import change
+from wsseg.run.config import load_config
+from wsseg.run.history import known_stages
+from wsseg.run.settings import Config
+from wsseg.run.stage import finished_stage
+
+_SHOWN = 12  # images that gained most, and that lost most
+
+
+class Side(NamedTuple):
+    """One of the two runs.
+
+    Attributes:
+        path: Its folder.
+        config: Its settings.
+        dataset: Its images and weak annotations.
+        summary: Of its report.
+        labels: Its last stage of label maps, None where it made none.
+        measured: What is measured of "labels" and "val", those that there are.
+    """
+
+    path: Path
+    config: Config
+    dataset: Dataset
+    summary: dict[str, Any]
+    labels: str | None
+    measured: dict[str, tuple[str, Measured]]
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return self.path.resolve().name
+
+
+def report_difference(first: Path, second: Path) -> Path:
+    """Write how a run differs from another one: ``report/against-<other>/index.html``.
+
+    Args:
+        first: The run that is reported on.
+        second: The other one, with a report and on the same classes.
+
+    Returns:
+        The page; ``images.html`` beside it shows the labels of both in each image.
+
+    Raises:
+        InputError: A folder holds no run with a report, or classes differ.
+    """
+    own, other = _side(first), _side(second)
+    if own.dataset.classes != other.dataset.classes:
+        rule, remedy = f"on the same classes as {first}", "compare runs of one data set"
+        raise InputError(f"--compare {second}", rule, ", ".join(other.dataset.classes), remedy)
+    folder = first / "report" / f"against-{other.name}"
+    gains, labelled = _gains(other, own), own.labels and other.labels
+    if labelled:
+        _write_images(folder, own, other, gains)
+    content = {
+        "name": own.name,
+        "other": other.name,
+        "labelled": labelled,
+        "figures": [*_figures(other, own)],
+        "classes": _classes(other, own),
+        "curves": _curves(own, other),
+        "lost": _extremes(gains, 1),
+        "gained": _extremes(gains, -1),
+        "settings": _settings(own, other),
+    }
+    write_page(folder / "index.html", "difference.html.j2", content)
+    return folder / "index.html"
+
+
+def _side(run: Path) -> Side:
+    config, summary = load_config(run / "config.yaml"), read_summary(run)
+    dataset = read_weak(config.data)
+    stages = known_stages(run, config)
+    labels = [name for name in stages if finished_stage(run, name)]
+    named = {"labels": labels[-1:], "val": [f"{name}/val" for name in stages]}
+    found = {
+        kind: (name, measured)
+        for kind, names in named.items()
+        for name in names  # the last one stays
+        if (measured := read_measured(run, name, dataset.classes))
+    }
+    return Side(run, config, dataset, summary, labels[-1] if labels else None, found)
+
+
+def _figures(before: Side, after: Side) -> Iterator[dict[str, str]]:
+    for kind in ("labels", "val"):
+        if kind not in before.measured or kind not in after.measured:
+            continue
+        (_, old), (name, new) = before.measured[kind], after.measured[kind]
+        same = old.ids == new.ids
+        yield {
+            "title": title(name),
+            "before": percent(old.quality.miou),
+            "after": percent(new.quality.miou),
+            "change": change(miou_difference(old, new)) if same else "other images",
+        }
+
+
+def _classes(before: Side, after: Side) -> dict[str, Any]:
+    """Of the validation images, else of the labels."""
+    for kind in ("val", "labels"):
+        if kind in before.measured and kind in after.measured:
+            (_, old), (name, new) = before.measured[kind], after.measured[kind]
+            if old.ids == new.ids:
+                return {"title": title(name), "rows": [*_class_rows(old, new)]}
+    return {"title": "", "rows": []}
+
+
+def _class_rows(old: Measured, new: Measured) -> Iterator[dict[str, Any]]:
+    before, after = old.quality.per_class, new.quality.per_class
+    for name, difference in class_differences(old, new).items():
+        said = change(difference)
+        yield {"name": name, "before": before[name], "after": after[name], "change": said}
+
+
+def _gains(before: Side, after: Side) -> dict[str, float]:
+    """By how much the labels of each image are better, where both were measured."""
+    if "labels" not in before.measured or "labels" not in after.measured:
+        return {}
+    old, new = before.measured["labels"][1].image_mious, after.measured["labels"][1].image_mious
+    return {image: new[image] - old[image] for image in new if image in old}
+
+
+def _extremes(gains: Mapping[str, float], sign: int) -> list[tuple[str, str]]:
+    ranked = sorted(gains, key=lambda image: (sign * gains[image], image))[:_SHOWN]
+    return [(image, f"{100 * gains[image]:+.1f}") for image in ranked if sign * gains[image] < 0]
+
+
+def _write_images(folder: Path, own: Side, other: Side, gains: Mapping[str, float]) -> None:
+    sides = {f"{side.name}: {side.labels}": side for side in (other, own)}
+    stages = {name: side.path / str(side.labels) for name, side in sides.items()}
+    known = {name: side.measured["labels"] for name, side in sides.items() if gains}
+    measured = {name: found for name, (_, found) in known.items()}
+    data = own.config.data
+    samples = own.dataset.split(data.train)
+    pairs = pairs_of(samples, read_truth(data.root, data.format, data.splits))
+    found = {[*stages][-1]: gains} if gains else None
+    write_explorer(
+        folder,
+        stages,
+        own.dataset.classes,
+        pairs,
+        measured,
+        gains=found,
+        workers=own.config.workers,
+    )
+    name = f"{own.name} against {other.name}"
+    write_page(folder / "images.html", "images.html.j2", {"name": name})
+
+
+def _curves(own: Side, other: Side) -> Any:
+    summaries = {side.name: side.summary for side in (own, other)}
+    figure = run_curves(summaries, {name: index for index, name in enumerate(summaries)})
+    return chart(figure, "curves") if figure.data else None
+
+
+def _settings(own: Side, other: Side) -> Sequence[tuple[str, str, str]]:
+    mine, theirs = dict(flat(own.summary["config"])), dict(flat(other.summary["config"]))
+    keys = [*dict.fromkeys([*mine, *theirs])]
+    pairs = [(key, theirs.get(key, "\N{EN DASH}"), mine.get(key, "\N{EN DASH}")) for key in keys]
+    return [pair for pair in pairs if pair[1] != pair[2] and pair[0] != "run_dir"]
