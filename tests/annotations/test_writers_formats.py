@@ -14,10 +14,12 @@ from wsseg.annotations.constraints import label_map_of
 from wsseg.annotations.model import Classes, Sample
 from wsseg.annotations.readers.coco import read_coco
 from wsseg.annotations.readers.cvat import CVAT
+from wsseg.annotations.readers.jsonl import JSONL
 from wsseg.annotations.readers.paged import read_paged
 from wsseg.annotations.readers.voc import read_voc
 from wsseg.annotations.writers.coco import write_coco
 from wsseg.annotations.writers.cvat import write_cvat
+from wsseg.annotations.writers.fiftyone import write_fiftyone
 from wsseg.annotations.writers.voc import write_voc
 from wsseg.labels import IGNORE, PARTIAL
 
@@ -27,6 +29,7 @@ FORMATS = {
     "voc": (write_voc, "JPEGImages", lambda root: read_voc(root, ["train"], "masks")),
     "coco": (write_coco, "images/train", lambda root: read_coco(root, ["train"], "masks")),
     "cvat": (write_cvat, "images", lambda root: read_paged(CVAT, root, ["train"], "all")),
+    "fiftyone": (write_fiftyone, "images", lambda root: read_paged(JSONL, root, ["train"], "all")),
 }
 LABELS = st.sampled_from([0, 1, 2, 3, IGNORE])
 

@@ -165,6 +165,9 @@ def test_the_slider_goes_from_stage_to_stage(page: Page) -> None:
 def test_layers_and_opacity(page: Page) -> None:
     page.select_option("#layer", "none")
     page.wait_for_selector(".image canvas")
+    assert 0 < drawn(page, ".image canvas") < 48 * 64 / 3  # outlines of boxes
+    page.keyboard.press("a")
+    page.wait_for_selector(".image canvas")
     assert drawn(page, ".image canvas") == 0
     page.select_option("#layer", "errors")
     page.wait_for_selector(".image canvas")

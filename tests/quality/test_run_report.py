@@ -104,6 +104,22 @@ def test_text_fits_a_terminal(finished: Path, capsys: pytest.CaptureFixture[str]
     assert all(name in text for name in ("round-2", "is another round worth it?", "train-0000"))
 
 
+def test_figures_of_stages_are_curves_in_tensorboard(finished: Path, tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    run = shutil.copytree(finished, tmp_path / "run")
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace("loggers: []", "loggers: [tensorboard]"))
+    for _ in range(2):  # the second report replaces the curves of the first
+        assert wsseg("report", run) == 0
+    found = events.EventAccumulator(str(run / "report" / "tensorboard"))
+    found.Reload()
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    curve = [(point.step, point.value) for point in found.Scalars("label_miou")]
+    expected = [(n, pytest.approx(s["label_miou"])) for n, s in enumerate(summary["stages"])]
+    assert curve == expected
+    assert {"val_miou", "signals/fill", "signals/churn"} <= set(found.Tags()["scalars"])
+
+
 def test_automatic_rounds_end_by_themselves(
     scenes: Path, config_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

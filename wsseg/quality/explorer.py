@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wsseg.annotations.model import Classes, Sample
+from wsseg.annotations.model import Classes, Sample, Strokes
+from wsseg.annotations.strokes import stroke_map
 from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.cleaning import RULES
 from wsseg.images import read_image
@@ -144,6 +145,7 @@ def _write(
         "maps": {name: encoded_label_map(found, _SIDE) for name, found in maps.items()},
         "rules": {name: encoded_label_map(found, _SIDE) for name, found in rules.items()},
         "truth": None if truth is None else encoded_label_map(truth, _SIDE),
+        **_given(pair.sample),
         "rows": {
             name: _rows(path, path.stat().st_mtime_ns).get(pair.id, [])
             for name, path in stages.items()
@@ -155,6 +157,18 @@ def _write(
     shows |= {box.label for box in pair.sample.boxes} | {*pair.sample.tagged}
     labels = sorted(shows - {0, IGNORE})
     return pair.id, {"file": name, "shows": labels}
+
+
+def _given(sample: Sample) -> dict[str, Any]:
+    """Boxes as shares of the image's sides, and points and scribbles as a label map."""
+    height, width = sample.size
+    boxes = [
+        [b.label, b.left / width, b.top / height, b.right / width, b.bottom / height]
+        for b in sample.boxes
+    ]
+    strokes = [a for a in sample.annotations if isinstance(a, Strokes)]
+    marks = encoded_label_map(stroke_map(strokes[-1], sample.size), _SIDE) if strokes else None
+    return {"boxes": [[round(v, _DIGITS) for v in box] for box in boxes], "marks": marks}
 
 
 def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDArray[np.uint8]]:

@@ -7,7 +7,7 @@ const wsseg = (() => {
   const ERRORS = ["missed object", "background taken for an object", "another class", "no label"];
   const LAYERS = { labels: "labels", truth: "truth", errors: "errors", changes: "changes from the stage before", rules: "what rules changed", none: "photograph only" };
   const TITLES = { gain: "gain of IoU", iou: "true IoU", estimate: "estimated quality" };
-  const state = { stage: 0, layer: "labels", opacity: 0.55, palette: "classes", sort: "", worst: true, label: "", low: null, high: null, find: "" };
+  const state = { stage: 0, layer: "labels", opacity: 0.55, palette: "classes", sort: "", worst: true, given: true, label: "", low: null, high: null, find: "" };
   const loaded = new Map(), waiting = new Map(), cards = new Map();
   const $ = (id) => document.getElementById(id);
   let run = null, order = [], open = -1;
@@ -130,14 +130,26 @@ const wsseg = (() => {
     const pixels = canvas.getContext("2d").createImageData(w, h);
     paint(pixels, content, stage, layer);
     canvas.getContext("2d").putImageData(pixels, 0, 0);
+    if (state.given) outline(canvas.getContext("2d"), content);
     box.append(photo, canvas);
     return box;
   }
 
-  function map(content, kind, stage) {
-    const coded = kind === "truth" ? content.truth : content[kind][run.stages[stage]];
+  function outline(context, content) {
+    const [h, w] = content.size;
+    for (const [label, left, top, right, bottom] of content.boxes) {
+      for (const [width, colour] of [[3, "#ffffff"], [1.4, hue(label)]]) {
+        context.lineWidth = width;
+        context.strokeStyle = colour;
+        context.strokeRect(left * w + 1, top * h + 1, (right - left) * w - 2, (bottom - top) * h - 2);
+      }
+    }
+  }
+
+  function map(content, kind, stage = "") {
+    const coded = stage === "" ? content[kind] : content[kind][run.stages[stage]];
     if (!coded) return null;
-    const key = `${kind} ${kind === "truth" ? "" : stage}`;
+    const key = `${kind} ${stage}`;
     return (content.decoded[key] ??= decode(coded, content.size[0] * content.size[1]));
   }
 
@@ -154,7 +166,7 @@ const wsseg = (() => {
 
   function paint(pixels, content, stage, layer) {
     const labels = map(content, "maps", stage), truth = map(content, "truth"), before = stage > 0 ? map(content, "maps", stage - 1) : null;
-    const [h, w] = content.size;
+    const [h, w] = content.size, marks = state.given ? map(content, "marks") : null;
     const shown = { labels, truth, rules: map(content, "rules", stage) }[layer];
     for (let at = 0; at < h * w; at++) {
       const striped = (Math.floor(at / w) + (at % w)) % 8 < 4;
@@ -163,6 +175,7 @@ const wsseg = (() => {
       else if (layer === "rules") colour = shown && shown[at] ? rgb(RULES[shown[at]]) : null;
       else if (layer === "errors") colour = labels && truth && ofError(labels[at], truth[at], striped);
       else if (layer === "changes") colour = labels && before && labels[at] !== before[at] ? ofLabel(labels[at], striped) || rgb("#ffffff") : null;
+      if (marks && marks[at] !== run.ignore.label) { pixels.data.set([...rgb(marks[at] ? hue(marks[at]) : "#ffffff"), 255], 4 * at); continue; }
       if (!colour) continue;
       const edge = shown && ((at % w < w - 1 && shown[at] !== shown[at + 1]) || (at + w < h * w && shown[at] !== shown[at + w]));
       pixels.data.set([...colour, 255 * (edge ? Math.min(1, state.opacity * 1.8) : state.opacity)], 4 * at);
@@ -249,7 +262,7 @@ const wsseg = (() => {
   function legend(content) {
     if (state.layer === "rules") return run.rules.map((name, rule) => chip(RULES[rule], name)).slice(1);
     if (state.layer === "errors") return ERRORS.map((name, kind) => chip(kind === 3 ? run.ignore.colour : SAFE[[3, 0, 4][kind]], name));
-    const labels = new Set(map(content, state.layer === "truth" ? "truth" : "maps", state.stage) || []);
+    const labels = new Set((state.layer === "truth" ? map(content, "truth") : map(content, "maps", state.stage)) || []);
     labels.delete(0);
     return [...labels].sort((a, b) => a - b).map((label) => label === run.ignore.label ? chip(run.ignore.colour, "no label") : chip(hue(label), run.classes[label].name));
   }
@@ -287,6 +300,7 @@ const wsseg = (() => {
     $("stage").oninput = () => go(+$("stage").value);
     $("layer").onchange = () => set("layer", $("layer").value);
     $("opacity").oninput = () => set("opacity", +$("opacity").value);
+    $("given").onchange = () => { state.given = $("given").checked; refresh(); };
     $("palette").onchange = () => set("palette", $("palette").value);
     $("before").onclick = () => show(open - 1);
     $("after").onclick = () => show(open + 1);
@@ -301,7 +315,8 @@ const wsseg = (() => {
     if (event.target.matches("input, select") || event.ctrlKey || event.metaKey || event.altKey) return;
     const keys = { l: "labels", t: "truth", e: "errors", c: "changes", r: "rules" };
     const layer = keys[event.key.toLowerCase()];
-    if (layer) set("layer", state.layer === layer ? "labels" : layer);
+    if (event.key.toLowerCase() === "a") $("given").click();
+    else if (layer) set("layer", state.layer === layer ? "labels" : layer);
     else if (event.key === "+" || event.key === "-") set("opacity", Math.min(1, Math.max(0, state.opacity + (event.key === "+" ? 0.1 : -0.1))));
     else if (event.key === "ArrowUp" || event.key === "ArrowDown") { if (open < 0) return; go(state.stage + (event.key === "ArrowUp" ? 1 : -1)); }
     else if (event.key === "ArrowRight" || event.key === "ArrowLeft") move(event.key === "ArrowRight" ? 1 : -1);
