@@ -126,10 +126,10 @@ def test_rounds_end_and_the_run_knows_where(
     assert end_rounds(run, history, CLASSES)
     assert "round-2: rounds end: the network agrees no better" in capsys.readouterr().err
     assert known_stages(tmp_path, run.config)[:4] == ["seeds", "round-1", "round-2", "masks-only"]
-    assert preferred_stages(tmp_path, run.config)[3:] == ["round-2", "round-1", "seeds"]
+    assert preferred_stages(tmp_path, run.config)[3:] == ["round-1", "round-2", "seeds"]
 
 
-def test_where_labels_got_worse_the_round_before_is_the_result(
+def test_the_round_that_agrees_best_is_the_result(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = run_of(tmp_path, "auto")

@@ -53,9 +53,14 @@ class Verdict:
         return self.gain is not None and self.gain.high < 0 and self.gain.value <= -LEAST_GAIN
 
     @property
+    def faded(self) -> bool:
+        """Whether classes are gone from labels."""
+        return bool(self.lost) or self.vanished >= MOST_VANISHED
+
+    @property
     def worse(self) -> bool:
         """Whether labels are getting worse."""
-        return self.falls or bool(self.lost) or self.vanished >= MOST_VANISHED
+        return self.falls or self.faded
 
     @property
     def enough(self) -> bool:
@@ -122,7 +127,8 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
 def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     """Say whether labels get worse, and with ``rounds.count: auto`` whether rounds should end.
 
-    Where they do, the stage "ending" records how many there are, and which is the best.
+    Where they do, the stage "ending" records how many there are, and which is the best: the one
+    whose network agrees best with the annotations.
 
     Args:
         run: The run.
@@ -140,7 +146,7 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
         say(f"{last.stage}: WARNING: labels get worse: {last.reason}")
     if run.config.rounds.count != "auto" or not last.enough:
         return False
-    best = found[-2].stage if last.worse and len(found) > 1 else last.stage
+    best = max(found, key=lambda each: (not each.faded, each.agreement)).stage
     say(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
     with run.stage("ending", labels=history[-1]).work() as record:
         record |= {"rounds": len(found), "best": best}

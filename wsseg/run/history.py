@@ -32,8 +32,8 @@ def preferred_stages(run: Path, config: Config) -> list[str]:
         config: Its settings.
 
     Returns:
-        Those of ``known_stages``, the last one first; where rounds ended as labels got worse, the
-        best round comes before the others.
+        Those of ``known_stages``, the last one first; where rounds ended by themselves, the best
+        one comes before the others.
     """
     best = finished_stage(run, "ending").get("best") if config.rounds.count == "auto" else None
     rounds = [name for name in known_stages(run, config)[::-1] if name not in LAST_STAGES]
