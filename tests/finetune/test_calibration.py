@@ -68,3 +68,8 @@ def test_surest_keeps_at_least_the_share_of_each_class(keep: float) -> None:
         share = above.sum() / (labels == label).sum()
         assert keep <= share <= keep + 0.02
     assert least[3] == 0
+
+
+def test_what_a_threshold_leaves() -> None:
+    right, total = np.array([[0, 1, 0, 4]]), np.array([[0, 2, 0, 6]])
+    assert Calibration(right, total).kept() == [(0.25, 1.0, 5 / 8), (0.75, 0.75, 4 / 6)]

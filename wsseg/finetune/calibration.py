@@ -70,6 +70,20 @@ class Calibration:
             if counts[i]
         ]
 
+    def kept(self) -> list[tuple[float, float, float]]:
+        """Return what would be left of the labels at each threshold of confidence.
+
+        Returns:
+            For each bin of confidence that has pixels its lower end, the share of the pixels that
+            are at least as sure, and the share of these that is right.
+        """
+        total, right = self.total.sum(axis=0), self.right.sum(axis=0)
+        above, right_above = (counts[::-1].cumsum()[::-1] for counts in (total, right))
+        return [
+            (i / total.size, float(above[i] / above[0]), float(right_above[i] / above[i]))
+            for i in np.flatnonzero(total).tolist()
+        ]
+
     @property
     def error(self) -> float:
         """Expected calibration error: mean of |accuracy - confidence| over the pixels."""

@@ -163,6 +163,24 @@ def threshold_lines(
     return figure
 
 
+def kept_lines(kept: Sequence[Sequence[float]]) -> go.Figure:
+    """Return what is left of predictions at each threshold of confidence, and how right it is.
+
+    Args:
+        kept: Of ``Calibration.kept``.
+
+    Returns:
+        Two lines.
+    """
+    figure = empty_figure("%").update_layout(height=280, legend={"y": -0.35})
+    figure.update_xaxes(title="least confidence, %")
+    levels = [100 * row[0] for row in kept]
+    for index, title in enumerate(("pixels that are so sure", "of these, right"), 1):
+        line = share_line([], [row[index] for row in kept], title, index - 1)
+        figure.add_trace(line.update(x=levels, mode="lines"))
+    return figure
+
+
 def plain(text: str) -> str:
     """Return text that a chart prints as it is, though charts understand some HTML.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.quality.charts import chart, confusion_map
+from wsseg.quality.charts import chart, confusion_map, kept_lines
 from wsseg.quality.gallery import css_colour
 from wsseg.quality.masks import reliability_bars
 
@@ -84,6 +84,7 @@ def _measured(name: str, found: Mapping[str, Any], classes: Sequence[str]) -> di
         "boundary_f1": found["boundary_f1"],
         "error": found.get("calibration_error"),
         "reliability": chart(reliability_bars(bars), f"sure {name}") if bars else None,
+        "kept": chart(kept_lines(found["kept"]), f"kept {name}") if bars else None,
     }
 
 

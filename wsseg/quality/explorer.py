@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wsseg.annotations.model import Classes, Sample, Strokes
-from wsseg.annotations.strokes import stroke_map
+from wsseg.annotations.model import Classes, Sample
+from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.annotations.truth import Truth, true_label_map
 from wsseg.cleaning import RULES
 from wsseg.images import read_image

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wsseg.annotations.model import Classes
+from wsseg.finetune.calibration import Calibration
 from wsseg.quality.boundaries import boundary_f1, boundary_iou
 from wsseg.quality.declared import declared_ious
 from wsseg.quality.estimate import PRIOR, agreement
@@ -68,7 +69,8 @@ def truth_figures(measured: Measured) -> dict[str, Any]:
         "miou", its "interval", "boundary_iou" and "boundary_f1" (each a mean over classes),
         "classes" by name with those of "iou", "precision", "recall" and "boundary_iou" that apply,
         "confusion" of ``confusion_matrix``, "sizes" of ``iou_by_size``, and where the network's
-        confidence is known "reliability" and "calibration_error". Shares are 0..1.
+        confidence is known "reliability", "calibration_error" and "kept", of ``Calibration``.
+        Shares are 0..1.
     """
     quality, edges, sure = measured.quality, measured.boundaries, measured.calibration
     shares = {
@@ -88,7 +90,7 @@ def truth_figures(measured: Measured) -> dict[str, Any]:
         },
         "confusion": measured.matrix.tolist(),
         "sizes": iou_by_size([each for objects in measured.objects for each in objects]),
-        **({"reliability": sure.reliability(), "calibration_error": sure.error} if sure else {}),
+        **(_sureness(sure) if sure else {}),
     }
 
 
@@ -108,6 +110,14 @@ def verdict_figures(run: Path, stages: Sequence[str], classes: Classes) -> list[
         {**asdict(each), "worse": each.worse, "enough": each.enough, "reason": each.reason}
         for each in verdicts(run, known, classes)
     ]
+
+
+def _sureness(sure: Calibration) -> dict[str, Any]:
+    return {
+        "reliability": sure.reliability(),
+        "calibration_error": sure.error,
+        "kept": [[round(share, 4) for share in row] for row in sure.kept()],
+    }
 
 
 def _labels(measured: Measured | None) -> dict[str, Any]:
