@@ -26,7 +26,7 @@ from playwright.sync_api import sync_playwright
 from wsseg.annotations.model import Sample
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.scenes import write_scenes
-from wsseg.annotations.truth import Truth, read_truth, true_label_map
+from wsseg.annotations.truth import read_truth
 from wsseg.images import read_image
 from wsseg.labels import overlay, read_label_map, write_label_map
 from wsseg.quality.inspecting import inspect
@@ -72,7 +72,8 @@ def made(folder: Path, count: int, rounds: int) -> Path:
         history = []
         for number in range(rounds + 1):
             stage = run.stage(f"round-{number}" if number else "seeds")
-            label = partial(worn, truth=truth, share=0.3 / (number + 1), rules=stage.path / "rules")
+            masks, rules = data / "SegmentationClass", stage.path / "rules"
+            label = partial(worn, masks=masks, share=0.3 / (number + 1), rules=rules)
             history.append(label_images(run, stage, label, samples))
             measure(run, history[-1], truth, samples)
             inspect(run, history, samples)
@@ -104,21 +105,19 @@ def copies(data: Path, count: int) -> Path:
     return data
 
 
-def worn(
-    sample: Sample, truth: Truth, share: float, rules: Path
-) -> tuple[NDArray[np.uint8], Facts]:
+def worn(sample: Sample, masks: Path, share: float, rules: Path) -> tuple[NDArray[np.uint8], Facts]:
     """Return true labels of which a share of 8 x 8 blocks is background.
 
     Args:
         sample: The image.
-        truth: Its mask.
+        masks: Folder of the true label maps.
         share: Of the blocks.
         rules: Folder for what each pixel has its label from.
 
     Returns:
         The label map and no facts.
     """
-    labels = true_label_map(truth.with_mask(sample), len(truth.classes))
+    labels = read_label_map(masks / f"{sample.id}.png")
     random = np.random.default_rng([*sample.id.encode()])
     height, width = labels.shape
     blocks = random.random((height // 8 + 1, width // 8 + 1)) < share

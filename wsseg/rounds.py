@@ -12,6 +12,7 @@ from wsseg.annotations.agreement import annotation_agreement
 from wsseg.annotations.constraints import Constraints, constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.cleaning import Cleaned, clean
+from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.learning.loggers import check_loggers
@@ -210,7 +211,7 @@ def _relabel(
     scores = segmenter.predict(image, config.prediction)
     best = scores.argmax(axis=0).astype(np.uint8)
     constraints = constraints_of(sample, len(segmenter.classes))
-    agrees = _agreement(best, sample, constraints)
+    agrees = _agreement(best, sample, len(segmenter.classes))
     if not config.rounds.clean:
         known = labelled_pixels(sample, len(segmenter.classes))
         label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
@@ -241,7 +242,10 @@ def _predict(
     )
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))
     label_map = scores.argmax(axis=0).astype(np.uint8)
-    return label_map, _agreement(label_map, sample, constraints_of(sample, len(scores)))
+    try:
+        return label_map, _agreement(label_map, sample, len(scores))
+    except InputError:  # what cannot be compared with can be predicted all the same
+        return label_map, {}
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
@@ -257,8 +261,8 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     return joined(rules, facts)
 
 
-def _agreement(label_map: NDArray[np.uint8], sample: Sample, constraints: Constraints) -> Facts:
-    found = annotation_agreement(label_map, sample, constraints)
+def _agreement(label_map: NDArray[np.uint8], sample: Sample, n_classes: int) -> Facts:
+    found = annotation_agreement(label_map, sample, n_classes)
     return {label: {"agreement": share} for label, share in found.items()}
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from wsseg.annotations.agreement import annotation_agreement
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, Sample, Tags
+from wsseg.annotations.model import Box, Boxes, MaskFile, Sample, Tags
+from wsseg.labels import write_label_map
 
 SIZE = (40, 40)
 BOX = Boxes((Box(1, 10, 10, 30, 30),))
@@ -13,7 +13,7 @@ BOX = Boxes((Box(1, 10, 10, 30, 30),))
 
 def agreement(label_map: np.ndarray, *annotations: object) -> dict[int, float]:
     sample = Sample("a", Path("a.png"), SIZE, annotations, "val")
-    return annotation_agreement(label_map, sample, constraints_of(sample, 4))
+    return annotation_agreement(label_map, sample, 4)
 
 
 def square(first: int, last: int, label: int = 1) -> np.ndarray:
@@ -46,3 +46,10 @@ def test_a_tag_is_found_when_a_hundredth_of_the_image_has_it() -> None:
 
 def test_images_without_annotations_say_nothing() -> None:
     assert agreement(square(0, 20)) == {}
+
+
+def test_full_masks_are_not_looked_at(tmp_path: Path) -> None:
+    write_label_map(tmp_path / "mask.png", square(0, 40, label=2))
+    mask = MaskFile(tmp_path / "mask.png")
+    assert agreement(square(10, 30), mask) == {}
+    assert agreement(square(10, 30), mask, BOX) == {1: 1.0}

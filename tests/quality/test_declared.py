@@ -43,8 +43,8 @@ def made(run: Run, folder: Path) -> tuple[list[Sample], Truth]:
             found = {signal: random.random() for signal in SIGNALS} | {"edges": -shift}
             rows.append({"id": name, "class": 1, **found})
         record["images"] = COUNT
-    (stage.path / "signals").mkdir()
-    pd.DataFrame(rows).to_parquet(stage.path / "signals" / "stats.parquet")
+    with run.stage("seeds/signals", labels=stage).work():
+        pd.DataFrame(rows).to_parquet(stage.path / "signals" / "stats.parquet")
     truth_of_all = Truth(Dataset(CLASSES, tuple(masks)))
     measure(run, stage, truth_of_all, samples)
     return samples, truth_of_all

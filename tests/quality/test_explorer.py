@@ -19,6 +19,7 @@ from wsseg.quality.encoding import decoded_label_map
 from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.inspecting import read_signals, signals_of
 from wsseg.quality.page import write_page
+from wsseg.run.stage import write_json
 
 NAMES = Classes((*[*CLASSES][:-1], "<script>alert(1)</script>"))
 COUNT = 40
@@ -47,6 +48,8 @@ def made(folder: Path) -> dict[str, Path]:
         write_label_map(folder / "round-1" / "rules" / f"{name}.png", np.full_like(truth, 3))
     for stage, table in rows.items():
         (folder / stage / "signals").mkdir()
+        for name in (stage, f"{stage}/signals"):
+            write_json(folder / name / "manifest.json", {"key": name})
         pd.DataFrame(table).to_parquet(folder / stage / "signals" / "stats.parquet")
     truth = Truth(Dataset(NAMES, tuple(masks)))
     stages = {name: folder / name for name in rows}

@@ -56,10 +56,12 @@ def test_a_difference_of_noise_is_called_noise() -> None:
 
 def test_mean_has_the_interval_of_its_standard_error() -> None:
     values = np.random.default_rng(0).normal(0.3, 0.1, 400)
-    interval = mean_interval(values)
+    interval = mean_interval(values, np.arange(400))
     assert interval.value == pytest.approx(values.mean())
     assert interval.high - interval.low == pytest.approx(3.92 * 0.1 / 20, rel=0.15)
-    assert mean_interval(values) == interval
+    assert mean_interval(values, np.arange(400)) == interval
+    twice = mean_interval(values.repeat(2), np.arange(400).repeat(2))
+    assert twice == pytest.approx(interval)  # values of one image are no news
 
 
 def test_a_class_that_a_draw_misses_is_left_out_of_its_mean() -> None:

@@ -62,7 +62,7 @@ def test_what_was_measured_can_be_chosen(page: Page) -> None:
     page.wait_for_timeout(300)
     assert page.locator("#confusion .heatmaplayer text").all_inner_texts() != cells
     page.select_option("#which", "validation of round-1")
-    assert page.locator(".measured:visible .js-plotly-plot").bounding_box()["width"] > 300
+    assert page.locator(".measured:visible .js-plotly-plot").first.bounding_box()["width"] > 300
 
 
 def test_a_picture_leads_to_its_image_in_all_rounds(page: Page) -> None:
@@ -104,13 +104,14 @@ def test_text_fits_a_terminal(finished: Path, capsys: pytest.CaptureFixture[str]
     assert all(name in text for name in ("round-2", "is another round worth it?", "train-0000"))
 
 
-def test_figures_of_stages_are_curves_in_tensorboard(finished: Path, tmp_path: Path) -> None:
+def test_figures_of_stages_are_curves_in_tensorboard(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     run = shutil.copytree(finished, tmp_path / "run")
-    settings = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(settings.replace("loggers: []", "loggers: [tensorboard]"))
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "loggers=tensorboard"]
     for _ in range(2):  # the second report replaces the curves of the first
-        assert wsseg("report", run) == 0
+        assert wsseg("run", config_file, *arguments) == 0
     found = events.EventAccumulator(str(run / "report" / "tensorboard"))
     found.Reload()
     summary = json.loads((run / "report" / "summary.json").read_text())

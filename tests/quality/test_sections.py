@@ -67,7 +67,7 @@ def test_verdicts_are_said_in_words() -> None:
         "churn": 0.1,
         "vanished": 0.0,
         "worse": True,
-        "enough": True,
+        "word": "labels get worse",
         "reason": "they agree less",
     }
     (said,) = stage_content({**summary(), "verdicts": [verdict]})["verdicts"]

@@ -109,8 +109,50 @@ def test_a_class_that_is_lost_is_named(tmp_path: Path) -> None:
     assert found.lost == ("sheep",) and found.worse and "sheep" in found.reason
 
 
-def test_rows_that_are_gone_count_as_vanished(tmp_path: Path) -> None:
-    assert judged(tmp_path, agreement(0.6), last=signals().iloc[12:]).vanished == 0.1
+def test_classes_that_are_gone_count_as_vanished(tmp_path: Path) -> None:
+    found = judged(tmp_path, agreement(0.6), last=signals().drop([1, 3, 5, 7, 9, 11]))
+    assert found.vanished == 0.05
+
+
+def test_images_that_were_set_aside_have_not_vanished(tmp_path: Path) -> None:
+    found = judged(tmp_path, agreement(0.6), last=signals().iloc[114:])
+    assert found.vanished == 0 and not found.lost and not found.worse
+
+
+def test_a_few_images_say_nothing(tmp_path: Path) -> None:
+    rounds = [agreement(mean).iloc[:14] for mean in (0.6, 0.2)]
+    found = judged(tmp_path, *rounds)
+    assert found.gain is None and not found.worse and "too few images" in found.reason
+
+
+def test_rounds_whose_agreement_is_not_known_are_not_the_result(tmp_path: Path) -> None:
+    run, unknown = run_of(tmp_path, "auto"), agreement(np.nan)
+    history = [inspected(run, "seeds", signals())]
+    for number, stats in enumerate((unknown, agreement(0.6), agreement(0.6)), 1):
+        history.append(inspected(run, f"round-{number}", signals(), stats))
+    assert end_rounds(run, history, CLASSES)
+    assert preferred_stages(tmp_path, run.config)[3] == "round-2"
+
+
+def test_rounds_that_go_on_after_all_forget_where_they_ended(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "auto")
+    history = [inspected(run, "seeds", signals())]
+    for number, mean in enumerate((0.6, 0.6), 1):
+        history.append(inspected(run, f"round-{number}", signals(), agreement(mean)))
+    assert end_rounds(run, history, CLASSES)
+    history[2] = inspected(run, "round-2", signals(), agreement(0.7))
+    assert not end_rounds(run, history, CLASSES)
+    assert "round-5" in known_stages(tmp_path, run.config)
+
+
+def test_the_last_round_that_is_allowed_is_an_end(tmp_path: Path) -> None:
+    run = run_of(tmp_path, "auto")
+    history = [inspected(run, "seeds", signals())]
+    for number in range(1, 6):
+        table = agreement(0.5 + number / 20)
+        history.append(inspected(run, f"round-{number}", signals(), table))
+        assert end_rounds(run, history, CLASSES) == (number == 5)
+    assert preferred_stages(tmp_path, run.config)[3] == "round-5"
 
 
 def test_rounds_end_and_the_run_knows_where(

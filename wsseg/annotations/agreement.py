@@ -1,35 +1,44 @@
 """How well label maps agree with annotations: without any mask."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints
+from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Sample
-from wsseg.annotations.naming import named_classes
+from wsseg.annotations.naming import is_full, named_classes
 
 _LEAST_AREA = 0.01  # share of the image from which a tagged class counts as found
 
 
 def annotation_agreement(
-    label_map: NDArray[np.uint8], sample: Sample, constraints: Constraints
+    label_map: NDArray[np.uint8], sample: Sample, n_classes: int
 ) -> dict[int, float]:
     """Return how well a prediction agrees with what annotations say of each class.
 
     The F1 score of two shares: which part of the class' pixels lies where the annotations permit
     it, and which part of what they say is found: of a box, its columns and rows that the class
-    reaches; of points, scribbles and masks, their pixels; of a tag, up to 1 % of the image.
+    reaches; of points, scribbles and outlines, their pixels; of a tag, up to 1 % of the image. Full
+    masks are not looked at.
 
     Args:
         label_map: (H, W) uint8, of a network that has not been held to the annotations.
         sample: The image with its annotations.
-        constraints: Of them.
+        n_classes: Of the data set, background included.
 
     Returns:
         0..1 for each class but the background that they name.
 
+    Raises:
+        InputError: Annotations cannot be used, such as marks of unknown classes.
+
     References:
         Tian et al., BoxInst, arXiv:2012.02310, for columns and rows.
     """
+    weak = tuple(each for each in sample.annotations if not is_full(each))
+    sample = replace(sample, annotations=weak)
+    constraints = constraints_of(sample, n_classes)
     permitted = constraints.held(label_map) == label_map
     found = {}
     for label in named_classes(sample):

@@ -93,9 +93,9 @@ def report(
     from wsseg.quality.run_report import report_run
     from wsseg.quality.terminal import text_report
 
-    page = report_run(run, masks)
+    page = report_run(run, masks, log=False)
     if compare is not None:
-        report_run(compare)
+        report_run(compare, log=False)
         page = report_difference(run, compare)
     if text:
         Console().print(text_report(run))

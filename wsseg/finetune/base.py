@@ -6,7 +6,7 @@ from pathlib import Path
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
-from wsseg.run.history import opened_stage, preferred_stages
+from wsseg.run.history import known_stages, opened_stage, preferred_stages
 from wsseg.run.stage import Stage
 from wsseg.segmenter.prediction import check_classes
 
@@ -39,13 +39,14 @@ def open_base(path: Path, classes: Classes) -> Base:
     Raises:
         InputError: The folder holds no run with a finished round, or one of other classes.
     """
-    known = preferred_stages(path, load_config(path / "config.yaml"))
-    names = [name for name in known if name.startswith("round-")][::-1]
-    models = [(name, model) for name in names if (model := opened_stage(path, f"{name}/model"))]
+    config = load_config(path / "config.yaml")
+    known = [name for name in known_stages(path, config) if name.startswith("round-")]
+    models = [(name, model) for name in known if (model := opened_stage(path, f"{name}/model"))]
     if not models:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"
         raise InputError(f"finetune.base {path}", rule, "none", remedy)
-    last, model = models[-1]
+    preferred = preferred_stages(path, config)
+    last, model = min(models, key=lambda found: preferred.index(found[0]))
     check_classes(f"finetune.base {path}", model.path / "model.ckpt", classes)
-    earlier = tuple(stage.path / "model.ckpt" for _, stage in models[:-1])
+    earlier = tuple(stage.path / "model.ckpt" for _, stage in models[: models.index((last, model))])
     return Base(model, opened_stage(path, last), earlier)

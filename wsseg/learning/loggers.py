@@ -31,7 +31,8 @@ class _Series(NamedTuple):
     Attributes:
         run: The run's folder.
         name: Of a folder in it, and of the curves.
-        first_step: Where they go on; what was logged from there on before is forgotten.
+        first_step: Where they go on; what was logged from there on before is hidden (TensorBoard)
+            or stays beside what comes (MLflow).
     """
 
     run: Path

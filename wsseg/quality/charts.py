@@ -97,7 +97,7 @@ def confusion_map(shares: Sequence[Sequence[float | None]], classes: Sequence[st
     names = [plain(name) for name in classes]
     height = 130 + max(14, min(30, 900 // len(names))) * len(names)
     figure = empty_figure("true class").update_layout(height=height, hovermode="closest")
-    side = {"automargin": True, "showgrid": False, "rangemode": "normal"}
+    side = {"type": "category", "automargin": True, "showgrid": False}
     figure.update_yaxes(autorange="reversed", **side)
     figure.update_xaxes(title="labelled as", tickangle=-40, **side)
     return figure.add_trace(

@@ -154,7 +154,12 @@ def _pipeline(runs: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 
 
 def _label_mious(summary: Mapping[str, Any]) -> list[float]:
-    mious = [stage.get("label_miou") for stage in summary["stages"]]
+    """Of the stages in order, up to the one that is the result."""
+    mious, result = [], summary.get("result")
+    for stage in summary["stages"]:
+        mious.append(stage.get("label_miou"))
+        if stage["name"] == result:
+            break
     return [miou for miou in mious if miou is not None]
 
 

@@ -18,7 +18,7 @@ from wsseg.quality.page import percent, write_page
 from wsseg.quality.report import flat, read_summary
 from wsseg.quality.stage_section import change
 from wsseg.run.config import load_config
-from wsseg.run.history import known_stages
+from wsseg.run.history import preferred_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage
 
@@ -30,24 +30,21 @@ class Side(NamedTuple):
 
     Attributes:
         path: Its folder.
+        name: Enough of its path to tell the two apart.
         config: Its settings.
         dataset: Its images and weak annotations.
         summary: Of its report.
-        labels: Its last stage of label maps, None where it made none.
+        labels: The label maps that are its result, None where it made none.
         measured: What is measured of "labels" and "val", those that there are.
     """
 
     path: Path
+    name: str
     config: Config
     dataset: Dataset
     summary: dict[str, Any]
     labels: str | None
     measured: dict[str, tuple[str, Measured]]
-
-    @property
-    def name(self) -> str:
-        """Of the run's folder."""
-        return self.path.resolve().name
 
 
 def report_difference(first: Path, second: Path) -> Path:
@@ -63,11 +60,13 @@ def report_difference(first: Path, second: Path) -> Path:
     Raises:
         InputError: A folder holds no run with a report, or classes differ.
     """
-    own, other = _side(first), _side(second)
+    if first.resolve() == second.resolve():
+        raise InputError(f"--compare {second}", "another run", "the same", "name another folder")
+    own, other = map(_side, (first, second), _names(first.resolve(), second.resolve()))
     if own.dataset.classes != other.dataset.classes:
         rule, remedy = f"on the same classes as {first}", "compare runs of one data set"
         raise InputError(f"--compare {second}", rule, ", ".join(other.dataset.classes), remedy)
-    folder = first / "report" / f"against-{other.name}"
+    folder = first / "report" / f"against-{other.name.replace('/', '-')}"
     gains, labelled = _gains(other, own), own.labels and other.labels
     if labelled:
         _write_images(folder, own, other, gains)
@@ -86,19 +85,24 @@ def report_difference(first: Path, second: Path) -> Path:
     return folder / "index.html"
 
 
-def _side(run: Path) -> Side:
+def _names(first: Path, second: Path) -> tuple[str, str]:
+    depth = 1
+    while first.parts[-depth:] == second.parts[-depth:]:
+        depth += 1
+    return "/".join(first.parts[-depth:]), "/".join(second.parts[-depth:])
+
+
+def _side(run: Path, name: str) -> Side:
     config, summary = load_config(run / "config.yaml"), read_summary(run)
     dataset = read_weak(config.data)
-    stages = known_stages(run, config)
-    labels = [name for name in stages if finished_stage(run, name)]
-    named = {"labels": labels[-1:], "val": [f"{name}/val" for name in stages]}
-    found = {
-        kind: (name, measured)
-        for kind, names in named.items()
-        for name in names  # the last one stays
-        if (measured := read_measured(run, name, dataset.classes))
-    }
-    return Side(run, config, dataset, summary, labels[-1] if labels else None, found)
+    stages = preferred_stages(run, config)
+    labels = [name for name in stages if finished_stage(run, name)][:1]
+    found = {}
+    for kind, names in (("labels", labels), ("val", [f"{name}/val" for name in stages])):
+        known = ((name, read_measured(run, name, dataset.classes)) for name in names)
+        if first := next(((name, each) for name, each in known if each), None):
+            found[kind] = first
+    return Side(run, name, config, dataset, summary, labels[0] if labels else None, found)
 
 
 def _figures(before: Side, after: Side) -> Iterator[dict[str, str]]:

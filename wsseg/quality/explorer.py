@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from wsseg.run.stage import write_text
 
 _SIDE = 280  # pixels: sharp on a card, small enough for ten thousand images
 _DIGITS = 4
+_COLUMNS = ("class", "estimate", *SIGNALS)
 
 
 class Pair(NamedTuple):
@@ -43,6 +44,14 @@ class Pair(NamedTuple):
     id: str
     sample: Sample
     mask: Sample | None
+
+
+class _Shown(NamedTuple):
+    """An image and its signals at each stage, (R, ``_COLUMNS``)."""
+
+    id: str
+    pair: Pair
+    rows: dict[str, NDArray[np.float64]]
 
 
 def write_explorer(
@@ -68,7 +77,12 @@ def write_explorer(
     """
     shutil.rmtree(folder / "images", ignore_errors=True)
     write = partial(_write, folder=folder / "images", stages=dict(stages), n_classes=len(classes))
-    results = map_samples(write, pairs, workers, strict=False)
+    signals = {name: _by_image(read_signals(path)) for name, path in stages.items()}
+    work = [
+        _Shown(p.id, p, {name: found[p.id] for name, found in signals.items() if p.id in found})
+        for p in pairs
+    ]
+    results = map_samples(write, work, workers, strict=False)
     shown = track(results, "report", len(pairs))
     named = dict(item for item in shown if not isinstance(item, SetAside))
     ids = [pair.id for pair in pairs if pair.id in named]
@@ -80,7 +94,7 @@ def write_explorer(
         "ids": ids,
         "files": [named[id]["file"] for id in ids],
         "shows": [named[id]["shows"] for id in ids],
-        "columns": _columns(stages, ids, measured, gains or {}),
+        "columns": _sortable(stages, ids, measured, gains or {}),
     }
     write_text(folder / "images" / "index.js", f"wsseg.start({_json(content)});\n")
 
@@ -98,7 +112,7 @@ def pairs_of(samples: Sequence[Sample], truth: Truth) -> list[Pair]:
     return [Pair(s.id, s, truth.with_mask(s) if truth.covers(s) else None) for s in samples]
 
 
-def _columns(
+def _sortable(
     stages: Mapping[str, Path],
     ids: Sequence[str],
     measured: Mapping[str, Measured],
@@ -134,8 +148,9 @@ def _numbers(values: pd.Series) -> list[float | None]:
 
 
 def _write(
-    pair: Pair, folder: Path, stages: Mapping[str, Path], n_classes: int
+    shown: _Shown, folder: Path, stages: Mapping[str, Path], n_classes: int
 ) -> tuple[str, dict[str, Any]]:
+    pair = shown.pair
     image = read_image(pair.sample.image)
     maps, rules = (_maps(stages, kind, pair.id) for kind in ("labels", "rules"))
     truth = true_label_map(pair.mask, n_classes) if pair.mask else None
@@ -146,10 +161,7 @@ def _write(
         "rules": {name: encoded_label_map(found, _SIDE) for name, found in rules.items()},
         "truth": None if truth is None else encoded_label_map(truth, _SIDE),
         **_given(pair.sample),
-        "rows": {
-            name: _rows(path, path.stat().st_mtime_ns).get(pair.id, [])
-            for name, path in stages.items()
-        },
+        "rows": {name: _named(rows) for name, rows in shown.rows.items()},
     }
     name = hashlib.sha256(pair.id.encode()).hexdigest()[:16]
     write_text(folder / f"{name}.js", f"wsseg.image({_json(name)}, {_json(content)});\n")
@@ -176,14 +188,20 @@ def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDA
     return {name: read_label_map(file) for name, file in files.items() if file.exists()}
 
 
-@lru_cache(maxsize=8)
-def _rows(stage: Path, modified: int) -> dict[str, list[dict[str, Any]]]:  # noqa: ARG001 - the time is for the cache
-    found: dict[str, list[dict[str, Any]]] = {}
-    table = read_signals(stage)
-    for row in [] if table is None else table.round(_DIGITS).to_dict("records"):
-        known = {str(key): value for key, value in row.items() if not pd.isna(value)}
-        found.setdefault(known.pop("id"), []).append(known)
-    return found
+def _by_image(table: pd.DataFrame | None) -> dict[str, NDArray[np.float64]]:
+    """The rows of a table of signals by image, small enough to be sent to a process."""
+    if table is None:
+        return {}
+    values = table[[*_COLUMNS]].to_numpy(float).round(_DIGITS)
+    return {str(id): values[rows] for id, rows in table.groupby("id").indices.items()}
+
+
+def _named(values: NDArray[np.float64]) -> list[dict[str, float]]:
+    """A dict a row, without what does not apply."""
+    return [
+        {name: value for name, value in zip(_COLUMNS, row, strict=True) if not np.isnan(value)}
+        for row in values.tolist()
+    ]
 
 
 def _json(value: Any) -> str:

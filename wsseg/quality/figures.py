@@ -103,11 +103,11 @@ def verdict_figures(run: Path, stages: Sequence[str], classes: Classes) -> list[
         classes: Of the data set.
 
     Returns:
-        The fields of each ``Verdict``, and its "worse", "enough" and "reason".
+        The fields of each ``Verdict``, and its "worse", "word" and "reason".
     """
     known = [name for name in stages if finished_stage(run, name)]
     return [
-        {**asdict(each), "worse": each.worse, "enough": each.enough, "reason": each.reason}
+        {**asdict(each), "worse": each.worse, "word": each.word, "reason": each.reason}
         for each in verdicts(run, known, classes)
     ]
 
@@ -157,7 +157,7 @@ def _agreement(run: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
     """How well each signal ranks the IoU of classes in images whose masks taught nothing."""
     ious, named = pair_ious(run, name), table.set_index(["id", "class"])
     shared = named.index.intersection(ious.index.difference(declared_ious(run, name).index))
-    if len(shared) < _LEAST:
+    if len(shared) < _LEAST or ious[shared].nunique() == 1:
         return {}
     signs = {"estimate": 1, **{key: sign for key, (_, sign) in SIGNALS.items()}}
     scores = {key: named.loc[shared, key] * sign for key, sign in signs.items()}
@@ -165,7 +165,9 @@ def _agreement(run: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
         "agreement": {
             key: agreement(score[score.notna()], ious[score.index[score.notna()]])
             for key, score in scores.items()
-            if score.notna().sum() >= _LEAST and score.nunique() > 1
+            if score.notna().sum() >= _LEAST
+            and score.nunique() > 1
+            and ious[score.index[score.notna()]].nunique() > 1
         }
     }
 

@@ -17,7 +17,7 @@ from wsseg.quality.declared import DECLARED, declared_ious
 from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.signals import SIGNALS, Look, contrast_of
 from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
-from wsseg.run.stage import Run, Stage
+from wsseg.run.stage import Run, Stage, finished_stage
 
 
 def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
@@ -55,11 +55,12 @@ def read_signals(labels: Path) -> pd.DataFrame | None:
     Returns:
         A row for each class but the background in each image: "id", "class", ``SIGNALS``, and
         "estimate" of ``estimated_quality``, higher where labels look better, learned from the masks
-        of ``declare_masks``; None where the stage was not inspected.
+        of ``declare_masks``; None where the stage was not inspected, or no image shows a class.
     """
+    if not finished_stage(labels.parent, f"{labels.name}/signals"):
+        return None
     files = (labels / "signals" / "stats.parquet", labels.parent / DECLARED)
-    times = [file.stat().st_mtime_ns if file.exists() else 0 for file in files]
-    return _scored(labels, *times) if times[0] else None
+    return _scored(labels, *(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
 
 
 def signals_of(
@@ -114,9 +115,12 @@ def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, 
     return sample.id, [{"id": sample.id, **row} for row in found]
 
 
-@lru_cache(maxsize=8)
-def _scored(labels: Path, *times: int) -> pd.DataFrame:  # noqa: ARG001 - they are for the cache
-    table = pd.read_parquet(labels / "signals" / "stats.parquet").set_index(["id", "class"])
+@lru_cache(maxsize=32)
+def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 - they are for the cache
+    table = pd.read_parquet(labels / "signals" / "stats.parquet")
+    if table.empty:
+        return None
+    table = table.set_index(["id", "class"]).reindex(columns=[*SIGNALS])
     known = declared_ious(labels.parent, labels.name)
     estimate = estimated_quality(table, known[known.index.isin(table.index)])
     return table.assign(estimate=estimate).reset_index()

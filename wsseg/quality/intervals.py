@@ -110,25 +110,31 @@ def class_differences(
 
 
 def mean_interval(
-    values: NDArray[np.floating], level: float = 0.95, draws: int = 1000, seed: int = 0
+    values: NDArray[np.floating],
+    images: NDArray[np.intp],
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Interval:
-    """Return the mean of some values and its percentile interval.
+    """Return the mean of some values and its percentile interval over images.
 
     Args:
         values: (N,), at least one.
+        images: (N,) number of the image that each is of, from 0 without gaps.
         level: Probability that the interval covers, 0..1.
-        draws: Samples of values.
+        draws: Samples of images.
         seed: Of the draws.
 
     Returns:
         In the values' unit.
 
     Example:
-        >>> mean_interval(np.array([0.2, 0.2]))
+        >>> mean_interval(np.array([0.2, 0.2]), np.array([0, 1]))
         Interval(value=0.2, low=0.2, high=0.2)
     """
-    drawn = [weights @ values for weights in _weights(len(values), draws, seed)]
-    return _interval(float(values.mean()), np.concatenate(drawn) / len(values), level)
+    total, count = np.bincount(images, values), np.bincount(images)
+    drawn = [(w @ total) / (w @ count) for w in _weights(len(count), draws, seed)]
+    return _interval(float(values.mean()), np.concatenate(drawn), level)
 
 
 def _check_same(first: Measured, second: Measured) -> None:

@@ -16,6 +16,7 @@ from wsseg.labels import IGNORE
 from wsseg.quality.boundaries import boundary_counts, boundary_width
 from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.objects import ObjectCounts, object_counts
+from wsseg.run.progress import say
 from wsseg.run.stage import finished_stage
 
 
@@ -139,13 +140,17 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
         classes: Of the data set.
 
     Returns:
-        The counts; None where the stage was not measured, or no pixel has a true class.
+        The counts; None where the stage was not measured (or by an earlier version: run it again),
+        or no pixel has a true class.
     """
     folder = f"{name}/quality"
     if not finished_stage(run, folder).get("images"):
         return None
     table = pq.read_table(run / folder / "stats.parquet")
     if not table.num_rows:
+        return None
+    if not {*_COUNTS} <= {*table.column_names}:
+        say(f"{name}: measured by an earlier version; run the pipeline again to see its figures")
         return None
     ids, image = np.unique(table["id"].to_numpy(zero_copy_only=False), return_inverse=True)
     columns = {key: np.array(table[key].to_pylist(), np.int64) for key in _COUNTS}
@@ -169,7 +174,10 @@ def pair_ious(run: Path, name: str) -> pd.Series:
     folder = f"{name}/quality"
     if not finished_stage(run, folder).get("images"):
         return pd.Series(dtype=float)
-    table = pd.read_parquet(run / folder / "stats.parquet").set_index(["id", "class"])
+    table = pd.read_parquet(run / folder / "stats.parquet")
+    if table.empty:
+        return pd.Series(dtype=float)
+    table = table.set_index(["id", "class"])
     confusion = np.stack(table["confusion"].to_list())
     hits = confusion[np.arange(len(table)), table.index.get_level_values("class")]
     return pd.Series(hits / (confusion.sum(axis=1) + table["predicted"] - hits), table.index)

@@ -31,7 +31,8 @@ def write_report(
     Args:
         folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
         summary: "classes", "seed", "config", "stages" of ``stage_figures``, "measured" with
-            ``truth_figures`` by stage of label maps, "verdicts" of ``verdict_figures``, "val_miou",
+            ``truth_figures`` by stage of label maps, "verdicts" of ``verdict_figures``, "result"
+            (the stage that is used), "val_miou",
             its "val_interval" (95 %, of ``miou_interval``) and "val_per_class" where there is a
             validation split, and of a run on tags "tag_precision" by class and "thresholds", the
             mIoU of its activation maps ("cams", "spread") by score of the background; of a run with
@@ -121,11 +122,16 @@ def _tiles(summary: Mapping[str, Any]) -> list[dict[str, str]]:
         tiles.append({"value": f"{gain:+.1f}", "title": title})
     if summary.get("val_miou") is not None:
         value = f"{percent(summary['val_miou'])} %"
-        title = f"validation mIoU of the final network{_among(summary.get('val_interval'))}"
+        of = "the final network" if _is_last(summary) else f"{summary['result']}, the result"
+        title = f"validation mIoU of {of}{_among(summary.get('val_interval'))}"
         tiles.append({"value": value, "title": title})
     total = sum(stage["seconds"] for stage in stages)
     title = f"for {len(stages)} stages" if len(stages) > 1 else "for one stage"
     return [*tiles, {"value": duration(total), "title": title}]
+
+
+def _is_last(summary: Mapping[str, Any]) -> bool:
+    return summary.get("result") in (None, summary["stages"][-1]["name"])
 
 
 def _among(interval: Sequence[float] | None) -> str:

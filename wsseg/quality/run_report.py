@@ -21,7 +21,6 @@ from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.figures import stage_figures, truth_figures, verdict_figures
 from wsseg.quality.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.quality.inspecting import read_signals
-from wsseg.quality.intervals import miou_interval
 from wsseg.quality.masks import mask_figures
 from wsseg.quality.measured import Measured, read_measured
 from wsseg.quality.page import percent, write_page
@@ -29,17 +28,18 @@ from wsseg.quality.report import read_summary, write_report
 from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
-from wsseg.run.history import known_stages
+from wsseg.run.history import known_stages, preferred_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage, stages_before
 
 
-def report_run(path: Path, masks: Path | None = None) -> Path:
+def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Path:
     """Write ``report/index.html`` and ``report/summary.json`` of a run.
 
     Args:
         path: The run's folder; unfinished stages are left out.
         masks: A list of images whose masks may teach what signals tell, see ``declare_masks``.
+        log: Whether the run's loggers get the figures of its stages, too.
 
     Returns:
         The page.
@@ -59,14 +59,17 @@ def report_run(path: Path, masks: Path | None = None) -> Path:
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
     found = {name: read_measured(path, name, dataset.classes) for name in names}
     measured = {name: each for name, each in found.items() if each}
+    result = [name for name in preferred_stages(path, config) if name in stages]
+    truths = {name: truth_figures(each) for name, each in measured.items()}
     summary = {
         "classes": list(dataset.classes),
         "seed": config.seed,
         "config": config.model_dump(mode="json"),
         "stages": stage_figures(path, stages, measured),
-        "measured": {name: truth_figures(each) for name, each in measured.items()},
+        "measured": truths,
         "verdicts": verdict_figures(path, [n for n in stages if _is_of_rounds(n)], dataset.classes),
-        **_val_figures(stages, measured),
+        "result": result[0],
+        **_val_figures(result, truths),
         **_tag_figures(path, dataset),
         **mask_figures(path, config, dataset),
         "annotation_seconds": _annotation_seconds(config, dataset),
@@ -78,8 +81,10 @@ def report_run(path: Path, masks: Path | None = None) -> Path:
     pairs, report = pairs_of(usable, truth), path / "report"
     write_explorer(report, folders, dataset.classes, pairs, measured, workers=config.workers)
     write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
-    write_report(report, summary, _gallery(path, stages, usable, truth, measured), set_aside)
-    log_figures(path, config.loggers, {s["name"]: _numbers(s) for s in summary["stages"]})
+    gallery = _gallery(path, stages, usable, truth, _scores(path, result, measured))
+    write_report(report, summary, gallery, set_aside)
+    if log:
+        log_figures(path, config.loggers, {s["name"]: _numbers(s) for s in summary["stages"]})
     return report / "index.html"
 
 
@@ -144,18 +149,14 @@ def _is_of_rounds(name: str) -> bool:
     return name == "seeds" or name.startswith("round-")
 
 
-def _val_figures(stages: Sequence[str], measured: Mapping[str, Measured]) -> dict[str, Any]:
-    """Of the last network that was measured."""
-    known = [name for stage in stages if (name := f"{stage}/val") in measured]
-    if not known:
+def _val_figures(preferred: Sequence[str], truths: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the network that is the result."""
+    known = (truths[name] for stage in preferred if (name := f"{stage}/val") in truths)
+    found = next(known, None)
+    if found is None:
         return {}
-    last = measured[known[-1]]
-    quality, interval = last.quality, miou_interval(last)
-    return {
-        "val_miou": quality.miou,
-        "val_interval": [interval.low, interval.high],
-        "val_per_class": quality.per_class,
-    }
+    ious = {name: shares["iou"] for name, shares in found["classes"].items() if "iou" in shares}
+    return {"val_miou": found["miou"], "val_interval": found["interval"], "val_per_class": ious}
 
 
 def _annotation_seconds(config: Config, dataset: Dataset) -> tuple[float, float]:
@@ -195,15 +196,14 @@ def _gallery(
     stages: Sequence[str],
     samples: Sequence[Sample],
     truth: Truth,
-    measured: Mapping[str, Measured],
+    scores: Mapping[str, float],
 ) -> list[GalleryRow]:
     finished = [name for name in stages if finished_stage(path, name)]
     if not finished:
         return []
     labels = [path / name / "labels" for name in finished]
     by_id = {s.id: s for s in samples if all((f / f"{s.id}.png").exists() for f in labels)}
-    scores = {**dict.fromkeys(by_id, 1.0), **_scores(path, finished[-1], measured)}
-    chosen = chosen_for_gallery({identity: scores[identity] for identity in by_id})
+    chosen = chosen_for_gallery({identity: scores.get(identity, 1.0) for identity in by_id})
     maps = next(iter(finished_stage(path, "seeds").get("upstream", {})), None)
     return [
         _row(by_id[id], labels, truth, _activation(path / maps, by_id[id]) if maps else None)
@@ -211,12 +211,16 @@ def _gallery(
     ]
 
 
-def _scores(path: Path, name: str, measured: Mapping[str, Measured]) -> dict[str, float]:
+def _scores(
+    path: Path, preferred: Sequence[str], measured: Mapping[str, Measured]
+) -> dict[str, float]:
     """How good the labels of each image are, or else how good they look."""
-    if name in measured:
-        return measured[name].image_mious
-    table = read_signals(path / name)
-    return {} if table is None else dict(table.groupby("id")["estimate"].mean())
+    for name in preferred:
+        if name in measured:
+            return measured[name].image_mious
+        if (table := read_signals(path / name)) is not None:
+            return dict(table.groupby("id")["estimate"].mean())
+    return {}
 
 
 def _activation(maps: Path, sample: Sample) -> NDArray[np.float32]:

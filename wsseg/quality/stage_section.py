@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wsseg.quality.charts import chart, signal_curves, stage_bars, stage_curves
+from wsseg.quality.intervals import Interval
 from wsseg.quality.page import NOTHING, duration, percent
 
 _COLUMNS = {
@@ -75,7 +76,7 @@ def change(difference: Sequence[float] | None) -> str:
     if difference is None:
         return NOTHING
     value, low, high = (f"{round(100 * each, 1) + 0:+.1f}" for each in difference)
-    is_noise = difference[1] <= 0 <= difference[2]
+    is_noise = Interval(*difference).is_noise
     return f"{value}, noise" if is_noise else f"{value} ({low} to {high})"
 
 
@@ -89,7 +90,6 @@ def _agreement(stages: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    said = "labels get worse" if verdict["worse"] else "enough" if verdict["enough"] else "go on"
     return {
         "stage": verdict["stage"],
         "agreement": percent(verdict["agreement"]),
@@ -97,7 +97,7 @@ def _verdict(verdict: Mapping[str, Any]) -> dict[str, Any]:
         "churn": percent(verdict["churn"]),
         "vanished": percent(verdict["vanished"]),
         "worse": verdict["worse"],
-        "said": f"{said}: {verdict['reason']}",
+        "said": f"{verdict['word']}: {verdict['reason']}",
     }
 
 

@@ -1,6 +1,7 @@
 """When rounds stop being worth it, and when they do harm: told by signals, without any truth."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +24,9 @@ LEVEL = 0.9
 MOST_VANISHED = 0.05
 """Share of the classes that annotations name in images and labels no longer show: too much."""
 
+LEAST_IMAGES = 8
+"""Images in which rounds are compared; fewer say nothing."""
+
 LEAST_AREA = 0.1
 """Share of its first area below which a class counts as lost."""
 
@@ -33,8 +37,9 @@ class Verdict:
 
     Attributes:
         stage: The round, such as "round-2".
-        agreement: Mean of ``annotation_agreement``, 0..1, of the round's network.
-        gain: By how much it rose since the round before; None after the first.
+        agreement: Mean of ``annotation_agreement``, 0..1, of the round's network; NaN where it is
+            not known.
+        gain: By how much it rose since the round before; None where there is nothing to compare.
         churn: Mean of 1 - IoU with the labels before.
         vanished: Share, 0..1, of the classes that had labels in an image and have none now.
         lost: Classes that have less than ``LEAST_AREA`` of their first area.
@@ -69,6 +74,11 @@ class Verdict:
         return self.worse or not rises
 
     @property
+    def word(self) -> str:
+        """What to do, or what is wrong."""
+        return "labels get worse" if self.worse else "enough" if self.enough else "go on"
+
+    @property
     def reason(self) -> str:
         """In words."""
         if self.lost:
@@ -76,7 +86,7 @@ class Verdict:
         if self.vanished >= MOST_VANISHED:
             return f"{100 * self.vanished:.1f} % of the classes in images have vanished"
         if self.gain is None:
-            return "the first round has nothing to be compared with"
+            return "there is no earlier round, or too few images, to compare it with"
         if self.falls:
             return "the network agrees less with the annotations than that of the round before"
         if self.enough:
@@ -99,23 +109,21 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
         classes: Of the data set.
 
     Returns:
-        One verdict a round; none where a stage was not inspected.
+        One verdict a round, up to the first stage that was not inspected.
     """
-    signals = {name: _by_pair(read_signals(run / name)) for name in stages}
-    if any(table.empty for table in signals.values()):
-        return []
+    signals = dict(_inspected(run, stages))
+    stages = [*signals]
     held_out = {name: _agreement(run, f"{name}/val") for name in stages[1:]}
     if any(found.empty for found in held_out.values()):
         held_out = {name: _agreement(run, name) for name in stages[1:]}
     first, found = signals[stages[0]] if stages else pd.DataFrame(), []
     for before, name in pairwise(stages):
         now = held_out[name]
-        change = (now - held_out[before]).dropna() if before in held_out else now[:0]
         found.append(
             Verdict(
                 name,
                 agreement=float(now.mean()),
-                gain=mean_interval(change.to_numpy(float), LEVEL) if len(change) else None,
+                gain=_gain(held_out[before], now) if before in held_out else None,
                 churn=float(signals[name]["churn"].mean()),
                 vanished=_vanished(first, signals[name]),
                 lost=_lost(first, signals[name], classes),
@@ -141,20 +149,31 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     found = verdicts(run.path, [stage.name for stage in history], classes)
     if not found:
         return False
-    last = found[-1]
+    last, ending = found[-1], run.stage("ending", labels=history[-1])
     if last.worse:
         say(f"{last.stage}: WARNING: labels get worse: {last.reason}")
-    if run.config.rounds.count != "auto" or not last.enough:
+    if run.config.rounds.count != "auto":
         return False
-    best = max(found, key=lambda each: (not each.faded, each.agreement)).stage
+    if not last.enough and len(found) < run.config.rounds.most:
+        shutil.rmtree(ending.path, ignore_errors=True)
+        return False
+    best = max(found, key=_merit).stage
     say(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
-    with run.stage("ending", labels=history[-1]).work() as record:
+    with ending.work() as record:
         record |= {"rounds": len(found), "best": best}
     return True
 
 
-def _by_pair(table: pd.DataFrame | None) -> pd.DataFrame:
-    return pd.DataFrame() if table is None else table.set_index(["id", "class"])
+def _merit(verdict: Verdict) -> tuple[bool, float]:
+    known = not np.isnan(verdict.agreement)
+    return not verdict.faded, verdict.agreement if known else -np.inf
+
+
+def _inspected(run: Path, stages: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    for name in stages:
+        if (table := read_signals(run / name)) is None:
+            return
+        yield name, table.set_index(["id", "class"])
 
 
 def _agreement(run: Path, name: str) -> pd.Series:
@@ -165,13 +184,27 @@ def _agreement(run: Path, name: str) -> pd.Series:
     return table["agreement"].dropna() if "agreement" in table else pd.Series(dtype=float)
 
 
+def _gain(before: pd.Series, now: pd.Series) -> Interval | None:
+    change = (now - before).dropna()
+    images = change.index.get_level_values("id").factorize()[0]
+    if images.max(initial=-1) + 1 < LEAST_IMAGES:
+        return None
+    return mean_interval(change.to_numpy(float), images, LEVEL)
+
+
 def _vanished(first: pd.DataFrame, now: pd.DataFrame) -> float:
-    there = first.index[first["area"] > 0]
+    there = _shared(first, now).query("area > 0").index
     area = now["area"].reindex(there).fillna(0)
     return float((area == 0).mean()) if len(there) else 0.0
 
 
 def _lost(first: pd.DataFrame, now: pd.DataFrame, classes: Classes) -> tuple[str, ...]:
-    before, after = (table["area"].groupby("class").sum() for table in (first, now))
+    tables = (_shared(first, now), now)
+    before, after = (table["area"].groupby("class").sum() for table in tables)
     left = after.reindex(before.index).fillna(0) / before.where(before > 0, np.nan)
     return tuple(classes.names[int(label)] for label in left.index[left < LEAST_AREA])
+
+
+def _shared(first: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The images that were not set aside since."""
+    return first[first.index.isin(now.index.get_level_values("id"), level="id")]

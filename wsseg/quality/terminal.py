@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsseg.quality.inspecting import read_signals
+from wsseg.quality.intervals import Interval
 from wsseg.quality.page import NOTHING, duration, percent
 from wsseg.quality.report import read_summary
 
@@ -30,10 +31,11 @@ def text_report(run: Path) -> RenderableType:
     """
     summary = read_summary(run)
     stages = summary["stages"]
+    names = [stage["name"] for stage in stages]
     return Group(
         _stages(stages),
         *_verdicts(summary.get("verdicts", [])),
-        *_worst(run, [stage["name"] for stage in stages], summary["classes"]),
+        *_worst(run, [summary.get("result", names[-1]), *names[::-1]], summary["classes"]),
     )
 
 
@@ -67,8 +69,8 @@ def _stages(stages: Sequence[Mapping[str, Any]]) -> Table:
 def _change(difference: Sequence[float] | None) -> str:
     if difference is None:
         return NOTHING
-    value, low, high = difference
-    return f"{round(100 * value, 1) + 0:+.1f}{' noise' if low <= 0 <= high else ''}"
+    interval = Interval(*difference)
+    return f"{round(100 * interval.value, 1) + 0:+.1f}{' noise' if interval.is_noise else ''}"
 
 
 def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]:
@@ -77,24 +79,22 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> Iterator[RenderableType]
     figures = ("agreement", "change", "changed", "vanished")
     table = _table("is another round worth it? in %", ["after"], figures, "verdict")
     for each in verdicts:
-        said = "labels get worse" if each["worse"] else "enough" if each["enough"] else "go on"
         table.add_row(
             Text(each["stage"]),
             percent(each["agreement"]),
             _change(each["gain"]),
             percent(each["churn"]),
             percent(each["vanished"]),
-            Text(said, style="bold red" if each["worse"] else ""),
+            Text(each["word"], style="bold red" if each["worse"] else ""),
         )
     yield table
     yield Text(f"{verdicts[-1]['stage']}: {verdicts[-1]['reason']}")
 
 
 def _worst(run: Path, stages: Sequence[str], classes: Sequence[str]) -> Iterator[Table]:
-    """The images with the lowest estimates at the last stage that was inspected."""
-    for stage in reversed(stages):
-        signals = read_signals(run / stage)
-        if signals is not None and len(signals):
+    """The images with the lowest estimates at the first of stages that was inspected."""
+    for stage in stages:
+        if (signals := read_signals(run / stage)) is not None:
             names = ["image", "worst class"]
             table = _table(f"the worst images of {stage}, by signals", names, ["estimate"])
             for image, name, estimate in _images(signals, classes):

@@ -171,8 +171,14 @@ def stages_before(run: Path, name: str) -> list[str]:
         Their names, each after those that it is made from itself.
     """
     found: dict[str, None] = {}
-    for above in finished_stage(run, name).get("upstream", {}):
-        found |= dict.fromkeys([*stages_before(run, above), above])
+
+    def visit(stage: str) -> None:
+        for above in finished_stage(run, stage).get("upstream", {}):
+            if above not in found:
+                visit(above)
+                found[above] = None
+
+    visit(name)
     return list(found)
 
 
