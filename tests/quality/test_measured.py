@@ -13,7 +13,7 @@ from wsseg.annotations.truth import Truth
 from wsseg.labels import IGNORE, write_confidence, write_label_map
 from wsseg.quality.boundaries import boundary_counts, boundary_width
 from wsseg.quality.measure import measure
-from wsseg.quality.measured import read_measured
+from wsseg.quality.measured import pair_ious, read_measured
 from wsseg.quality.metrics import confusion_matrix
 from wsseg.quality.objects import object_counts
 from wsseg.run.settings import Config
@@ -104,6 +104,7 @@ def test_truth_that_says_nothing_is_not_measured(config: Config, tmp_path: Path)
     with open_run(config) as run:
         truth = Truth(Dataset(CLASSES, (nothing,)))
         assert measure(run, labels_of(run, LABELS), truth, [nothing]) is None
+        assert pair_ious(run.path, "seeds").empty
 
 
 def test_ignored_predictions_are_missed() -> None:

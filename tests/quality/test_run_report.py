@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from playwright.sync_api import Browser, Page
 from running import wsseg
@@ -90,6 +92,44 @@ def test_two_runs_are_compared_image_by_image(
     assert found.locator("#sort option").first.inner_text() == "gain of IoU"
     assert found.inner_text("#stage-name") == "boxes: round-2"
     found.close()
+
+
+def test_runs_whose_folders_have_one_name_are_told_apart(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = (shutil.copytree(finished, tmp_path / name / "boxes") for name in "ab")
+    assert wsseg("report", one, "--compare", two) == 0
+    page = (one / "report" / "against-b-boxes" / "index.html").read_text()
+    assert "a/boxes against b/boxes" in page
+    assert wsseg("report", one, "--compare", one) == 2
+    assert "must be another run, got the same" in capsys.readouterr().err
+
+
+def test_what_an_earlier_version_measured_is_told(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    for path in run.glob("**/quality/stats.parquet"):
+        pd.read_parquet(path).drop(columns=["right", "total"]).to_parquet(path)
+    for path in run.glob("**/signals/stats.parquet"):
+        pd.read_parquet(path).drop(columns="agreement").to_parquet(path)
+    assert wsseg("report", run) == 0
+    assert "seeds: measured by an earlier version; run the pipeline" in capsys.readouterr().err
+
+
+def test_perfect_labels_have_a_report(finished: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    for path in run.glob("*/quality/stats.parquet"):
+        table = pd.read_parquet(path)
+        labels = table["class"].to_numpy()
+        counts = np.stack(table["confusion"].to_list())
+        perfect = np.zeros_like(counts)
+        perfect[np.arange(len(labels)), labels] = counts.sum(axis=1)
+        table["confusion"], table["predicted"] = list(perfect), perfect.sum(axis=1)
+        table[perfect.sum(axis=1) > 0].to_parquet(path)
+    assert wsseg("report", run) == 0
+    summary = json.loads((run / "report" / "summary.json").read_text())
+    assert summary["stages"][1]["label_miou"] == 1 and "agreement" not in summary["stages"][1]
 
 
 def test_runs_of_other_classes_are_not_compared(finished: Path, tmp_path: Path) -> None:

@@ -90,6 +90,8 @@ def test_a_confusion_of_many_classes_has_no_text_in_its_cells() -> None:
         shares = [[0.0] * (count + 1)] * count
         (drawn,) = confusion_map(shares, [f"class {n}" for n in range(count)]).data
         assert bool(drawn.texttemplate) == has_text
+    numbered = confusion_map([[0.0] * 3] * 2, ["0", "10"])
+    assert numbered.layout.xaxis.type == numbered.layout.yaxis.type == "category"
     (drawn,) = confusion_map([[None, 97.4, 0.1]], ["<b>"]).data
     assert (drawn.y == ("&lt;b&gt;",) and drawn.text == (("", "97", ""),)) or drawn.text == (
         ["", "97", ""],
