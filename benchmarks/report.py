@@ -93,12 +93,15 @@ def copies(data: Path, count: int) -> Path:
     different = min(count, DIFFERENT)
     write_scenes(data, train=different, val=1, seed=0, sides=SIDES)
     names = (data / "ImageSets/Segmentation/train.txt").read_text().split()
+    kinds = ("JPEGImages", "Annotations", "SegmentationClass")
+    files = dict[str, list[Path]]({path.stem: [] for path in (data / kinds[0]).iterdir()})
+    for path in [path for kind in kinds for path in (data / kind).iterdir()]:
+        files[path.stem].append(path)
     listed = [*names]
     for number in range(different, count):
-        name, like = f"copy-{number:06d}", names[number % different]
-        for kind in ("JPEGImages", "Annotations", "SegmentationClass"):
-            (source,) = (data / kind).glob(f"{like}.*")
-            (data / kind / f"{name}{source.suffix}").hardlink_to(source)
+        name = f"copy-{number:06d}"
+        for source in files[names[number % different]]:
+            source.with_name(f"{name}{source.suffix}").hardlink_to(source)
         listed.append(name)
     for lists in (data / "ImageSets").glob("*/train.txt"):
         lists.write_text("".join(f"{name}\n" for name in listed))
