@@ -2,9 +2,9 @@
 
     python -m benchmarks.report [--images 1000 10000] [--rounds 3] [--folder DIR] [--chromium PATH]
 
-Scenes are generated, with a hundred different ones in copies, and so are labels: the truth, worn at
-its edges, less with each round. The peer is what scripts do: a JPEG with its label map laid over it
-for each image and stage, of the same side as the report's, timed on some images and scaled up.
+Scenes are generated, and so are labels: the truth, of which blocks are missing, fewer with each
+round. A hundred scenes are different, the others copies of them and of all that is known of them. The peer is what scripts do: a JPEG with its label map laid over
+it for each image and stage, of the same side as the report's, timed on some images and scaled up.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -62,7 +63,8 @@ def made(folder: Path, count: int, rounds: int) -> Path:
     Returns:
         The run's folder.
     """
-    data, run_dir = copies(folder / "data", count), folder / "run"
+    data, run_dir = folder / "data", folder / "run"
+    write_scenes(data, train=min(count, DIFFERENT), val=1, seed=0, sides=SIDES)
     config = Config.model_validate(
         {"run_dir": run_dir, "data": {"root": data, "val": None}, "rounds": {"count": rounds}}
     )
@@ -77,35 +79,34 @@ def made(folder: Path, count: int, rounds: int) -> Path:
             history.append(label_images(run, stage, label, samples))
             measure(run, history[-1], truth, samples)
             inspect(run, history, samples)
+    multiply(data, run_dir, count)
     return run_dir
 
 
-def copies(data: Path, count: int) -> Path:
-    """Return a Pascal VOC folder with copies of a hundred scenes.
+def multiply(data: Path, run: Path, count: int) -> None:
+    """Add copies of a run's images, and of all that its stages say of them.
 
     Args:
-        data: A new folder.
-        count: Images.
-
-    Returns:
-        The folder.
+        data: The data set's folder, of ``DIFFERENT`` training images.
+        run: The run's folder.
+        count: Images with their copies.
     """
-    different = min(count, DIFFERENT)
-    write_scenes(data, train=different, val=1, seed=0, sides=SIDES)
     names = (data / "ImageSets/Segmentation/train.txt").read_text().split()
-    kinds = ("JPEGImages", "Annotations", "SegmentationClass")
-    files = dict[str, list[Path]]({path.stem: [] for path in (data / kinds[0]).iterdir()})
-    for path in [path for kind in kinds for path in (data / kind).iterdir()]:
-        files[path.stem].append(path)
-    listed = [*names]
-    for number in range(different, count):
-        name = f"copy-{number:06d}"
-        for source in files[names[number % different]]:
-            source.with_name(f"{name}{source.suffix}").hardlink_to(source)
-        listed.append(name)
+    copies = {f"copy-{n:06d}": names[n % DIFFERENT] for n in range(DIFFERENT, count)}
+    files: dict[str, list[Path]] = {}
+    for path in [*data.glob("*/*.*"), *run.rglob("*.png")]:
+        files.setdefault(path.stem, []).append(path)
+    for copy, name in copies.items():
+        for path in files[name]:
+            path.with_name(f"{copy}{path.suffix}").hardlink_to(path)
     for lists in (data / "ImageSets").glob("*/train.txt"):
-        lists.write_text("".join(f"{name}\n" for name in listed))
-    return data
+        lists.write_text("".join(f"{name}\n" for name in [*names, *copies]))
+    for path in run.rglob("stats.parquet"):
+        table = pd.read_parquet(path)
+        rows = table.groupby("id").indices
+        chosen = [(copy, row) for copy, name in copies.items() for row in rows.get(name, ())]
+        more = table.iloc[[row for _, row in chosen]].assign(id=[copy for copy, _ in chosen])
+        pd.concat([table, more]).to_parquet(path, index=False)
 
 
 def worn(sample: Sample, masks: Path, share: float, rules: Path) -> tuple[NDArray[np.uint8], Facts]:
@@ -143,7 +144,7 @@ def line(run: Path, count: int, stages: int, chromium: str | None) -> str:
     """
     command = [sys.executable, "-c", "from wsseg.cli import main; main()", "report", str(run)]
     started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     seconds = time.perf_counter() - started
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     size = sum(path.stat().st_size for path in (run / "report").rglob("*") if path.is_file())

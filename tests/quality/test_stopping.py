@@ -125,6 +125,12 @@ def test_a_few_images_say_nothing(tmp_path: Path) -> None:
     assert found.gain is None and not found.worse and "too few images" in found.reason
 
 
+def test_annotations_that_say_nothing_end_no_rounds(tmp_path: Path) -> None:
+    nothing = signals()[["id", "class"]]
+    found = judged(tmp_path, nothing, nothing)
+    assert found.gain is None and np.isnan(found.agreement) and not found.enough
+
+
 def test_rounds_whose_agreement_is_not_known_are_not_the_result(tmp_path: Path) -> None:
     run, unknown = run_of(tmp_path, "auto"), agreement(np.nan)
     history = [inspected(run, "seeds", signals())]

@@ -186,8 +186,10 @@ def _agreement(run: Path, name: str) -> pd.Series:
 
 def _gain(before: pd.Series, now: pd.Series) -> Interval | None:
     change = (now - before).dropna()
+    if change.empty:
+        return None
     images = change.index.get_level_values("id").factorize()[0]
-    if images.max(initial=-1) + 1 < LEAST_IMAGES:
+    if images.max() + 1 < LEAST_IMAGES:
         return None
     return mean_interval(change.to_numpy(float), images, LEVEL)
 
