@@ -3,8 +3,9 @@
     python -m benchmarks.report [--images 1000 10000] [--rounds 3] [--folder DIR] [--chromium PATH]
 
 Scenes are generated, and so are labels: the truth, of which blocks are missing, fewer with each
-round. A hundred scenes are different, the others copies of them and of all that is known of them. The peer is what scripts do: a JPEG with its label map laid over
-it for each image and stage, of the same side as the report's, timed on some images and scaled up.
+round. A hundred scenes are different, the others copies of them and of all that is known of them.
+The peer is what scripts do: a JPEG with its label map laid over it for each image and stage, of the
+same side as the report's, timed on some images and scaled up.
 """
 
 import argparse
