@@ -216,7 +216,7 @@ def _fitted(
 def _log(trainer: lightning.Trainer, loggers: Sequence[Logger]) -> None:
     if loggers:
         trainer.loggers = list(loggers)
-        trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]
+        trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]  # not in Lightning's types
 
 
 def _average(settings: FitSettings) -> list[Callback]:

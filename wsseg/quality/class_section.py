@@ -9,7 +9,7 @@ from wsseg.quality.charts import chart, confusion_map, kept_lines
 from wsseg.quality.gallery import css_colour
 from wsseg.quality.masks import reliability_bars
 
-SHARES = {"iou": "IoU", "precision": "precision", "recall": "recall", "boundary_iou": "boundary"}
+_SHARES = ("iou", "precision", "recall", "boundary_iou")
 _SIZES = {
     "small": "small: at most 1 % of the image",
     "medium": "medium: at most 10 %",
@@ -89,7 +89,7 @@ def _measured(name: str, found: Mapping[str, Any], classes: Sequence[str]) -> di
 
 
 def _shares(found: Mapping[str, float]) -> list[float | None]:
-    return [found.get(key) for key in SHARES]
+    return [found.get(key) for key in _SHARES]
 
 
 def _classes_table(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,19 +157,14 @@ def _agreement(run: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
     """How well each signal ranks the IoU of classes in images whose masks taught nothing."""
     ious, named = pair_ious(run, name), table.set_index(["id", "class"])
     shared = named.index.intersection(ious.index.difference(declared_ious(run, name).index))
-    if len(shared) < _LEAST or ious[shared].nunique() == 1:
-        return {}
     signs = {"estimate": 1, **{key: sign for key, (_, sign) in SIGNALS.items()}}
-    scores = {key: named.loc[shared, key] * sign for key, sign in signs.items()}
-    return {
-        "agreement": {
-            key: agreement(score[score.notna()], ious[score.index[score.notna()]])
-            for key, score in scores.items()
-            if score.notna().sum() >= _LEAST
-            and score.nunique() > 1
-            and ious[score.index[score.notna()]].nunique() > 1
-        }
-    }
+    found = {}
+    for key, sign in signs.items():
+        score = (named.loc[shared, key] * sign).dropna()
+        true = ious[score.index]
+        if len(score) >= _LEAST and score.nunique() > 1 and true.nunique() > 1:
+            found[key] = agreement(score, true)
+    return {"agreement": found} if found else {}
 
 
 def _changes(
