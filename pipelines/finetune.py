@@ -69,7 +69,8 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        report_run(run.path)
+        if run.leads:
+            report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def main(config: Config) -> None:
             if end_rounds(run, history, dataset.classes):
                 break
 
-        report_run(run.path)
+        if run.leads:
+            report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from wsseg.labels import IGNORE, read_label_map, write_confidence, write_label_m
 from wsseg.learning.loggers import check_loggers
 from wsseg.refine import Refine, find_refiner
 from wsseg.refine.scores import normalised
+from wsseg.run.cluster import check_engine
 from wsseg.run.labelling import (
     Facts,
     confidence_path,
@@ -48,9 +49,10 @@ def check_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or a
-            logger that is not installed.
+        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
+            engine or a logger that is not installed.
     """
+    check_engine(config)
     check_loggers(config.loggers)
     check_seeds(config.seeds)
     check_losses(config.trainer.loss)

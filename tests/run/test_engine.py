@@ -6,7 +6,7 @@ import pytest
 
 from wsseg.annotations.model import Problem, Sample
 from wsseg.errors import InputError
-from wsseg.run.engine import SetAside, announce, map_samples
+from wsseg.run.engine import SetAside, announce, map_locally
 
 
 def samples(count: int) -> list[Sample]:
@@ -25,7 +25,7 @@ def die(_: Sample) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_image_does_not_stop_the_others(workers: int) -> None:
-    results = list(map_samples(number, samples(4), workers, strict=False))
+    results = list(map_locally(number, samples(4), workers, strict=False))
     bad = [result for result in results if isinstance(result, SetAside)]
     assert sorted(result for result in results if isinstance(result, int)) == [0, 1, 3]
     assert bad == [SetAside("2", "2.jpg must be a readable image, got rubbish; remove it")]
@@ -34,12 +34,12 @@ def test_a_bad_image_does_not_stop_the_others(workers: int) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_strict_raises_it_with_its_parts(workers: int) -> None:
     with pytest.raises(InputError) as caught:
-        list(map_samples(number, samples(4), workers, strict=True))
+        list(map_locally(number, samples(4), workers, strict=True))
     assert (caught.value.subject, caught.value.remedy) == ("2.jpg", "remove it")
 
 
 def test_no_samples() -> None:
-    assert list(map_samples(number, [], None, strict=False)) == []
+    assert list(map_locally(number, [], None, strict=False)) == []
 
 
 def test_problems_are_told_and_fatal_ones_refused_when_strict(
@@ -57,4 +57,4 @@ def test_problems_are_told_and_fatal_ones_refused_when_strict(
 
 def test_a_killed_worker_is_explained() -> None:
     with pytest.raises(InputError, match="a worker that was killed; set a lower one"):
-        list(map_samples(die, samples(4), 2, strict=False))
+        list(map_locally(die, samples(4), 2, strict=False))

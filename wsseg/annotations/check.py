@@ -13,7 +13,7 @@ from wsseg.annotations.examine import examine
 from wsseg.annotations.model import Classes, Problem, Sample
 from wsseg.annotations.readers import detect_format, joined, read_dataset
 from wsseg.annotations.readers.weak import with_annotations
-from wsseg.run.engine import SetAside, map_samples
+from wsseg.run.engine import SetAside, map_locally
 
 _SHOWN = 3
 _LEAK = "the same image in two splits"
@@ -106,7 +106,7 @@ def _of_images(
     once = list({sample.image: sample for sample in samples}.values())
     function = partial(_examined, names=classes.names, deep=deep)
     found: dict[Path, Sequence[Problem]] = {}
-    for result in map_samples(function, once, workers, strict=True):
+    for result in map_locally(function, once, workers, strict=True):
         if not isinstance(result, SetAside):
             found[result[0]] = result[1]
     return [problem for sample in once for problem in found[sample.image]]

@@ -19,7 +19,7 @@ from wsseg.annotations.truth import Truth, read_truth, true_label_map
 from wsseg.annotations.writers.jsonl import write_jsonl
 from wsseg.errors import InputError
 from wsseg.labels import write_label_map
-from wsseg.run.engine import SetAside, map_samples
+from wsseg.run.engine import SetAside, map_locally
 from wsseg.run.progress import track
 
 MASKS, NOTHING = "masks", "nothing"
@@ -243,7 +243,7 @@ def _each(
     for sample in samples:
         groups[chosen[sample.id]].append(sample)
     for kinds, group in groups.items():
-        yield from map_samples(partial(work, kinds=kinds), group, workers, strict=False)
+        yield from map_locally(partial(work, kinds=kinds), group, workers, strict=False)
 
 
 def _annotated(

@@ -129,7 +129,7 @@ def _thresholds(
 
 
 def _summed(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
-    for result in map_samples(count, samples, config.workers, config.strict):
+    for result in map_samples(count, samples, config):
         if isinstance(result, SetAside):
             say(f"calibration: {result.id} is left out: {result.reason}")
         else:

@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import LightningEnvironment
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -29,6 +30,7 @@ from wsseg.learning.batches import Steps
 from wsseg.learning.objective import Objective
 from wsseg.learning.watching import TrainingWatch
 from wsseg.learning.weights import parameter_groups, write_checkpoint
+from wsseg.run.nodes import TrainedTogetherError, follows
 from wsseg.run.progress import say
 from wsseg.run.settings import FitSettings
 
@@ -72,6 +74,11 @@ class NetworkTraining(lightning.LightningModule):
     def result(self) -> nn.Module:
         """The network that the training is for."""
         return self.network
+
+    def configure_model(self) -> None:
+        """Compile the network in each process that trains it, where the settings say so."""
+        if self.settings.compile:
+            self.network.compile()
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Make dropout depend on the step, and hold the encoder's batch norm still."""
@@ -171,17 +178,21 @@ def fit(
     Raises:
         DivergenceError: The loss is NaN or infinite.
         KeyboardInterrupt: The user interrupted it; the next call goes on.
+        TrainedTogetherError: This machine followed another, which keeps the result.
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
     batches.first_step = _steps_done(last, title)
-    _log(trainer, loggers(batches.first_step))
+    if not follows(settings.num_nodes):
+        _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
         _fitted(trainer, training, loader, last if last.exists() else None)
+    if follows(settings.num_nodes):
+        raise TrainedTogetherError
     losses: list[float] = json.loads(curve.read_text())
     return losses
 
@@ -248,8 +259,9 @@ def _quiet() -> Iterator[None]:
 def _trainer(
     settings: FitSettings, folder: Path, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
-    if settings.batch_size % (settings.devices if isinstance(settings.devices, int) else 1):
-        rule, remedy = "a multiple of trainer.devices", "correct one of them"
+    devices = settings.devices if isinstance(settings.devices, int) else 1
+    if settings.batch_size % (devices * settings.num_nodes):
+        rule, remedy = "a multiple of trainer.devices x num_nodes", "correct one of them"
         raise InputError("trainer.batch_size", rule, settings.batch_size, remedy)
     try:
         with _quiet():
@@ -262,16 +274,19 @@ def _trainer(
 def _built(settings: FitSettings, folder: Path, callbacks: Sequence[Callback]) -> lightning.Trainer:
     on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
     automatic = "16-mixed" if on_gpu else "32-true"
+    alone = settings.devices == 1 and settings.num_nodes == 1
     return lightning.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
+        num_nodes=settings.num_nodes,
         # Lightning's own choice would run the whole pipeline once a device; spawning trains only.
-        strategy="auto" if settings.devices == 1 else "ddp_spawn",
+        strategy="auto" if alone else "ddp_spawn",
         precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]  # checked by Lightning, not by us
         max_steps=settings.steps,
         gradient_clip_val=settings.gradient_clip,
         callbacks=list(callbacks),
-        plugins=[AtomicCheckpoints()],
+        # NODE_RANK and MASTER_ADDR say what Lightning would take from a scheduler's variables
+        plugins=[AtomicCheckpoints(), *([] if alone else [LightningEnvironment()])],
         default_root_dir=folder,
         logger=False,  # until all is known to be right
         log_every_n_steps=_LOG_EVERY,

@@ -12,7 +12,7 @@ from wsseg.quality.charts import chart
 from wsseg.quality.comparison_charts import CostedRecipe, cost_points, recipe_bars, run_curves
 from wsseg.quality.page import write_page
 
-_NOT_THE_RECIPE = ("seed", "run_dir", "workers", "strict", "loggers")
+_NOT_THE_RECIPE = ("seed", "run_dir", "engine", "workers", "ray", "strict", "loggers")
 
 
 @dataclass(frozen=True)

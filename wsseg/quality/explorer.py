@@ -23,7 +23,7 @@ from wsseg.quality.gallery import css_colour
 from wsseg.quality.inspecting import read_signals
 from wsseg.quality.measured import Measured
 from wsseg.quality.signals import SIGNALS
-from wsseg.run.engine import SetAside, map_samples
+from wsseg.run.engine import SetAside, map_locally
 from wsseg.run.progress import track
 from wsseg.run.stage import write_text
 
@@ -82,7 +82,7 @@ def write_explorer(
         _Shown(p.id, p, {name: found[p.id] for name, found in signals.items() if p.id in found})
         for p in pairs
     ]
-    results = map_samples(write, work, workers, strict=False)
+    results = map_locally(write, work, workers, strict=False)
     shown = track(results, "report", len(pairs))
     named = dict(item for item in shown if not isinstance(item, SetAside))
     ids = [pair.id for pair in pairs if pair.id in named]

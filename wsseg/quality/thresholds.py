@@ -55,7 +55,7 @@ def measure_thresholds(
         with stage.work() as record:
             compare = partial(_matrices, maps=maps, n_classes=len(truth.classes))
             total, bad = np.zeros((), np.int64), dict[str, str]()
-            results = map_samples(compare, known, run.config.workers, run.config.strict)
+            results = map_samples(compare, known, run.config)
             for result in track(results, stage.name, len(known)):
                 if isinstance(result, SetAside):
                     bad[result.id] = result.reason

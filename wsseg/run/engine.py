@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import cv2
@@ -10,7 +11,9 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from wsseg.annotations.model import Problem
 from wsseg.errors import InputError
+from wsseg.run.cluster import map_on_cluster
 from wsseg.run.progress import say
+from wsseg.run.settings import Config
 
 _SHOWN = 5  # problems printed at the start of a run
 
@@ -62,9 +65,33 @@ def announce(problems: Sequence[Problem], strict: bool) -> None:
 
 
 def map_samples(
-    function: Callable[[Item], T], samples: Sequence[Item], workers: int | None, strict: bool
+    function: Callable[[Item], T], samples: Sequence[Item], config: Config
 ) -> Iterator[T | SetAside]:
     """Yield the function's result for every sample, in no particular order.
+
+    Args:
+        function: Called once a sample, in a worker process of one thread; picklable.
+        samples: The images.
+        config: Its ``engine``, ``workers`` and ``strict`` say where, and what a bad image does.
+
+    Yields:
+        Results, and a ``SetAside`` for each image whose function raised ``InputError``.
+
+    Raises:
+        InputError: A bad image, when ``strict``; or workers are lost again and again, which is
+            what happens when memory runs out.
+    """
+    if config.engine == "ray":
+        work = partial(_attempt, function, strict=config.strict)
+        yield from map_on_cluster(work, samples, config)
+    else:
+        yield from map_locally(function, samples, config.workers, config.strict)
+
+
+def map_locally(
+    function: Callable[[Item], T], samples: Sequence[Item], workers: int | None, strict: bool
+) -> Iterator[T | SetAside]:
+    """Yield the function's result for every sample, in no particular order, on this machine.
 
     Args:
         function: Called once a sample, in a worker process of one thread; picklable.

@@ -99,7 +99,7 @@ def map_stage(
         written = [id for id, _ in _records(stage.path / "stats.jsonl")]
         done = {id for id in written if is_whole is None or is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
-        results = map_samples(work, left, run.config.workers, run.config.strict)
+        results = map_samples(work, left, run.config)
         shown = track(results, stage.name, len(samples), len(done))
         set_aside = _collect(stage.path / "stats.jsonl", shown)
         if needs_one and len(set_aside) == len(samples):

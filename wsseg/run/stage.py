@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from pydantic import BaseModel
 import wsseg
 from wsseg.labels import PARTIAL, atomic_write
 from wsseg.run.folder import alone_in
+from wsseg.run.nodes import TrainedTogetherError, follows, wait_until
 from wsseg.run.settings import Config
 
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
@@ -37,11 +38,17 @@ class Run:
     path: Path
     config: Config
 
-    def stage(self, name: str, **inputs: Any) -> "Stage":
+    @property
+    def leads(self) -> bool:
+        """False on a machine that takes part in another's trainings and writes nothing."""
+        return not follows(self.config.num_nodes)
+
+    def stage(self, name: str, *, num_nodes: int = 1, **inputs: Any) -> "Stage":
         """Return a stage of this run.
 
         Args:
             name: Its folder below the run's, such as "seeds" or "round-1".
+            num_nodes: Machines that work on it together.
             **inputs: Everything its result depends on: settings, samples, other stages.
 
         Returns:
@@ -53,7 +60,7 @@ class Run:
         stages = [stage for stage in inputs.values() if isinstance(stage, Stage)]
         own = [stage for stage in stages if stage.path.is_relative_to(self.path)]
         upstream = {stage.name: stage.key for stage in own}
-        return Stage(name, self.path / name, key, upstream)
+        return Stage(name, self.path / name, key, upstream, self.leads, num_nodes > 1)
 
 
 @dataclass(frozen=True)
@@ -65,12 +72,16 @@ class Stage:
         path: Its folder.
         key: Hash of its inputs, settings and the code's version.
         upstream: Names and keys of the stages of its run that it is made from.
+        leads: Whether this machine makes it; where not, it waits for the one that does.
+        joint: Whether machines that do not lead work on it, too.
     """
 
     name: str
     path: Path
     key: str
     upstream: dict[str, str]
+    leads: bool = True
+    joint: bool = False
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -80,7 +91,9 @@ class Stage:
 
     @property
     def is_complete(self) -> bool:
-        """True where the stage can be skipped."""
+        """True where the stage can be skipped; a machine that does not lead waits until it can."""
+        if not (self.leads or self.joint):
+            wait_until(lambda: self.manifest, self.name)
         return bool(self.manifest)
 
     @contextmanager
@@ -92,6 +105,9 @@ class Stage:
         Yields:
             A dict whose values go into the manifest. "seconds" adds up over attempts.
         """
+        if not self.leads:
+            yield from self._follow()
+            return
         self._discard_other_keys()
         record: dict[str, Any] = {}
         started, before = time.monotonic(), self._attempt()["seconds"]
@@ -103,6 +119,12 @@ class Stage:
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
         write_json(self.path / "manifest.json", done)
+
+    def _follow(self) -> Iterator[dict[str, Any]]:
+        wait_until(lambda: self._attempt()["key"] == self.key, self.name)
+        with suppress(TrainedTogetherError):
+            yield {}
+        wait_until(lambda: self.manifest, self.name)
 
     def _attempt(self) -> dict[str, Any]:
         return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
@@ -131,6 +153,9 @@ def open_run(config: Config) -> Iterator[Run]:
         InputError: Another process works in the folder, or it holds something else.
     """
     path = config.run_dir
+    if follows(config.num_nodes):
+        yield Run(path, config)
+        return
     with alone_in(path, "run_dir", "config.yaml", "a run"):
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
         write_json(path / "environment.json", _environment(config.seed))

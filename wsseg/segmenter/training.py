@@ -45,6 +45,7 @@ def training_stage(
     config = run.config
     return run.stage(
         name,
+        num_nodes=config.trainer.num_nodes,
         **inputs,
         start=start,
         model=config.model,

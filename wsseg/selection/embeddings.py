@@ -172,7 +172,7 @@ def _embed_missing(
     numbers = {sample.id: number for number, sample in enumerate(samples)}
     left = [sample for sample, done in zip(samples, whole, strict=True) if not done]
     embed = partial(_embed, source=source, key=stage.key)
-    results = map_samples(embed, left, run.config.workers, run.config.strict)
+    results = map_samples(embed, left, run.config)
     set_aside = {}
     for result in track(results, stage.name, count, int(whole.sum())):
         if isinstance(result, SetAside):

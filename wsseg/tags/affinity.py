@@ -51,6 +51,7 @@ def learn_affinity(
     confident = label_by_maps(run, dataset, maps, "confident", cam)
     stage = run.stage(
         "affinity",
+        num_nodes=settings.trainer.num_nodes,
         labels=confident,
         classifier=classifier,
         radius=config.walk.radius,

@@ -84,6 +84,7 @@ def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
     val = _tagged_val(dataset, config)
     stage = run.stage(
         "classifier",
+        num_nodes=settings.trainer.num_nodes,
         samples=samples_key(tagged),
         val=samples_key(val),
         classes=list(dataset.classes),
@@ -111,7 +112,7 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
 
 def _whole(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
     """The images that can be decoded, and what is wrong with the others."""
-    results = map_samples(_decoded, samples, config.workers, config.strict)
+    results = map_samples(_decoded, samples, config)
     bad = {result.id: result.reason for result in results if isinstance(result, SetAside)}
     for identity, reason in sorted(bad.items()):
         say(f"classifier: set aside {identity}: {reason}")

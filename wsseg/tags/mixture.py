@@ -39,7 +39,7 @@ def with_all_tags(dataset: Dataset, config: Config) -> Dataset:
             its image has no tags.
     """
     tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
-    for result in map_samples(_tagged, dataset.samples, config.workers, config.strict):
+    for result in map_samples(_tagged, dataset.samples, config):
         if isinstance(result, SetAside):
             say(f"tags: {result.id} is left out: {result.reason}")
         else:

@@ -25,7 +25,7 @@ from wsseg.run.settings.networks import (
     PredictionSettings,
     TrainerSettings,
 )
-from wsseg.run.settings.whole import Config, DataSettings, RoundSettings
+from wsseg.run.settings.whole import Config, DataSettings, RaySettings, RoundSettings
 
 __all__ = [
     "AffinitySettings",
@@ -43,6 +43,7 @@ __all__ = [
     "NetworkSettings",
     "PARSettings",
     "PredictionSettings",
+    "RaySettings",
     "RoundSettings",
     "SeedSettings",
     "SemiSettings",

@@ -62,8 +62,11 @@ class FitSettings(Settings):
         checkpoint_every: Steps between the checkpoints that a killed training resumes from.
         loader_workers: Processes that load training images.
         accelerator: Passed to Lightning's trainer.
-        devices: How many of this machine share each batch (DDP); "auto" is all.
+        devices: How many of each machine share each batch (DDP); "auto" is all.
+        num_nodes: How many machines share each batch; see ``wsseg.run.nodes``.
         precision: Passed to Lightning's trainer; "auto" is mixed where there is a GPU.
+        compile: Whether the network is compiled by torch first: steps are faster after minutes of
+            compilation; needs a C++ compiler.
     """
 
     steps: int = Field(1500, ge=1)
@@ -80,7 +83,9 @@ class FitSettings(Settings):
     loader_workers: int = Field(0, ge=0)
     accelerator: str = "auto"
     devices: int | str = 1
+    num_nodes: int = Field(1, ge=1)
     precision: str = "auto"
+    compile: bool = False
 
 
 class GatedCRFSettings(Settings):

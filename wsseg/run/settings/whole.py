@@ -126,6 +126,22 @@ def _listed(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
+class RaySettings(Settings):
+    """The cluster of ``engine: ray``; see ``wsseg.run.cluster``.
+
+    Attributes:
+        address: "auto" joins the cluster that this machine belongs to, "host:6379" the one of that
+            head node; null starts one of this machine alone.
+        gpus: Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0
+            the label stages use CPUs only.
+        retries: How often an image is tried again when its worker or node is lost.
+    """
+
+    address: str | None = None
+    gpus: float = Field(0.0, ge=0)
+    retries: int = Field(5, ge=0)
+
+
 class Config(Settings):
     """All settings of a run.
 
@@ -134,7 +150,10 @@ class Config(Settings):
             one's own.
         run_dir: The run's folder.
         seed: Of everything random.
-        workers: Processes for the label stages; null is one a core.
+        engine: Where the label stages run: "local" processes, or "ray", a cluster. The labels are
+            the same.
+        workers: Processes for the label stages; null is one a core. On a cluster, images at a time
+            at most; null is what its cores and GPUs hold.
         strict: Stop at the first bad image in place of setting it aside.
         loggers: What gets the curves of every training, one name or several: "tensorboard",
             "mlflow"; see ``wsseg.learning.loggers``. They change no result.
@@ -143,7 +162,9 @@ class Config(Settings):
     pipeline: str = "boxes"
     run_dir: Path
     seed: int = Field(0, ge=0)
+    engine: Literal["local", "ray"] = "local"
     workers: int | None = Field(None, ge=1)
+    ray: RaySettings = RaySettings()
     strict: bool = False
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
     data: DataSettings
@@ -159,3 +180,9 @@ class Config(Settings):
     prediction: PredictionSettings = PredictionSettings()
     rounds: RoundSettings = RoundSettings()
     finetune: FinetuneSettings = FinetuneSettings()
+
+    @property
+    def num_nodes(self) -> int:
+        """How many machines the run takes, at least for one of its trainings."""
+        trainers = (self.trainer, self.classifier.trainer, self.affinity.trainer)
+        return max(trainer.num_nodes for trainer in trainers)
