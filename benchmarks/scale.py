@@ -2,11 +2,11 @@
 
     python -m benchmarks.scale [--images 2000 20000] [--folder DIR] [--workers 2]
 
-Scenes are generated; a hundred are different, the others are links to them under other names. Every
-stage runs in a process of its own, whose largest process is what "peak MB" says; the times are those
-of the stage alone, without start-up. The last column is the ratio of the second size to the first:
-1.00 is memory, or time an image, that does not depend on the size of the data set. The peer of a
-stage is the same stage on fewer images.
+Scenes are generated; a hundred are different, the others are links to them under other names.
+Every stage runs in a process of its own; "peak MB" is the largest of its processes, and the times
+are those of the stage alone, without start-up. The last column is the ratio of the second size to
+the first: 1.00 is memory, or time an image, that does not depend on the size of the data set. The
+peer of a stage is the same stage on fewer images.
 """
 
 import argparse

@@ -27,6 +27,6 @@ def measured(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> Me
     image = np.array([number for number, _ in rows], np.intp)
     counts = {key: column(key) for key in ("confusion", "predicted", "boundary")}
     label = column("class").astype(np.intp)
-    sure = np.stack([column("right"), column("total")], axis=1)
-    nothing: list[list[ObjectCounts]] = [[] for _ in rows]
-    return Measured(CLASSES, ids, image, label, **counts, objects=nothing, sure=sure)
+    none = np.zeros((0, len(ObjectCounts._fields)))
+    sure = np.zeros((2, 3, 1), np.int64)
+    return Measured(CLASSES, ids, image, label, **counts, objects=none, sure=sure)

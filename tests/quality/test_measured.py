@@ -15,7 +15,7 @@ from wsseg.quality.boundaries import boundary_counts, boundary_width
 from wsseg.quality.measure import measure
 from wsseg.quality.measured import pair_ious, read_measured
 from wsseg.quality.metrics import confusion_matrix
-from wsseg.quality.objects import object_counts
+from wsseg.quality.objects import ObjectCounts, object_counts
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, open_run
 
@@ -63,7 +63,7 @@ def test_counts_on_disk_are_those_of_the_label_maps(config: Config, tmp_path: Pa
         hits = matrix.diagonal()
         ious = hits / (matrix.sum(axis=1) + matrix[:, :3].sum(axis=0) - hits)
         assert found.image_mious[name] == pytest.approx(ious.mean())
-    objects = [each for row in found.objects for each in row]
+    objects = [ObjectCounts(*row) for row in found.objects.tolist()]
     expected = [o for n in "abc" for o in object_counts(LABELS[n].astype(np.uint8), TRUTHS[n], 3)]
     assert sorted(objects) == sorted(expected)
 

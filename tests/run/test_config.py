@@ -35,6 +35,8 @@ def test_overrides_win_over_the_file(config_file: Path) -> None:
         ("trainer.crop=[0,96]", "greater than 0, got 0"),
         ("trainer.zoom=[2,1]", "trainer.zoom .* the lower bound first"),
         ("prediction.scales=[]", "prediction.scales .* at least 1 item"),
+        ("data.root=s3://bucket/images", "a path: copy or mount the store, .* got .s3://bucket"),
+        ("run_dir=gs://bucket/run", "run_dir in .* copy or mount the store"),
     ],
 )
 def test_bad_override_names_key_and_remedy(config_file: Path, override: str, message: str) -> None:

@@ -89,7 +89,7 @@ def truth_figures(measured: Measured) -> dict[str, Any]:
             for name in measured.classes
         },
         "confusion": measured.matrix.tolist(),
-        "sizes": iou_by_size([each for objects in measured.objects for each in objects]),
+        "sizes": iou_by_size(measured.objects),
         **(_sureness(sure) if sure else {}),
     }
 

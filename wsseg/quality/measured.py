@@ -1,6 +1,5 @@
 """What was counted of the label maps of a stage, image by image and class by class."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from pyarrow import Array, RecordBatch
+from pyarrow.types import is_list, is_null
 
 from wsseg.annotations.model import Classes
 from wsseg.finetune.calibration import Calibration, Counts, counted
@@ -32,9 +33,9 @@ class Measured:
         confusion: (R, K + 1) predictions on the pixels of the class, the last IGNORE.
         predicted: (R,) pixels predicted as the class.
         boundary: (R, 6) of ``boundary_counts``, within 1 % of the diagonal.
-        objects: The objects of the class in the image, R lists.
-        sure: (R, 2, B) pixels predicted as the class, by confidence in B bins: those that are
-            right, and all; zeros where no confidence is known.
+        objects: (M, 6) objects of all images, in the fields of ``ObjectCounts``.
+        sure: (2, K, B) pixels predicted as each class, by confidence in B bins: those that are
+            right, and all, of all images; zeros where no confidence is known.
     """
 
     classes: Classes
@@ -44,7 +45,7 @@ class Measured:
     confusion: NDArray[np.int64]
     predicted: NDArray[np.int64]
     boundary: NDArray[np.int64]
-    objects: Sequence[Sequence[ObjectCounts]]
+    objects: NDArray[np.float64]
     sure: NDArray[np.int64]
 
     @property
@@ -65,7 +66,7 @@ class Measured:
     @property
     def calibration(self) -> Calibration | None:
         """Confidence of all images together; None where none is known."""
-        right, total = (self._by_class(self.sure[:, part]) for part in (0, 1))
+        right, total = self.sure
         return Calibration(right, total) if total.any() else None
 
     @property
@@ -86,9 +87,7 @@ class Measured:
         return dict(zip(self.ids, means.tolist(), strict=True))
 
     def _by_class(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        total = np.zeros((len(self.classes), counts.shape[1]), np.int64)
-        np.add.at(total, self.label, counts)
-        return total
+        return _by_class(self.label, counts, len(self.classes))
 
 
 def counted_rows(
@@ -143,22 +142,52 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
         The counts; None where the stage was not measured (or by an earlier version: run it again),
         or no pixel has a true class.
     """
-    folder = f"{name}/quality"
-    if not finished_stage(run, folder).get("images"):
+    file = _table(run, name)
+    if file is None:
         return None
-    table = pq.read_table(run / folder / "stats.parquet")
-    if not table.num_rows:
-        return None
-    if not {*_COUNTS} <= {*table.column_names}:
+    if not {*_COUNTS} <= {*file.schema_arrow.names}:
         say(f"{name}: measured by an earlier version; run the pipeline again to see its figures")
         return None
-    ids, image = np.unique(table["id"].to_numpy(zero_copy_only=False), return_inverse=True)
-    columns = {key: np.array(table[key].to_pylist(), np.int64) for key in _COUNTS}
-    objects = [[ObjectCounts(**each) for each in row] for row in table["objects"].to_pylist()]
-    label = table["class"].to_numpy().astype(np.intp)
-    sure = np.stack([columns.pop("right"), columns.pop("total")], axis=1)
-    named = tuple(ids.tolist())
-    return Measured(classes, named, image, label, **columns, objects=objects, sure=sure)
+    parts = [_part(batch, len(classes)) for batch in file.iter_batches(_ROWS)]
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in _KEPT}
+    ids, image = np.unique(joined.pop("id"), return_inverse=True)
+    sure: NDArray[np.int64] = sum((part["sure"] for part in parts), np.zeros((), np.int64))
+    return Measured(classes, tuple(ids.tolist()), image, **joined, sure=sure)
+
+
+def _part(batch: RecordBatch, n_classes: int) -> dict[str, NDArray[Any]]:
+    """Some rows of the table, what a report only adds up added up already."""
+    rows, label = batch.num_rows, _numbers(batch["class"]).astype(np.intp)
+    counts = {key: _numbers(batch[key]).astype(np.int64).reshape(rows, -1) for key in _COUNTS}
+    right, total = (_by_class(label, counts.pop(key), n_classes) for key in ("right", "total"))
+    return {
+        "id": batch["id"].to_numpy(zero_copy_only=False),
+        "label": label,
+        **counts,
+        "predicted": counts["predicted"][:, 0],
+        "objects": _objects(batch["objects"].flatten()),
+        "sure": np.stack([right, total]),
+    }
+
+
+def _objects(found: Array) -> NDArray[np.float64]:
+    if is_null(found.type):  # no image of these has any
+        return np.zeros((0, len(ObjectCounts._fields)))
+    fields = [_numbers(found.field(key)) for key in ObjectCounts._fields]
+    return np.stack(fields, axis=1).astype(np.float64)
+
+
+def _numbers(column: Array) -> NDArray[Any]:
+    flat = column.flatten() if is_list(column.type) else column
+    return np.asarray(flat.to_numpy(zero_copy_only=False))
+
+
+def _by_class(
+    label: NDArray[np.intp], counts: NDArray[np.int64], n_classes: int
+) -> NDArray[np.int64]:
+    total = np.zeros((n_classes, counts.shape[1]), np.int64)
+    np.add.at(total, label, counts)
+    return total
 
 
 def pair_ious(run: Path, name: str) -> pd.Series:
@@ -171,19 +200,28 @@ def pair_ious(run: Path, name: str) -> pd.Series:
     Returns:
         0..1 by image id and class; empty where the stage was not measured.
     """
+    file = _table(run, name)
+    if file is None:
+        return pd.Series(dtype=float)
+    table = file.read(["id", "class", "confusion", "predicted"]).combine_chunks()
+    ids, label, confusion, predicted = (_numbers(column.chunk(0)) for column in table.columns)
+    confusion = confusion.reshape(len(label), -1)
+    hits = confusion[np.arange(len(label)), label]
+    index = pd.MultiIndex.from_arrays([ids, label], names=["id", "class"])
+    return pd.Series(hits / (confusion.sum(axis=1) + predicted - hits), index)
+
+
+def _table(run: Path, name: str) -> pq.ParquetFile | None:
     folder = f"{name}/quality"
     if not finished_stage(run, folder).get("images"):
-        return pd.Series(dtype=float)
-    table = pd.read_parquet(run / folder / "stats.parquet")
-    if table.empty:
-        return pd.Series(dtype=float)
-    table = table.set_index(["id", "class"])
-    confusion = np.stack(table["confusion"].to_list())
-    hits = confusion[np.arange(len(table)), table.index.get_level_values("class")]
-    return pd.Series(hits / (confusion.sum(axis=1) + table["predicted"] - hits), table.index)
+        return None
+    file = pq.ParquetFile(run / folder / "stats.parquet")
+    return file if file.metadata.num_rows else None
 
 
 _COUNTS = ("confusion", "predicted", "boundary", "right", "total")
+_KEPT = ("id", "label", "confusion", "predicted", "boundary", "objects")
+_ROWS = 4096  # at a time
 _BINS = 50  # of confidence
 
 

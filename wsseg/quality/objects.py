@@ -1,11 +1,10 @@
 """How good label maps are on each object: by its size, and where the image's frame cuts it."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from wsseg.labels import IGNORE
 from wsseg.quality.metrics import check_maps
@@ -73,22 +72,26 @@ def object_counts(
     ]
 
 
-def iou_by_size(objects: Sequence[ObjectCounts]) -> dict[str, tuple[float, int]]:
+def iou_by_size(objects: ArrayLike) -> dict[str, tuple[float, int]]:
     """Return the mean IoU of objects of each size, and of those that the frame cuts.
 
     Args:
-        objects: Of any number of images.
+        objects: M ``ObjectCounts`` of any number of images, or (M, 6) of their fields.
 
     Returns:
         Mean IoU, 0..1, and the number of objects of each of ``SIZES``, "whole" and "cut" that
         there are.
     """
-    groups: dict[str, list[float]] = {name: [] for name in (*SIZES, "whole", "cut")}
-    for found in objects:
-        size = next(name for name, most in SIZES.items() if found.share <= most)
-        groups[size].append(found.iou)
-        groups["cut" if found.is_cut else "whole"].append(found.iou)
-    return {name: (float(np.mean(ious)), len(ious)) for name, ious in groups.items() if ious}
+    fields = np.asarray(objects, float).reshape(-1, len(ObjectCounts._fields))
+    _, true, hits, predicted, share, is_cut = fields.T
+    ious, size = hits / (true + predicted - hits), np.searchsorted([*SIZES.values()], share)
+    groups = {name: size == number for number, name in enumerate(SIZES)}
+    groups |= {"whole": is_cut == 0, "cut": is_cut == 1}
+    return {
+        name: (float(ious[among].mean()), int(among.sum()))
+        for name, among in groups.items()
+        if among.any()
+    }
 
 
 def _of_class(

@@ -1,8 +1,9 @@
 """What all groups of settings share."""
 
+from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, PositiveFloat
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PositiveFloat
 
 
 class Settings(BaseModel):
@@ -19,3 +20,16 @@ def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:
 
 Range = Annotated[tuple[PositiveFloat, PositiveFloat], AfterValidator(_in_order)]
 """Two positive numbers, the lower first."""
+
+
+def _on_disk(path: object) -> object:
+    if "://" in str(path):
+        raise ValueError("a path: copy or mount the store, as docs/scale.md shows")
+    return path
+
+
+LocalPath = Annotated[Path, BeforeValidator(_on_disk)]
+"""A path as it was given, of a file system."""
+
+AbsolutePath = Annotated[LocalPath, AfterValidator(Path.absolute)]
+"""A path of a file system, from its root."""

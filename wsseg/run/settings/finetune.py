@@ -1,11 +1,10 @@
 """The last stage: a few pixel labels."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
-from wsseg.run.settings.base import Settings
+from wsseg.run.settings.base import AbsolutePath, Settings
 
 
 class FilterSettings(Settings):
@@ -110,7 +109,7 @@ class SemiSettings(Settings):
     future: int = Field(0, ge=0)
     reliable_first: bool = False
     gate: bool = True
-    extra: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    extra: AbsolutePath | None = None
     reject: float | None = Field(None, gt=0, lt=1)
     keep: Literal["teacher", "student"] = "teacher"
     teacher: TeacherSettings = TeacherSettings()
@@ -136,7 +135,7 @@ class FinetuneSettings(Settings):
         semi: How ``semi`` works.
     """
 
-    base: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    base: AbsolutePath | None = None
     method: Literal["supervised", "augment", "pretrain", "semi"] = "augment"
     masks_only: bool = True
     restart: bool = False

@@ -1,11 +1,10 @@
 """All settings of a run in one value."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from wsseg.run.settings.base import Settings
+from wsseg.run.settings.base import AbsolutePath, LocalPath, Settings
 from wsseg.run.settings.finetune import FinetuneSettings
 from wsseg.run.settings.labels import (
     CAMSettings,
@@ -61,13 +60,13 @@ class DataSettings(Settings):
         "labelme",
         "labelstudio",
     ] = "auto"
-    root: Annotated[Path, AfterValidator(Path.absolute)]
+    root: AbsolutePath
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
-    annotations: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
-    corrections: tuple[Annotated[Path, AfterValidator(Path.absolute)], ...] = ()
+    annotations: tuple[AbsolutePath, ...] = ()
+    corrections: tuple[AbsolutePath, ...] = ()
     closed: bool | None = None
     stroke_width: float | None = Field(None, gt=0)
-    masks: Annotated[Path, AfterValidator(Path.absolute)] | None = None
+    masks: AbsolutePath | None = None
     train: str = "train"
     val: str | None = "val"
 
@@ -160,7 +159,7 @@ class Config(Settings):
     """
 
     pipeline: str = "boxes"
-    run_dir: Path
+    run_dir: LocalPath
     seed: int = Field(0, ge=0)
     engine: Literal["local", "ray"] = "local"
     workers: int | None = Field(None, ge=1)
