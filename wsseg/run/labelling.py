@@ -225,7 +225,7 @@ def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
     """The whole lines; images whose line a kill or a power cut damaged are labelled again."""
     if not path.exists():
         return []
-    lines = path.read_text(errors="replace").split("\n")
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     return [record for record in map(_record, lines) if record]
 
 
@@ -242,7 +242,7 @@ def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
     with atomic_write(path) as file:
         file.write(whole.encode())
     set_aside = []
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         for result in results:
             if isinstance(result, SetAside):
                 set_aside.append(result)

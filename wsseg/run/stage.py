@@ -238,7 +238,7 @@ def read_record(path: Path) -> dict[str, Any]:
         The record; empty where the file is missing or holds something else.
     """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
