@@ -144,9 +144,8 @@ def peak_memory(solve: Solve, problem: Problem) -> float:
 def _growth(solve: Solve, problem: Problem) -> float:
     image, scores, allowed = problem
     solve(image[:8, :8].copy(), scores[:, :8, :8].copy(), allowed[:, :8, :8].copy())
-    Path("/proc/self/clear_refs").write_text(
-        "5", encoding="utf-8"
-    )  # the peak starts anew; Linux only
+    # the peak starts anew; Linux only
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = _kilobytes("VmRSS")
     solve(*problem)
     return (_kilobytes("VmHWM") - before) / 1024

@@ -109,7 +109,9 @@ def assert_same_run(run: Path, whole: Path) -> None:
         assert _contents(run, pattern) == _contents(whole, pattern)
     assert manifests(run).keys() == manifests(whole).keys()
     for stage in manifests(whole):
-        assert _timeless(run / stage / "manifest.json") == _timeless(whole / stage / "manifest.json")
+        assert _timeless(run / stage / "manifest.json") == _timeless(
+            whole / stage / "manifest.json"
+        )
     for table in _found(whole, "**/*.parquet"):
         pd.testing.assert_frame_equal(pd.read_parquet(run / table), pd.read_parquet(whole / table))
     for network in _found(whole, "**/*.ckpt"):

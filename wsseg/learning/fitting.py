@@ -28,10 +28,11 @@ from wsseg.errors import DivergenceError, InputError
 from wsseg.learning.batches import Steps
 from wsseg.learning.objective import Objective
 from wsseg.learning.watching import TrainingWatch
-from wsseg.learning.weights import parameter_groups, write_checkpoint
+from wsseg.learning.weights import parameter_groups, whole_content, write_checkpoint
 from wsseg.run.progress import say
 from wsseg.run.settings import FitSettings
 
+_LAST, _PREVIOUS = "last.ckpt", "previous.ckpt"
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _LOG_EVERY = 10  # steps
 _ADVICE = (
@@ -133,7 +134,10 @@ class NetworkTraining(lightning.LightningModule):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are complete or absent, whenever the process is killed."""
+    """Checkpoints that are complete or absent, whenever the process is killed.
+
+    The one before is kept as ``previous.ckpt``, for the case that the disk damages the last.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
         """Write a checkpoint.
@@ -142,7 +146,10 @@ class AtomicCheckpoints(TorchCheckpointIO):
             checkpoint: What Lightning wants kept.
             path: The file.
         """
-        write_checkpoint(Path(path), checkpoint)
+        last = Path(path)
+        if last.exists():  # renamed first, so that there are never three of them
+            last.replace(last.with_name(_PREVIOUS))
+        write_checkpoint(last, checkpoint)
 
 
 def fit(
@@ -159,7 +166,8 @@ def fit(
     Args:
         training: The network and its settings.
         batches: What to train on.
-        folder: Gets ``checkpoint/last.ckpt`` while training; remove it once the network is saved.
+        folder: Gets ``checkpoint/`` with the last two while training; remove it once the network
+            is saved.
         title: Shown beside the progress.
         callbacks: Lightning's or one's own, beside those of every training.
         loggers: Given the steps that are done already, returns what the curves of loss and
@@ -173,31 +181,34 @@ def fit(
         KeyboardInterrupt: The user interrupted it; the next call goes on.
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
-    last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
+    watch = TrainingWatch(title, curve)
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
-    batches.first_step = _steps_done(last, title)
+    last, batches.first_step = _whole_checkpoint(checkpoints, title)
     _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
-        _fitted(trainer, training, loader, last if last.exists() else None)
-    losses: list[float] = json.loads(curve.read_text())
+        _fitted(trainer, training, loader, last)
+    losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
     return losses
 
 
-def _steps_done(last: Path, title: str) -> int:
-    """Steps of the last checkpoint; a damaged one is removed."""
-    if not last.exists():
-        return 0
-    try:
-        step = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
-    except Exception as error:  # torch raises many kinds for a damaged file
-        say(f"{title}: {last} is damaged ({type(error).__name__}); training starts again")
-        last.unlink()
-        return 0
-    say(f"{title}: going on from step {step}")
-    return step
+def _whole_checkpoint(folder: Path, title: str) -> tuple[Path | None, int]:
+    """The checkpoint to go on from and its step; damaged ones are removed."""
+    found = [path for name in (_LAST, _PREVIOUS) if (path := folder / name).exists()]
+    for path in found:
+        try:
+            step = int(whole_content(path)["global_step"])
+        except Exception as error:  # torch and zipfile raise many kinds for a damaged file
+            say(f"{title}: {path} is damaged ({type(error).__name__})")
+            path.unlink()
+        else:
+            say(f"{title}: going on from step {step}")
+            return path, step
+    if found:
+        say(f"{title}: no whole checkpoint is left; training starts again")
+    return None, 0
 
 
 def _fitted(
@@ -228,7 +239,7 @@ def _average(settings: FitSettings) -> list[Callback]:
 def _checkpoints(folder: Path, settings: FitSettings) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
-        filename="last",
+        filename=Path(_LAST).stem,
         every_n_train_steps=settings.checkpoint_every,
         save_on_train_epoch_end=False,
         enable_version_counter=False,
