@@ -1,5 +1,6 @@
 """A function mapped over images in worker processes; a bad image never stops the others."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from wsseg.annotations.model import Problem
 from wsseg.errors import InputError
+from wsseg.run.orphans import end_with
 from wsseg.run.progress import say
 
 _SHOWN = 5  # problems printed at the start of a run
@@ -83,7 +85,7 @@ def map_samples(
     if workers == 1:
         yield from (_attempt(function, sample, strict) for sample in samples)
         return
-    tasks = (delayed(_attempt)(function, sample, strict) for sample in samples)
+    tasks = (delayed(_in_worker)(os.getpid(), function, sample, strict) for sample in samples)
     # Never one worker: joblib would call the function in this process, with all its threads.
     processes = max(2, min(workers, len(samples)))
     try:
@@ -92,6 +94,11 @@ def map_samples(
     except BrokenProcessPool as error:
         got, remedy = "a worker that was killed", "set a lower one and run the same command again"
         raise InputError("workers", "few enough for the memory", got, remedy) from error
+
+
+def _in_worker(owner: int, function: Callable[[Item], T], sample: Item, strict: bool) -> Any:
+    end_with(owner)
+    return _attempt(function, sample, strict)
 
 
 def _attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> Any:

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -97,12 +97,20 @@ class Stage:
         started, before = time.monotonic(), self._attempt()["seconds"]
         try:
             yield record
-        finally:
-            seconds = round(before + time.monotonic() - started, 3)
-            write_json(self.path / "attempt.json", {"key": self.key, "seconds": seconds})
+        except BaseException:
+            with suppress(OSError):  # on a full disk, what stopped the work is what to tell
+                self._spend(before + time.monotonic() - started)
+            raise
+        seconds = self._spend(before + time.monotonic() - started)
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
         write_json(self.path / "manifest.json", done)
+
+    def _spend(self, seconds: float) -> float:
+        """Keep how long the attempts took together."""
+        spent = round(seconds, 3)
+        write_json(self.path / "attempt.json", {"key": self.key, "seconds": spent})
+        return spent
 
     def _attempt(self) -> dict[str, Any]:
         return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
