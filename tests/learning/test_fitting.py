@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from wsseg.errors import DivergenceError, InputError
+from wsseg.learning import checkpoints
 from wsseg.learning import fitting as module
 from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.run.settings import ModelSettings, TrainerSettings
@@ -232,7 +233,7 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "write_checkpoint", _kill)
+        patched.setattr(checkpoints, "write_checkpoint", _kill)
         with pytest.raises(KilledError):
             trained(pairs, model_settings, trainer_settings, tmp_path / "b")
     assert [path.name for path in interrupted.iterdir()] == ["previous.ckpt"]

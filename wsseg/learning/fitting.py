@@ -20,19 +20,17 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
 from wsseg.learning.batches import Steps
+from wsseg.learning.checkpoints import LAST, AtomicCheckpoints, whole_checkpoint
 from wsseg.learning.objective import Objective
 from wsseg.learning.watching import TrainingWatch
-from wsseg.learning.weights import parameter_groups, whole_content, write_checkpoint
-from wsseg.run.progress import say
+from wsseg.learning.weights import parameter_groups
 from wsseg.run.settings import FitSettings
 
-_LAST, _PREVIOUS = "last.ckpt", "previous.ckpt"
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _LOG_EVERY = 10  # steps
 _ADVICE = (
@@ -74,8 +72,17 @@ class NetworkTraining(lightning.LightningModule):
         """The network that the training is for."""
         return self.network
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Make dropout depend on the step, and hold the encoder's batch norm still."""
+    def on_train_batch_start(self, batch: Any, *_: Any) -> None:
+        """Make dropout depend on the step, and hold the encoder's batch norm still.
+
+        Args:
+            batch: Of the step.
+
+        Raises:
+            InputError: A loading process could not make it.
+        """
+        if isinstance(batch, InputError):
+            raise batch
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
         if self.freeze_batch_norm:
             for module in self.network.get_submodule("encoder").modules():
@@ -133,25 +140,6 @@ class NetworkTraining(lightning.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are complete or absent, whenever the process is killed.
-
-    The one before is kept as ``previous.ckpt``, for the case that the disk damages the last.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: What Lightning wants kept.
-            path: The file.
-        """
-        last = Path(path)
-        if last.exists():  # renamed first, so that there are never three of them
-            last.replace(last.with_name(_PREVIOUS))
-        write_checkpoint(last, checkpoint)
-
-
 def fit(
     training: NetworkTraining,
     batches: Steps,
@@ -184,7 +172,7 @@ def fit(
     watch = TrainingWatch(title, curve)
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
-    last, batches.first_step = _whole_checkpoint(checkpoints, title)
+    last, batches.first_step = whole_checkpoint(checkpoints, title)
     _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
@@ -192,23 +180,6 @@ def fit(
         _fitted(trainer, training, loader, last)
     losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
     return losses
-
-
-def _whole_checkpoint(folder: Path, title: str) -> tuple[Path | None, int]:
-    """The checkpoint to go on from and its step; damaged ones are removed."""
-    found = [path for name in (_LAST, _PREVIOUS) if (path := folder / name).exists()]
-    for path in found:
-        try:
-            step = int(whole_content(path)["global_step"])
-        except Exception as error:  # torch and zipfile raise many kinds for a damaged file
-            say(f"{title}: {path} is damaged ({type(error).__name__})")
-            path.unlink()
-        else:
-            say(f"{title}: going on from step {step}")
-            return path, step
-    if found:
-        say(f"{title}: no whole checkpoint is left; training starts again")
-    return None, 0
 
 
 def _fitted(
@@ -239,7 +210,7 @@ def _average(settings: FitSettings) -> list[Callback]:
 def _checkpoints(folder: Path, settings: FitSettings) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
-        filename=Path(_LAST).stem,
+        filename=Path(LAST).stem,
         every_n_train_steps=settings.checkpoint_every,
         save_on_train_epoch_end=False,
         enable_version_counter=False,

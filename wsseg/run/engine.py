@@ -10,7 +10,7 @@ import cv2
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from wsseg.annotations.model import Problem
-from wsseg.errors import InputError
+from wsseg.errors import DamagedError, InputError
 from wsseg.run.orphans import end_with
 from wsseg.run.progress import say
 
@@ -105,6 +105,8 @@ def _attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> Any:
     cv2.setNumThreads(1)
     try:
         return function(sample)
+    except DamagedError:
+        raise
     except InputError as error:
         if strict:
             raise

@@ -2,21 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import MaskFile, Sample
-from wsseg.errors import InputError
+from wsseg.errors import DamagedError, InputError
 from wsseg.labels import atomic_write, read_label_map, write_label_map
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.progress import say, track
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.stats import write_stats
 
 Facts = dict[int, dict[str, Any]]
 """What is worth knowing of each class in an image, such as ``{3: {"resets": 1}}``."""
@@ -99,7 +100,8 @@ def map_stage(
         written = [id for id, _ in _records(stage.path / "stats.jsonl")]
         done = {id for id in written if is_whole is None or is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
-        results = map_samples(work, left, run.config.workers, run.config.strict)
+        careful = partial(_done, work=work, run=run.path)
+        results = map_samples(careful, left, run.config.workers, run.config.strict)
         shown = track(results, stage.name, len(samples), len(done))
         set_aside = _collect(stage.path / "stats.jsonl", shown)
         if needs_one and len(set_aside) == len(samples):
@@ -201,6 +203,33 @@ def samples_key(samples: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def made_by(run: Path) -> Iterator[None]:
+    """Tell files that a run made from those it was given.
+
+    Args:
+        run: Its folder.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DamagedError: In place of an ``InputError`` whose subject is a file of the run.
+    """
+    try:
+        yield
+    except InputError as error:
+        if Path(error.subject).is_relative_to(run):
+            raise DamagedError(error.subject, error.rule, error.got, error.remedy) from error
+        raise
+
+
+def _done(sample: Sample, work: Work, run: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The work done; an image is set aside for its own faults, not for those of the run's files."""
+    with made_by(run):
+        return work(sample)
+
+
 def _label(sample: Sample, labeller: Labeller, folder: Path) -> tuple[str, list[dict[str, Any]]]:
     label_map, facts = labeller(sample)
     write_label_map(folder / f"{sample.id}.png", label_map)
@@ -255,5 +284,4 @@ def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
 def _write_table(folder: Path) -> None:
     records = dict(_records(folder / "stats.jsonl"))
     rows = [row for identity in sorted(records) for row in records[identity]]
-    with atomic_write(folder / "stats.parquet") as file:
-        pd.DataFrame(rows).to_parquet(file, index=False)
+    write_stats(folder, rows)
