@@ -144,14 +144,15 @@ def peak_memory(solve: Solve, problem: Problem) -> float:
 def _growth(solve: Solve, problem: Problem) -> float:
     image, scores, allowed = problem
     solve(image[:8, :8].copy(), scores[:, :8, :8].copy(), allowed[:, :8, :8].copy())
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew; Linux only
+    # the peak starts anew; Linux only
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     before = _kilobytes("VmRSS")
     solve(*problem)
     return (_kilobytes("VmHWM") - before) / 1024
 
 
 def _kilobytes(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 

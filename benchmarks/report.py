@@ -92,7 +92,7 @@ def multiply(data: Path, run: Path, count: int) -> None:
         run: The run's folder.
         count: Images with their copies.
     """
-    names = (data / "ImageSets/Segmentation/train.txt").read_text().split()
+    names = (data / "ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
     copies = {f"copy-{n:06d}": names[n % DIFFERENT] for n in range(DIFFERENT, count)}
     files: dict[str, list[Path]] = {}
     for path in [*data.glob("*/*.*"), *run.rglob("*.png")]:
@@ -101,7 +101,7 @@ def multiply(data: Path, run: Path, count: int) -> None:
         for path in files[name]:
             path.with_name(f"{copy}{path.suffix}").hardlink_to(path)
     for lists in (data / "ImageSets").glob("*/train.txt"):
-        lists.write_text("".join(f"{name}\n" for name in [*names, *copies]))
+        lists.write_text("".join(f"{name}\n" for name in [*names, *copies]), encoding="utf-8")
     for path in run.rglob("stats.parquet"):
         table = pd.read_parquet(path)
         rows = table.groupby("id").indices

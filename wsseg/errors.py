@@ -23,5 +23,12 @@ class InputError(ValueError):
         return f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}"
 
 
+class DamagedError(InputError):
+    """A file that the run itself made and that something has damaged since.
+
+    No image is to blame for it: the run stops, so that nothing is made without it.
+    """
+
+
 class DivergenceError(RuntimeError):
     """A training whose loss is no longer a number."""

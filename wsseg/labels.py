@@ -101,6 +101,8 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
     """
     try:
         with Image.open(path) as image:
+            image.verify()  # its checksums, after which it is closed
+        with Image.open(path) as image:
             mode, labels = image.mode, np.asarray(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)

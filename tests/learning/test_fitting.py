@@ -1,4 +1,6 @@
 import signal
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from wsseg.errors import DivergenceError, InputError
+from wsseg.learning import checkpoints
 from wsseg.learning import fitting as module
 from wsseg.learning.fitting import NetworkTraining, fit
 from wsseg.run.settings import ModelSettings, TrainerSettings
@@ -148,21 +151,96 @@ def test_two_devices_train_as_one(
     torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=1e-3, atol=1e-4)
 
 
-def test_a_damaged_checkpoint_is_told_and_training_starts_again(
+@pytest.fixture
+def interrupted(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> Path:
+    """The checkpoints of a training of 6 steps that was killed after the fifth."""
+
+    def killed(_: Callback, trainer: object, *__: object) -> None:
+        if trainer.global_step == 5:  # type: ignore[attr-defined]
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        with pytest.raises(KilledError):
+            trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    return tmp_path / "b" / "checkpoint"
+
+
+def cut(path: Path, share: float) -> None:
+    path.write_bytes(path.read_bytes()[: round(share * path.stat().st_size)])
+
+
+def flip(path: Path, share: float) -> None:
+    """Turn a bit of the data that the file holds; of the padding between nothing depends."""
+    with zipfile.ZipFile(path) as held:
+        last = max(held.infolist(), key=lambda entry: entry.file_size)
+        start = held.open(last)._orig_compress_start  # type: ignore[attr-defined]
+    content = bytearray(path.read_bytes())
+    content[start + round(share * (last.file_size - 1))] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "share"),
+    [*((cut, share) for share in (0, 0.01, 0.5, 0.9, 0.999)), (flip, 0.0), (flip, 0.3)],
+)
+def test_the_checkpoint_before_is_used_where_the_last_is_damaged(
     pairs: Pairs,
     model_settings: ModelSettings,
     trainer_settings: TrainerSettings,
     tmp_path: Path,
+    interrupted: Path,
     capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path, float], None],
+    share: float,
 ) -> None:
-    unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
-    last = tmp_path / "b" / "checkpoint" / "last.ckpt"
-    last.parent.mkdir(parents=True)
-    last.write_bytes(b"PK cut off")
+    damage(interrupted / "last.ckpt", share)
+    capsys.readouterr()
     again, curve_again = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
-    assert f"{last} is damaged" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"{interrupted / 'last.ckpt'} is damaged" in told and "going on from step 2" in told
+    unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     assert curve_again == curve
+
+
+def test_without_a_whole_checkpoint_training_starts_again(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    interrupted: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for path in interrupted.iterdir():
+        path.write_bytes(b"PK cut off")
+    capsys.readouterr()
+    again, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    told = capsys.readouterr().err
+    assert told.count("is damaged") == 2 and "training starts again" in told
+    unbroken, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
+    torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
+    pairs: Pairs,
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    interrupted: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(checkpoints, "write_checkpoint", _kill)
+        with pytest.raises(KilledError):
+            trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    assert [path.name for path in interrupted.iterdir()] == ["previous.ckpt"]
+    again, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    assert capsys.readouterr().err.count("going on from step 4") == 2
+    unbroken, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
+    torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
 
 
 def test_an_interrupt_stays_one(

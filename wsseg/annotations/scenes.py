@@ -129,7 +129,7 @@ def _check(made_with: dict[str, Any]) -> None:
 
 def _made_with(root: Path) -> Any:
     try:
-        return json.loads((root / _MARKER).read_text())
+        return json.loads((root / _MARKER).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None
 
@@ -146,12 +146,14 @@ def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
         for kind in ("Main", "Segmentation"):
             (root / "ImageSets" / kind).mkdir(parents=True, exist_ok=True)
             listed = "".join(f"{name}\n" for name in names)
-            (root / "ImageSets" / kind / f"{split}.txt").write_text(listed)
+            (root / "ImageSets" / kind / f"{split}.txt").write_text(listed, encoding="utf-8")
         for label, name in enumerate(CLASSES.names[1:], 1):
             lines = [f"{id} {1 if label in labels else -1:2d}\n" for id, labels in shown.items()]
-            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text("".join(lines))
-    (root / "labelmap.txt").write_text(_colours_of_classes())
-    (root / _MARKER).write_text(json.dumps(made_with))
+            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text(
+                "".join(lines), encoding="utf-8"
+            )
+    (root / "labelmap.txt").write_text(_colours_of_classes(), encoding="utf-8")
+    (root / _MARKER).write_text(json.dumps(made_with), encoding="utf-8")
 
 
 def _colours_of_classes() -> str:

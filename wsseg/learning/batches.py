@@ -29,7 +29,8 @@ class Steps(IterableDataset[tuple[Any, Any]], ABC):
         first_step: Step to begin with.
 
     Yields:
-        What ``batch`` returns for each step.
+        What ``batch`` returns for each step; from a loading process, which cannot raise it, the
+        ``InputError`` that ended it.
     """
 
     def __init__(self, settings: FitSettings, *, first_step: int = 0) -> None:
@@ -38,8 +39,9 @@ class Steps(IterableDataset[tuple[Any, Any]], ABC):
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for step in range(self.first_step + offset, self.settings.steps, stride):
-            yield self.batch(step, *_place_among_devices())
+        steps = range(self.first_step + offset, self.settings.steps, stride)
+        batches = (self.batch(step, *_place_among_devices()) for step in steps)
+        return _handed_over(batches) if worker else batches
 
     @abstractmethod
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Any, Any]:
@@ -141,6 +143,13 @@ def normalised(image: Tensor, network: NetworkSettings) -> Tensor:
     """
     mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     return (image.float() / 255 - mean.to(image.device)) / std.to(image.device)
+
+
+def _handed_over(batches: Iterator[Any]) -> Iterator[Any]:
+    try:
+        yield from batches
+    except InputError as error:
+        yield error
 
 
 def _place_among_devices() -> tuple[int, int]:

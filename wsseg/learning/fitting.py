@@ -21,17 +21,16 @@ from lightning.pytorch.callbacks import (
     ModelCheckpoint,
 )
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
 from wsseg.learning.batches import Steps
+from wsseg.learning.checkpoints import LAST, AtomicCheckpoints, whole_checkpoint
 from wsseg.learning.objective import Objective
 from wsseg.learning.watching import TrainingWatch
-from wsseg.learning.weights import parameter_groups, write_checkpoint
+from wsseg.learning.weights import parameter_groups
 from wsseg.run.nodes import TrainedTogetherError, follows
-from wsseg.run.progress import say
 from wsseg.run.settings import FitSettings
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
@@ -75,13 +74,22 @@ class NetworkTraining(lightning.LightningModule):
         """The network that the training is for."""
         return self.network
 
-    def configure_model(self) -> None:
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's
         """Compile the network in each process that trains it, where the settings say so."""
         if self.settings.compile:
             self.network.compile()
 
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Make dropout depend on the step, and hold the encoder's batch norm still."""
+    def on_train_batch_start(self, batch: Any, *_: Any) -> None:
+        """Make dropout depend on the step, and hold the encoder's batch norm still.
+
+        Args:
+            batch: Of the step.
+
+        Raises:
+            InputError: A loading process could not make it.
+        """
+        if isinstance(batch, InputError):
+            raise batch
         torch.manual_seed(self.seed * 1_000_003 + self.global_step)
         if self.freeze_batch_norm:
             for module in self.network.get_submodule("encoder").modules():
@@ -139,19 +147,6 @@ class NetworkTraining(lightning.LightningModule):
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
-class AtomicCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are complete or absent, whenever the process is killed."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, *_: Any, **__: Any) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: What Lightning wants kept.
-            path: The file.
-        """
-        write_checkpoint(Path(path), checkpoint)
-
-
 def fit(
     training: NetworkTraining,
     batches: Steps,
@@ -166,7 +161,8 @@ def fit(
     Args:
         training: The network and its settings.
         batches: What to train on.
-        folder: Gets ``checkpoint/last.ckpt`` while training; remove it once the network is saved.
+        folder: Gets ``checkpoint/`` with the last two while training; remove it once the network
+            is saved.
         title: Shown beside the progress.
         callbacks: Lightning's or one's own, beside those of every training.
         loggers: Given the steps that are done already, returns what the curves of loss and
@@ -181,34 +177,20 @@ def fit(
         TrainedTogetherError: This machine followed another, which keeps the result.
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
-    last, watch = checkpoints / "last.ckpt", TrainingWatch(title, curve)
+    watch = TrainingWatch(title, curve)
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
-    batches.first_step = _steps_done(last, title)
+    last, batches.first_step = whole_checkpoint(checkpoints, title)
     if not follows(settings.num_nodes):
         _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet():
-        _fitted(trainer, training, loader, last if last.exists() else None)
+        _fitted(trainer, training, loader, last)
     if follows(settings.num_nodes):
         raise TrainedTogetherError
-    losses: list[float] = json.loads(curve.read_text())
+    losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
     return losses
-
-
-def _steps_done(last: Path, title: str) -> int:
-    """Steps of the last checkpoint; a damaged one is removed."""
-    if not last.exists():
-        return 0
-    try:
-        step = int(torch.load(last, map_location="cpu", weights_only=True)["global_step"])
-    except Exception as error:  # torch raises many kinds for a damaged file
-        say(f"{title}: {last} is damaged ({type(error).__name__}); training starts again")
-        last.unlink()
-        return 0
-    say(f"{title}: going on from step {step}")
-    return step
 
 
 def _fitted(
@@ -239,7 +221,7 @@ def _average(settings: FitSettings) -> list[Callback]:
 def _checkpoints(folder: Path, settings: FitSettings) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
-        filename="last",
+        filename=Path(LAST).stem,
         every_n_train_steps=settings.checkpoint_every,
         save_on_train_epoch_end=False,
         enable_version_counter=False,

@@ -1,6 +1,7 @@
 """Weights of networks: pre-trained ones from a file, what trains, and checkpoints."""
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -142,15 +143,34 @@ def read_checkpoint(path: Path, what: str, keys: set[str]) -> dict[str, Any]:
     """
     remedy = "delete its folder to train again, or point to a run whose training has ended"
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        content = whole_content(path)
     except FileNotFoundError as error:
         raise InputError(path, what, "no such file", remedy) from error
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:
         got = f"a damaged or another file ({type(error).__name__})"
         raise InputError(path, what, got, remedy) from error
     if not (isinstance(content, dict) and keys <= set(content)):
         raise InputError(path, what, "another checkpoint", remedy)
     return content
+
+
+def whole_content(path: Path) -> Any:
+    """Return what ``write_checkpoint`` wrote, whatever it is.
+
+    Args:
+        path: The file; read with ``weights_only``.
+
+    Returns:
+        Its content, on the CPU.
+
+    Raises:
+        Exception: Of many kinds: the file is missing, cut off or changed in any bit that counts.
+    """
+    with zipfile.ZipFile(path) as held:  # torch itself compares no checksum
+        damaged = held.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} is not what was written")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

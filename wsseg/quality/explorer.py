@@ -24,6 +24,7 @@ from wsseg.quality.inspecting import read_signals
 from wsseg.quality.measured import Measured
 from wsseg.quality.signals import SIGNALS
 from wsseg.run.engine import SetAside, map_locally
+from wsseg.run.labelling import made_by
 from wsseg.run.progress import track
 from wsseg.run.stage import write_text
 
@@ -185,7 +186,12 @@ def _given(sample: Sample) -> dict[str, Any]:
 
 def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDArray[np.uint8]]:
     files = {name: path / kind / f"{identity}.png" for name, path in stages.items()}
-    return {name: read_label_map(file) for name, file in files.items() if file.exists()}
+    found = {}
+    for name, file in files.items():
+        with made_by(stages[name]):
+            if file.exists():
+                found[name] = read_label_map(file)
+    return found
 
 
 def _by_image(table: pd.DataFrame | None) -> dict[str, NDArray[np.float64]]:

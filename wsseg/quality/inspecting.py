@@ -18,6 +18,7 @@ from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.signals import SIGNALS, Look, contrast_of
 from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
 from wsseg.run.stage import Run, Stage, finished_stage
+from wsseg.run.stats import read_stats
 
 
 def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
@@ -110,14 +111,14 @@ def _boxes(
 
 def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, Any]]]:
     maps = [read_label_map(label_path(stage, sample)) for stage in stages]
-    facts = _facts(stages[-1].path, stages[-1].key).get(sample.id, {})
+    facts = _facts(stages[-1], sample.id)
     found = signals_of(read_image(sample.image), maps, sample, facts)
     return sample.id, [{"id": sample.id, **row} for row in found]
 
 
 @lru_cache(maxsize=32)
 def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 - they are for the cache
-    table = pd.read_parquet(labels / "signals" / "stats.parquet")
+    table: pd.DataFrame = read_stats(labels / "signals").to_pandas()
     if table.empty:
         return None
     table = table.set_index(["id", "class"]).reindex(columns=[*SIGNALS])
@@ -126,10 +127,15 @@ def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 -
     return table.assign(estimate=estimate).reset_index()
 
 
+def _facts(stage: Stage, identity: str) -> dict[int, dict[str, Any]]:
+    """What the stage found of an image, by class."""
+    table = _by_image(stage.path, stage.key)
+    if identity not in table.index:
+        return {}
+    return {row["class"]: row for row in table.loc[[identity]].to_dict("records")}
+
+
 @lru_cache(maxsize=2)
-def _facts(folder: Path, key: str) -> dict[str, dict[int, Any]]:  # noqa: ARG001 - the key is for the cache
-    table = pd.read_parquet(folder / "stats.parquet")
-    found: dict[str, dict[int, Any]] = {}
-    for row in table.to_dict("records"):
-        found.setdefault(row["id"], {})[row["class"]] = row
-    return found
+def _by_image(folder: Path, key: str) -> pd.DataFrame:  # noqa: ARG001 - the key is for the cache
+    table: pd.DataFrame = read_stats(folder).to_pandas()
+    return table.set_index("id").sort_index()

@@ -1,12 +1,12 @@
 """What was counted of the label maps of a stage, image by image and class by class."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyarrow import Array, RecordBatch
 from pyarrow.types import is_list, is_null
@@ -19,6 +19,7 @@ from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.objects import ObjectCounts, object_counts
 from wsseg.run.progress import say
 from wsseg.run.stage import finished_stage
+from wsseg.run.stats import stats_batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,13 +143,15 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
         The counts; None where the stage was not measured (or by an earlier version: run it again),
         or no pixel has a true class.
     """
-    file = _table(run, name)
-    if file is None:
+    parts = []
+    for batch in _batches(run, name):
+        if not {*_COUNTS} <= {*batch.schema.names}:
+            again = "run the pipeline again to see its figures"
+            say(f"{name}: measured by an earlier version; {again}")
+            return None
+        parts.append(_part(batch, len(classes)))
+    if not parts:
         return None
-    if not {*_COUNTS} <= {*file.schema_arrow.names}:
-        say(f"{name}: measured by an earlier version; run the pipeline again to see its figures")
-        return None
-    parts = [_part(batch, len(classes)) for batch in file.iter_batches(_ROWS)]
     joined = {key: np.concatenate([part[key] for part in parts]) for key in _KEPT}
     ids, image = np.unique(joined.pop("id"), return_inverse=True)
     sure: NDArray[np.int64] = sum((part["sure"] for part in parts), np.zeros((), np.int64))
@@ -200,23 +203,23 @@ def pair_ious(run: Path, name: str) -> pd.Series:
     Returns:
         0..1 by image id and class; empty where the stage was not measured.
     """
-    file = _table(run, name)
-    if file is None:
-        return pd.Series(dtype=float)
-    table = file.read(["id", "class", "confusion", "predicted"]).combine_chunks()
-    ids, label, confusion, predicted = (_numbers(column.chunk(0)) for column in table.columns)
-    confusion = confusion.reshape(len(label), -1)
+    found = [_ious(batch) for batch in _batches(run, name)]
+    return pd.concat(found) if found else pd.Series(dtype=float)
+
+
+def _ious(batch: RecordBatch) -> pd.Series:
+    columns = (_numbers(batch[key]) for key in ("id", "class", "predicted", "confusion"))
+    ids, label, predicted, flat = columns
+    confusion = flat.reshape(len(label), -1)
     hits = confusion[np.arange(len(label)), label]
     index = pd.MultiIndex.from_arrays([ids, label], names=["id", "class"])
     return pd.Series(hits / (confusion.sum(axis=1) + predicted - hits), index)
 
 
-def _table(run: Path, name: str) -> pq.ParquetFile | None:
+def _batches(run: Path, name: str) -> Iterator[RecordBatch]:
     folder = f"{name}/quality"
-    if not finished_stage(run, folder).get("images"):
-        return None
-    file = pq.ParquetFile(run / folder / "stats.parquet")
-    return file if file.metadata.num_rows else None
+    if finished_stage(run, folder).get("images"):
+        yield from stats_batches(run / folder, _ROWS)
 
 
 _COUNTS = ("confusion", "predicted", "boundary", "right", "total")

@@ -73,7 +73,7 @@ def read_summary(run_dir: Path) -> dict[str, Any]:
     """
     path, remedy = run_dir / "report" / "summary.json", f"write it with wsseg report {run_dir}"
     try:
-        summary = json.loads(path.read_text())
+        summary = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
         unfinished = "finish the run first"
         raise InputError(path, "a run's summary", "no such file", unfinished) from error

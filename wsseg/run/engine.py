@@ -1,5 +1,6 @@
 """A function mapped over images in worker processes; a bad image never stops the others."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ import cv2
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from wsseg.annotations.model import Problem
-from wsseg.errors import InputError
+from wsseg.errors import DamagedError, InputError
 from wsseg.run.cluster import map_on_cluster
+from wsseg.run.orphans import end_with
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
 
@@ -110,7 +112,7 @@ def map_locally(
     if workers == 1:
         yield from (_attempt(function, sample, strict) for sample in samples)
         return
-    tasks = (delayed(_attempt)(function, sample, strict) for sample in samples)
+    tasks = (delayed(_in_worker)(os.getpid(), function, sample, strict) for sample in samples)
     # Never one worker: joblib would call the function in this process, with all its threads.
     processes = max(2, min(workers, len(samples)))
     try:
@@ -121,10 +123,17 @@ def map_locally(
         raise InputError("workers", "few enough for the memory", got, remedy) from error
 
 
+def _in_worker(owner: int, function: Callable[[Item], T], sample: Item, strict: bool) -> Any:
+    end_with(owner)
+    return _attempt(function, sample, strict)
+
+
 def _attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> Any:
     cv2.setNumThreads(1)
     try:
         return function(sample)
+    except DamagedError:
+        raise
     except InputError as error:
         if strict:
             raise

@@ -1,22 +1,23 @@
 """A stage that writes a file an image, and goes on where it was interrupted."""
 
 import hashlib
-import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import MaskFile, Sample
-from wsseg.errors import InputError
-from wsseg.labels import atomic_write, read_label_map, write_label_map
+from wsseg.errors import DamagedError, InputError
+from wsseg.labels import read_label_map, write_label_map
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.progress import say, track
+from wsseg.run.records import Record, record_results, recorded_ids, rows_by_image
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.stats import write_stats
 
 Facts = dict[int, dict[str, Any]]
 """What is worth knowing of each class in an image, such as ``{3: {"resets": 1}}``."""
@@ -96,19 +97,21 @@ def map_stage(
         say(f"{stage.name}: up to date")
         return stage
     with stage.work() as record:
-        written = [id for id, _ in _records(stage.path / "stats.jsonl")]
-        done = {id for id in written if is_whole is None or is_whole(id)}
+        lines, set_aside = stage.path / "stats.jsonl", list[SetAside]()
+        done = {id for id in recorded_ids(lines) if is_whole is None or is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
-        results = map_samples(work, left, run.config)
+        careful = partial(_done, work=work, run=run.path)
+        results = map_samples(careful, left, run.config)
         shown = track(results, stage.name, len(samples), len(done))
-        set_aside = _collect(stage.path / "stats.jsonl", shown)
+        record_results(lines, _kept_apart(shown, set_aside))
+        set_aside.sort(key=lambda bad: bad.id)
         if needs_one and len(set_aside) == len(samples):
             reason = set_aside[0].reason if set_aside else "no image"
             raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
-        _write_table(stage.path)
+        write_stats(stage.path, rows_by_image(lines))
         record["images"] = len(samples) - len(set_aside)
         record["set_aside"] = {**(before or {}), **{bad.id: bad.reason for bad in set_aside}}
-    (stage.path / "stats.jsonl").unlink(missing_ok=True)
+    lines.unlink(missing_ok=True)
     for bad in set_aside:
         say(f"{stage.name}: set aside {bad.id}: {bad.reason}")
     return stage
@@ -201,6 +204,33 @@ def samples_key(samples: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def made_by(run: Path) -> Iterator[None]:
+    """Tell files that a run made from those it was given.
+
+    Args:
+        run: Its folder.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        DamagedError: In place of an ``InputError`` whose subject is a file of the run.
+    """
+    try:
+        yield
+    except InputError as error:
+        if Path(error.subject).is_relative_to(run):
+            raise DamagedError(error.subject, error.rule, error.got, error.remedy) from error
+        raise
+
+
+def _done(sample: Sample, work: Work, run: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The work done; an image is set aside for its own faults, not for those of the run's files."""
+    with made_by(run):
+        return work(sample)
+
+
 def _label(sample: Sample, labeller: Labeller, folder: Path) -> tuple[str, list[dict[str, Any]]]:
     label_map, facts = labeller(sample)
     write_label_map(folder / f"{sample.id}.png", label_map)
@@ -221,39 +251,9 @@ def _has_label_map(stage: Stage, identity: str) -> bool:
     return True
 
 
-def _records(path: Path) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The whole lines; images whose line a kill or a power cut damaged are labelled again."""
-    if not path.exists():
-        return []
-    lines = path.read_text(errors="replace").split("\n")
-    return [record for record in map(_record, lines) if record]
-
-
-def _record(line: str) -> tuple[str, list[dict[str, Any]]] | None:
-    try:
-        identity, rows = json.loads(line)
-    except (ValueError, TypeError):
-        return None
-    return (identity, rows) if isinstance(identity, str) and isinstance(rows, list) else None
-
-
-def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
-    whole = "".join(json.dumps(record) + "\n" for record in _records(path))
-    with atomic_write(path) as file:
-        file.write(whole.encode())
-    set_aside = []
-    with path.open("a") as file:
-        for result in results:
-            if isinstance(result, SetAside):
-                set_aside.append(result)
-            else:
-                file.write(json.dumps(result) + "\n")
-                file.flush()
-    return sorted(set_aside, key=lambda bad: bad.id)
-
-
-def _write_table(folder: Path) -> None:
-    records = dict(_records(folder / "stats.jsonl"))
-    rows = [row for identity in sorted(records) for row in records[identity]]
-    with atomic_write(folder / "stats.parquet") as file:
-        pd.DataFrame(rows).to_parquet(file, index=False)
+def _kept_apart(results: Iterable[Any], set_aside: list[SetAside]) -> Iterator[Record]:
+    for result in results:
+        if isinstance(result, SetAside):
+            set_aside.append(result)
+        else:
+            yield result

@@ -113,9 +113,11 @@ class Stage:
         started, before = time.monotonic(), self._attempt()["seconds"]
         try:
             yield record
-        finally:
-            seconds = round(before + time.monotonic() - started, 3)
-            write_json(self.path / "attempt.json", {"key": self.key, "seconds": seconds})
+        except BaseException:
+            with suppress(OSError):  # on a full disk, what stopped the work is what to tell
+                self._spend(before + time.monotonic() - started)
+            raise
+        seconds = self._spend(before + time.monotonic() - started)
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
         write_json(self.path / "manifest.json", done)
@@ -125,6 +127,12 @@ class Stage:
         with suppress(TrainedTogetherError):
             yield {}
         wait_until(lambda: self.manifest, self.name)
+
+    def _spend(self, seconds: float) -> float:
+        """Keep how long the attempts took together."""
+        spent = round(seconds, 3)
+        write_json(self.path / "attempt.json", {"key": self.key, "seconds": spent})
+        return spent
 
     def _attempt(self) -> dict[str, Any]:
         return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
@@ -263,7 +271,7 @@ def read_record(path: Path) -> dict[str, Any]:
         The record; empty where the file is missing or holds something else.
     """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -17,6 +17,7 @@ from wsseg.refine.scores import normalised
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import PredictionSettings
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.stats import read_stats
 from wsseg.segmenter.certainty import margins, vote_entropies
 from wsseg.segmenter.prediction import Segmenter, kept_segmenter
 
@@ -100,8 +101,8 @@ def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.floa
     Returns:
         (N,) float64, 0..1; NaN for images that were set aside or not given to it.
     """
-    table = pd.read_parquet(stage.path / "stats.parquet").set_index("id")["uncertainty"]
-    return table.reindex([sample.id for sample in samples]).to_numpy(np.float64)
+    found: pd.Series = read_stats(stage.path).to_pandas().set_index("id")["uncertainty"]
+    return found.reindex([sample.id for sample in samples]).to_numpy(np.float64)
 
 
 def _measure(

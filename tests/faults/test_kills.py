@@ -1,0 +1,74 @@
+"""kill -9 at random moments, in every stage of every recipe: the labels stay the same, bit by bit."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from killing import Killer, assert_same_run, kill_in_every_stage
+from running import wsseg
+
+from wsseg.annotations.scenes import write_scenes
+
+SCENES = "scenes"
+SMALL = "{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}"
+OF_TAGS = [
+    f"classifier={{encoder: mobilenetv3_small_050, weights: null, trainer: {SMALL}}}",
+    "cam={scales: [1.0], refiner: none, affinity: learned}",
+    f"affinity={{width: 16, trainer: {SMALL}}}",
+    "rounds.count=1",
+    "rounds.min_island=0.01",
+]
+MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.2,tags=0.2,masks=0.1,nothing=0.1"
+RECIPES = {
+    "boxes": [],
+    "tags": ["data.weak=tags", *OF_TAGS],
+    "mixed": ["data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=mixed", *OF_TAGS],
+    "finetune": [
+        "data.masks=masks.txt",
+        "finetune.base=base",
+        "finetune.method=semi",
+        "finetune.semi.reliable_first=true",
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The working directory: scenes, mixed annotations, and a finished run to build on."""
+    folder = tmp_path_factory.mktemp("kills")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        write_scenes(Path(SCENES), train=10, val=3, seed=0, sides=(48, 64))
+        assert wsseg("simulate", SCENES, "mixed.jsonl", "--mix", MIX, "--workers", "1") == 0
+        ids = Path(SCENES, "ImageSets/Segmentation/train.txt").read_text().split()
+        Path("masks.txt").write_text("\n".join(ids[:3]))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def kills() -> Iterator[list[str]]:
+    """All kills of the suite; fewer than 50 are not enough."""
+    made: list[str] = []
+    yield made
+    print(len(made), "kills")
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_killed_in_every_stage_it_ends_as_the_unbroken_run(
+    folder: Path, config_file: Path, recipe: str, seed: int, kills: list[str]
+) -> None:
+    whole, run = folder / recipe, folder / f"{recipe}-{seed}"
+    if recipe == "finetune":
+        finish(folder / "base", [config_file, f"data.root={SCENES}"])
+    given = [config_file, f"data.root={SCENES}", f"pipeline={recipe}", *RECIPES[recipe]]
+    finish(whole, given)
+    killer = Killer(["run", *given, f"run_dir={run}"], folder / f"{run.name}.log", seed)
+    kill_in_every_stage(killer, run, whole)
+    kills += killer.kills
+    assert_same_run(run, whole)
+
+
+def finish(run: Path, given: Sequence[object]) -> None:
+    """Let a run come to its end, unbroken."""
+    Killer(["run", *given, f"run_dir={run}"], run.with_suffix(".log")).finish()
