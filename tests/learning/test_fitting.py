@@ -2,6 +2,7 @@ import signal
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import pytest
 import torch
@@ -243,6 +244,18 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(which("g++") is None, reason="torch compiles with g++")
+def test_a_compiled_network_learns_the_same(
+    pairs: Pairs, model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+) -> None:
+    plain, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
+    settings = trainer_settings.model_copy(update={"compile": True})
+    compiled, its_curve = trained(pairs, model_settings, settings, tmp_path / "b")
+    assert compiled.state_dict().keys() == plain.state_dict().keys()
+    assert its_curve == pytest.approx(curve, rel=1e-2)
+
+
 def test_an_interrupt_stays_one(
     pairs: Pairs,
     model_settings: ModelSettings,
@@ -264,7 +277,8 @@ def test_an_interrupt_stays_one(
     [
         ({"precision": "banana"}, "trainer must be settings that Lightning knows"),
         ({"accelerator": "banana"}, "trainer must be settings that Lightning knows"),
-        ({"devices": 3}, r"trainer\.batch_size must be a multiple of trainer\.devices, got 4"),
+        ({"devices": 3}, r"trainer\.batch_size must be a multiple of trainer\.devices x .*, got 4"),
+        ({"num_nodes": 8}, r"trainer\.batch_size must be a multiple of .* x num_nodes, got 4"),
     ],
 )
 def test_settings_that_lightning_refuses(
