@@ -1,6 +1,6 @@
 """The signals of a stage's label maps, in a table beside them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def signals_of(
     image: NDArray[np.uint8],
     maps: Sequence[NDArray[np.uint8]],
     sample: Sample,
-    facts: Mapping[int, Mapping[str, float]],
+    facts: Mapping[int, Mapping[Any, float]],
 ) -> list[dict[str, float]]:
     """Return the signals of one image.
 
@@ -127,7 +127,7 @@ def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 -
     return table.assign(estimate=estimate).reset_index()
 
 
-def _facts(stage: Stage, identity: str) -> dict[int, dict[str, Any]]:
+def _facts(stage: Stage, identity: str) -> dict[int, dict[Hashable, Any]]:
     """What the stage found of an image, by class."""
     table = _by_image(stage.path, stage.key)
     if identity not in table.index:
