@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.model import MaskFile, Sample
 from wsseg.errors import DamagedError, InputError
-from wsseg.labels import atomic_write, read_label_map, write_label_map
+from wsseg.labels import atomic_write, naming, read_label_map, write_label_map
 from wsseg.run.engine import SetAside, map_samples
 from wsseg.run.progress import say, track
 from wsseg.run.stage import Run, Stage, fingerprint
@@ -271,13 +271,12 @@ def _collect(path: Path, results: Iterable[Any]) -> list[SetAside]:
     with atomic_write(path) as file:
         file.write(whole.encode())
     set_aside = []
-    with path.open("a", encoding="utf-8") as file:
-        for result in results:
-            if isinstance(result, SetAside):
-                set_aside.append(result)
-            else:
+    for result in results:
+        if isinstance(result, SetAside):
+            set_aside.append(result)
+        else:
+            with naming(path), path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(result) + "\n")
-                file.flush()
     return sorted(set_aside, key=lambda bad: bad.id)
 
 
