@@ -92,6 +92,10 @@ class Killer:
         process.join()
         return process.exitcode, self.log.read_text()
 
+    def start(self) -> Any:
+        """Start it and return its process."""
+        return self._started(None, None)
+
     def _started(self, stage: str | None, tell: Connection | None) -> Any:
         process = _forks().Process(target=_attempt, args=(self.arguments, self.log, stage, tell))
         process.start()
