@@ -22,6 +22,9 @@ import pytest
 import torch
 from running import ROOT, hashes, wsseg
 
+from wsseg.quality import run_report
+from wsseg.run.stage import Stage
+
 REPORT = "report"
 _PATIENCE = 120  # seconds until an attempt must have got to its stage: a hang, not a measure
 
@@ -66,11 +69,32 @@ class Killer:
         self._kill(process, "any")
         return True
 
-    def finish(self) -> None:
-        """Let it come to its end."""
+    def attempt(self) -> tuple[int, str]:
+        """Let it come to its end; its exit code and what it told."""
+        self.log.unlink(missing_ok=True)
         process = self._started(None, None)
         process.join()
-        assert process.exitcode == 0, self.log.read_text()
+        return process.exitcode, self.log.read_text()
+
+    def finish(self) -> None:
+        """Let it come to its end without an error."""
+        code, told = self.attempt()
+        assert code == 0, told
+
+    def interrupt_in(self, stage: str, seconds: float) -> tuple[int, str]:
+        """Interrupt it and its workers as Ctrl-C does, while a stage is at work."""
+        self.log.unlink(missing_ok=True)
+        told, tell = multiprocessing.Pipe(duplex=False)
+        process = self._started(stage, tell)
+        assert told.poll(_PATIENCE), f"{stage} was not reached:\n{self.log.read_text()}"
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        process.join()
+        return process.exitcode, self.log.read_text()
+
+    def start(self) -> Any:
+        """Start it and return its process."""
+        return self._started(None, None)
 
     def _started(self, stage: str | None, tell: Connection | None) -> Any:
         process = _forks().Process(target=_attempt, args=(self.arguments, self.log, stage, tell))
@@ -143,6 +167,7 @@ def _attempt(
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
+    os.setsid()
     torch.set_num_threads(1)
     if tell:
         _watch(stage, tell)
@@ -151,8 +176,6 @@ def _attempt(
 
 def _watch(stage: str | None, tell: Connection) -> None:
     """Tell when a stage, or the report, is at work, and never come to its end."""
-    from wsseg.quality import run_report
-    from wsseg.run.stage import Stage
 
     @contextmanager
     def watched(name: str) -> Iterator[None]:

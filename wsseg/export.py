@@ -287,6 +287,7 @@ def appearing(out: Path) -> Iterator[Path]:
         folder = Path(work) / "export"
         folder.mkdir()
         yield folder
+        check_new(out)  # again: another export may have been faster
         if out.exists():
             out.rmdir()
         folder.rename(out)

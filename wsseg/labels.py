@@ -50,14 +50,29 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     partial = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             yield file
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
-    except BaseException as error:
+    except BaseException:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):  # writing to a full disk does not say where
-            error.filename = error.filename or str(path)
+        raise
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in errors of writing it; a full disk does not say where.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Nothing.
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
         raise
 
 

@@ -1,4 +1,4 @@
-"""Files of a run that were cut off, emptied or changed: made again, or named together with a remedy."""
+"""Files of a run that were cut off, emptied or changed: made again, or named with a remedy."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""kill -9 at random moments, in every stage of every recipe: the labels stay the same, bit by bit."""
+"""kill -9 at random moments, in every stage of every recipe: the end is the same, bit by bit."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -15,7 +15,7 @@ from PIL import Image
 from wsseg.annotations.model import Box, Classes
 from wsseg.annotations.painting import SHAPES, Field, ground, painted, photographed
 from wsseg.errors import InputError
-from wsseg.labels import palette, write_label_map
+from wsseg.labels import naming, palette, write_label_map
 
 CLASSES = Classes(("background", "disc", "ring", "star", "cross", "hook"))
 """The classes of every generated scene."""
@@ -105,7 +105,8 @@ def write_scenes(
         remedy = "choose another folder"
         raise InputError(root, "new, empty or a folder of scenes", "other files", remedy)
     root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as work:
+    beside = {"prefix": f".{root.name}-", "dir": root.parent}
+    with naming(root), tempfile.TemporaryDirectory(**beside) as work:
         partial = Path(work) / "scenes"
         _write_folder(partial, made_with)
         if root.exists():

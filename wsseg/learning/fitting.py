@@ -27,6 +27,7 @@ from torch.utils.data import DataLoader
 from wsseg.errors import DivergenceError, InputError
 from wsseg.learning.batches import Steps
 from wsseg.learning.checkpoints import LAST, AtomicCheckpoints, whole_checkpoint
+from wsseg.learning.loggers import on_disk
 from wsseg.learning.objective import Objective
 from wsseg.learning.watching import TrainingWatch
 from wsseg.learning.weights import parameter_groups
@@ -181,11 +182,11 @@ def fit(
     kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
     trainer = _trainer(settings, folder, kept)
     last, batches.first_step = whole_checkpoint(checkpoints, title)
-    if not follows(settings.num_nodes):
-        _log(trainer, loggers(batches.first_step))
+    with on_disk(folder):
+        _log(trainer, () if follows(settings.num_nodes) else loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
-    with _quiet():
+    with _quiet(), on_disk(folder):
         _fitted(trainer, training, loader, last)
     if follows(settings.num_nodes):
         raise TrainedTogetherError

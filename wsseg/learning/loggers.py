@@ -5,10 +5,13 @@ events, ``mlflow.json`` says which MLflow run it is. So a resumed training goes 
 and one with another key, for which the folder is emptied, starts a curve of its own.
 """
 
+import errno
 import logging
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +20,7 @@ from typing import Any, NamedTuple
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger
 
 from wsseg.errors import InputError
+from wsseg.labels import PARTIAL
 from wsseg.run.settings import Config
 from wsseg.run.stage import Stage, read_record, write_json
 
@@ -87,11 +91,42 @@ def log_figures(
     Raises:
         InputError: A package is missing, or the store cannot be used.
     """
-    for logger in _opened(names, _Series(run, "report")):
-        for step, found in enumerate(figures.values()):
-            known = {key: value for key, value in found.items() if value is not None}
-            logger.log_metrics({k: v for k, v in known.items() if math.isfinite(v)}, step)
-        logger.finalize("success")
+    with on_disk(run):
+        for logger in _opened(names, _Series(run, "report")):
+            for step, found in enumerate(figures.values()):
+                known = {key: value for key, value in found.items() if value is not None}
+                logger.log_metrics({k: v for k, v in known.items() if math.isfinite(v)}, step)
+            logger.finalize("success")
+
+
+@contextmanager
+def on_disk(folder: Path) -> Iterator[None]:
+    """Make one error of all those by which loggers say that the disk is full.
+
+    Args:
+        folder: Named in it where the error names no file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        OSError: The disk is full.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _tells_no_file(error):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        raise
+
+
+def _tells_no_file(error: BaseException | None) -> bool:
+    """Whether the disk was full, said by TensorBoard, or by SQLite somewhere below MLflow."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOSPC and not error.filename
+    if isinstance(error, sqlite3.Error):
+        return error.sqlite_errorcode == sqlite3.SQLITE_FULL
+    return error is not None and _tells_no_file(error.__cause__ or error.__context__)
 
 
 def _opened(names: Sequence[str], series: _Series) -> list[Logger]:
@@ -114,15 +149,26 @@ def _mlflow(series: _Series) -> Logger:
         os.environ.setdefault(variable, value)
     logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)
     mlflow, given = import_module("mlflow"), os.environ.get(_ADDRESS)
-    address = given or f"sqlite:///{(series.run / 'mlflow.db').resolve()}"
     try:
+        address = given or _own_store(mlflow, series.run.resolve() / "mlflow.db")
         return _mlflow_run(mlflow, address, series)
     except mlflow.MlflowException as error:
         rule, remedy = "the address of an MLflow store", "correct it, or start its server"
-        raise InputError(_ADDRESS, rule, address.rpartition("@")[2], remedy) from error
+        raise InputError(_ADDRESS, rule, (given or "").rpartition("@")[2], remedy) from error
     finally:
         if not given:  # Lightning sets it, but the next run has a store of its own
             os.environ.pop(_ADDRESS, None)
+
+
+def _own_store(mlflow: Any, path: Path) -> str:
+    """The address of the run's store, which is made beside its place: MLflow takes many steps."""
+    if not path.exists():
+        for cut_off in path.parent.glob(f"{PARTIAL}{path.name}*"):
+            cut_off.unlink()
+        partial = path.with_name(f"{PARTIAL}{path.name}")
+        mlflow.MlflowClient(f"sqlite:///{partial}")
+        partial.replace(path)
+    return f"sqlite:///{path}"
 
 
 def _mlflow_run(mlflow: Any, address: str, series: _Series) -> Logger:

@@ -18,6 +18,7 @@ from wsseg.quality.page import percent, write_page
 from wsseg.quality.report import flat, read_summary
 from wsseg.quality.stage_section import change
 from wsseg.run.config import load_config
+from wsseg.run.folder import locked
 from wsseg.run.history import preferred_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage
@@ -68,8 +69,6 @@ def report_difference(first: Path, second: Path) -> Path:
         raise InputError(f"--compare {second}", rule, ", ".join(other.dataset.classes), remedy)
     folder = first / "report" / f"against-{other.name.replace('/', '-')}"
     gains, labelled = _gains(other, own), own.labels and other.labels
-    if labelled:
-        _write_images(folder, own, other, gains)
     content = {
         "name": own.name,
         "other": other.name,
@@ -81,7 +80,10 @@ def report_difference(first: Path, second: Path) -> Path:
         "gained": _extremes(gains, -1),
         "settings": _settings(own, other),
     }
-    write_page(folder / "index.html", "difference.html.j2", content)
+    with locked(folder, f"report of {first}", "wait for it"):
+        if labelled:
+            _write_images(folder, own, other, gains)
+        write_page(folder / "index.html", "difference.html.j2", content)
     return folder / "index.html"
 
 

@@ -28,6 +28,7 @@ from wsseg.quality.report import read_summary, write_report
 from wsseg.quality.thresholds import threshold_curve
 from wsseg.run.config import load_config
 from wsseg.run.engine import SetAside
+from wsseg.run.folder import locked
 from wsseg.run.history import known_stages, preferred_stages
 from wsseg.run.settings import Config
 from wsseg.run.stage import finished_stage, stages_before
@@ -39,14 +40,22 @@ def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Pa
     Args:
         path: The run's folder; unfinished stages are left out.
         masks: A list of images whose masks may teach what signals tell, see ``declare_masks``.
-        log: Whether the run's loggers get the figures of its stages, too.
+        log: Whether it is the run's own: its loggers get the figures of its stages, too, and it
+            waits where another process writes the report.
 
     Returns:
         The page.
 
     Raises:
-        InputError: The folder holds no run, or its data set is gone.
+        InputError: The folder holds no run, its data set is gone, or another process writes the
+            report.
     """
+    load_config(path / "config.yaml")  # no folder is made where there is no run
+    with locked(path / "report", f"report of {path}", "wait for it", patient=log):
+        return _report(path, masks, log=log)
+
+
+def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
     config = load_config(path / "config.yaml")
     data = config.data
     dataset = read_weak(data)

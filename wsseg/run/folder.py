@@ -31,15 +31,39 @@ def alone_in(folder: Path, argument: str, marker: str, kind: str) -> Iterator[No
     subject = f"{argument} {folder}"
     if folder.exists() and not folder.is_dir():
         raise InputError(subject, "a folder", "a file", "choose another")
-    if folder.exists() and not (folder / marker).exists() and any(_foreign(folder)):
+    # In this order: another process may write the marker, and then others, between the two.
+    if folder.exists() and any(_foreign(folder)) and not (folder / marker).exists():
         raise InputError(subject, f"new, empty or {kind}", "other files", "choose another")
+    with locked(folder, subject, "wait for it or choose another"):
+        yield
+
+
+@contextmanager
+def locked(folder: Path, subject: str, remedy: str, *, patient: bool = False) -> Iterator[None]:
+    """Keep others that do the same out of a folder; the system frees it when this process ends.
+
+    Args:
+        folder: Is created.
+        subject: What the error names.
+        remedy: What the error advises.
+        patient: Wait for another process in place of the error.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        InputError: Another process works in the folder.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / _LOCK, timeout=-1 if patient else 0)
     try:
-        with FileLock(folder / _LOCK, timeout=0):
-            yield
+        lock.acquire()
     except Timeout as error:
-        remedy = "wait for it or choose another"
         raise InputError(subject, "used by one process", "one at work", remedy) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _foreign(folder: Path) -> Iterator[Path]:

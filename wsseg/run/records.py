@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wsseg.labels import atomic_write
+from wsseg.labels import atomic_write, naming
 
 Record = tuple[str, list[dict[str, Any]]]
 """An image's id and its rows of statistics."""
@@ -34,10 +34,9 @@ def record_results(path: Path, results: Iterable[Record]) -> None:
     """
     with atomic_write(path) as file:
         file.writelines(_line(each) for _, each in _whole_lines(path))
-    with path.open("ab") as file:
-        for result in results:
+    for result in results:
+        with naming(path), path.open("ab") as file:
             file.write(_line(result))
-            file.flush()
 
 
 def rows_by_image(path: Path) -> Callable[[], Iterator[list[dict[str, Any]]]]:

@@ -9,6 +9,7 @@ from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_files, read_image
 from wsseg.labels import atomic_write, overlay, write_label_map
 from wsseg.run.config import load_config
+from wsseg.run.folder import locked
 from wsseg.run.history import last_model
 from wsseg.run.progress import say, track
 from wsseg.run.settings import PredictionSettings
@@ -29,18 +30,19 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
 
     Raises:
         InputError: There is no network or no readable image, two images would share a name, or
-            an image is bad and ``strict``.
+            an image is bad and ``strict``, or another process predicts into the folder.
     """
     segmenter, prediction = load_segmenter(checkpoint_of(run)), prediction_of(run)
     names = _output_names(images)
     bad = []
-    for name, path in track(names.items(), "predict", len(names)):
-        try:
-            _predict_file(segmenter, prediction, path, out, name)
-        except InputError as error:
-            if strict:
-                raise
-            bad.append(f"set aside {path}: {error}")
+    with locked(out, f"--out {out}", "wait for it or choose another"):
+        for name, path in track(names.items(), "predict", len(names)):
+            try:
+                _predict_file(segmenter, prediction, path, out, name)
+            except InputError as error:
+                if strict:
+                    raise
+                bad.append(f"set aside {path}: {error}")
     for line in bad:
         say(line)
     if len(bad) == len(names):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from wsseg.labels import atomic_write
+from wsseg.labels import atomic_write, naming
 
 _LENGTH = 1e-3  # how far from 1 the length of a whole row may be: half-written ones differ more
 
@@ -57,7 +57,7 @@ class Rows:
             number: From 0.
             vector: (D,) of length 1.
         """
-        with self.path.open("r+b") as file:
+        with naming(self.path), self.path.open("r+b") as file:
             npy.read_magic(file)
             (_, width), _, _ = npy.read_array_header_1_0(file)
             file.seek(4 * width * number, 1)

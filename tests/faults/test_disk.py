@@ -1,0 +1,82 @@
+"""A full disk: one line that names the file, and the same command goes on once there is space."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from killing import Killer, assert_same_run
+from running import hashes, wsseg
+
+REMEDY = "No space left on device; free some space and run the same command again"
+NO_CHECKPOINT = "trainer.checkpoint_every=100"
+Mount = Callable[[int], Path]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Mount]:
+    """Makes a disk of some KiB in memory, or makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(size: int) -> Path:
+        kept = "remount," if folder.is_mount() else ""
+        command = ["mount", "-t", "tmpfs", "-o", f"{kept}size={size}k", "tmpfs", str(folder)]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode:
+            pytest.skip(f"mounting is not permitted here: {found.stderr.strip()}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", folder], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "growth", "places"),
+    [
+        ([], 2.0, {"seeds/labels", "round-1/model/checkpoint"}),
+        ([NO_CHECKPOINT], 3.0, {"round-1/model", "report"}),
+        pytest.param([], 1.2, {"seeds/quality", "round-2/model"}, marks=pytest.mark.slow),
+        pytest.param([NO_CHECKPOINT, "workers=2"], 3.0, {"report"}, marks=pytest.mark.slow),
+        pytest.param(["loggers=[tensorboard]"], 1.2, {"round-1"}, marks=pytest.mark.slow),
+        pytest.param(["loggers=[mlflow]", NO_CHECKPOINT], 1.7, {"round-1"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_on_a_disk_that_is_too_small_goes_on_each_time_it_grows(
+    finished: Path,
+    scenes: Path,
+    config_file: Path,
+    tmp_path: Path,
+    disk: Mount,
+    options: list[str],
+    growth: float,
+    places: set[str],
+) -> None:
+    size, filled, run = 10, set[str](), disk(10) / "run"
+    given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}", *options]
+    runner = Killer(given, tmp_path / "log")
+    while (found := runner.attempt())[0]:
+        code, told = found
+        errors = [line for line in told.splitlines() if "rror" in line]
+        assert code == 1 and "Traceback" not in told and len(errors) == 1, told
+        assert errors[0].startswith(f"error: {run}/") and errors[0].endswith(f": {REMEDY}")
+        filled.add(errors[0].removeprefix(f"error: {run}/").rsplit("/", 1)[0])
+        size = round(size * growth)
+        disk(size)
+    assert places <= filled
+    assert hashes(run) == hashes(finished)
+    if not options:
+        assert_same_run(run, finished)
+
+
+def test_generated_scenes_on_a_full_disk(
+    config_file: Path, tmp_path: Path, disk: Mount, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = disk(200) / "scenes"
+    given = [config_file, "data.format=scenes", f"data.root={root}", f"run_dir={tmp_path / 'run'}"]
+    given += ["rounds.count=0"]
+    assert wsseg("run", *given) == 1
+    told = capsys.readouterr().err
+    assert f"error: {root}/" in told and REMEDY in told
+    disk(20_000)
+    assert wsseg("run", *given) == 0
