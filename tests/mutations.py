@@ -45,7 +45,9 @@ def _changed_json(text: str, rng: random.Random) -> str:
     lines = text.split("\n")
     place = rng.randrange(len(lines))
     value = json.loads(lines[place])
-    holder, key = rng.choice([*_places(value)])
+    if not (places := [*_places(value)]):
+        return _changed_text(text, rng)
+    holder, key = rng.choice(places)
     how = rng.randrange(6)
     if how == 0 and isinstance(holder, list):
         holder.insert(key, holder[key])

@@ -30,6 +30,7 @@ def main() -> None:
         sys.exit(f"TARGET must be one of {', '.join(TARGETS)}, got {name!r}; name one of them")
     warnings.simplefilter("error")
     warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+    warnings.filterwarnings("ignore", module="PIL")  # it says what it makes of odd metadata
     target = TARGETS[name]()
     given, folder = sys.argv[2:], Path(tempfile.mkdtemp())
     if not any(Path(argument).is_file() for argument in given):

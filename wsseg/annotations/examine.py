@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.annotations.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.opening import open_image
 
 _SMALL_SIDE = 9
 _MODES = {
@@ -69,7 +69,7 @@ def _header(sample: Sample) -> Iterator[Problem]:
 
 
 def _mode(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return image.mode
 
 

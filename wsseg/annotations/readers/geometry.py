@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from wsseg.annotations.model import Box, Problem
+from wsseg.opening import MOST_PIXELS
 
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom edges in pixels; the image spans 0 to W and 0 to H."""
@@ -49,10 +50,11 @@ def plausible_size(height: object, width: object) -> tuple[int, int] | None:
         width: Columns.
 
     Returns:
-        (H, W), each a whole number from 1 to 65,535.
+        (H, W), each a whole number from 1 to 65,535, of no more pixels than images may have.
     """
     sides = number(height), number(width)
-    if all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides):
+    is_size = all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides)
+    if is_size and math.prod(sides) <= MOST_PIXELS:
         return int(sides[0]), int(sides[1])
     return None
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from wsseg.annotations.readers.geometry import RunLengths
+from wsseg.opening import open_regular
 
 Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "other"]
 """How a mark is drawn; its ``Mark`` says what belongs to each."""
@@ -113,7 +114,7 @@ def beginning(path: Path, count: int = 4096) -> str:
         Its text, undecodable bytes replaced; empty where it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(count).decode("utf-8-sig", "replace").lstrip()
     except OSError:
         return ""
