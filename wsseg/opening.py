@@ -5,7 +5,7 @@ import stat
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -46,12 +46,12 @@ def open_regular(path: Path) -> IO[bytes]:
     Raises:
         OSError: It is missing, or no regular file: a pipe would keep its reader waiting for ever.
     """
-    return open(path, "rb", opener=_regular)  # noqa: PTH123, SIM115 - Path.open takes no opener
+    return open(path, "rb", opener=_regular)
 
 
 @contextmanager
 def open_image(
-    source: Path | IO[bytes], formats: Sequence[str] | None = None
+    source: Path | IO[bytes], formats: tuple[str, ...] | None = None
 ) -> Iterator[Image.Image]:
     """Yield an image whose pixels are not decoded yet.
 
@@ -83,7 +83,7 @@ def _regular(path: str, flags: int) -> int:
     raise OSError("no regular file")
 
 
-def _opened(file: IO[bytes], formats: Sequence[str] | None) -> Image.Image:
+def _opened(file: IO[bytes], formats: tuple[str, ...] | None) -> Image.Image:
     with warnings.catch_warnings():
         # our own limit stands where Pillow raises, and below it a large image is no reason to warn
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample, Tags
-from wsseg.annotations.strokes import Strokes, stroke_map
+from wsseg.annotations.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labels import IGNORE, read_label_map
@@ -38,7 +38,9 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
         Its problems.
     """
     try:
-        found = [*_header(sample), *_boxes(sample), *_tags(sample, names), *_strokes(sample, names)]
+        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        if not any(problem.fatal for problem in found):  # a false size could be any
+            found += _strokes(sample, names)
         if deep:
             read_image(sample.image)
     except InputError as error:
@@ -107,10 +109,8 @@ def _strokes(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
             if outside.any():
                 message = f"a mark of {names[label]} leaves its boxes; the mark counts, correct one"
                 yield Problem(sample.id, message, kind="mark outside the boxes of its class")
-        alone = [np.unique(stroke_map(Strokes((s,)), sample.size)).tolist() for s in drawn.items]
-        if hidden := {label for found in alone for label in found} - set(
-            np.unique(marked).tolist()
-        ):
+        alone = {stroke.label for stroke in drawn.items if touches(stroke, sample.size)}
+        if hidden := alone - set(np.unique(marked).tolist()):
             message = (
                 f"the marks of {_named(hidden, names)} lie wholly under others; draw them again"
             )

@@ -197,7 +197,7 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
     """Return a mask (h, w), whose PNG must be as large as its corners say before it is decoded."""
     rule = "a PNG of one channel in base64"
     try:
-        with open_image(BytesIO(base64.b64decode(value, validate=True)), ["PNG"]) as image:
+        with open_image(BytesIO(base64.b64decode(value, validate=True)), ("PNG",)) as image:
             sides = window_sides(image.height, image.width, size)
             if any(abs(a - b) > _ROUNDING for a, b in zip(sides, extent, strict=True)):
                 got = f"{sides[1]}x{sides[0]}"
