@@ -5,7 +5,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.agreement import annotation_agreement
@@ -29,6 +28,7 @@ from wsseg.run.labelling import (
 )
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.tables import read_table
 from wsseg.seeds import check_fit, check_seeds, seed_label_map
 from wsseg.segmenter.certainty import certainty
 from wsseg.segmenter.losses import check_losses
@@ -283,4 +283,4 @@ def _of_round(run: Run, number: int) -> Run:
 
 @lru_cache(maxsize=1)
 def _images_of(folder: Path, key: str) -> frozenset[str]:  # noqa: ARG001 - the key is for the cache
-    return frozenset(pd.read_parquet(folder / "stats.parquet")["id"])
+    return frozenset(read_table(folder)["id"])

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
@@ -17,6 +16,7 @@ from wsseg.finetune.base import Base
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run
+from wsseg.run.tables import read_table
 from wsseg.segmenter.prediction import kept_segmenter
 
 
@@ -53,7 +53,7 @@ def rank_by_reliability(run: Run, base: Base, samples: Sequence[Sample]) -> list
     models = [base.model.path / "model.ckpt", *base.earlier]
     work = partial(_agreement, models=models, config=run.config)
     stage = map_stage(run, stage, work, samples)
-    table = pd.read_parquet(stage.path / "stats.parquet").set_index("id")["reliability"]
+    table = read_table(stage.path).set_index("id")["reliability"]
     known = [sample for sample in samples if sample.id in table.index]
     return sorted(known, key=lambda sample: (-table[sample.id], sample.id))
 

@@ -21,6 +21,7 @@ from wsseg.quality.objects import iou_by_size
 from wsseg.quality.signals import SIGNALS
 from wsseg.quality.stopping import verdicts
 from wsseg.run.stage import finished_stage, stages_before
+from wsseg.run.tables import read_table
 
 _LEAST = 20  # classes in images, to say how well a signal ranks them
 
@@ -136,7 +137,7 @@ def _labels(measured: Measured | None) -> dict[str, Any]:
 def _counts(run: Path, name: str) -> dict[str, int]:
     if not finished_stage(run, name):
         return {}
-    table = pd.read_parquet(run / name / "stats.parquet")
+    table = read_table(run / name)
     return {key: int(table[key].sum()) for key in ("resets", "restored") if key in table}
 
 

@@ -18,6 +18,7 @@ from wsseg.quality.estimate import estimated_quality
 from wsseg.quality.signals import SIGNALS, Look, contrast_of
 from wsseg.run.labelling import label_path, labelled, map_stage, samples_key
 from wsseg.run.stage import Run, Stage, finished_stage
+from wsseg.run.tables import read_table
 
 
 def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
@@ -117,7 +118,7 @@ def _rows(sample: Sample, stages: Sequence[Stage]) -> tuple[str, list[dict[str, 
 
 @lru_cache(maxsize=32)
 def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 - they are for the cache
-    table = pd.read_parquet(labels / "signals" / "stats.parquet")
+    table = read_table(labels / "signals")
     if table.empty:
         return None
     table = table.set_index(["id", "class"]).reindex(columns=[*SIGNALS])
@@ -128,7 +129,7 @@ def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 -
 
 @lru_cache(maxsize=2)
 def _facts(folder: Path, key: str) -> dict[str, dict[int, Any]]:  # noqa: ARG001 - the key is for the cache
-    table = pd.read_parquet(folder / "stats.parquet")
+    table = read_table(folder)
     found: dict[str, dict[int, Any]] = {}
     for row in table.to_dict("records"):
         found.setdefault(row["id"], {})[row["class"]] = row

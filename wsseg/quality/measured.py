@@ -18,6 +18,7 @@ from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.objects import ObjectCounts, object_counts
 from wsseg.run.progress import say
 from wsseg.run.stage import finished_stage
+from wsseg.run.tables import read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,7 +175,7 @@ def pair_ious(run: Path, name: str) -> pd.Series:
     folder = f"{name}/quality"
     if not finished_stage(run, folder).get("images"):
         return pd.Series(dtype=float)
-    table = pd.read_parquet(run / folder / "stats.parquet")
+    table = read_table(run / folder)
     if table.empty:
         return pd.Series(dtype=float)
     table = table.set_index(["id", "class"])

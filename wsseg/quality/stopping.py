@@ -14,6 +14,7 @@ from wsseg.quality.inspecting import read_signals
 from wsseg.quality.intervals import Interval, mean_interval
 from wsseg.run.progress import say
 from wsseg.run.stage import Run, Stage, finished_stage
+from wsseg.run.tables import read_table
 
 LEAST_GAIN = 0.005
 """Agreement that a round has to win for another one to be worth it."""
@@ -180,7 +181,7 @@ def _agreement(run: Path, name: str) -> pd.Series:
     """By image and class; empty where the stage does not say."""
     if not finished_stage(run, name):
         return pd.Series(dtype=float)
-    table = pd.read_parquet(run / name / "stats.parquet").set_index(["id", "class"])
+    table = read_table(run / name).set_index(["id", "class"])
     return table["agreement"].dropna() if "agreement" in table else pd.Series(dtype=float)
 
 

@@ -1,6 +1,7 @@
 """Settings from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
 import difflib
+import io
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,8 +46,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         if "=" not in override:
             raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
     try:
-        _check_aliases(path.read_text())
-        merged = _merged(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        text = path.read_text(encoding="utf-8")
+        _check_aliases(text)
+        merged = _merged(OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True)
     except FileNotFoundError as error:
         raise InputError(path, "a YAML file", "no such file", "check the path") from error

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
@@ -21,6 +20,7 @@ from wsseg.run.labelling import label_path, labelled
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.tables import read_table
 from wsseg.segmenter.data import TrainingBatches, TrainingPair
 from wsseg.segmenter.model import build_network
 from wsseg.segmenter.objective import WeightedLosses
@@ -170,7 +170,7 @@ def labelled_pairs(
     Raises:
         InputError: Every pixel of every label map is IGNORE.
     """
-    table = pd.read_parquet(labels.path / "stats.parquet")
+    table = read_table(labels.path)
     known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
     taught = known.groupby("id")["class"].agg(set).to_dict()
     if not taught:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints, constraints_of
@@ -16,6 +15,7 @@ from wsseg.refine.scores import normalised
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import PredictionSettings
 from wsseg.run.stage import Run, Stage, fingerprint
+from wsseg.run.tables import read_table
 from wsseg.segmenter.certainty import margins, vote_entropies
 from wsseg.segmenter.prediction import Segmenter, kept_segmenter
 
@@ -99,7 +99,7 @@ def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.floa
     Returns:
         (N,) float64, 0..1; NaN for images that were set aside or not given to it.
     """
-    table = pd.read_parquet(stage.path / "stats.parquet").set_index("id")["uncertainty"]
+    table = read_table(stage.path).set_index("id")["uncertainty"]
     return table.reindex([sample.id for sample in samples]).to_numpy(np.float64)
 
 
