@@ -80,9 +80,9 @@ def used(dataset: Dataset) -> int:
 
 
 @cache
-def photograph(suffix: str = "png") -> bytes:
+def photograph(suffix: str = "png", seed: int = 0) -> bytes:
     """An image of ``SIZE``."""
-    pixels = np.random.default_rng(0).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), suffix)
 
 
@@ -94,6 +94,10 @@ def mask() -> bytes:
     image = Image.fromarray(label_map)
     image.putpalette(palette().tobytes())
     return encoded(image)
+
+
+def _images(pattern: str, names: str = "ab") -> Files:
+    return {pattern.format(name): photograph(seed=seed) for seed, name in enumerate(names)}
 
 
 def encoded(image: Image.Image, suffix: str = "png", **options: object) -> bytes:
@@ -111,7 +115,7 @@ def as_json(value: object) -> bytes:
 def voc() -> Small:
     """Pascal VOC with lists, boxes, masks and the files of classes."""
     files = {
-        **{f"JPEGImages/{id}.png": photograph() for id in "ab"},
+        **_images("JPEGImages/{}.png"),
         "SegmentationClass/a.png": mask(),
         "labelmap.txt": b"# label:color\nbackground:0,0,0::\ncow:1,0,0::\nsheep:::\n",
         "ImageSets/Segmentation/train.txt": b"a\nb\n",
@@ -151,16 +155,17 @@ def coco_page() -> dict[str, list]:
 def coco() -> Small:
     """COCO with boxes, outlines and both kinds of run lengths."""
     name = "annotations/instances_train.json"
-    files = {f"images/train/{id}.png": photograph() for id in "ab"}
+    files = _images("images/train/{}.png")
     return Small("coco", {**files, name: as_json(coco_page())}, (name,))
 
 
 def yolo() -> Small:
     """YOLO with a box, an outline, and a split of listed images."""
     files = {
-        **{f"images/train/{id}.png": photograph() for id in "ab"},
+        **_images("images/train/{}.png"),
+        "images/val/c.png": photograph(seed=2),
         "data.yaml": b"path: .\ntrain: images/train\nval: val.txt\nnc: 2\nnames: [cow, sheep]\n",
-        "val.txt": b"images/train/b.png\n",
+        "val.txt": b"images/val/c.png\n",
         "labels/train/a.txt": b"0 0.5 0.4 0.3 0.2\n1 0.1 0.1 0.5 0.1 0.5 0.6\n",
         "labels/train/b.txt": b"",
     }
@@ -170,7 +175,7 @@ def yolo() -> Small:
 def csv() -> Small:
     """Tags in CSV, with a mask."""
     files = {
-        **{f"images/{id}.png": photograph() for id in "ab"},
+        **_images("images/{}.png"),
         "train.csv": b"image,tags\na.png,cow,?sheep\nb,sheep\n",
         "classes.txt": b"background\ncow\nsheep\n",
         "masks/a.png": mask(),
@@ -181,7 +186,7 @@ def csv() -> Small:
 def folders() -> Small:
     """Tags by folder, with a mask."""
     names = ("train/cow/a.png", "train/sheep/b.png")
-    files = {name: photograph() for name in names}
+    files = {name: photograph(seed=seed) for seed, name in enumerate(names)}
     return Small("folders", {**files, "masks/train/cow/a.png": mask()}, names)
 
 
@@ -202,7 +207,7 @@ def cvat() -> Small:
         for i, id in enumerate("ab")
     )
     page = f"<annotations><version>1.1</version><meta><task><labels>{labels}</labels></task></meta>"
-    files = {f"images/{id}.png": photograph() for id in "ab"}
+    files = _images("images/{}.png")
     page = f"{page}{images}</annotations>"
     return Small("cvat", {**files, "annotations.xml": page.encode()}, ("annotations.xml",))
 
@@ -232,7 +237,7 @@ def labelme() -> Small:
         "imageHeight": HEIGHT,
         "imageWidth": WIDTH,
     }
-    files = {f"{id}.png": photograph() for id in "ab"}
+    files = _images("{}.png")
     pages = {f"{id}.json": as_json({**page, "imagePath": f"{id}.png"}) for id in "ab"}
     return Small("labelme", {**files, **pages}, ("a.json",))
 
@@ -264,7 +269,7 @@ def labelstudio() -> Small:
         {"id": i, "annotations": [made], "data": {"image": f"/data/upload/3/0a1b2c3d-{id}.png"}}
         for i, id in enumerate("ab")
     ]
-    files = {f"images/{id}.png": photograph() for id in "ab"}
+    files = _images("images/{}.png")
     return Small("labelstudio", {**files, "project.json": as_json(tasks)}, ("project.json",))
 
 
@@ -283,14 +288,14 @@ def jsonl() -> Small:
         {"image": "a.png", "size": [HEIGHT, WIDTH], "tags": ["cow"], "marks": marks},
         {"image": "b.png", "marks": [{"type": "mask", "file": "b_mask.png"}]},
     ]
-    files = {**{f"images/{id}.png": photograph() for id in "ab"}, "b_mask.png": mask()}
+    files = {**_images("images/{}.png"), "b_mask.png": mask()}
     text = b"\n".join(map(as_json, lines))
     return Small("jsonl", {**files, "train.jsonl": text}, ("train.jsonl",))
 
 
 def clicks() -> Small:
     """Clicks laid over a folder of Pascal VOC."""
-    names = {f"JPEGImages/{id}.png": photograph() for id in "ab"}
+    names = _images("JPEGImages/{}.png")
     listed = "".join(f"{name}:::\n" for name in ("background", "cow", "person")).encode()
     base = {**names, "labelmap.txt": listed, "ImageSets/Segmentation/train.txt": b"a\nb\n"}
     clicked = {

@@ -19,6 +19,8 @@ A few bytes can claim any size, so it is looked at before a pixel is decoded. Ae
 90 to 179 megapixels, which Pillow warns of, are read without a word.
 """
 
+_TOO_LARGE = f"more than {MOST_PIXELS:,} pixels (cut it into tiles)"
+
 DECODER_ERRORS = (
     OSError,
     ValueError,
@@ -29,7 +31,6 @@ DECODER_ERRORS = (
     SyntaxError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 """What Pillow raises for damaged images, their metadata among it."""
 
@@ -68,9 +69,8 @@ def open_image(
     """
     file = open_regular(source) if isinstance(source, Path) else source
     with file, _opened(file, formats) as image:
-        if (pixels := image.width * image.height) > MOST_PIXELS:
-            most = f"more than {MOST_PIXELS:,}; cut it into tiles"
-            raise ValueError(f"{image.width}x{image.height} = {pixels:,} pixels, {most}")
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(_TOO_LARGE)
         yield image
 
 
@@ -85,9 +85,11 @@ def _regular(path: str, flags: int) -> int:
 
 def _opened(file: IO[bytes], formats: tuple[str, ...] | None) -> Image.Image:
     with warnings.catch_warnings():
-        # our own limit stands where Pillow raises, and below it a large image is no reason to warn
+        # below our limit, which is where Pillow raises by default, a large image is no bomb
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             return Image.open(file, formats=formats)
+        except Image.DecompressionBombError as error:
+            raise ValueError(_TOO_LARGE) from error
         except UnidentifiedImageError as error:  # it names the open file, not its path
             raise ValueError("no image of a known kind, or a damaged one") from error

@@ -1,0 +1,63 @@
+"""Hostile data sets through ``wsseg check``: told, in bounded time and memory, nothing written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from formats import FORMATS
+from hostile.cases import CASES
+from hostile.changes import Case
+from hostile.commands import MEMORY, Commands, Done, commands
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    with commands(tmp_path_factory.mktemp("said")) as does:
+        yield does
+
+
+def files(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What lies below a folder, links not followed."""
+    found = {str(path): path.lstat() for path in folder.rglob("*")}
+    return {name: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
+def check(command: Commands, root: Path, format: str) -> Done:
+    """Check a data set as a person would, and what holds whatever comes of it."""
+    small = FORMATS[format]()
+    over = [root / small.over] if small.over else []
+    before = files(root.parent)
+    done = command("check", root, *over, "--format", small.format, "--all")
+    assert files(root.parent) == before
+    assert done.code in {0, 1, 2} and "Traceback" not in done.err, done
+    assert "Warning" not in done.err
+    assert done.memory < MEMORY
+    if done.code == 2:
+        assert done.out == "" and done.err.count("\n") == 1
+        assert done.err.startswith("error: ") and done.err[:-1].isprintable()
+    else:
+        assert done.out.endswith(" warnings\n")
+        assert all(line.isprintable() for line in done.out.splitlines())
+    return done
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_data_sets_are_sound_before_they_are_changed(
+    command: Commands, tmp_path: Path, format: str
+) -> None:
+    done = check(command, FORMATS[format]().write(tmp_path / "set"), format)
+    assert done.code == 0 and "\n0 errors" in done.out and done.err == ""
+
+
+@pytest.mark.parametrize(
+    "case", [case for cases in CASES.values() for case in cases], ids=lambda case: case.tried
+)
+def test_hostile_input_is_told(command: Commands, tmp_path: Path, case: Case) -> None:
+    root = FORMATS[case.format]().write(tmp_path / "set")
+    (tmp_path / "secret.png").write_bytes(b"not yours")
+    (tmp_path / "elsewhere").mkdir()
+    case.change(root)
+    done = check(command, root, case.format)
+    assert done.code == case.code, done.said
+    assert case.says in done.said
+    assert "not yours" not in done.said and "root:" not in done.said
