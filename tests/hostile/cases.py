@@ -1,5 +1,9 @@
 """All hostile data sets, by what is hostile about them."""
 
+import random
+from collections.abc import Callable
+
+from hostile.changes import Change, fifo, folder, link, put
 from hostile.drawn_cases import SHAPES
 from hostile.image_cases import IMAGES, MASKS
 from hostile.named_cases import NAMES, PATHS, TEXTS
@@ -13,3 +17,15 @@ CASES = {
     "Texts": TEXTS,
 }
 """Cases by what they are about."""
+
+
+ANY_FILE: dict[str, Callable[[str], Change]] = {
+    "empty": lambda name: put(name, b""),
+    "a folder": folder,
+    "a pipe": fifo,
+    "a link to a file outside": lambda name: link(name, "../moved"),
+    "a link to /dev/zero": lambda name: link(name, "/dev/zero"),
+    "NUL bytes": lambda name: put(name, bytes(1000)),
+    "random bytes": lambda name: put(name, random.Random(0).randbytes(1000)),
+}
+"""What any file that describes a data set may be instead."""

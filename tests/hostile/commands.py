@@ -4,6 +4,7 @@ Run as a script, this module loads the package once and then does each command t
 process of its own, a fork: as ``wsseg`` would, without the seconds that loading takes each time.
 """
 
+import importlib
 import json
 import os
 import resource
@@ -116,4 +117,6 @@ def _work(order: dict) -> None:
 
 
 if __name__ == "__main__":
+    for module in ("wsseg.annotations.check", "wsseg.rounds", "wsseg.quality.run_report"):
+        importlib.import_module(module)
     _serve()

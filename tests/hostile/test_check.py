@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from formats import FORMATS
-from hostile.cases import CASES
-from hostile.changes import Case
+from hostile.cases import ANY_FILE, CASES
+from hostile.changes import Case, write
 from hostile.commands import MEMORY, Commands, Done, commands
 
 
@@ -61,3 +61,30 @@ def test_hostile_input_is_told(command: Commands, tmp_path: Path, case: Case) ->
     assert done.code == case.code, done.said
     assert case.says in done.said
     assert "not yours" not in done.said and "root:" not in done.said
+
+
+WRITTEN = [(format, name) for format, make in FORMATS.items() for name in make().drawn]
+
+
+@pytest.mark.parametrize(("format", "name"), WRITTEN)
+@pytest.mark.parametrize("tried", ANY_FILE)
+def test_any_file_may_be_anything(
+    command: Commands, tmp_path: Path, tried: str, format: str, name: str
+) -> None:
+    root = FORMATS[format]().write(tmp_path / "set")
+    ANY_FILE[tried](name)(root)
+    done = check(command, root, format)
+    told = (Path(name).stem, str(root), r"image '\x00")
+    assert done.code == 0 or any(words in done.said for words in told)
+
+
+def test_other_encodings_of_any_file_are_told(command: Commands, tmp_path: Path) -> None:
+    for format, name in WRITTEN:
+        if format in {"folders", "scribbles_png"}:
+            continue
+        root = FORMATS[format]().write(tmp_path / format / "set")
+        content = (root / name).read_bytes().decode()
+        write(root / name, content.encode("utf-16"))
+        done = check(command, root, format)
+        is_xml = name.endswith(".xml")  # which says its encoding
+        assert done.code == 0 if is_xml else done.code and name in done.said, (name, done)

@@ -1,5 +1,6 @@
 """What annotation tools write: for each image its marks, by class name and in pixels."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,13 +112,15 @@ def beginning(path: Path, count: int = 4096) -> str:
         count: Bytes to read.
 
     Returns:
-        Its text, undecodable bytes replaced; empty where it cannot be read.
+        Its text, also of UTF-16, undecodable bytes replaced; empty where it cannot be read.
     """
     try:
         with open_regular(path) as file:
-            return file.read(count).decode("utf-8-sig", "replace").lstrip()
+            head = file.read(count)
     except OSError:
         return ""
+    is_wide = head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return head.decode("utf-16" if is_wide else "utf-8-sig", "replace").lstrip()
 
 
 def files_that_fit(root: Path, pattern: str, fits: Callable[[Path], bool]) -> list[Path]:
