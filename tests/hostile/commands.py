@@ -86,6 +86,12 @@ def commands(folder: Path) -> Iterator[Commands]:
         process.stdin.close()
 
 
+def files(folder: Path) -> dict[str, tuple[int, ...]]:
+    """What lies below a folder, links not followed."""
+    found = {str(path): path.lstat() for path in folder.rglob("*")}
+    return {name: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+
+
 def _serve() -> None:
     for line in sys.stdin:
         order = json.loads(line)

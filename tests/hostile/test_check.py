@@ -1,25 +1,12 @@
 """Hostile data sets through ``wsseg check``: told, in bounded time and memory, nothing written."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from formats import FORMATS
 from hostile.cases import ANY_FILE, CASES
 from hostile.changes import Case, write
-from hostile.commands import MEMORY, Commands, Done, commands
-
-
-@pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
-    with commands(tmp_path_factory.mktemp("said")) as does:
-        yield does
-
-
-def files(folder: Path) -> dict[str, tuple[int, ...]]:
-    """What lies below a folder, links not followed."""
-    found = {str(path): path.lstat() for path in folder.rglob("*")}
-    return {name: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
+from hostile.commands import MEMORY, Commands, Done, files
 
 
 def check(command: Commands, root: Path, format: str) -> Done:

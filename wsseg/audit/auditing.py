@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from wsseg.annotations.model import Classes, Dataset, Sample
 from wsseg.annotations.photograph import read_photograph
@@ -24,6 +23,7 @@ from wsseg.run.folder import alone_in
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage, write_json, write_text
+from wsseg.run.tables import read_columns
 from wsseg.segmenter.prediction import check_classes, kept_segmenter
 
 GIVEN = ("boxes", "tags", "boxes_as_tags", "all", "masks", "none")
@@ -157,7 +157,7 @@ def _seen(
 
 
 def _read_evidence(stage: Stage) -> list[Evidence]:
-    rows = pq.read_table(stage.path / "stats.parquet").to_pylist()
+    rows = read_columns(stage.path).to_pylist()
     return [Evidence(**{key: _frozen(value) for key, value in row.items()}) for row in rows]
 
 

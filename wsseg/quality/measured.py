@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wsseg.annotations.model import Classes
@@ -18,7 +17,7 @@ from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
 from wsseg.quality.objects import ObjectCounts, object_counts
 from wsseg.run.progress import say
 from wsseg.run.stage import finished_stage
-from wsseg.run.tables import read_table
+from wsseg.run.tables import read_columns, read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +146,7 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
     folder = f"{name}/quality"
     if not finished_stage(run, folder).get("images"):
         return None
-    table = pq.read_table(run / folder / "stats.parquet")
+    table = read_columns(run / folder)
     if not table.num_rows:
         return None
     if not {*_COUNTS} <= {*table.column_names}:
