@@ -13,6 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from wsseg.annotations.constraints import constraints_of
+from wsseg.annotations.examine import examine
 from wsseg.annotations.model import Dataset
 from wsseg.annotations.readers import WITHOUT_BOXES, read_dataset
 from wsseg.annotations.readers.weak import with_annotations
@@ -67,9 +68,13 @@ def readings(small: Small, root: Path) -> Iterator[Dataset]:
 
 
 def used(dataset: Dataset) -> int:
-    """Return for how many images constraints can be made, as every stage that labels does."""
+    """Return for how many images constraints can be made, as every stage that labels does.
+
+    What is wrong with each is looked for too, as ``wsseg check`` does.
+    """
     count = 0
     for sample in dataset.samples:
+        examine(sample, dataset.classes.names, deep=False)
         try:
             constraints = constraints_of(sample, len(dataset.classes))
         except InputError:

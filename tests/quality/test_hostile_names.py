@@ -45,7 +45,8 @@ IDS = {
 }
 OVER_EVERYTHING = """
 for (const each of document.querySelectorAll("*"))
-  for (const kind of ["mouseover", "focus", "click"]) each.dispatchEvent(new MouseEvent(kind));
+  if (!each.closest(".js-plotly-plot"))  // which wants events of a real mouse
+    for (const kind of ["mouseover", "load", "error"]) each.dispatchEvent(new Event(kind));
 """
 DATA, MINE, OTHER = "<blink>data", "run <blink>mine", 'run\'s <blink>"other"&'
 
