@@ -46,9 +46,9 @@ class Small:
     drawn: tuple[str, ...]
     over: str | None = None
 
-    def write(self, root: Path, **changed: bytes) -> Path:
+    def write(self, root: Path, changed: Files | None = None) -> Path:
         """Write the files, some of them with other content, and return the folder."""
-        for name, content in {**self.files, **changed}.items():
+        for name, content in {**self.files, **(changed or {})}.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
