@@ -231,6 +231,13 @@ TEXTS = (
         "with 'names'",
     ),
     Case(
+        "YAML of 2 MB",
+        "yolo",
+        put("data.yaml", "names: [cow]\n" + "# [[[[\n" * 300_000),
+        2,
+        "at most 1,048,576 characters",
+    ),
+    Case(
         "YAML tag that makes an object",
         "yolo",
         put("data.yaml", "names: !!python/object/apply:os.system [id]\ntrain: images/train\n"),

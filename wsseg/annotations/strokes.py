@@ -119,7 +119,7 @@ def drawing_cost(stroke: Scribble, size: tuple[int, int]) -> float:
     Returns:
         Pixels, some more for the time that each segment takes besides.
     """
-    reach = max(stroke.width or default_width(size), 1) / 2
+    reach = min(max(stroke.width or default_width(size), 1) / 2, max(size))
     corners = np.array([stroke.points[0], *stroke.points])
     lengths = np.abs(np.diff(corners, axis=0)).max(axis=1).clip(max=max(size) + 2 * reach)
     window = min(math.prod(size), (_PIECE + 2 * reach) ** 2) + _PIXELS_OF_A_STEP
