@@ -40,7 +40,7 @@ def check(dataset: Dataset, root: Path) -> None:
 
 @pytest.mark.parametrize("format", [name for name in FORMATS if name != "folders"])
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(seed=st.integers(0, 2**32 - 1))
 def test_hostile_values_are_refused_or_left_out(format: str, seed: int, tmp_path: Path) -> None:

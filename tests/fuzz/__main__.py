@@ -1,4 +1,4 @@
-"""Fuzz one reader: ``python -m tests.fuzz coco -max_total_time=60``; see docs/hostile.md.
+"""Fuzz one reader: ``python tests/fuzz coco -max_total_time=60``; see docs/hostile.md.
 
 All that stands behind the target's name goes to libFuzzer; files named so are read once each, such
 as the input that it wrote for a finding.
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import atheris
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
 with atheris.instrument_imports(include=["wsseg", "PIL"]):
-    from tests.fuzz.targets import TARGETS
-    from tests.mutations import mutated
+    from fuzz.targets import TARGETS
+    from mutations import mutated
 
 _LIMITS = ("-timeout=20", "-rss_limit_mb=3072", "-max_len=4096")
 _TOKENS = (

@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from formats import FORMATS, Small, encoded, mask, photograph, readings, used
 from PIL import Image
 
-from tests.formats import FORMATS, Small, encoded, mask, photograph, readings, used
 from wsseg.annotations.readers.files import safe_name
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image

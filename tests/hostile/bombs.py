@@ -33,6 +33,15 @@ def zeros(count: int) -> bytes:
     return b"".join([*parts, deflate.compress(bytes(count % MB)), deflate.flush()])
 
 
+def tiff(small: bytes, width: int, height: int) -> bytes:
+    """A TIFF of Pillow that claims another size."""
+    for tag, side in ((256, width), (257, height)):
+        kind = next(k for k in (3, 4) if struct.pack("<HHI", tag, k, 1) in small)
+        start = small.index(struct.pack("<HHI", tag, kind, 1))
+        small = small[:start] + struct.pack("<HHII", tag, 4, 1, side) + small[start + 12 :]
+    return small
+
+
 def text_chunk(count: int) -> tuple[bytes, bytes]:
     """A zTXt chunk of a PNG whose text is that long."""
     return b"zTXt", b"Comment\0\0" + zeros(count)

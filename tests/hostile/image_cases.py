@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 from formats import HEIGHT, WIDTH, encoded
-from hostile.bombs import png, text_chunk, zeros
+from hostile.bombs import png, text_chunk, tiff, zeros
 from hostile.changes import LINE, Case, both, coco, fifo, folder, link, moved, put, saved
 from PIL import Image
 
@@ -41,13 +41,9 @@ IMAGES = (
     Case(
         "TIFF that claims as many",
         "voc",
-        put(
-            "JPEGImages/a.tif",
-            encoded(_plain("L"), "tiff").replace(
-                WIDTH.to_bytes(2, "little") + b"\0\0\x01\x01", b"\x50\xc3\0\0\x01\x01"
-            ),
-        ),
-        0,
+        put("JPEGImages/a.png", lambda: tiff(encoded(_plain("L"), "tiff"), 50_000, 50_000)),
+        1,
+        _TOO_LARGE,
     ),
     Case(
         "PNG of 196 million pixels in 200 kB",

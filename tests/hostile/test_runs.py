@@ -1,21 +1,18 @@
 """Hostile data sets, settings, weights and runs through the commands that use them."""
 
-import io
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from formats import FORMATS, mask
-from hostile.bombs import YAML_LAUGHS, Trap, npz, pickled, png
-from hostile.changes import Change, both, coco, fifo, link, put
+from formats import FORMATS
+from hostile.bombs import npz, pickled
 from hostile.commands import MEMORY, Commands, Done, files
+from hostile.run_cases import RUNS, SETTINGS_FILES, WEIGHTS, RunCase
 from running import wsseg
 
 from wsseg.errors import InputError
@@ -51,126 +48,6 @@ trainer: {{steps: 2, batch_size: 2, crop: [24, 24], accelerator: cpu}}
 """
 
 
-@dataclass(frozen=True)
-class RunCase:
-    """One hostile input of a run's first stage.
-
-    Args:
-        tried: What is hostile about it, in words.
-        format: A key of ``formats.FORMATS``.
-        change: Makes the data set so.
-        overrides: Settings; ROOT stands for the data set's folder.
-        aside: Images that are set aside or left out; None where the run is refused.
-        says: What is said.
-    """
-
-    tried: str
-    format: str
-    change: Change
-    overrides: tuple[str, ...]
-    aside: tuple[str, ...] | None
-    says: str
-
-
-def _seeds(content: bytes) -> Change:
-    return both(put("seeds/a.png", content), put("seeds/b.png", mask()))
-
-
-_FOLDER = ("seeds.name=folder", "seeds.folder=ROOT/seeds")
-_OVER = ("data.annotations=[ROOT/over]",)
-RUNS = (
-    RunCase(
-        "image that claims 13,000 x 13,000 pixels",
-        "coco",
-        coco(image_height=13_000, image_width=13_000),
-        (),
-        ("a",),
-        "of the annotated size",
-    ),
-    RunCase(
-        "PNG that claims 50,000 x 50,000 pixels",
-        "voc",
-        put("JPEGImages/a.png", png(50_000, 50_000)),
-        (),
-        ("a",),
-        "more than 178,956,970 pixels",
-    ),
-    RunCase("pipe named a.png", "voc", fifo("JPEGImages/a.png"), (), ("a",), "no regular file"),
-    RunCase(
-        "image linked to a file outside",
-        "voc",
-        link("JPEGImages/a.png", "../moved"),
-        (),
-        (),
-        "left out: a: ",
-    ),
-    RunCase(
-        "the same in a strict run",
-        "voc",
-        link("JPEGImages/a.png", "../moved"),
-        ("strict=true",),
-        None,
-        "set strict=false",
-    ),
-    RunCase(
-        "pickle in the folder of label maps",
-        "voc",
-        _seeds(pickle.dumps(1)),
-        _FOLDER,
-        ("a",),
-        "a readable label map",
-    ),
-    RunCase(
-        "label map that claims 50,000 x 50,000 pixels",
-        "voc",
-        _seeds(png(50_000, 50_000)),
-        _FOLDER,
-        ("a",),
-        "more than 178,956,970 pixels",
-    ),
-    RunCase(
-        "label map of another size",
-        "voc",
-        _seeds(png(5, 4, pixels=b"")),
-        _FOLDER,
-        ("a",),
-        "a.png must be",
-    ),
-    RunCase(
-        "pipe in the folder of label maps",
-        "voc",
-        both(_seeds(b""), fifo("seeds/a.png")),
-        _FOLDER,
-        ("a",),
-        "no regular file",
-    ),
-    RunCase(
-        "annotations that are a pickle",
-        "voc",
-        put("over", pickle.dumps({})),
-        _OVER,
-        None,
-        "of a known format",
-    ),
-    RunCase(
-        "annotations that are a pipe",
-        "voc",
-        both(put("over", b""), fifo("over")),
-        _OVER,
-        None,
-        "of a known format",
-    ),
-    RunCase(
-        "annotations that are an empty folder",
-        "voc",
-        lambda root: (root / "over").mkdir(),
-        _OVER,
-        None,
-        "of a known format",
-    ),
-)
-
-
 def run(command: Commands, folder: Path, settings: str, *overrides: str) -> Done:
     """Run what settings say, and what holds whatever comes of it."""
     (folder / "settings.yaml").write_bytes(settings.encode("utf-8", "surrogateescape"))
@@ -203,47 +80,11 @@ def test_first_stage(command: Commands, tmp_path: Path, case: RunCase) -> None:
         assert (tmp_path / "run/seeds/labels/b.png").is_file()
 
 
-SETTINGS_FILES = {
-    "aliases of aliases": f"{YAML_LAUGHS}pipeline: *i\n",
-    "an alias of itself": "pipeline: &a [*a]\n",
-    "a tag that makes an object": "pipeline: !!python/object/apply:os.mkdir [/tmp/never]\n",
-    "100,000 levels": "pipeline: " + "[" * 100_000,
-    "NUL bytes": "\0\0\0",
-    "bytes of no encoding": "pipeline: \udcff\udcfe",
-    "nothing": "",
-    "a list": "- 1\n- 2\n",
-    "numbers of any size": f"pipeline: boxes\nseed: {10**400}\n",
-}
-
-
 @pytest.mark.parametrize("tried", SETTINGS_FILES)
 def test_settings(command: Commands, tmp_path: Path, tried: str) -> None:
     done = run(command, tmp_path, SETTINGS_FILES[tried])
     assert done.code == 2 and done.err.count("\n") == 1 and "settings.yaml" in done.err
     assert not (tmp_path / "run").exists()
-
-
-def _archive(marker: Path) -> bytes:
-    """What torch writes, with a pickle in it that must never be read."""
-    file = io.BytesIO()
-    torch.save({"state_dict": {"a": Trap(marker)}, "classes": [], "model": {}}, file)
-    return file.getvalue()
-
-
-def _of_another(_: Path) -> bytes:
-    """Whole, and of no network."""
-    file = io.BytesIO()
-    content = {"state_dict": {"a": torch.zeros(1)}, "classes": ["background", 7], "model": {"x": 1}}
-    torch.save(content, file)
-    return file.getvalue()
-
-
-WEIGHTS: dict[str, Callable[[Path], bytes]] = {
-    "a pickle": pickled,
-    "a pickle in torch's archive": _archive,
-    "nothing": lambda _: b"",
-    "a whole one of no network": _of_another,
-}
 
 
 @pytest.mark.parametrize("tried", WEIGHTS)
