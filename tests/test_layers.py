@@ -9,7 +9,7 @@ REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "wsseg"
 TRUTH = "wsseg.annotations.truth"
 SEES_TRUTH = tuple(PACKAGE / "annotations" / name for name in ("truth.py", "simulated.py"))
-FLOOR = ("errors", "images", "labels", "plugins")
+FLOOR = ("errors", "opening", "images", "labels", "plugins")
 ROOMS = (
     *("annotations", "refine", "learning", "seeds", "segmenter", "cleaning", "tags", "rounds"),
     *("selection", "finetune", "export", "audit", "quality", "study", "cli"),

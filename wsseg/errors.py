@@ -20,7 +20,26 @@ class InputError(ValueError):
         self.subject, self.rule, self.got, self.remedy = str(subject), rule, str(got), remedy
 
     def __str__(self) -> str:
-        return f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}"
+        """One line, whatever file names and values it quotes."""
+        return printable(f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}")
+
+
+def printable(text: str) -> str:
+    r"""Return text as one line that any terminal can show.
+
+    Args:
+        text: May quote what somebody else wrote: line breaks, control characters, broken UTF-8.
+
+    Returns:
+        The text, such characters as they are written in Python.
+
+    Example:
+        >>> printable("cow\x1b[31m.png")
+        'cow\\x1b[31m.png'
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 class DamagedError(InputError):

@@ -6,11 +6,12 @@ from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from wsseg.errors import InputError
+from wsseg.opening import DECODER_ERRORS, open_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112
@@ -18,13 +19,6 @@ _SIDEWAYS = (5, 6, 7, 8)
 _TIFF_SIZE = (256, 257)
 _PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _DEEP_MODES = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I": 65535.0, "F": 1.0}
-_DECODER_ERRORS = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    UnidentifiedImageError,
-    Image.DecompressionBombError,
-)
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
@@ -32,7 +26,8 @@ def read_image(path: Path) -> NDArray[np.uint8]:
 
     EXIF orientation is applied; grayscale, palette, CMYK and alpha images become RGB (alpha is
     dropped); 16-bit images are scaled from 0..65535 and float images from 0..1 to 0..255; of an
-    animation the first frame is read.
+    animation the first frame is read. An image of more than ``MOST_PIXELS`` pixels (about 179
+    million) is refused before any of them is decoded.
 
     Args:
         path: The image file.
@@ -41,13 +36,13 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: The file is missing, truncated or not an image.
+        InputError: The file is missing, truncated, not an image, or too large.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             upright = ImageOps.exif_transpose(_eight_bit(image))
             return np.asarray(upright.convert("RGB"))
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
@@ -61,13 +56,13 @@ def image_size(path: Path) -> tuple[int, int]:
         Height and width in pixels.
 
     Raises:
-        InputError: The file is missing or its header is damaged.
+        InputError: The file is missing, its header is damaged, or it is too large.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             width, height = _stored_size(image)
             return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
 
 
@@ -97,9 +92,9 @@ def exif_orientation(path: Path) -> int:
         InputError: The file is missing or its header is damaged.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return _orientation(image)
-    except _DECODER_ERRORS as error:
+    except DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
 
 

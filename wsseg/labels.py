@@ -1,20 +1,23 @@
 """Label maps and scores: the IGNORE value, colours, files and atomic writes."""
 
 import contextlib
+import math
 import os
 import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
-from zipfile import BadZipFile
+from typing import IO, Any
+from zipfile import BadZipFile, ZipFile
 
 import cv2
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg.errors import InputError
+from wsseg.opening import DECODER_ERRORS, open_image, open_regular
 
 IGNORE = 255
 """The label of a pixel that takes part in no loss and no metric."""
@@ -32,6 +35,9 @@ _DAMAGED = (  # what numpy and zipfile raise for a file that is none of theirs, 
     BadZipFile,
     zlib.error,
 )
+
+_MOST_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 _LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
 
@@ -112,14 +118,15 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         (H, W) uint8 classes, IGNORE where unknown.
 
     Raises:
-        InputError: The file is missing, damaged, or holds colours in place of class numbers.
+        InputError: The file is missing, damaged, too large, or holds colours in place of class
+            numbers.
     """
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             image.verify()  # its checksums, after which it is closed
-        with Image.open(path) as image:
+        with open_image(path) as image:
             mode, labels = image.mode, np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except DECODER_ERRORS as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         remedy = "replace or remove it (in a run: delete the folder of its stage)"
         raise InputError(path, "a readable label map", got, remedy) from error
@@ -181,8 +188,8 @@ def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         InputError: The file is missing or damaged.
     """
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-            classes, scores = held["classes"], held["scores"]
+        with open_regular(path) as file, ZipFile(file) as held:
+            classes, scores = (_array(held, name) for name in ("classes", "scores"))
     except _DAMAGED as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         remedy = "delete the folder of its stage to make it again"
@@ -193,6 +200,17 @@ def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
         remedy = "delete the folder of its stage to make it again"
         raise InputError(path, "uint8 labels (T,) and float scores (T, h, w)", got, remedy)
     return classes, scores.astype(np.float32)
+
+
+def _array(held: ZipFile, name: str) -> NDArray[Any]:
+    """Return an array of an ``.npz`` file, refused where its header claims too much memory."""
+    with held.open(f"{name}.npy") as file:
+        shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+        if (size := math.prod(shape) * dtype.itemsize) > _MOST_BYTES:
+            raise ValueError(f"{size:,} bytes of {name}, more than {_MOST_BYTES:,}")
+    with held.open(f"{name}.npy") as file:
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+        return array
 
 
 def overlay(

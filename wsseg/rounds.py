@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from wsseg.annotations.agreement import annotation_agreement
 from wsseg.annotations.constraints import Constraints, constraints_of, labelled_pixels
 from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.annotations.photograph import read_photograph
 from wsseg.cleaning import Cleaned, clean
 from wsseg.errors import InputError
-from wsseg.images import read_image
 from wsseg.labels import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.learning.loggers import check_loggers
 from wsseg.refine import Refine, find_refiner
@@ -197,11 +197,11 @@ def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, i
 def _seed(
     sample: Sample, config: Config, classes: Classes, ready: Stage | None
 ) -> tuple[NDArray[np.uint8], Facts]:
+    image = read_photograph(sample)
     constraints = constraints_of(sample, len(classes))
     if ready and sample.id in _images_of(ready.path, ready.key):
         return constraints.held(read_label_map(label_path(ready, sample))), {}
     random = np.random.default_rng([config.seed, *sample.id.encode()])
-    image = read_image(sample.image)
     return seed_label_map(image, constraints, sample, config.seeds, random), {}
 
 
@@ -209,7 +209,7 @@ def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
 ) -> tuple[NDArray[np.uint8], Facts]:
     segmenter = segmenter_of(model, config.trainer.accelerator)
-    image = read_image(sample.image)
+    image = read_photograph(sample)
     scores = segmenter.predict(image, config.prediction)
     best = scores.argmax(axis=0).astype(np.uint8)
     constraints = constraints_of(sample, len(segmenter.classes))
@@ -240,7 +240,7 @@ def _predict(
     sample: Sample, config: Config, model: Stage, stage: Stage
 ) -> tuple[NDArray[np.uint8], Facts]:
     scores = segmenter_of(model, config.trainer.accelerator).predict(
-        read_image(sample.image), config.prediction
+        read_photograph(sample), config.prediction
     )
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))
     label_map = scores.argmax(axis=0).astype(np.uint8)

@@ -218,6 +218,8 @@ def test_format_is_found_where_no_other_fits(tmp_path, paths, format):
 
 def test_each_image_is_opened_once(root, monkeypatch):
     opened, original = [], Image.open
-    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or original(path))
+    monkeypatch.setattr(
+        Image, "open", lambda file, **more: opened.append(file.name) or original(file, **more)
+    )
     read_dataset(root, use="tags")
     assert len(opened) == len(set(opened)) == 3

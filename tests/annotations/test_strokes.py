@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsseg.annotations.strokes import Scribble, Strokes, stroke_map
+from wsseg.annotations.strokes import Scribble, Strokes, drawing_cost, stroke_map
 from wsseg.errors import InputError
 from wsseg.labels import IGNORE
 
@@ -69,3 +69,13 @@ def test_what_cannot_be_drawn_is_refused(label, points, width, rule):
 def test_far_corners_are_no_trouble():
     found = drawn(Scribble(1, ((-9e6, 20.5), (9e6, 20.5)), width=1))
     assert (found[20] == 1).all() and (found == 1).sum() == 60
+
+
+def test_cost_of_drawing_grows_with_length_and_width_up_to_the_image():
+    def cost(*points, width=1.0, size=(300, 400)):
+        return drawing_cost(Scribble(1, points, width), size)
+
+    assert cost((0, 0)) < cost((0, 0), (300, 0)) < cost((0, 0), (300, 0), width=90)
+    assert cost((0, 0), width=1e4) == cost((0, 0), width=1e308) < 2 * (300 * 400 + 10_000)
+    assert cost((0, 0), (9e6, 0)) < 100 * cost((0, 0))
+    assert cost((0, 0), (1, 1), width=1e4, size=(3000, 4000)) > 3000 * 4000

@@ -211,6 +211,6 @@ def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) ->
         kinds[problem.kind].append(problem)
     for kind, group in kinds.items():
         yield f"{title}: {kind} ({len(group)})"
-        yield from (f"  {problem.subject}: {problem.message}" for problem in group[:most])
+        yield from (f"  {problem}" for problem in group[:most])
         if most is not None and len(group) > most:
             yield f"  and {len(group) - most} more; --all lists them"

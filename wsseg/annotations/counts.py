@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from wsseg.annotations.model import Boxes, Classes, MaskFile, Regions, Sample, Tags
 from wsseg.annotations.strokes import Strokes
+from wsseg.errors import printable
 from wsseg.labels import IGNORE
 
 
@@ -117,7 +118,7 @@ def split_lines(split: SplitCounts, classes: Classes) -> Iterator[str]:
     parts += [f"{sum(split.boxes)} boxes"] if split.boxes else []
     parts += [f"{split.with_tags} tagged"] if split.tagged else []
     parts += [f"{count} {kind}" for kind, count in sorted(split.drawn.items())]
-    yield f"{split.name}: {', '.join(parts)}"
+    yield printable(f"{split.name}: {', '.join(parts)}")
     for label, name in enumerate(classes.names[1:], 1):
         yield f"  {name}: {', '.join(_class_counts(split, label))}"
     if any(split.marked[:1]):

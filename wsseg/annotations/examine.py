@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from wsseg.annotations.model import Boxes, MaskFile, Problem, Sample, Tags
-from wsseg.annotations.strokes import Strokes, stroke_map
+from wsseg.annotations.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labels import IGNORE, read_label_map
+from wsseg.opening import open_image
 
 _SMALL_SIDE = 9
 _MODES = {
@@ -38,7 +38,9 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
         Its problems.
     """
     try:
-        found = [*_header(sample), *_boxes(sample), *_tags(sample, names), *_strokes(sample, names)]
+        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        if not any(problem.fatal for problem in found):  # a false size could be any
+            found += _strokes(sample, names)
         if deep:
             read_image(sample.image)
     except InputError as error:
@@ -69,7 +71,7 @@ def _header(sample: Sample) -> Iterator[Problem]:
 
 
 def _mode(path: Path) -> str:
-    with Image.open(path) as image:
+    with open_image(path) as image:
         return image.mode
 
 
@@ -107,10 +109,8 @@ def _strokes(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
             if outside.any():
                 message = f"a mark of {names[label]} leaves its boxes; the mark counts, correct one"
                 yield Problem(sample.id, message, kind="mark outside the boxes of its class")
-        alone = [np.unique(stroke_map(Strokes((s,)), sample.size)).tolist() for s in drawn.items]
-        if hidden := {label for found in alone for label in found} - set(
-            np.unique(marked).tolist()
-        ):
+        alone = {stroke.label for stroke in drawn.items if touches(stroke, sample.size)}
+        if hidden := alone - set(np.unique(marked).tolist()):
             message = (
                 f"the marks of {_named(hidden, names)} lie wholly under others; draw them again"
             )

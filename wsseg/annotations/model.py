@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from wsseg.annotations.marking import Marking
 from wsseg.annotations.strokes import Scribble, Strokes
-from wsseg.errors import InputError
+from wsseg.errors import InputError, printable
 from wsseg.labels import IGNORE
 
 
@@ -193,7 +193,7 @@ class Sample:
         split: Such as "train" or "val".
 
     Raises:
-        InputError: The id could name a file outside the folder it is stored in.
+        InputError: The id could name a file outside the folder it is stored in, or is unprintable.
     """
 
     id: str
@@ -207,6 +207,8 @@ class Sample:
         if not parts or ".." in parts or self.id.startswith("/") or "\\" in self.id:
             rule = "a relative name without '..'"
             raise InputError("image id", rule, repr(self.id), "rename the image")
+        if not self.id.isprintable():  # nor could a list of ids hold it
+            raise InputError("image id", "printable", repr(self.id), "rename the image")
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -260,6 +262,10 @@ class Problem:
     message: str
     fatal: bool = False
     kind: str = "other"
+
+    def __str__(self) -> str:
+        """One line."""
+        return printable(f"{self.subject}: {self.message}")
 
 
 @dataclass(frozen=True)

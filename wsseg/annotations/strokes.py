@@ -14,6 +14,7 @@ _SHARE, _LEAST = 0.01, 3.0  # a stroke is this share of the image's longer side 
 _PIECE = 64  # pixels: longer segments are drawn in pieces, whose windows stay small
 _FARTHEST = 1e7
 _TINY = 1e-12
+_PIXELS_OF_A_STEP = 5_000  # drawing anything at all takes as long as so many pixels
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,23 @@ def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
     corners = np.array([stroke.points[0], *stroke.points])
     shares = (_shares_near(*pair, size[::-1], reach) for pair in pairwise(corners))
     return any(first <= last for first, last in shares)
+
+
+def drawing_cost(stroke: Scribble, size: tuple[int, int]) -> float:
+    """Return how many pixels are looked at when a stroke is drawn.
+
+    Args:
+        stroke: The stroke.
+        size: (H, W) of the image.
+
+    Returns:
+        Pixels, some more for the time that each segment takes besides.
+    """
+    reach = min(max(stroke.width or default_width(size), 1) / 2, max(size))
+    corners = np.array([stroke.points[0], *stroke.points])
+    lengths = np.abs(np.diff(corners, axis=0)).max(axis=1).clip(max=max(size) + 2 * reach)
+    window = min(math.prod(size), (_PIECE + 2 * reach) ** 2) + _PIXELS_OF_A_STEP
+    return float((1 + lengths / _PIECE).sum() * window)
 
 
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.annotations.photograph import read_photograph
 from wsseg.annotations.readers.weak import read_weak
 from wsseg.audit.evidence import Evidence
 from wsseg.audit.finding import Audit, row_of
@@ -16,7 +17,6 @@ from wsseg.audit.looking import evidence_of
 from wsseg.audit.networks import Network, network_of, networks_of_folds
 from wsseg.audit.ranking import rank
 from wsseg.errors import InputError
-from wsseg.images import read_image
 from wsseg.run.config import load_config
 from wsseg.run.engine import announce
 from wsseg.run.folder import alone_in
@@ -144,7 +144,7 @@ def _look(
 def _seen(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
-    image = read_image(sample.image)
+    image = read_photograph(sample)
     device = config.trainer.accelerator
     looking = [
         kept_segmenter(network.folder / "model.ckpt", network.key, device)
@@ -153,9 +153,6 @@ def _seen(
     scores = looking[0].predict(image, config.prediction)
     for own in looking[1:]:
         scores = (1 - _OWN) * scores + _OWN * own.predict(image, config.prediction)
-    if scores.shape[1:] != sample.size:
-        remedy = "correct the size that the annotations say"
-        raise InputError(sample.image, f"of size {sample.size}", scores.shape[1:], remedy)
     return sample.id, [asdict(item) for item in evidence_of(sample, scores)]
 
 

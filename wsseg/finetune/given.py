@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from wsseg.annotations.constraints import labelled_pixels
 from wsseg.annotations.model import Dataset, Sample
 from wsseg.annotations.naming import has_full_mask, is_full
+from wsseg.annotations.photograph import read_photograph
 from wsseg.errors import InputError
 from wsseg.finetune.base import Base
 from wsseg.finetune.snapshots import Snapshots, snapshots_of
-from wsseg.images import read_image
 from wsseg.run.labelling import Facts, label_images, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run, Stage
@@ -98,5 +98,5 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
 
 
 def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
-    read_image(sample.image)  # a damaged photograph is set aside here
+    read_photograph(sample)  # a damaged photograph is set aside here
     return labelled_pixels(sample, n_classes), {}

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Sample
+from wsseg.annotations.photograph import read_photograph
 from wsseg.errors import InputError
 from wsseg.finetune.base import Base
-from wsseg.images import read_image
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import Config
 from wsseg.run.stage import Run
@@ -78,7 +78,7 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    image, accelerator = read_image(sample.image), config.trainer.accelerator
+    image, accelerator = read_photograph(sample), config.trainer.accelerator
     segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
     constraints, maps = constraints_of(sample, len(segmenters[0].classes)), []
     for segmenter in segmenters:

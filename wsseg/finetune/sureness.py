@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Dataset, Sample
+from wsseg.annotations.photograph import read_photograph
 from wsseg.errors import InputError
 from wsseg.finetune.base import Base
 from wsseg.finetune.given import without_mask
-from wsseg.images import read_image
 from wsseg.labels import read_label_map, read_scores, write_label_map, write_scores
 from wsseg.refine.scores import normalised
 from wsseg.run.labelling import label_path, map_stage, samples_key, scores_path
@@ -80,8 +80,9 @@ def _label(
     sample: Sample, stage: Stage, base: Base, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     segmenter = segmenter_of(base.model, config.trainer.accelerator)
+    image = read_photograph(sample)
     constraints = constraints_of(without_mask(sample), len(segmenter.classes))
-    scores = segmenter.predict(read_image(sample.image), config.prediction)
+    scores = segmenter.predict(image, config.prediction)
     shares = probabilities(scores, constraints)
     label_map = constraints.best(shares)
     if base.labels and (made := label_path(base.labels, sample)).exists():

@@ -2,6 +2,8 @@
 
 import io
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from wsseg.errors import InputError
 from wsseg.labels import atomic_write
 
+_AGAIN = "delete its folder to train again, or point to a run whose training has ended"
 _ENOUGH = 0.95  # share of the encoder's tensors that a weight file must hold
 
 
@@ -141,16 +144,15 @@ def read_checkpoint(path: Path, what: str, keys: set[str]) -> dict[str, Any]:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    remedy = "delete its folder to train again, or point to a run whose training has ended"
     try:
         content = whole_content(path)
     except FileNotFoundError as error:
-        raise InputError(path, what, "no such file", remedy) from error
-    except Exception as error:
+        raise InputError(path, what, "no such file", _AGAIN) from error
+    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
         got = f"a damaged or another file ({type(error).__name__})"
-        raise InputError(path, what, got, remedy) from error
+        raise InputError(path, what, got, _AGAIN) from error
     if not (isinstance(content, dict) and keys <= set(content)):
-        raise InputError(path, what, "another checkpoint", remedy)
+        raise InputError(path, what, "another checkpoint", _AGAIN)
     return content
 
 
@@ -173,6 +175,26 @@ def whole_content(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
+@contextmanager
+def restoring(path: Path, what: str) -> Iterator[None]:
+    """Say which file it is that no network can be made of.
+
+    Args:
+        path: A checkpoint that has been read.
+        what: Named in errors, such as "a trained segmenter".
+
+    Raises:
+        InputError: In place of what false settings and tensors of another network raise.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        got = f"one that no network can be made of ({' '.join(str(error).split())[:200]})"
+        raise InputError(path, what, got, _AGAIN) from error
+
+
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
@@ -180,4 +202,6 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         raise InputError(path, "a file of tensors", repr(error), "export it again") from error
-    return {k: v for k, v in loaded.items() if isinstance(v, Tensor)}
+    if not isinstance(loaded, dict):
+        raise InputError(path, "a file of tensors", type(loaded).__name__, "export a state dict")
+    return {k: v for k, v in loaded.items() if isinstance(k, str) and isinstance(v, Tensor)}

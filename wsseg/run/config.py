@@ -1,19 +1,31 @@
 """Settings from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
 import difflib
+import io
 import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
-from yaml import YAMLError
 
 from wsseg.errors import InputError
 from wsseg.run.settings import Config
 from wsseg.run.settings.base import Settings
+
+_MOST_VALUES = 100_000  # of a file of settings, its aliases written out
+_UNREADABLE = (
+    OmegaConfBaseException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -34,14 +46,33 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         if "=" not in override:
             raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
     try:
-        merged = _merged(OmegaConf.load(path), OmegaConf.from_dotlist(list(overrides)))
+        text = path.read_text(encoding="utf-8")
+        _check_aliases(text)
+        merged = _merged(OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True)
     except FileNotFoundError as error:
         raise InputError(path, "a YAML file", "no such file", "check the path") from error
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError, TypeError) as error:
+    except _UNREADABLE as error:
         got = " ".join(str(error).split())
         raise InputError(path, "a YAML mapping of settings", got, "correct it") from error
     return config_from_values(values, str(path))
+
+
+def _check_aliases(text: str) -> None:
+    """Refuse a few lines whose aliases of aliases stand for more than the memory holds."""
+    known: dict[int, int] = {}
+
+    def values_in(node: yaml.Node) -> int:
+        if id(node) not in known:
+            known[id(node)] = _MOST_VALUES  # until it is counted: a node may hold itself
+            held = node.value if isinstance(node, yaml.CollectionNode) else []
+            pairs = [each if isinstance(each, tuple) else (each,) for each in held]
+            known[id(node)] = 1 + sum(values_in(one) for pair in pairs for one in pair)
+        return known[id(node)]
+
+    root = yaml.compose(text, yaml.SafeLoader)
+    if root is not None and values_in(root) >= _MOST_VALUES:
+        raise ValueError(f"aliases that stand for {_MOST_VALUES:,} values or more")
 
 
 def _merged(base: Any, overrides: Any) -> Any:

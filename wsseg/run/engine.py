@@ -61,7 +61,7 @@ def announce(problems: Sequence[Problem], strict: bool) -> None:
         got = f"{fatal[0].message} ({len(fatal)} such)"
         raise InputError(fatal[0].subject, "usable", got, "correct it or set strict=false")
     for problem in sorted(problems, key=lambda problem: not problem.fatal)[:_SHOWN]:
-        say(f"{'left out' if problem.fatal else 'note'}: {problem.subject}: {problem.message}")
+        say(f"{'left out' if problem.fatal else 'note'}: {problem}")
     if len(problems) > _SHOWN:
         say(f"and {len(problems) - _SHOWN} more; `wsseg check --all` lists them")
 

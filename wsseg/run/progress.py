@@ -13,6 +13,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from wsseg.errors import printable
+
 console = Console(stderr=True, highlight=False)
 """Everything but results goes here, so that a command's output can be piped."""
 
@@ -62,6 +64,6 @@ def say(text: str) -> None:
     """Print one line for the person who runs this.
 
     Args:
-        text: The line; markup is printed as it is.
+        text: The line; markup is printed as it is, control characters are escaped.
     """
-    console.print(text, markup=False, soft_wrap=True)
+    console.print(printable(text), markup=False, soft_wrap=True)

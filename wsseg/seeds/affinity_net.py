@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsseg.labels import IGNORE
-from wsseg.learning.weights import device_of, read_checkpoint, write_checkpoint
+from wsseg.learning.weights import device_of, read_checkpoint, restoring, write_checkpoint
 from wsseg.refine.affinity import overlap, steps_within
 from wsseg.run.settings import AffinitySettings, ClassifierSettings
 from wsseg.seeds.classifier import image_tensor
@@ -174,10 +174,11 @@ def load_affinity(path: Path, accelerator: str = "auto") -> TrainedAffinity:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    keys = {"state_dict", "classifier", "affinity"}
-    content = read_checkpoint(path, "a trained affinity network", keys)
-    encoder = ClassifierSettings.model_validate(content["classifier"])
-    settings = AffinitySettings.model_validate(content["affinity"])
-    network = AffinityNet(construct_encoder(encoder, pretrained=False), settings.width)
-    network.load_state_dict(content["state_dict"])
+    what, keys = "a trained affinity network", {"state_dict", "classifier", "affinity"}
+    content = read_checkpoint(path, what, keys)
+    with restoring(path, what):
+        encoder = ClassifierSettings.model_validate(content["classifier"])
+        settings = AffinitySettings.model_validate(content["affinity"])
+        network = AffinityNet(construct_encoder(encoder, pretrained=False), settings.width)
+        network.load_state_dict(content["state_dict"])
     return TrainedAffinity(network.to(device_of(accelerator)).eval(), encoder)

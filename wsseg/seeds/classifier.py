@@ -19,6 +19,7 @@ from wsseg.learning.weights import (
     load_encoder_weights,
     local_file,
     read_checkpoint,
+    restoring,
     write_checkpoint,
 )
 from wsseg.run.settings import ClassifierSettings
@@ -191,12 +192,13 @@ def load_classifier(path: Path, accelerator: str = "auto") -> TrainedClassifier:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    keys = {"state_dict", "classes", "classifier"}
-    content = read_checkpoint(path, "a trained tag classifier", keys)
-    settings = ClassifierSettings.model_validate(content["classifier"])
-    classes = Classes(tuple(content["classes"]))
-    network = build_classifier(settings.model_copy(update={"weights": None}), len(classes) - 1)
-    network.load_state_dict(content["state_dict"])
+    what, keys = "a trained tag classifier", {"state_dict", "classes", "classifier"}
+    content = read_checkpoint(path, what, keys)
+    with restoring(path, what):
+        settings = ClassifierSettings.model_validate(content["classifier"])
+        classes = Classes(tuple(content["classes"]))
+        network = build_classifier(settings.model_copy(update={"weights": None}), len(classes) - 1)
+        network.load_state_dict(content["state_dict"])
     network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return TrainedClassifier(network.eval(), classes, settings)
 

@@ -14,7 +14,7 @@ from torch.nn import functional
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
 from wsseg.learning.batches import normalised
-from wsseg.learning.weights import device_of, read_checkpoint, write_checkpoint
+from wsseg.learning.weights import device_of, read_checkpoint, restoring, write_checkpoint
 from wsseg.run.settings import ModelSettings, PredictionSettings
 from wsseg.segmenter.model import build_network, output_stride
 
@@ -115,11 +115,13 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    content = read_checkpoint(path, "a trained segmenter", {"state_dict", "classes", "model"})
-    settings = ModelSettings.model_validate(content["model"])
-    classes = Classes(tuple(content["classes"]))
-    network = build_network(settings.model_copy(update={"weights": None}), len(classes))
-    network.load_state_dict(content["state_dict"])
+    what, keys = "a trained segmenter", {"state_dict", "classes", "model"}
+    content = read_checkpoint(path, what, keys)
+    with restoring(path, what):
+        settings = ModelSettings.model_validate(content["model"])
+        classes = Classes(tuple(content["classes"]))
+        network = build_network(settings.model_copy(update={"weights": None}), len(classes))
+        network.load_state_dict(content["state_dict"])
     network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
 

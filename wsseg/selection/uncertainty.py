@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import Constraints, constraints_of
 from wsseg.annotations.model import Classes, Sample
-from wsseg.errors import InputError
-from wsseg.images import read_image
+from wsseg.annotations.photograph import read_photograph
 from wsseg.refine.scores import normalised
 from wsseg.run.labelling import map_stage, samples_key
 from wsseg.run.settings import PredictionSettings
@@ -109,11 +107,8 @@ def _measure(
     sample: Sample, measure: str, checkpoint: Path, prediction: PredictionSettings, key: str
 ) -> tuple[str, list[dict[str, Any]]]:
     segmenter = kept_segmenter(checkpoint, key)
+    image = read_photograph(sample)
     constraints = constraints_of(sample, len(segmenter.classes))
-    image = read_image(sample.image)
-    if image.shape[:2] != sample.size:
-        rule, remedy = f"of the annotated size {sample.size}", "annotate this image or replace it"
-        raise InputError(sample.image, rule, image.shape[:2], remedy)
     value = MEASURES[measure](segmenter, image, constraints, prediction)
     return sample.id, [{"id": sample.id, "uncertainty": value}]
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Classes, Dataset, Sample
+from wsseg.annotations.photograph import read_photograph
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labels import read_scores, write_scores
@@ -161,9 +162,9 @@ def _spread(
 def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMSettings, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
+    image = read_photograph(sample)
     constraints = constraints_of(sample, n_classes)
     labels, scores = read_scores(scores_path(maps, sample.id))
-    image = read_image(sample.image)
     found = confident_labels(image, scores, labels, constraints, settings, refine)
     return constraints.held(found), {}
 

@@ -8,11 +8,11 @@ from pycocotools import mask as coco_mask
 
 from wsseg.annotations.readers.geometry import RunLengths
 from wsseg.errors import InputError
+from wsseg.opening import MOST_PIXELS
 
 _HEAD = 53  # bits: 32 the count of values, 5 the bits of a value, 4 times 4 those of a run's length
 _CHANNELS, _ALPHA = 4, 3  # RGBA, pixel after pixel
 _WINDOW = 8  # bytes: no less than the head
-_MOST_PIXELS = 178_956_970  # images beyond are not opened
 _REMEDY = "export it again"
 
 
@@ -58,8 +58,8 @@ def brush_mask(packed: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
         InputError: It is of another image size, or damaged.
     """
     height, width = size
-    if height * width > _MOST_PIXELS:
-        rule = f"of an image of at most {_MOST_PIXELS} pixels"
+    if height * width > MOST_PIXELS:
+        rule = f"of an image of at most {MOST_PIXELS} pixels"
         raise InputError("rle", rule, f"{width}x{height}", "correct the size")
     lengths, count = _head(packed, height * width)
     marked, padded = bytearray(height * width), packed + bytes(_WINDOW)  # quicker than arrays

@@ -34,6 +34,7 @@ from wsseg.annotations.readers.shapes import (
     window_sides,
 )
 from wsseg.errors import InputError
+from wsseg.opening import open_regular
 
 _DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
 _TRUE = ("true", "1", "yes")
@@ -61,7 +62,7 @@ def read_cvat(path: Path) -> Pages:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _pages(file, path)
     except InputError:
         raise

@@ -1,5 +1,6 @@
 """Files of a data set: text in UTF-8, images by name, and nothing outside its folder."""
 
+import io
 import json
 import os
 from collections.abc import Iterable
@@ -7,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from wsseg.errors import InputError
+from wsseg.opening import open_regular
 
 T = TypeVar("T")
 
@@ -24,12 +26,30 @@ def read_text(path: Path) -> str:
         InputError: The file is missing or not UTF-8.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+            return text.read()
     except UnicodeDecodeError as error:
         got = f"byte {error.start} of another encoding"
         raise InputError(path, "UTF-8 text", got, "save it as UTF-8") from error
     except OSError as error:
-        raise InputError(path, "a readable file", error.strerror, "check the path") from error
+        got = error.strerror or str(error)
+        raise InputError(path, "a readable file", got, "check the path") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        OSError: It is missing or no regular file.
+    """
+    with open_regular(path) as file:
+        return file.read()
 
 
 def read_ids(path: Path) -> tuple[str, ...]:

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from wsseg.annotations.model import Box, Problem
+from wsseg.opening import MOST_PIXELS
 
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom edges in pixels; the image spans 0 to W and 0 to H."""
@@ -19,7 +22,8 @@ RunLengths = tuple[tuple[int, int], bytes | tuple[int, ...]]
 
 _DECIMALS = 2  # of a pixel: what tools write; beyond is noise (10.1 + 20.9 = 31.000000000000004)
 _LARGEST_SIDE = 65_535
-_FARTHEST = 1e7  # pixels; outlines are drawn at a memory cost of their length
+_FARTHEST = 1e7  # pixels
+_LONGEST = 2**22  # pixels of an outline: it is drawn at a memory cost of some 100 bytes for each
 
 
 def number(value: object) -> float:
@@ -49,10 +53,11 @@ def plausible_size(height: object, width: object) -> tuple[int, int] | None:
         width: Columns.
 
     Returns:
-        (H, W), each a whole number from 1 to 65,535.
+        (H, W), each a whole number from 1 to 65,535, of no more pixels than images may have.
     """
     sides = number(height), number(width)
-    if all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides):
+    is_size = all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides)
+    if is_size and math.prod(sides) <= MOST_PIXELS:
         return int(sides[0]), int(sides[1])
     return None
 
@@ -116,6 +121,8 @@ def fitted_polygon(
     inside = _cut(list(zip(values[::2], values[1::2], strict=True)), size)
     if len(inside) < 3:
         return None, _outline_problem(subject, "it lies outside the image")
+    if (length := _length(inside)) > _LONGEST:
+        return None, _outline_problem(subject, f"it is {length:,.0f} pixels long, noise")
     return tuple(value for point in inside for value in point), None
 
 
@@ -187,6 +194,12 @@ def _cut(points: list[tuple[float, float]], size: tuple[int, int]) -> list[tuple
             if any(sign * (point[axis] - edge) < 0 for point in points):
                 points = _cut_at(points, axis, sign, edge)
     return points
+
+
+def _length(points: Sequence[tuple[float, float]]) -> float:
+    """Steps that drawing an outline takes: of each edge the longer of width and height."""
+    steps = np.abs(np.diff(np.array([*points, points[0]]), axis=0)).max(axis=1)
+    return float(steps.sum()) + len(points)
 
 
 def _cut_at(

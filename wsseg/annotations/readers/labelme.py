@@ -4,8 +4,6 @@ import base64
 import math
 import re
 import reprlib
-import struct
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
@@ -14,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsseg.annotations.readers.files import inside, is_file, read_json, read_text, safe_name
 from wsseg.annotations.readers.geometry import RunLengths, number, plausible_size
@@ -28,6 +25,7 @@ from wsseg.annotations.readers.shapes import (
     window_sides,
 )
 from wsseg.errors import InputError
+from wsseg.opening import DECODER_ERRORS, open_image
 
 _KINDS: dict[str, Kind] = {
     "polygon": "polygon",
@@ -46,18 +44,6 @@ _PATTERNS = ("*.json", "*/*.json", "images/*/*.json", "annotations/*/*.json")
 _LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 _COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
 _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
-_DAMAGED_PNG = (  # what Pillow raises for damaged PNGs, their metadata among it
-    TypeError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    LookupError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 _Problem = tuple[str, str, str]
 
 
@@ -211,7 +197,7 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
     """Return a mask (h, w), whose PNG must be as large as its corners say before it is decoded."""
     rule = "a PNG of one channel in base64"
     try:
-        with Image.open(BytesIO(base64.b64decode(value, validate=True)), formats=["PNG"]) as image:
+        with open_image(BytesIO(base64.b64decode(value, validate=True)), ("PNG",)) as image:
             sides = window_sides(image.height, image.width, size)
             if any(abs(a - b) > _ROUNDING for a, b in zip(sides, extent, strict=True)):
                 got = f"{sides[1]}x{sides[0]}"
@@ -219,7 +205,7 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
             pixels = np.asarray(image).astype(bool)
     except InputError:
         raise
-    except _DAMAGED_PNG as error:
+    except DECODER_ERRORS as error:
         raise InputError("mask", rule, error, "draw it again") from error
     if pixels.shape != sides:
         raise InputError("mask", rule, f"an array of {pixels.shape}", "draw it again")

@@ -18,10 +18,12 @@ from wsseg.annotations.readers.draft import Draft, Use, is_background
 from wsseg.annotations.readers.files import inside
 from wsseg.annotations.readers.geometry import bounds, fitted_box, fitted_polygon
 from wsseg.annotations.readers.pages import Mark, Page
-from wsseg.annotations.strokes import Scribble, Strokes, touches
+from wsseg.annotations.strokes import Scribble, Strokes, drawing_cost, touches
 from wsseg.errors import InputError
 
 _BOXED, _DRAWN, _STROKES = ("box", "extreme"), ("polygon", "runs"), ("point", "scribble")
+
+_MOST_COST = 2**33  # pixels to look at for the strokes of an image: about a minute
 
 
 def names_of(pages: Iterable[Page]) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class _Fitter:
 
     def __init__(self, size: tuple[int, int], classes: Classes, draft: Draft, root: Path) -> None:
         self.size, self.classes, self.draft, self.root = size, classes, draft, root
-        self.is_whole = True
+        self.is_whole, self.cost = True, 0.0
 
     def annotations(self, page: Page, use: Use) -> Iterator[Annotation]:
         marks = [(mark, self.label(mark)) for mark in page.marks]
@@ -148,6 +150,11 @@ class _Fitter:
             stroke = Scribble(label, mark.points, mark.width)
         except InputError as error:
             self._leave_out(mark, f"{error}; left out", "stroke cannot be drawn")
+            return None
+        self.cost += drawing_cost(stroke, self.size)
+        if self.cost > _MOST_COST:
+            message = "takes too long to draw, alone or with those before it; left out, simplify it"
+            self._leave_out(mark, message, "stroke too long or too wide")
             return None
         if not touches(stroke, self.size):
             message = "lies outside the image; left out, correct it"

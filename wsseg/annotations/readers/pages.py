@@ -1,11 +1,13 @@
 """What annotation tools write: for each image its marks, by class name and in pixels."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from wsseg.annotations.readers.geometry import RunLengths
+from wsseg.opening import open_regular
 
 Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "other"]
 """How a mark is drawn; its ``Mark`` says what belongs to each."""
@@ -110,13 +112,15 @@ def beginning(path: Path, count: int = 4096) -> str:
         count: Bytes to read.
 
     Returns:
-        Its text, undecodable bytes replaced; empty where it cannot be read.
+        Its text, also of UTF-16, undecodable bytes replaced; empty where it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(count).decode("utf-8-sig", "replace").lstrip()
+        with open_regular(path) as file:
+            head = file.read(count)
     except OSError:
         return ""
+    is_wide = head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return head.decode("utf-16" if is_wide else "utf-8-sig", "replace").lstrip()
 
 
 def files_that_fit(root: Path, pattern: str, fits: Callable[[Path], bool]) -> list[Path]:

@@ -9,7 +9,7 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from wsseg.annotations.readers.files import safe_name
+from wsseg.annotations.readers.files import read_bytes, safe_name
 from wsseg.annotations.readers.geometry import number, plausible_size
 from wsseg.annotations.readers.pages import (
     Mark,
@@ -74,7 +74,7 @@ def _page_of_map(path: Path) -> Page:
 
 def _page_of_xml(path: Path) -> Page:
     try:
-        tree = fromstring(path.read_bytes(), forbid_dtd=True)
+        tree = fromstring(read_bytes(path), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
         got = " ".join(str(error).split())
         raise InputError(path, "XML of scribbles without DTD", got, "copy it again") from error

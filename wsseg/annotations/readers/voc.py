@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 
 from wsseg.annotations.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample, Tags
 from wsseg.annotations.readers.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.annotations.readers.files import files_by_id, inside, read_text, shown
+from wsseg.annotations.readers.files import files_by_id, inside, read_bytes, read_text, shown
 from wsseg.annotations.readers.geometry import Corners, number, plausible_size
 from wsseg.annotations.readers.voc_lists import (
     class_file_names,
@@ -216,7 +216,7 @@ def _label_map_names(text: str, path: Path) -> list[str]:
 
 def _page(path: Path, root: Path) -> _Page:
     try:
-        tree = fromstring(path.read_bytes(), forbid_dtd=True)
+        tree = fromstring(read_bytes(path), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
         got = " ".join(str(error).split())
         rule, remedy = "an XML file of boxes without DTD", "export it again"

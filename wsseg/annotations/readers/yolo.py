@@ -18,6 +18,7 @@ from wsseg.images import SUFFIXES, image_size
 
 _SPLITS = ("train", "val", "valid", "test")
 _FIELDS_OF_BOX = 5
+_MOST_CHARACTERS = 2**20  # of data.yaml: YAML takes a thousand times as long to read as JSON
 _EMPTY = ("", "~", "null", "None")
 
 
@@ -108,6 +109,10 @@ def _page(root: Path, draft: Draft) -> _Page:
 
 def _yaml(path: Path) -> dict[str, Any]:
     text = read_text(path)
+    if len(text) > _MOST_CHARACTERS:
+        rule = f"a YAML file of at most {_MOST_CHARACTERS:,} characters"
+        remedy = "list images in text files of their own"
+        raise InputError(path, rule, f"{len(text):,}", remedy)
     try:
         # Every scalar stays text: a class may be called "no" or "1".
         content = yaml.load(text, Loader=yaml.BaseLoader)

@@ -49,8 +49,8 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 
 def _listed(id: str) -> str:
-    if id != id.strip() or not id.isprintable():
-        rule, remedy = "printable without blanks at its ends", "rename it or export another format"
+    if id != id.strip():
+        rule, remedy = "without blanks at its ends", "rename it or export another format"
         raise InputError("image id", rule, repr(id), remedy)
     return id
 

@@ -1,0 +1,11 @@
+from collections.abc import Iterator
+
+import pytest
+from hostile.commands import Commands, commands
+
+
+@pytest.fixture(scope="session")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """Does commands of the command line, one at a time."""
+    with commands(tmp_path_factory.mktemp("said")) as does:
+        yield does

@@ -1,0 +1,159 @@
+"""Hostile data sets, settings, weights and runs through the commands that use them."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from formats import FORMATS
+from hostile.bombs import npz, pickled
+from hostile.commands import MEMORY, Commands, Done, files
+from hostile.run_cases import RUNS, SETTINGS_FILES, WEIGHTS, RunCase
+from running import wsseg
+
+from wsseg.errors import InputError
+from wsseg.labels import read_scores
+from wsseg.learning.weights import load_encoder_weights
+
+SCRIPT = """
+from wsseg.annotations.readers.weak import read_weak
+from wsseg.rounds import check_settings, seed_labels
+from wsseg.run.engine import announce
+from wsseg.run.stage import open_run
+
+
+def main(config):
+    check_settings(config)
+    with open_run(config) as run:
+        dataset = read_weak(config.data)
+        announce(dataset.problems, config.strict)
+        seed_labels(run, dataset)
+"""
+SETTINGS = """
+pipeline: {script}
+run_dir: {run}
+workers: 1
+data: {{format: {format}, root: {root}, val: null}}
+seeds: {{name: box}}
+model:
+  architecture: Unet
+  encoder: tu-mobilenetv3_small_050
+  weights: null
+  decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
+trainer: {{steps: 2, batch_size: 2, crop: [24, 24], accelerator: cpu}}
+"""
+
+
+def run(command: Commands, folder: Path, settings: str, *overrides: str) -> Done:
+    """Run what settings say, and what holds whatever comes of it."""
+    (folder / "settings.yaml").write_bytes(settings.encode("utf-8", "surrogateescape"))
+    before = _others(folder)
+    done = command("run", folder / "settings.yaml", *overrides)
+    assert _others(folder) == before
+    assert done.code in {0, 2} and "Traceback" not in done.err, done
+    assert done.memory < MEMORY
+    return done
+
+
+def _others(folder: Path) -> dict[str, Any]:
+    return {name: of for name, of in files(folder).items() if not name.startswith(f"{folder}/run")}
+
+
+@pytest.mark.parametrize("case", RUNS, ids=lambda case: case.tried)
+def test_first_stage(command: Commands, tmp_path: Path, case: RunCase) -> None:
+    root = FORMATS[case.format]().write(tmp_path / "set")
+    case.change(root)
+    (tmp_path / "first.py").write_text(SCRIPT)
+    named = {"script": "first.py", "run": tmp_path / "run", "root": root, "format": case.format}
+    overrides = [override.replace("ROOT", str(root)) for override in case.overrides]
+    done = run(command, tmp_path, SETTINGS.format(**named), *overrides)
+    assert case.says in done.err, done
+    if case.aside is None:
+        assert done.code == 2 and done.err.splitlines()[-1].startswith("error: ")
+    else:
+        manifest = json.loads((tmp_path / "run/seeds/manifest.json").read_text())
+        assert done.code == 0 and {*manifest["set_aside"]} == {*case.aside}
+        assert (tmp_path / "run/seeds/labels/b.png").is_file()
+
+
+@pytest.mark.parametrize("tried", SETTINGS_FILES)
+def test_settings(command: Commands, tmp_path: Path, tried: str) -> None:
+    done = run(command, tmp_path, SETTINGS_FILES[tried])
+    assert done.code == 2 and done.err.count("\n") == 1 and "settings.yaml" in done.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("tried", WEIGHTS)
+def test_weights_are_never_unpickled(command: Commands, tmp_path: Path, tried: str) -> None:
+    marker, content = tmp_path / "unpickled", WEIGHTS[tried](tmp_path / "unpickled")
+    root = FORMATS["voc"]().write(tmp_path / "set")
+    for name in ("model.ckpt", "weights.pth"):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "first.py").write_text(SCRIPT)
+    named = {"script": "boxes", "run": tmp_path / "run", "root": root, "format": "voc"}
+    weights = f"model.weights={tmp_path / 'weights.pth'}"
+    ran = run(command, tmp_path, SETTINGS.format(**named), weights)
+    predicted = command(
+        "predict", tmp_path / "model.ckpt", root / "JPEGImages", "--out", tmp_path / "out"
+    )
+    selected = command(
+        *("select", root, "--budget", 1, "--out", tmp_path / "chosen"),
+        *("--run", tmp_path / "model.ckpt", "--encoder", "run"),
+    )
+    for done, name in ((ran, "weights.pth"), (predicted, "model.ckpt"), (selected, "model.ckpt")):
+        assert done.code == 2 and name in done.err.splitlines()[-1], done
+        assert "Traceback" not in done.err
+    assert not marker.exists()
+
+
+def test_a_tensor_is_no_file_of_weights(tmp_path: Path) -> None:
+    torch.save(torch.zeros(3), tmp_path / "a.pth")
+    with pytest.raises(InputError, match="a file of tensors, got Tensor"):
+        load_encoder_weights(torch.nn.Linear(1, 1), tmp_path / "a.pth")
+
+
+@pytest.fixture
+def spoilt(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a finished run, to be spoilt."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.mark.parametrize("content", [pickled, lambda _: b"", lambda _: os.urandom(500)])
+@pytest.mark.parametrize(
+    "name", ["round-2/signals/stats.parquet", "round-2/quality/stats.parquet", "config.yaml"]
+)
+def test_report_of_a_spoilt_run(
+    command: Commands, spoilt: Path, name: str, content: Callable[[Path], bytes]
+) -> None:
+    marker = spoilt.parent / "unpickled"
+    (spoilt / name).write_bytes(content(marker))
+    done = command("report", spoilt)
+    assert done.code == 2 and "Traceback" not in done.err, done
+    assert name in done.err.splitlines()[-1] and not marker.exists()
+
+
+def test_checkpoint_of_an_interrupted_training_is_never_unpickled(
+    spoilt: Path, scenes: Path, config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, marker = spoilt / "round-2/model", spoilt.parent / "unpickled"
+    (model / "manifest.json").unlink()
+    (model / "checkpoint").mkdir(exist_ok=True)
+    (model / "checkpoint/last.ckpt").write_bytes(pickled(marker))
+    assert wsseg("run", config_file, f"run_dir={spoilt}", f"data.root={scenes}") == 0
+    assert "last.ckpt is damaged" in capsys.readouterr().err
+    assert not marker.exists() and (model / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("shape", "filled"), [((1, 50_000, 50_000), False), ((1, 200_000, 10_000), True)]
+)
+def test_scores_that_claim_gigabytes_are_refused_unread(
+    tmp_path: Path, shape: tuple[int, ...], filled: bool
+) -> None:
+    (tmp_path / "a.npz").write_bytes(npz(shape, filled=filled))
+    with pytest.raises(InputError, match="bytes of scores, more than 2,147,483,648"):
+        read_scores(tmp_path / "a.npz")
