@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import signal
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -184,6 +185,19 @@ def fit(
         _fitted(trainer, training, loader, last if last.exists() else None)
     losses: list[float] = json.loads(curve.read_text())
     return losses
+
+
+def check_trainer(settings: FitSettings) -> None:
+    """Refuse a trainer that this machine cannot have, without training.
+
+    Args:
+        settings: Accelerator, devices, precision, batch size.
+
+    Raises:
+        InputError: There is no such accelerator, fewer devices, or another precision only.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsseg-trainer-") as folder:
+        _trainer(settings, Path(folder), [])
 
 
 def _steps_done(last: Path, title: str) -> int:

@@ -28,17 +28,53 @@ def alone_in(folder: Path, argument: str, marker: str, kind: str) -> Iterator[No
     Raises:
         InputError: Another process works in the folder, or it holds something else.
     """
+    check_own(folder, argument, marker, kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder, argument):
+        yield
+
+
+def check_own(folder: Path, argument: str, marker: str, kind: str) -> None:
+    """Refuse a folder that something else has made.
+
+    Args:
+        folder: The folder; it need not exist.
+        argument: What named it, such as "--out".
+        marker: A file that its maker writes first of all.
+        kind: What such a folder is, such as "a run".
+
+    Raises:
+        InputError: It is a file, or holds something else.
+    """
     subject = f"{argument} {folder}"
     if folder.exists() and not folder.is_dir():
         raise InputError(subject, "a folder", "a file", "choose another")
     if folder.exists() and not (folder / marker).exists() and any(_foreign(folder)):
         raise InputError(subject, f"new, empty or {kind}", "other files", "choose another")
-    folder.mkdir(parents=True, exist_ok=True)
+
+
+def check_free(folder: Path, argument: str) -> None:
+    """Refuse a folder that another process works in.
+
+    Args:
+        folder: The folder; it need not exist.
+        argument: What named it, such as "--out".
+
+    Raises:
+        InputError: A process works in it.
+    """
+    if (folder / _LOCK).exists():
+        with _locked(folder, argument):
+            pass
+
+
+@contextmanager
+def _locked(folder: Path, argument: str) -> Iterator[None]:
     try:
         with FileLock(folder / _LOCK, timeout=0):
             yield
     except Timeout as error:
-        remedy = "wait for it or choose another"
+        subject, remedy = f"{argument} {folder}", "wait for it or choose another"
         raise InputError(subject, "used by one process", "one at work", remedy) from error
 
 
