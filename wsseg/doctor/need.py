@@ -29,6 +29,7 @@ _SHOWN_SIDE = 280  # pixels on the page of all images
 _PHOTO, _SHOWN_MAP = 0.48, 900  # bytes a pixel shown, and of a map
 _SCENE = 3.0  # bytes a pixel of a generated scene
 _FLOAT = 4  # bytes
+_TENSOR = 360  # bytes beside the numbers of a tensor
 _MOMENTS = 2  # numbers that the optimizer keeps of each that trains
 
 
@@ -156,14 +157,15 @@ def _networks(config: Config, dataset: Dataset, written: Written) -> dict[str, f
 
 
 def _weights(network: nn.Module) -> int:
-    return _FLOAT * sum(tensor.numel() for tensor in network.state_dict().values())
+    return sum(_FLOAT * tensor.numel() + _TENSOR for tensor in network.state_dict().values())
 
 
 def _checkpoint(network: nn.Module, trainer: FitSettings) -> int:
-    """The last one, and the next that is written beside it."""
-    trained: int = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    """The last one, and the next that is written beside it before it takes its place."""
+    times = min(2, trainer.steps // trainer.checkpoint_every)
+    trained = sum(_FLOAT * p.numel() for p in network.parameters() if p.requires_grad)
     kept = 1 if trainer.average is None else 2
-    return 2 * (kept * _weights(network) + _MOMENTS * int(_FLOAT * trained))
+    return times * (kept * _weights(network) + _MOMENTS * trained)
 
 
 def _report(written: Written, training: Sequence[Sample]) -> float:
