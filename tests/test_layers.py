@@ -12,7 +12,7 @@ SEES_TRUTH = tuple(PACKAGE / "annotations" / name for name in ("truth.py", "simu
 FLOOR = ("errors", "opening", "images", "labels", "plugins")
 ROOMS = (
     *("annotations", "refine", "learning", "seeds", "segmenter", "cleaning", "tags", "rounds"),
-    *("selection", "finetune", "export", "audit", "quality", "study", "cli"),
+    *("selection", "finetune", "export", "audit", "quality", "study", "doctor", "cli"),
 )
 FOR_RUN = ("wsseg.errors", "wsseg.labels", "wsseg.annotations.model", "wsseg.run")
 

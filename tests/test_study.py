@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 from running import ROOT, wsseg
 
 from wsseg.annotations.scenes import write_scenes
@@ -116,6 +117,9 @@ def test_the_shipped_study_can_be_planned(
     text = (ROOT / "configs" / "studies" / "msrc_marks.yaml").read_text()
     path = tmp_path / "study.yaml"
     path.write_text(text.replace("folder: runs/msrc_marks", f"folder: {tmp_path}/runs"))
+    (tmp_path / "runs").mkdir()
+    for name in OmegaConf.load(path).simulate:  # drawn already: what is planned is no other
+        (tmp_path / "runs" / f"{name}.jsonl").touch()
     runs = planned(path)
     assert len(runs) == 3 + 20 + 10 + 2 + 2 + 6
     assert runs["tags"].pipeline == "tags"

@@ -1,3 +1,4 @@
+import importlib
 import math
 import os
 from pathlib import Path
@@ -6,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from wsseg.annotations.model import Classes
 from wsseg.errors import InputError
@@ -36,8 +36,16 @@ def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def tensorboard() -> Any:
+    return pytest.importorskip("tensorboard")
+
+
+@pytest.fixture
 def config(
-    model_settings: ModelSettings, trainer_settings: TrainerSettings, tmp_path: Path
+    model_settings: ModelSettings,
+    trainer_settings: TrainerSettings,
+    tmp_path: Path,
+    tensorboard: Any,  # noqa: ARG001 - skips where there is none
 ) -> Config:
     data = DataSettings(root=tmp_path)
     settings = {"model": model_settings, "trainer": trainer_settings}
@@ -72,7 +80,8 @@ def weights(stage: Stage) -> dict[str, torch.Tensor]:
 
 def curves(folder: Path) -> dict[str, list[tuple[int, float]]]:
     """Steps and values of all that TensorBoard shows of a folder."""
-    events = EventAccumulator(str(folder / "tensorboard")).Reload()
+    accumulator = importlib.import_module("tensorboard.backend.event_processing.event_accumulator")
+    events = accumulator.EventAccumulator(str(folder / "tensorboard")).Reload()
     tags = events.Tags()["scalars"]
     return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in tags}
 
@@ -206,6 +215,7 @@ def test_mlflow_at_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, m
         log_figures(tmp_path / "runs" / "mine", ["mlflow"], {})
 
 
+@pytest.mark.usefixtures("tensorboard")
 def test_figures_of_a_report_replace_those_before(tmp_path: Path) -> None:
     for miou in (0.5, 0.6):
         figures = {"seeds": {"label_miou": miou, "val_miou": None}, "round-1": {"label_miou": 0.7}}

@@ -1,15 +1,17 @@
 """The page of all images: its files, and what a person does with it in a browser."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page
 
 from wsseg.annotations.model import Box, Boxes, Classes, Dataset, MaskFile, Sample
 from wsseg.annotations.scenes import CLASSES, scene
@@ -20,6 +22,9 @@ from wsseg.quality.explorer import pairs_of, write_explorer
 from wsseg.quality.inspecting import read_signals, signals_of
 from wsseg.quality.page import write_page
 from wsseg.run.stage import write_json
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 NAMES = Classes((*[*CLASSES][:-1], "<script>alert(1)</script>"))
 COUNT = 40

@@ -1,18 +1,23 @@
 """Reports of whole runs: the page in a browser, two runs side by side, and text."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser, Page
 from running import wsseg
 
 from wsseg.run.config import load_config
 from wsseg.run.history import known_stages
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 
 @pytest.fixture(scope="session")

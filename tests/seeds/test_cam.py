@@ -2,11 +2,9 @@ import importlib.metadata
 
 import numpy as np
 import pytest
-import pytorch_grad_cam
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torch.nn import functional
 
@@ -26,9 +24,9 @@ from wsseg.seeds.weightings import WEIGHTINGS
 CLASSES = Classes(("background", "cat", "dog", "cow"))
 METHODS = ("cam", *WEIGHTINGS)
 PACKAGE = {
-    "gradcam": pytorch_grad_cam.GradCAM,
-    "gradcam++": pytorch_grad_cam.GradCAMPlusPlus,
-    "layercam": pytorch_grad_cam.LayerCAM,
+    "gradcam": "GradCAM",
+    "gradcam++": "GradCAMPlusPlus",
+    "layercam": "LayerCAM",
 }
 INNER = {"mobilenetv3_small_050": "blocks.3", "resnet10t": "layer2"}
 LABELS = ((2,), (3, 1, 2), ())
@@ -88,9 +86,11 @@ def test_grad_cam_on_the_last_map_is_cam_over_its_places(pooling):
 
 def of_package(method, network, layer, images, labels):
     """The package's maps before it cuts off, scales and enlarges them, one for each label."""
+    package = pytest.importorskip("pytorch_grad_cam")
+    target_of = importlib.import_module("pytorch_grad_cam.utils.model_targets")
     chosen = [index for index, wanted in enumerate(labels) for _ in wanted]
-    targets = [ClassifierOutputTarget(label - 1) for wanted in labels for label in wanted]
-    with PACKAGE[method](network, [layer]) as peer:
+    targets = [target_of.ClassifierOutputTarget(label - 1) for wanted in labels for label in wanted]
+    with getattr(package, PACKAGE[method])(network, [layer]) as peer:
         peer(images[chosen], targets)
         (activations,), (gradients,) = (
             [each.numpy() for each in found]

@@ -46,7 +46,8 @@ def tree_edges(edges: list[Edge], count: int) -> list[Edge]:
     if not edges:
         return []
     ones, others, lengths = (np.array(each) for each in zip(*edges, strict=True))
-    graph = csr_array((lengths + 1, (ones, others)), shape=(count, count))
+    places = ones.astype(np.int32), others.astype(np.int32)  # all that scipy 1.15 takes
+    graph = csr_array((lengths + 1, places), shape=(count, count))
     tree = minimum_spanning_tree(graph).tocoo()
     parts = (tree.row.tolist(), tree.col.tolist(), (tree.data - 1).tolist())
     return list(zip(*parts, strict=True))

@@ -10,6 +10,7 @@ import wsseg
 from wsseg.cli.errors import plain_errors
 from wsseg.errors import InputError
 from wsseg.run.config import load_config
+from wsseg.run.progress import say
 from wsseg.run.settings import Config
 
 
@@ -24,6 +25,33 @@ def run_config(settings: Config, beside: Path) -> None:
         InputError: There is no such pipeline, or what it says itself.
     """
     _pipeline(settings, beside).main(settings)
+
+
+def run_and_tell(settings: Config, beside: Path) -> None:
+    """Run a pipeline, and say before what will not fit on the disk, and after where the report is.
+
+    Args:
+        settings: The resolved settings.
+        beside: The folder of their file.
+
+    Raises:
+        InputError: As ``run_config``.
+    """
+    _warn_of_shortage(settings)
+    run_config(settings, beside)
+    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+
+
+def _warn_of_shortage(settings: Config) -> None:
+    """Once a run: one that goes on has part of what it needs already."""
+    from wsseg.doctor.data import index
+    from wsseg.doctor.settings import CHECKS
+    from wsseg.doctor.space import shortage
+
+    if settings.pipeline in CHECKS and not (settings.run_dir / "config.yaml").exists():
+        CHECKS[settings.pipeline][0](settings)
+        if line := shortage(settings, index(settings.data)):
+            say(f"warning: {line}")
 
 
 def run_script(pipeline: Callable[[Config], None]) -> None:
@@ -77,6 +105,18 @@ def find_config(config: Path) -> Path:
         return config
     shipped = [folder / config.name for folder in _shipped("configs")]
     return next((path for path in shipped if path.is_file()), config)
+
+
+def shipped_config(name: str) -> Path:
+    """Return a config that comes with wsseg, wherever the user is.
+
+    Args:
+        name: Such as "demo_boxes.yaml".
+
+    Returns:
+        The file.
+    """
+    return next(path for f in _shipped("configs") if (path := f / name).is_file())
 
 
 def _shipped(folder: str) -> list[Path]:

@@ -8,9 +8,8 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_config
+from wsseg.cli.pipelines import find_config, run_and_tell, run_config
 from wsseg.run.config import load_config
-from wsseg.run.progress import say
 
 
 @app.command("run")
@@ -25,8 +24,7 @@ def run_pipeline(
     """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
     config = find_config(config)
     settings = load_config(config, overrides or [])
-    run_config(settings, config.parent)
-    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+    run_and_tell(settings, config.parent)
 
 
 @app.command()

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import signal
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -192,6 +193,19 @@ def fit(
         raise TrainedTogetherError
     losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
     return losses
+
+
+def check_trainer(settings: FitSettings) -> None:
+    """Refuse a trainer that this machine cannot have, without training.
+
+    Args:
+        settings: Accelerator, devices, precision, batch size.
+
+    Raises:
+        InputError: There is no such accelerator, fewer devices, or another precision only.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsseg-trainer-") as folder:
+        _trainer(settings, Path(folder), [])
 
 
 def _fitted(

@@ -10,6 +10,7 @@ from wsseg.errors import InputError
 from wsseg.labels import PARTIAL
 
 _LOCK = ".lock"
+_OTHERS = "wait for it or choose another"
 
 
 @contextmanager
@@ -28,14 +29,44 @@ def alone_in(folder: Path, argument: str, marker: str, kind: str) -> Iterator[No
     Raises:
         InputError: Another process works in the folder, or it holds something else.
     """
+    check_own(folder, argument, marker, kind)
+    with locked(folder, f"{argument} {folder}", _OTHERS):
+        yield
+
+
+def check_own(folder: Path, argument: str, marker: str, kind: str) -> None:
+    """Refuse a folder that something else has made.
+
+    Args:
+        folder: The folder; it need not exist.
+        argument: What named it, such as "--out".
+        marker: A file that its maker writes first of all.
+        kind: What such a folder is, such as "a run".
+
+    Raises:
+        InputError: It is a file, or holds something else.
+    """
     subject = f"{argument} {folder}"
     if folder.exists() and not folder.is_dir():
         raise InputError(subject, "a folder", "a file", "choose another")
     # In this order: another process may write the marker, and then others, between the two.
     if folder.exists() and any(_foreign(folder)) and not (folder / marker).exists():
         raise InputError(subject, f"new, empty or {kind}", "other files", "choose another")
-    with locked(folder, subject, "wait for it or choose another"):
-        yield
+
+
+def check_free(folder: Path, argument: str) -> None:
+    """Refuse a folder that another process works in.
+
+    Args:
+        folder: The folder; it need not exist.
+        argument: What named it, such as "--out".
+
+    Raises:
+        InputError: A process works in it.
+    """
+    if (folder / _LOCK).exists():
+        with locked(folder, f"{argument} {folder}", _OTHERS):
+            pass
 
 
 @contextmanager

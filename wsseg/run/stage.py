@@ -19,11 +19,12 @@ from pydantic import BaseModel
 
 import wsseg
 from wsseg.labels import PARTIAL, atomic_write
-from wsseg.run.folder import alone_in
+from wsseg.run.folder import alone_in, check_free, check_own
 from wsseg.run.nodes import TrainedTogetherError, follows, wait_until
 from wsseg.run.settings import Config
 
 _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
+_KNOWN_BY = ("config.yaml", "a run")  # the file that a run writes first, and what it says there is
 
 
 @dataclass(frozen=True)
@@ -164,10 +165,23 @@ def open_run(config: Config) -> Iterator[Run]:
     if follows(config.num_nodes):
         yield Run(path, config)
         return
-    with alone_in(path, "run_dir", "config.yaml", "a run"):
+    with alone_in(path, "run_dir", *_KNOWN_BY):
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
         write_json(path / "environment.json", _environment(config.seed))
         yield Run(path, config)
+
+
+def check_run_folder(path: Path) -> None:
+    """Refuse a folder that no run can have, without making it.
+
+    Args:
+        path: Of ``config.run_dir``.
+
+    Raises:
+        InputError: It holds something else, or another process works in it.
+    """
+    check_own(path, "run_dir", *_KNOWN_BY)
+    check_free(path, "run_dir")
 
 
 def finished_stage(

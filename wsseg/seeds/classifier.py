@@ -155,9 +155,26 @@ def check_classifier(settings: ClassifierSettings) -> None:
         InputError: An unknown encoder or argument, or a missing weight file.
     """
     _local_weights(settings)
+    classifier_outline(settings)
+
+
+def classifier_outline(settings: ClassifierSettings) -> TagClassifier:
+    """Return a classifier of one tag that knows the shapes of its tensors, without their memory.
+
+    Args:
+        settings: Encoder and weights.
+
+    Returns:
+        The network, on torch's device "meta".
+
+    Raises:
+        InputError: An unknown encoder or argument.
+    """
     with torch.device("meta"):
         encoder = construct_encoder(settings, pretrained=False)
-        freeze_encoder(TagClassifier(encoder, encoder.channels, 1), settings.frozen_blocks)
+        network = TagClassifier(encoder, encoder.channels, 1)
+        freeze_encoder(network, settings.frozen_blocks)
+    return network
 
 
 def save_classifier(

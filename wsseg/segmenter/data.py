@@ -114,10 +114,11 @@ def zoomed(
     """
     size = zoomed_size(pixels.shape[:2], network.scale, trainer.zoom)
     image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-    mask = tv_tensors.Mask(torch.from_numpy(labels)[None])
     # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
     exact = v2.InterpolationMode.NEAREST_EXACT
-    return v2.functional.resize(image, size), v2.functional.resize(mask, size, exact)
+    # A Mask only afterwards: those of torchvision 0.19 to 0.24 are resized by NEAREST all the same.
+    zoomed_labels = v2.functional.resize(torch.from_numpy(labels)[None], size, exact)
+    return v2.functional.resize(image, size), tv_tensors.Mask(zoomed_labels)
 
 
 def _augmentation(trainer: FitSettings) -> v2.Compose:

@@ -45,8 +45,26 @@ def check_network(settings: ModelSettings) -> None:
         InputError: An unknown architecture, encoder or argument, or a missing weight file.
     """
     local_file(settings.weights)
+    network_outline(settings, 2)
+
+
+def network_outline(settings: ModelSettings, n_classes: int) -> nn.Module:
+    """Return a network that knows the shapes of its tensors, and has no memory for them.
+
+    Args:
+        settings: Architecture, encoder and weights.
+        n_classes: K, the background included.
+
+    Returns:
+        The network, on torch's device "meta".
+
+    Raises:
+        InputError: An unknown architecture, encoder or argument.
+    """
     with torch.device("meta"):
-        freeze_encoder(_construct(settings, 2, None), settings.frozen_blocks)
+        network: nn.Module = _construct(settings, n_classes, None)
+        freeze_encoder(network, settings.frozen_blocks)
+    return network
 
 
 def output_stride(network: nn.Module) -> int:

@@ -99,8 +99,8 @@ def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.floa
     Returns:
         (N,) float64, 0..1; NaN for images that were set aside or not given to it.
     """
-    found: pd.Series = read_stats(stage.path).to_pandas().set_index("id")["uncertainty"]
-    return found.reindex([sample.id for sample in samples]).to_numpy(np.float64)
+    table = read_stats(stage.path).to_pandas().set_index("id")["uncertainty"]
+    return np.asarray(table.reindex([sample.id for sample in samples]), np.float64)
 
 
 def _measure(

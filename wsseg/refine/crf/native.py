@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
@@ -32,10 +33,15 @@ def warm_up() -> None:
         _compile_all()
     except (OSError, EOFError, UnpicklingError) as error:
         remedy = "remove that folder, or set NUMBA_CACHE_DIR to another"
-        folder = _normalise.stats.cache_path
         raise InputError(
-            f"numba's cache {folder}", "readable and writable", error, remedy
+            f"numba's cache {cache_folder()}", "readable and writable", error, remedy
         ) from error
+
+
+def cache_folder() -> Path | None:
+    """Return where numba keeps what it compiled, None where it found no place to write to."""
+    folder = _normalise.stats.cache_path
+    return Path(folder) if folder else None
 
 
 def _compile_all() -> None:
