@@ -60,6 +60,13 @@ def test_float_and_cmyk_images_become_rgb(tmp_path):
     assert (read_image(tmp_path / "cmyk.jpg") == 255).all()
 
 
+def test_deep_images_are_scaled_alike_strip_by_strip(tmp_path):
+    values = np.random.default_rng(0).integers(0, 65_536, (700, 3), dtype=np.uint16)
+    Image.fromarray(values).save(tmp_path / "image.png")
+    expected = (values / 65_535 * 255).round().astype(np.uint8)
+    assert (read_image(tmp_path / "image.png") == expected[..., None]).all()
+
+
 @pytest.mark.parametrize("read", [read_image, image_size, exif_orientation])
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff", None])
 def test_damaged_images_are_input_errors(tmp_path, read, content):

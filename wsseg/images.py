@@ -2,7 +2,7 @@
 
 import struct
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from wsseg.opening import DECODER_ERRORS, open_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112
+_STRIP = 256  # rows
 _SIDEWAYS = (5, 6, 7, 8)
 _TIFF_SIZE = (256, 257)
 _PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
@@ -133,12 +134,22 @@ def _metadata_follows_pixels(file: IO[bytes] | None) -> bool:
 def _eight_bit(image: Image.Image) -> Image.Image:
     if image.mode not in _DEEP_MODES:
         return image
-    orientation = image.getexif().get(_ORIENTATION)
-    values = np.asarray(image, dtype=np.float64) / _DEEP_MODES[image.mode]
-    flat = Image.fromarray((np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8))
+    orientation, most = image.getexif().get(_ORIENTATION), _DEEP_MODES[image.mode]
+    values = np.asarray(image)
+    flat = Image.fromarray(np.concatenate([_scaled(rows, most) for rows in _strips(values)]))
     if orientation:
         flat.getexif()[_ORIENTATION] = orientation
     return flat
+
+
+def _strips(values: NDArray[Any]) -> list[NDArray[Any]]:
+    """A few rows at a time: as floats a large image would take gigabytes."""
+    return [values[first : first + _STRIP] for first in range(0, len(values), _STRIP)]
+
+
+def _scaled(values: NDArray[Any], most: float) -> NDArray[np.uint8]:
+    shares = np.nan_to_num(values.astype(np.float64) / most).clip(0, 1)
+    return np.asarray((shares * 255).round(), np.uint8)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -19,6 +19,9 @@ A few bytes can claim any size, so it is looked at before a pixel is decoded. Ae
 90 to 179 megapixels, which Pillow warns of, are read without a word.
 """
 
+KINDS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+"""Pillow's names of the formats that are opened; for others it would run Ghostscript."""
+
 _TOO_LARGE = f"more than {MOST_PIXELS:,} pixels (cut it into tiles)"
 
 DECODER_ERRORS = (
@@ -51,14 +54,12 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 @contextmanager
-def open_image(
-    source: Path | IO[bytes], formats: tuple[str, ...] | None = None
-) -> Iterator[Image.Image]:
+def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = KINDS) -> Iterator[Image.Image]:
     """Yield an image whose pixels are not decoded yet.
 
     Args:
         source: The file.
-        formats: Pillow's names of those that it may be of; None allows all.
+        formats: Pillow's names of those that it may be of, whatever it is called.
 
     Yields:
         The image.
@@ -83,7 +84,7 @@ def _regular(path: str, flags: int) -> int:
     raise OSError("no regular file")
 
 
-def _opened(file: IO[bytes], formats: tuple[str, ...] | None) -> Image.Image:
+def _opened(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     with warnings.catch_warnings():
         # below our limit, which is where Pillow raises by default, a large image is no bomb
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

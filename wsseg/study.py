@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import Field, ValidationError
-from yaml import YAMLError
 
 from wsseg.annotations.simulate import Hand
 from wsseg.annotations.simulated import read_kinds, read_mix, simulate_dataset
 from wsseg.errors import InputError
-from wsseg.run.config import explained, load_config
+from wsseg.run.config import UNREADABLE, explained, load_config, read_yaml
 from wsseg.run.progress import say
 from wsseg.run.settings import Config
 from wsseg.run.settings.base import Settings
@@ -105,11 +103,11 @@ def run_study(path: Path, run: Callable[[Config, Path], None]) -> list[Path]:
 
 def _read(path: Path) -> StudySettings:
     try:
-        values = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+        values = OmegaConf.to_container(read_yaml(path), resolve=True)
         return StudySettings.model_validate(values)
     except ValidationError as error:
         raise explained(error, str(path), StudySettings) from error
-    except (OmegaConfBaseException, YAMLError, OSError, ValueError) as error:
+    except UNREADABLE as error:
         got = " ".join(str(error).split())
         raise InputError(path, "a YAML file of a study", got, "correct it") from error
 

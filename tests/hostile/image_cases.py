@@ -74,6 +74,13 @@ IMAGES = (
         "a readable image",
     ),
     Case("text named .png", "yolo", put("images/train/a.png", b"<svg/>"), 1, "a readable image"),
+    Case(
+        "PostScript named .png, for which Pillow would run Ghostscript",
+        "voc",
+        saved(_plain("RGB"), "eps"),
+        1,
+        "no image of a known kind",
+    ),
     Case("folder named a.png", "voc", folder("JPEGImages/a.png"), 1, "no such file"),
     Case("pipe named a.png", "voc", fifo("JPEGImages/a.png"), 1, "got no regular file"),
     Case(

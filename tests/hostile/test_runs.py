@@ -84,7 +84,9 @@ def test_first_stage(command: Commands, tmp_path: Path, case: RunCase) -> None:
 def test_settings(command: Commands, tmp_path: Path, tried: str) -> None:
     done = run(command, tmp_path, SETTINGS_FILES[tried])
     assert done.code == 2 and done.err.count("\n") == 1 and "settings.yaml" in done.err
-    assert not (tmp_path / "run").exists()
+    studied = command("compare", tmp_path / "settings.yaml")
+    assert studied.code == 2 and studied.err.count("\n") == 1 and "settings.yaml" in studied.err
+    assert not (tmp_path / "run").exists() and not Path("never").exists()
 
 
 @pytest.mark.parametrize("tried", WEIGHTS)

@@ -17,7 +17,7 @@ from wsseg.run.settings import Config
 from wsseg.run.settings.base import Settings
 
 _MOST_VALUES = 100_000  # of a file of settings, its aliases written out
-_UNREADABLE = (
+UNREADABLE = (
     OmegaConfBaseException,
     yaml.YAMLError,
     OSError,
@@ -26,6 +26,7 @@ _UNREADABLE = (
     AttributeError,
     RecursionError,
 )
+"""What a damaged YAML file raises, and interpolations in it that lead nowhere."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -46,16 +47,31 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
         if "=" not in override:
             raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
     try:
-        text = path.read_text(encoding="utf-8")
-        _check_aliases(text)
-        merged = _merged(OmegaConf.load(io.StringIO(text)), OmegaConf.from_dotlist(list(overrides)))
+        merged = _merged(read_yaml(path), OmegaConf.from_dotlist(list(overrides)))
         values = OmegaConf.to_container(merged, resolve=True)
     except FileNotFoundError as error:
         raise InputError(path, "a YAML file", "no such file", "check the path") from error
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         got = " ".join(str(error).split())
         raise InputError(path, "a YAML mapping of settings", got, "correct it") from error
     return config_from_values(values, str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds, as OmegaConf's nodes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A mapping or list, interpolations in it not resolved yet.
+
+    Raises:
+        OSError: The file is missing; or another of ``UNREADABLE``.
+    """
+    text = path.read_text(encoding="utf-8")
+    _check_aliases(text)
+    return OmegaConf.load(io.StringIO(text))
 
 
 def _check_aliases(text: str) -> None:
