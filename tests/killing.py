@@ -171,7 +171,7 @@ def _attempt(
     torch.set_num_threads(1)
     if tell:
         _watch(stage, tell)
-    raise SystemExit(wsseg(*arguments))
+    os._exit(wsseg(*arguments))  # what multiprocessing does at the end waits for idle workers
 
 
 def _watch(stage: str | None, tell: Connection) -> None:

@@ -77,6 +77,6 @@ def test_generated_scenes_on_a_full_disk(
     given += ["rounds.count=0"]
     assert wsseg("run", *given) == 1
     told = capsys.readouterr().err
-    assert f"error: {root}/" in told and REMEDY in told
+    assert f"error: {root}: {REMEDY}" in told
     disk(20_000)
     assert wsseg("run", *given) == 0

@@ -3,6 +3,8 @@
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 
 import pytest
 from killing import Killer, assert_same_run, manifests
-from running import hashes, wsseg
+from running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
 from wsseg.export import appearing
 from wsseg.run.folder import locked
 
+ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
 ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
 
@@ -44,7 +47,7 @@ def main(config):
         label_images(run, run.stage("seeds", seed=config.seed), label, samples)
 
 def label(sample):
-    time.sleep(0.02)
+    time.sleep(0.1 if sample.id > '03' else 0)
     return np.full(sample.size, int(sample.id), np.uint8), {int(sample.id): {"resets": 1}}
 """
 
@@ -137,11 +140,14 @@ def is_alive(process: int) -> bool:
 def test_ctrl_c_in_a_label_stage_with_workers(slow: Callable[..., Killer], tmp_path: Path) -> None:
     slow("whole", "workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
-    process = runner.start()
+    command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
+    process = subprocess.Popen(
+        [*map(str, command)], start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENV
+    )
     until(lambda: list(run.glob("seeds/labels/*.png")))
-    os.killpg(process.pid, signal.SIGINT)
-    process.join()
-    assert (process.exitcode, runner.log.read_text()) == (130, INTERRUPTED)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
+    _, told = process.communicate()
+    assert (process.returncode, told) == (130, INTERRUPTED)
     assert not manifests(run)
     runner.finish()
     assert hashes(run) == hashes(tmp_path / "whole")
