@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
+from wsseg.run.tables import read_columns, read_table
 
 from wsseg.errors import InputError
-from wsseg.run.tables import read_columns, read_table
 
 
 def test_tables_are_read_as_they_were_written(tmp_path):

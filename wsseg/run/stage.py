@@ -118,6 +118,7 @@ class Stage:
             with suppress(OSError):  # on a full disk, what stopped the work is what to tell
                 self._spend(before + time.monotonic() - started)
             raise
+        self._remove_cut_off()
         seconds = self._spend(before + time.monotonic() - started)
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
@@ -144,8 +145,12 @@ class Stage:
                 _remove(entry)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
         (self.path / "manifest.json").unlink(missing_ok=True)
+        self._remove_cut_off()
+
+    def _remove_cut_off(self) -> None:
+        """What processes and nodes left that were killed while they wrote."""
         for cut_off in self.path.rglob(f"{PARTIAL}*"):
-            cut_off.unlink()
+            cut_off.unlink(missing_ok=True)
 
 
 @contextmanager
