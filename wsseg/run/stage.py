@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 import wsseg
-from wsseg.labels import PARTIAL, atomic_write
+from wsseg.labels import atomic_write, discard_partial
 from wsseg.run.folder import alone_in
 from wsseg.run.settings import Config
 
@@ -121,8 +121,7 @@ class Stage:
                 _remove(entry)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
         (self.path / "manifest.json").unlink(missing_ok=True)
-        for cut_off in self.path.rglob(f"{PARTIAL}*"):
-            cut_off.unlink()
+        discard_partial(self.path)
 
 
 @contextmanager
@@ -140,6 +139,7 @@ def open_run(config: Config) -> Iterator[Run]:
     """
     path = config.run_dir
     with alone_in(path, "run_dir", "config.yaml", "a run"):
+        discard_partial(path, ".")
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
         write_json(path / "environment.json", _environment(config.seed))
         yield Run(path, config)
