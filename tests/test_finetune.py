@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import hashes, run_with_kills, wsseg
+from running import wsseg
 
 from wsseg.annotations.scenes import write_scenes
 from wsseg.finetune.training import _with_last_trainer
@@ -184,20 +184,3 @@ def test_a_base_of_another_network_is_refused(
     given += ["finetune.masks_only=false", "model.decoder_kwargs.decoder_channels=[16,8,8,8,8]"]
     assert wsseg("run", folder / "finetune.yaml", f"run_dir={tmp_path}/run", *given) == 2
     assert "the network of" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", ["augment", "semi"])
-def test_killed_again_and_again_it_ends_with_the_same_labels(
-    folder: Path, tmp_path: Path, method: str
-) -> None:
-    whole = run(folder, f"whole-{method}", f"finetune.method={method}")
-    arguments = [
-        folder / "finetune.yaml",
-        f"run_dir={tmp_path}/run",
-        f"data.masks={folder}/masks.txt",
-        f"finetune.base={folder}/base",
-        f"finetune.method={method}",
-    ]
-    assert run_with_kills("finetune", tmp_path / "run", arguments, seed=1)
-    assert hashes(tmp_path / "run") == hashes(whole)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import hashes, run_with_kills, wsseg
+from running import wsseg
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.model import Boxes, Dataset, MaskFile, Regions, Sample, Tags
@@ -158,15 +158,6 @@ def test_comparing_names_what_is_worth_annotating(finished: Path, tmp_path: Path
     assert wsseg("compare", finished, "--out", tmp_path / "page") == 0
     page = (tmp_path / "page" / "index.html").read_text()
     assert "What to annotate" in page and 'id="costs"' in page
-
-
-@pytest.mark.slow
-def test_killed_again_and_again_it_ends_with_the_same_labels(
-    finished: Path, folder: Path, tmp_path: Path
-) -> None:
-    arguments = [folder / "c.yaml", f"run_dir={tmp_path}/run"]
-    assert run_with_kills("mixed", tmp_path / "run", arguments, seed=1)
-    assert hashes(tmp_path / "run") == hashes(finished)
 
 
 def test_open_marks_leave_the_other_classes_possible(folder: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from running import hashes, run_with_kills, wsseg
+from running import hashes, wsseg
 
 from wsseg.annotations.constraints import constraints_of
 from wsseg.annotations.readers import read_dataset
@@ -89,19 +89,6 @@ def test_changed_setting_redoes_only_what_depends_on_it(
     assert wsseg("run", config_file, *arguments) == 0
     assert {path: path.stat().st_mtime_ns for path in models} == models
     assert hashes(copy) != hashes(finished)
-
-
-@pytest.mark.parametrize(
-    ("seed", "workers"), [(0, 1), (1, 1), pytest.param(2, 2, marks=pytest.mark.slow)]
-)
-def test_killed_again_and_again_it_ends_with_the_same_labels(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int, workers: int
-) -> None:
-    arguments = [config_file, f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
-    arguments.append(f"workers={workers}")
-    killed = run_with_kills("boxes", tmp_path / "run", arguments, seed)
-    assert killed > 0
-    assert hashes(tmp_path / "run") == hashes(finished)
 
 
 def test_naive_rounds_are_predictions_as_they_are(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from running import hashes, run_with_kills, wsseg
+from running import hashes, wsseg
 
 from wsseg import plugins
 from wsseg.annotations.constraints import constraints_of
@@ -308,13 +308,3 @@ def test_a_plugin_needs_no_classifier(
     for path in run.glob("seeds/labels/*.png"):
         labels = read_label_map(path)
         assert labels[12:-12, 12:-12].all() and not labels[:9].any()
-
-
-@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_again_and_again_it_ends_with_the_same_labels(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, seed: int
-) -> None:
-    arguments = [config_file, f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
-    killed = run_with_kills("tags", tmp_path / "run", arguments, seed)
-    assert killed > 0
-    assert hashes(tmp_path / "run") == hashes(finished)

@@ -82,6 +82,17 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def discard_partial(folder: Path, pattern: str = "**") -> None:
+    """Remove files that a kill cut off while they were written.
+
+    Args:
+        folder: Where they lie.
+        pattern: "**" with the folders in it, "." without.
+    """
+    for cut_off in folder.glob(f"{pattern}/{PARTIAL}*"):
+        cut_off.unlink(missing_ok=True)
+
+
 def palette() -> NDArray[np.uint8]:
     """Return the Pascal VOC colours, one row a label.
 

@@ -14,6 +14,7 @@ from wsseg.run.progress import console
 def plain_errors() -> Iterator[None]:
     """Say what stopped a command in one line; 2 is bad input, 130 an interrupt, 1 the rest."""
     try:
+        _check_file_names()
         yield
     except InputError as error:
         _stop(f"error: {error}", 2)
@@ -25,6 +26,13 @@ def plain_errors() -> Iterator[None]:
         raise
     except OSError as error:
         _stop(f"error: {_refusal(error)}", 1)
+
+
+def _check_file_names() -> None:
+    """Images are named by texts in UTF-8, so their files must be, too."""
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        rule, remedy = "UTF-8, whatever the locale", "set PYTHONUTF8=1"
+        raise InputError("the encoding of file names", rule, encoding, remedy)
 
 
 def _stop(message: str, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ from wsseg.annotations.readers.weak import read_weak
 from wsseg.annotations.truth import Truth, read_truth
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.labels import read_label_map, read_scores
+from wsseg.labels import discard_partial, read_label_map, read_scores
 from wsseg.learning.loggers import log_figures
 from wsseg.quality.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.quality.declared import declare_masks
@@ -52,6 +52,7 @@ def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Pa
     """
     load_config(path / "config.yaml")  # no folder is made where there is no run
     with locked(path / "report", f"report of {path}", "wait for it", patient=log):
+        discard_partial(path / "report")
         return _report(path, masks, log=log)
 
 

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 
 import wsseg
-from wsseg.labels import PARTIAL, atomic_write
+from wsseg.labels import atomic_write, discard_partial
 from wsseg.run.folder import alone_in, check_free, check_own
 from wsseg.run.nodes import TrainedTogetherError, follows, wait_until
 from wsseg.run.settings import Config
@@ -118,7 +118,7 @@ class Stage:
             with suppress(OSError):  # on a full disk, what stopped the work is what to tell
                 self._spend(before + time.monotonic() - started)
             raise
-        self._remove_cut_off()
+        discard_partial(self.path)  # of workers and nodes that were lost on the way
         seconds = self._spend(before + time.monotonic() - started)
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
@@ -145,12 +145,7 @@ class Stage:
                 _remove(entry)
             write_json(self.path / "attempt.json", {"key": self.key, "seconds": 0.0})
         (self.path / "manifest.json").unlink(missing_ok=True)
-        self._remove_cut_off()
-
-    def _remove_cut_off(self) -> None:
-        """What processes and nodes left that were killed while they wrote."""
-        for cut_off in self.path.rglob(f"{PARTIAL}*"):
-            cut_off.unlink(missing_ok=True)
+        discard_partial(self.path)
 
 
 @contextmanager
@@ -171,6 +166,7 @@ def open_run(config: Config) -> Iterator[Run]:
         yield Run(path, config)
         return
     with alone_in(path, "run_dir", *_KNOWN_BY):
+        discard_partial(path, ".")
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
         write_json(path / "environment.json", _environment(config.seed))
         yield Run(path, config)

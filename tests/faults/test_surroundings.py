@@ -1,0 +1,117 @@
+"""Another time zone, clock, locale or order of hashing: the run is the same, bit by bit."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from killing import assert_same_run, manifests
+from running import ROOT, hashes, wsseg
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+COMMAND = [sys.executable, "-c", "from wsseg.cli import main; main()", "run"]
+
+
+def run_apart(*arguments: object, code: int = 0, **surroundings: str) -> str:
+    """Run in a process of its own and return what it told."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LC_")}
+    environment = {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **surroundings}
+    command = [*COMMAND, *map(str, arguments)]
+    found = subprocess.run(command, env=environment, capture_output=True, check=False)
+    told = found.stderr.decode("utf-8", "replace")
+    assert found.returncode == code, told
+    return told
+
+
+@pytest.fixture(scope="module")
+def named(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes whose ids and classes have letters that are not ASCII."""
+    folder = shutil.copytree(scenes, tmp_path_factory.mktemp("named") / "scenes")
+    for path in [p for p in folder.rglob("*") if p.is_file()]:
+        if path.suffix in (".txt", ".xml"):
+            text = path.read_text().replace("train-", "straße-").replace("disc", "диск")
+            path.write_text(text, encoding="utf-8")
+        renamed = path.name.replace("train-", "straße-").replace("disc", "диск")
+        path.rename(path.with_name(renamed))
+    return folder
+
+
+def test_names_that_are_not_ascii_in_another_locale_and_time_zone(
+    named: Path, config_file: Path, tmp_path: Path
+) -> None:
+    given = [config_file, f"data.root={named}", "rounds.count=1"]
+    assert wsseg("run", *given, f"run_dir={tmp_path / 'a'}") == 0
+    shutil.copytree(tmp_path / "a", run := tmp_path / "b")
+    for made in ("round-1/model", "seeds/quality", "report"):
+        shutil.rmtree(run / made)
+    told = run_apart(*given, f"run_dir={run}", LC_ALL="C", TZ="Asia/Kathmandu")
+    assert "seeds: up to date" in told and "round-1: up to date" in told
+    assert_same_run(run, tmp_path / "a")
+
+
+def test_file_names_of_an_old_locale_are_refused(
+    scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    given = [config_file, f"data.root={scenes}", f"run_dir={tmp_path / 'run'}"]
+    told = run_apart(*given, code=2, **ASCII)
+    assert told == (
+        "error: the encoding of file names must be UTF-8, whatever the locale, got ascii; "
+        "set PYTHONUTF8=1\n"
+    )
+
+
+@pytest.mark.parametrize("hours", [-24 * 365, 1])
+def test_a_clock_that_jumps_between_attempts_changes_nothing(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, hours: int
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    for made in ("round-1/quality", "round-2/model"):
+        shutil.rmtree(run / made)
+    (run / "round-2" / "manifest.json").unlink()
+    there, now = {path.name for path in (run / "seeds").iterdir()}, time.time
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(time, "time", lambda: now() + 3600 * hours)
+        patched.setattr(time, "time_ns", lambda: int(1e9 * time.time()))
+        assert wsseg("run", config_file, f"data.root={scenes}", f"run_dir={run}") == 0
+    assert {path.name for path in (run / "seeds").iterdir()} == there
+    assert_same_run(run, finished)
+    assert all(manifest["seconds"] >= 0 for manifest in manifests(run).values())
+
+
+def test_times_of_files_that_a_run_made_mean_nothing(
+    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
+) -> None:
+    run = shutil.copytree(finished, tmp_path / "run")
+    for number, path in enumerate(sorted(run.rglob("*"))):
+        os.utime(path, (number, number))
+    shutil.rmtree(run / "report")
+    times = {path: path.stat().st_mtime_ns for path in run.rglob("labels/*.png")}
+    assert wsseg("run", config_file, f"data.root={scenes}", f"run_dir={run}") == 0
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+    assert_same_run(run, finished)
+
+
+DEMO = ["rounds.count=1", "trainer.steps=4", "trainer.checkpoint_every=2"]
+
+
+def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path: Path) -> None:
+    demo = [ROOT / "configs" / "demo_boxes.yaml", *DEMO, f"data.root={tmp_path / 'scenes'}"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    run_apart(*demo, f"run_dir={one}", "workers=1", PYTHONHASHSEED="1")
+    run_apart(*demo, f"run_dir={two}", "workers=2", PYTHONHASHSEED="2", TZ="Asia/Kathmandu")
+    assert hashes(one)
+    assert_same_run(two, one)
+
+
+def test_text_is_read_and_written_with_an_encoding() -> None:
+    """What ruff's PLW1514 does not see: methods of paths whose type it does not know."""
+    for path in sorted((ROOT / "wsseg").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            called = node.func if isinstance(node, ast.Call) else None
+            if isinstance(called, ast.Attribute) and called.attr in ("read_text", "write_text"):
+                named = {keyword.arg for keyword in node.keywords}
+                assert "encoding" in named, f"{path}, line {node.lineno}"
