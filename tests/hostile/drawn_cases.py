@@ -22,7 +22,7 @@ def _scribbled() -> str:
 SHAPES = (
     *(
         Case(
-            f"box with the corner {value}",
+            f"box with the corner {value or 'left empty'}",
             "voc",
             voc_box(value, 4, 20, 18),
             0,

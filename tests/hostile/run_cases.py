@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from formats import mask
-from hostile.bombs import YAML_LAUGHS, Trap, pickled, png
+from hostile.bombs import YAML_LAUGHS, Trap, pickled, png, zeros
 from hostile.changes import Change, both, coco, fifo, link, put
 
 
@@ -92,10 +92,10 @@ RUNS = (
     RunCase(
         "label map of another size",
         "voc",
-        _seeds(png(5, 4, pixels=b"")),
+        _seeds(png(5, 4, pixels=zeros(24))),
         _FOLDER,
         ("a",),
-        "a.png must be",
+        "of the image's size",
     ),
     RunCase(
         "pipe in the folder of label maps",

@@ -34,7 +34,7 @@ def _lines() -> Iterator[str]:
             yield _row(case.tried, case.format, OUTCOMES[case.code] + noted, said)
     yield from _head("Any file that describes a data set is", "format")
     for tried in ANY_FILE:
-        yield _row(tried, "all", "told, never waited for", "")
+        yield _row(tried, "all", "told, or counts as nothing; never waited for", "")
     yield from _head("First stage of a run", "format")
     for run in RUNS:
         aside = "set aside, the rest is labelled" if run.aside else "left out, the rest is labelled"
