@@ -220,6 +220,6 @@ def _timeless(path: Path) -> Any:
 
 def _without_seconds(value: Any) -> Any:
     if isinstance(value, dict):
-        skipped = ("seconds", "run_dir")
+        skipped = ("seconds", "run_dir", "workers")
         return {key: _without_seconds(each) for key, each in value.items() if key not in skipped}
     return [*map(_without_seconds, value)] if isinstance(value, list) else value

@@ -1,6 +1,7 @@
 import errno
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,9 @@ from PIL import Image
 from wsseg.errors import InputError
 from wsseg.labels import (
     IGNORE,
+    PARTIAL,
     atomic_write,
+    discard_partial,
     overlay,
     palette,
     read_label_map,
@@ -225,3 +228,13 @@ def test_scores_that_do_not_fit_their_labels_are_refused(tmp_path, classes, scor
     path.write_bytes(saved(classes=classes, scores=scores))
     with pytest.raises(InputError, match=r"labels \(T,\) and float scores \(T, h, w\), got"):
         read_scores(path)
+
+
+def test_what_a_kill_cut_off_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "inner").mkdir()
+    for folder in (tmp_path, tmp_path / "inner"):
+        (folder / f"{PARTIAL}x").touch()
+    discard_partial(tmp_path, ".")
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner", f"{PARTIAL}x"]
+    discard_partial(tmp_path)
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner"]

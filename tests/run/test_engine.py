@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wsseg.annotations.model import Problem, Sample
-from wsseg.errors import InputError
+from wsseg.errors import DamagedError, InputError
 from wsseg.run.engine import SetAside, announce, map_locally
 
 
@@ -17,6 +17,10 @@ def number(sample: Sample) -> int:
     if sample.id == "2":
         raise InputError("2.jpg", "a readable image", "rubbish", "remove it")
     return int(sample.id)
+
+
+def damaged(_: Sample) -> int:
+    raise DamagedError("runs/x/seeds/labels/2.png", "a label map", "rubbish", "delete its stage")
 
 
 def die(_: Sample) -> None:
@@ -36,6 +40,12 @@ def test_strict_raises_it_with_its_parts(workers: int) -> None:
     with pytest.raises(InputError) as caught:
         list(map_locally(number, samples(4), workers, strict=True))
     assert (caught.value.subject, caught.value.remedy) == ("2.jpg", "remove it")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_file_of_the_run_stops_it(workers: int) -> None:
+    with pytest.raises(DamagedError, match="delete its stage"):
+        list(map_locally(damaged, samples(4), workers, strict=False))
 
 
 def test_no_samples() -> None:

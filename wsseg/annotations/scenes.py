@@ -105,7 +105,7 @@ def write_scenes(
         remedy = "choose another folder"
         raise InputError(root, "new, empty or a folder of scenes", "other files", remedy)
     root.parent.mkdir(parents=True, exist_ok=True)
-    beside = {"prefix": f".{root.name}-", "dir": root.parent}
+    beside: dict[str, Any] = {"prefix": f".{root.name}-", "dir": root.parent}
     with naming(root), tempfile.TemporaryDirectory(**beside) as work:
         partial = Path(work) / "scenes"
         _write_folder(partial, made_with)
