@@ -142,7 +142,7 @@ def test_trees_are_minimal(size: tuple[int, int]) -> None:
     height, width = size
     down, right = rng.random((2, height - 1, width)), rng.random((2, height, width - 1))
     forest = spanning_forest(down, right, np.ones((2, *size), np.bool_))
-    pixels = np.arange(2 * height * width).reshape(2, height, width)
+    pixels = np.arange(2 * height * width, dtype=np.int32).reshape(2, height, width)
     ones = np.concatenate([pixels[:, :-1].ravel(), pixels[..., :-1].ravel()])
     others = np.concatenate([pixels[:, 1:].ravel(), pixels[..., 1:].ravel()])
     lengths = np.concatenate([down.ravel(), right.ravel()])
