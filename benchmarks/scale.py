@@ -4,9 +4,9 @@
 
 Scenes are generated; a hundred are different, the others are links to them under other names.
 Every stage runs in a process of its own; "peak MB" is the largest of its processes, and the times
-are those of the stage alone, without start-up. The last column is the ratio of the second size to
-the first: 1.00 is memory, or time an image, that does not depend on the size of the data set. The
-peer of a stage is the same stage on fewer images.
+are those of the stage alone, after the same stage on a hundred images, which starts the workers.
+The last column is the ratio of the second size to the first: 1.00 is memory, or time an image, that
+does not depend on the size of the data set. The peer of a stage is the same stage on fewer images.
 """
 
 import argparse
@@ -61,6 +61,7 @@ def main() -> None:
     found: dict[int, dict[str, Cost]] = {}
     for count in arguments.images:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            generate(Path(folder) / "warm", DIFFERENT)
             generate(Path(folder), count)
             found[count] = {
                 stage: cost_of(stage, Path(folder), count, arguments.workers) for stage in STAGES
@@ -117,7 +118,7 @@ def cost_of(stage: str, folder: Path, count: int, workers: int) -> Cost:
 
 
 def seconds_of(stage: str, folder: Path, workers: int) -> float:
-    """Run a stage in this process.
+    """Run a stage in this process, after the same on a few images.
 
     Args:
         stage: A key of ``STAGES``.
@@ -127,19 +128,23 @@ def seconds_of(stage: str, folder: Path, workers: int) -> float:
     Returns:
         Seconds, of the stage alone.
     """
-    config = Config.model_validate(
-        {
-            "run_dir": folder / "run",
-            "workers": workers,
-            "data": {"root": folder / "data", "format": "voc"},
-            "model": NETWORK,
-            "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64], "accelerator": "cpu"},
-            "prediction": {"scales": [1.0], "flip": False},
-            "rounds": {"count": 1},
-        }
-    )
-    with open_run(config) as run:
-        return STAGES[stage](run)
+    for place in (folder / "warm", folder):
+        with open_run(_config(place, workers)) as run:
+            seconds = STAGES[stage](run)
+    return seconds
+
+
+def _config(folder: Path, workers: int) -> Config:
+    values = {
+        "run_dir": folder / "run",
+        "workers": workers,
+        "data": {"root": folder / "data", "format": "voc"},
+        "model": NETWORK,
+        "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64], "accelerator": "cpu"},
+        "prediction": {"scales": [1.0], "flip": False},
+        "rounds": {"count": 1},
+    }
+    return Config.model_validate(values)
 
 
 def _seeds(run: Run) -> float:

@@ -47,10 +47,9 @@ def test_checkpoints_hold_two_moments_of_what_trains_and_lie_there_twice(configu
     trained = 4 * sum(tensor.numel() for tensor in network.parameters())
 
     def said(*overrides):
-        """With the report and the last network, which come only when checkpoints have gone."""
+        """With the report, which comes only when checkpoints have gone."""
         parts = needed(configured(*LARGE, *overrides))
-        later = parts["report"] + parts["networks"] / 2
-        return (parts["checkpoints while training"] + later) / need.SPARE
+        return (parts["checkpoints while training"] + parts["report"]) / need.SPARE
 
     assert said() == pytest.approx(2 * (weights + 2 * trained), rel=0.02)
     assert said("trainer.average=0.9") == pytest.approx(2 * (2 * weights + 2 * trained), rel=0.02)

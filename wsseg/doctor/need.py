@@ -69,13 +69,12 @@ def need_of(config: Config, dataset: Dataset) -> dict[str, float]:
     written = _written(config)
     networks, checkpoints = _networks(config, dataset, written)
     report = _report(written, training)
-    later = report + networks / written.networks  # what is not there yet in the last training
     parts = {
         "labels": _labels(written, training, validation),
         "activation maps": _activations(config, dataset),
         "networks": networks,
         "report": report,
-        "checkpoints while training": max(0.0, checkpoints - later),
+        "checkpoints while training": max(0.0, checkpoints - report),  # there is no report yet
         "scenes": _scenes(config, dataset),
     }
     return {name: SPARE * size for name, size in parts.items()}
@@ -169,7 +168,7 @@ def _weights(network: nn.Module) -> int:
 
 
 def _checkpoint(network: nn.Module, trainer: FitSettings) -> int:
-    """The last one, and the next that is written beside it before it takes its place."""
+    """The last two of a training, which go when its network has been written."""
     times = min(2, trainer.steps // trainer.checkpoint_every)
     trained = sum(_FLOAT * p.numel() + _TENSOR for p in network.parameters() if p.requires_grad)
     kept = 1 if trainer.average is None else 2
