@@ -50,7 +50,7 @@ def check_settings(config: Config) -> None:
 
     Raises:
         InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
-            engine or a logger that is not installed.
+            engine or a logger that is not installed, or machines that cannot find each other.
     """
     check_engine(config)
     check_loggers(config.loggers)

@@ -10,7 +10,7 @@ import pytest
 from running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
-from wsseg.run.nodes import TrainedTogetherError, follows
+from wsseg.run.nodes import TrainedTogetherError, check_nodes, follows
 from wsseg.run.settings import Config, DataSettings, TrainerSettings
 from wsseg.run.stage import Run, open_run
 
@@ -37,6 +37,17 @@ def test_ranks_that_there_are_not(rank: str, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NODE_RANK", rank)
     with pytest.raises(InputError, match="NODE_RANK must be a number from 0 to 1"):
         follows(2)
+
+
+@pytest.mark.parametrize("name", ["NODE_RANK", "MASTER_ADDR", "MASTER_PORT"])
+def test_machines_that_cannot_find_each_other(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(other, "1")
+    check_nodes(2)
+    monkeypatch.delenv(name)
+    check_nodes(1)
+    with pytest.raises(InputError, match=f"{name} must be set on each of 2 machines"):
+        check_nodes(2)
 
 
 def test_a_follower_writes_nothing_and_waits(

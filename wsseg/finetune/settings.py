@@ -3,6 +3,7 @@
 from wsseg.errors import InputError
 from wsseg.learning.loggers import check_loggers
 from wsseg.refine import find_refiner
+from wsseg.run.cluster import check_engine
 from wsseg.run.settings import Config, SemiSettings
 from wsseg.segmenter.losses import check_losses
 from wsseg.segmenter.model import check_network
@@ -15,11 +16,12 @@ def check_finetune_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown loss or refiner, a logger that is not installed, a network that
-            cannot be built, a base that is this run, calibration by masks that the network has
+        InputError: An unknown loss or refiner, an engine or a logger that is not installed, machines
+            that cannot find each other, a network that cannot be built, a base that is this run, calibration by masks that the network has
             learned, a semi-supervised training that learns from nothing but masks, or a folder that
             is not there.
     """
+    check_engine(config)
     check_loggers(config.loggers)
     check_losses(config.trainer.loss)
     find_refiner(config, config.rounds.refiner)

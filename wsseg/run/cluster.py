@@ -18,6 +18,7 @@ from typing import Any, NoReturn, TypeVar
 
 import wsseg
 from wsseg.errors import InputError
+from wsseg.run.nodes import check_nodes
 from wsseg.run.settings import Config
 
 Item = TypeVar("Item")
@@ -61,14 +62,15 @@ class _Place:
 
 
 def check_engine(config: Config) -> None:
-    """Refuse an engine that cannot work here, before any work is done.
+    """Refuse a cluster or machines that cannot work together, before any work is done.
 
     Args:
-        config: Its ``engine``.
+        config: Its ``engine``, and the ``num_nodes`` of its trainers.
 
     Raises:
-        InputError: Ray is not installed.
+        InputError: Ray is not installed, or a variable by which machines find each other is missing.
     """
+    check_nodes(config.num_nodes)
     if config.engine == "ray" and find_spec("ray") is None:
         raise InputError("engine", "of an installed package", "ray", "install wsseg[ray]")
 

@@ -13,10 +13,27 @@ from wsseg.errors import InputError
 from wsseg.run.progress import say
 
 _EVERY = 0.5  # seconds between looks at the shared folder
+_NEEDED = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 class TrainedTogetherError(Exception):
     """Ends the work of a machine that follows, after its part in a training."""
+
+
+def check_nodes(num_nodes: int) -> None:
+    """Refuse to train on several machines that cannot find each other, before any work is done.
+
+    Args:
+        num_nodes: How many there are.
+
+    Raises:
+        InputError: A variable is missing, or ``NODE_RANK`` is no number below ``num_nodes``.
+    """
+    for name in _NEEDED:
+        if num_nodes > 1 and not os.environ.get(name):
+            remedy = "set it as docs/scale.md shows, or num_nodes=1"
+            raise InputError(name, f"set on each of {num_nodes} machines", "nothing", remedy)
+    follows(num_nodes)
 
 
 def follows(num_nodes: int) -> bool:
@@ -31,7 +48,7 @@ def follows(num_nodes: int) -> bool:
     Raises:
         InputError: ``NODE_RANK`` is no number below ``num_nodes``.
     """
-    given = os.environ.get("NODE_RANK", os.environ.get("GROUP_RANK", "0"))
+    given = os.environ.get("NODE_RANK", "0")
     if num_nodes == 1:
         return False
     if not given.isdecimal() or int(given) >= num_nodes:
