@@ -16,10 +16,10 @@ def check_finetune_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown loss or refiner, an engine or a logger that is not installed, machines
-            that cannot find each other, a network that cannot be built, a base that is this run, calibration by masks that the network has
-            learned, a semi-supervised training that learns from nothing but masks, or a folder that
-            is not there.
+        InputError: An unknown loss or refiner, an engine or a logger that is not installed,
+            machines that cannot find each other, a network that cannot be built, a base that is
+            this run, calibration by masks that the network has learned, a semi-supervised training
+            that learns from nothing but masks, or a folder that is not there.
     """
     check_engine(config)
     check_loggers(config.loggers)

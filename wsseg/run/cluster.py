@@ -68,7 +68,7 @@ def check_engine(config: Config) -> None:
         config: Its ``engine``, and the ``num_nodes`` of its trainers.
 
     Raises:
-        InputError: Ray is not installed, or a variable by which machines find each other is missing.
+        InputError: Ray is not installed, or machines are not told how to find each other.
     """
     check_nodes(config.num_nodes)
     if config.engine == "ray" and find_spec("ray") is None:
