@@ -79,11 +79,14 @@ def generate(folder: Path, count: int) -> None:
     """
     data = folder / "data"
     write_scenes(data, train=DIFFERENT, val=DIFFERENT, seed=0, sides=SIDES)
+    files: dict[str, list[Path]] = {}
+    for path in data.glob("*/*.*"):
+        files.setdefault(path.stem, []).append(path)
     for split in ("train", "val"):
         names = [f"{split}-{number:04d}" for number in range(DIFFERENT)]
         copies = {f"{split}-copy-{n:06d}": names[n % DIFFERENT] for n in range(DIFFERENT, count)}
         for copy, name in copies.items():
-            for path in data.glob(f"*/{name}.*"):
+            for path in files[name]:
                 path.with_name(f"{copy}{path.suffix}").hardlink_to(path)
         for lists in (data / "ImageSets").glob(f"*/{split}.txt"):
             lists.write_text("".join(f"{name}\n" for name in [*names, *copies]))
