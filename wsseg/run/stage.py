@@ -2,15 +2,12 @@
 
 import hashlib
 import json
-import platform
 import shutil
 import stat
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +16,11 @@ from pydantic import BaseModel
 
 import wsseg
 from wsseg.labels import atomic_write, discard_partial
+from wsseg.run.environment import environment
 from wsseg.run.folder import alone_in, check_free, check_own
 from wsseg.run.nodes import TrainedTogetherError, follows, wait_until
 from wsseg.run.settings import Config
 
-_PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lightning", "numpy")
 _KNOWN_BY = ("config.yaml", "a run")  # the file that a run writes first, and what it says there is
 
 
@@ -168,7 +165,7 @@ def open_run(config: Config) -> Iterator[Run]:
     with alone_in(path, "run_dir", *_KNOWN_BY):
         discard_partial(path, ".")
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-        write_json(path / "environment.json", _environment(config.seed))
+        write_json(path / "environment.json", environment(config.seed))
         yield Run(path, config)
 
 
@@ -298,28 +295,3 @@ def _describe(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return str(value)
-
-
-def _environment(seed: int) -> dict[str, Any]:
-    return {
-        "wsseg": wsseg.__version__,
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: version(name) for name in _PACKAGES},
-        "seed": seed,
-    }
-
-
-def _commit() -> str | None:
-    """The checkout's commit; None without git, or where wsseg is installed, not checked out."""
-    checkout = Path(wsseg.__file__).parents[1]
-    if not (checkout / ".git").exists():
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=False
-        )
-    except OSError:
-        return None
-    return found.stdout.strip() or None
