@@ -10,15 +10,18 @@ import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
-from playwright.sync_api import Browser
 from running import wsseg
 
 from wsseg.annotations.readers import read_dataset
 from wsseg.annotations.scenes import CLASSES
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ATTACK = "window.__pwned=1"
 NAMES = dict(
@@ -191,7 +194,7 @@ def test_names_are_those_of_the_data_set(outputs: Path) -> None:
     }
 
 
-def test_nothing_of_a_name_runs_in_a_browser(outputs: Path, browser: Browser) -> None:
+def test_nothing_of_a_name_runs_in_a_browser(outputs: Path, browser: "Browser") -> None:
     for path in pages(outputs):
         context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
         page, said = context.new_page(), list[str]()
