@@ -196,7 +196,7 @@ def _watch(stage: str | None, tell: Connection) -> None:
         with watched(REPORT):
             return report_run(*arguments, **named)
 
-    Stage.work, run_report.report_run = watched_work, watched_report  # type: ignore[method-assign]
+    Stage.work, run_report.report_run = watched_work, watched_report
 
 
 def _found(run: Path, pattern: str) -> set[str]:

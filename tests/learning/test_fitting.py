@@ -159,7 +159,7 @@ def interrupted(
     """The checkpoints of a training of 6 steps that was killed after the fifth."""
 
     def killed(_: Callback, trainer: object, *__: object) -> None:
-        if trainer.global_step == 5:  # type: ignore[attr-defined]
+        if trainer.global_step == 5:
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
@@ -177,7 +177,7 @@ def flip(path: Path, share: float) -> None:
     """Turn a bit of the data that the file holds; of the padding between nothing depends."""
     with zipfile.ZipFile(path) as held:
         last = max(held.infolist(), key=lambda entry: entry.file_size)
-        start = held.open(last)._orig_compress_start  # type: ignore[attr-defined]
+        start = held.open(last)._orig_compress_start
     content = bytearray(path.read_bytes())
     content[start + round(share * (last.file_size - 1))] ^= 1
     path.write_bytes(content)
