@@ -35,10 +35,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from benchmarks.crf import SIZE, parsed_size, pictures
-from wsseg.annotations.model import Classes
-from wsseg.run.settings import CAMSettings, ClassifierSettings
+from wsseg.data.model import Classes
+from wsseg.networks.classifier import TrainedClassifier, build_classifier, image_tensor
+from wsseg.networks.params import ClassifierParams
 from wsseg.seeds.cam import activation_maps, class_activation
-from wsseg.seeds.classifier import TrainedClassifier, build_classifier, image_tensor
+from wsseg.seeds.params import CAMParams
 
 TAGS = (1, 3, 5)
 CLASSES = Classes(("background", *(f"tag {number}" for number in range(1, 21))))
@@ -59,7 +60,7 @@ def main() -> None:
     print("method     tags      ours  all tags  tag by tag   speed    frozen   speed     apart")
     for method in PEERS:
         for count in TAGS:
-            line = compare(classifier, images, CAMSettings(method=method), count, arguments.repeats)
+            line = compare(classifier, images, CAMParams(method=method), count, arguments.repeats)
             print(f"{method:10} {count:4}  {line}", flush=True)
 
 
@@ -74,9 +75,7 @@ def untrained(weights: str | None) -> TrainedClassifier:
     """
     torch.manual_seed(0)
     padding = {"pad_type": "same"} if weights else {}
-    settings = ClassifierSettings(
-        encoder="mobilenetv2_100", weights=weights, encoder_kwargs=padding
-    )
+    settings = ClassifierParams(encoder="mobilenetv2_100", weights=weights, encoder_kwargs=padding)
     network = build_classifier(settings, len(CLASSES) - 1).eval()
     return TrainedClassifier(network, CLASSES, settings)
 
@@ -84,7 +83,7 @@ def untrained(weights: str | None) -> TrainedClassifier:
 def compare(
     classifier: TrainedClassifier,
     images: list[NDArray[np.uint8]],
-    settings: CAMSettings,
+    settings: CAMParams,
     count: int,
     repeats: int,
 ) -> str:
@@ -136,7 +135,7 @@ def in_turn(
         yield name, found, 1000 * (time.perf_counter() - start)
 
 
-def contestants(classifier: TrainedClassifier, settings: CAMSettings) -> dict[str, Locate]:
+def contestants(classifier: TrainedClassifier, settings: CAMParams) -> dict[str, Locate]:
     """Return ours, and the package for all tags at once, tag after tag, and so with frozen weights.
 
     Args:
@@ -175,7 +174,7 @@ def of_package(
     classifier: TrainedClassifier,
     image: NDArray[np.uint8],
     labels: tuple[int, ...],
-    settings: CAMSettings,
+    settings: CAMParams,
 ) -> Maps:
     """Return the grad-cam package's maps of an image, summed over scales and mirror images.
 
@@ -202,7 +201,7 @@ def ours_as_the_package_sums(
     classifier: TrainedClassifier,
     image: NDArray[np.uint8],
     labels: tuple[int, ...],
-    settings: CAMSettings,
+    settings: CAMParams,
 ) -> Maps:
     """Return our maps, made one at each scale as the package does, then summed.
 
@@ -233,7 +232,7 @@ _TINY = 1e-30  # so that a map of zeros stays one
 
 
 def scaled(
-    classifier: TrainedClassifier, image: NDArray[np.uint8], settings: CAMSettings
+    classifier: TrainedClassifier, image: NDArray[np.uint8], settings: CAMParams
 ) -> Iterator[Tensor]:
     """Yield an image and its mirror image at every scale.
 

@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, read_image
-from wsseg.refine.crf import BACKENDS, IRN, SDI, CRFParams, dense_crf, warm_up
+from wsseg.refine.crf.backends import BACKENDS, warm_up
+from wsseg.refine.crf.dense import dense_crf
+from wsseg.refine.crf.model import IRN, SDI, CRFParams
 
 SIZE = (375, 500)
 SETS = {"IRN": IRN, "SDI": SDI}

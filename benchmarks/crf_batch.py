@@ -19,8 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.crf import SIZE, coarse_scores, parsed_size, pictures
-from wsseg.refine.crf import BACKENDS, IRN, CRFParams, dense_crf, dense_crf_batch
+from wsseg.refine.crf.backends import BACKENDS
 from wsseg.refine.crf.batched import kernels_of
+from wsseg.refine.crf.dense import dense_crf, dense_crf_batch
+from wsseg.refine.crf.model import IRN, CRFParams
 
 Image = NDArray[np.uint8]
 Scores = NDArray[np.float32]

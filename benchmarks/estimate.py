@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsseg.quality.estimate import agreement, estimated_quality
-from wsseg.quality.inspecting import read_signals
-from wsseg.quality.measured import pair_ious
+from wsseg.metrics.estimate import agreement, estimated_quality
+from wsseg.stages.inspecting import read_signals
+from wsseg.stages.measured import pair_ious
 
 
 def main() -> None:

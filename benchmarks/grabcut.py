@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, Sample
-from wsseg.annotations.readers import read_dataset
-from wsseg.annotations.scenes import scene
+from wsseg.data.constraints import constraints_of
+from wsseg.data.formats import read_dataset
+from wsseg.data.model import Box, Boxes, Sample
 from wsseg.images import read_image
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds import seed_label_map
+from wsseg.seeds.named import seed_label_map
+from wsseg.seeds.params import SeedParams
+from wsseg.synthetic.scenes import scene
 
 SIZE = (375, 500)
 SHARES = (0.02, 0.1, 0.25, 1.0)
@@ -64,7 +64,7 @@ def compared(image: NDArray[np.uint8], box: Box, seed: int) -> tuple[float, floa
     """
     size = (image.shape[0], image.shape[1])
     sample = Sample("benchmark", Path("benchmark.png"), size, (Boxes((box,)),), "train")
-    constraints, settings = constraints_of(sample, box.label + 1), SeedSettings(name="grabcut")
+    constraints, settings = constraints_of(sample, box.label + 1), SeedParams(name="grabcut")
 
     def ours() -> None:
         seed_label_map(image, constraints, sample, settings, np.random.default_rng(seed))

@@ -22,15 +22,15 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.annotations.readers import read_dataset
-from wsseg.annotations.scenes import scene
+from wsseg.data.formats import read_dataset
 from wsseg.images import read_image
-from wsseg.run.settings import ModelSettings
-from wsseg.segmenter.losses.agmm import agmm
-from wsseg.segmenter.losses.dense_crf import dense_crf_loss
-from wsseg.segmenter.losses.gated_crf import gated_crf
-from wsseg.segmenter.losses.tree_energy import tree_energy
-from wsseg.segmenter.model import build_network
+from wsseg.networks.losses.agmm import agmm
+from wsseg.networks.losses.dense_crf import dense_crf_loss
+from wsseg.networks.losses.gated_crf import gated_crf
+from wsseg.networks.losses.tree_energy import tree_energy
+from wsseg.networks.params import SegmenterParams
+from wsseg.networks.segmenter import build_network
+from wsseg.synthetic.scenes import scene
 
 Work = Callable[[], Tensor]
 
@@ -152,7 +152,7 @@ def _filtered(p: np.ndarray, image: np.ndarray) -> np.ndarray:
 def network_step(images: Tensor, n_classes: int) -> Work:
     """Return a forward pass of a small network on the batch, with its cross-entropy."""
     torch.manual_seed(0)
-    settings = ModelSettings(architecture="Segformer", encoder="tu-mobilenetv2_100", weights=None)
+    settings = SegmenterParams(architecture="Segformer", encoder="tu-mobilenetv2_100", weights=None)
     network = build_network(settings, n_classes)
     target = torch.zeros(len(images), *images.shape[2:], dtype=torch.long)
     return lambda: functional.cross_entropy(network(images), target)

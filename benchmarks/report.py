@@ -25,17 +25,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from wsseg.annotations.model import Sample
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.scenes import write_scenes
-from wsseg.annotations.truth import read_truth
+from wsseg.data.load import read_weak
+from wsseg.data.model import Sample
+from wsseg.data.truth import read_truth
 from wsseg.images import read_image
-from wsseg.labels import overlay, read_label_map, write_label_map
-from wsseg.quality.inspecting import inspect
-from wsseg.quality.measure import measure
-from wsseg.run.labelling import Facts, label_images
-from wsseg.run.settings import Config
-from wsseg.run.stage import open_run
+from wsseg.labelmaps import overlay, read_label_map, write_label_map
+from wsseg.runs.config import Config
+from wsseg.runs.labelling import Facts, label_images
+from wsseg.runs.stage import open_run
+from wsseg.stages.inspecting import inspect
+from wsseg.stages.measure import measure
+from wsseg.synthetic.scenes import write_scenes
 
 DIFFERENT = 100
 SIDES = (240, 320)

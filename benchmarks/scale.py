@@ -20,15 +20,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.scenes import write_scenes
-from wsseg.annotations.truth import read_truth
-from wsseg.quality.inspecting import inspect
-from wsseg.quality.measure import measure
-from wsseg.quality.run_report import report_run
-from wsseg.rounds import clean_labels, predict_val, seed_labels, train_segmenter
-from wsseg.run.settings import Config
-from wsseg.run.stage import Run, open_run
+from wsseg.data.load import read_weak
+from wsseg.data.truth import read_truth
+from wsseg.report.run_report import report_run
+from wsseg.runs.config import Config
+from wsseg.runs.stage import Run, open_run
+from wsseg.stages.inspecting import inspect
+from wsseg.stages.measure import measure
+from wsseg.stages.rounds import clean_labels, predict_val, seed_labels, train_segmenter
+from wsseg.synthetic.scenes import write_scenes
 
 DIFFERENT = 100
 SIDES = (64, 96)

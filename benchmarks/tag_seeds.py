@@ -14,18 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Sample
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.truth import Truth, read_truth
+from wsseg.data.constraints import constraints_of
+from wsseg.data.load import read_weak
+from wsseg.data.model import Sample
+from wsseg.data.truth import Truth, read_truth
 from wsseg.images import read_image
-from wsseg.quality.metrics import SegmentationQuality, confusion_matrix
-from wsseg.refine import find_refiner
-from wsseg.run.config import load_config
-from wsseg.run.settings import Config
-from wsseg.seeds.affinity_net import TrainedAffinity, load_affinity
+from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
+from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
+from wsseg.networks.classifier import TrainedClassifier, load_classifier
+from wsseg.refine.named import find_refiner
+from wsseg.runs.config import Config, load_config
 from wsseg.seeds.cam import activation_maps
-from wsseg.seeds.classifier import TrainedClassifier, load_classifier
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
 

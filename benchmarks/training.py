@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from wsseg.annotations.scenes import CLASSES, write_scenes
-from wsseg.learning.fitting import fit
-from wsseg.run.settings import Config
-from wsseg.segmenter.data import TrainingBatches, TrainingPair
-from wsseg.segmenter.model import build_network
-from wsseg.segmenter.training import supervised
+from wsseg.networks.segmenter import build_network
+from wsseg.networks.train import fit
+from wsseg.networks.training_data import TrainingBatches, TrainingPair
+from wsseg.runs.config import Config
+from wsseg.stages.training import supervised
+from wsseg.synthetic.scenes import CLASSES, write_scenes
 
 _WARM_UP = 5  # steps
 

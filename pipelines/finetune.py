@@ -6,27 +6,22 @@ The masks are those of ``data.masks``, or laid over the images. ``finetune.base`
 on the weak labels; without it the masks alone train the first network.
 """
 
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
-from wsseg.finetune import (
-    Sources,
-    calibrate,
-    check_finetune_settings,
-    filter_labels,
-    finetune,
-    label_surely,
-    mask_labels,
-    open_base,
-    train_on_masks,
-)
-from wsseg.quality.inspecting import inspect
-from wsseg.quality.measure import measure
-from wsseg.quality.run_report import report_run
-from wsseg.rounds import clean_labels, predict_val
-from wsseg.run.engine import announce
-from wsseg.run.settings import Config
-from wsseg.run.stage import open_run
+from wsseg.data.load import read_weak
+from wsseg.data.truth import read_truth
+from wsseg.report.run_report import report_run
+from wsseg.runs.config import Config
+from wsseg.runs.engine import announce
+from wsseg.runs.stage import open_run
+from wsseg.stages.finetune.base_run import open_base
+from wsseg.stages.finetune.filtering import calibrate, filter_labels
+from wsseg.stages.finetune.masks import mask_labels, train_on_masks
+from wsseg.stages.finetune.pseudo_labels import label_surely
+from wsseg.stages.finetune.settings import check_finetune_settings
+from wsseg.stages.finetune.training import Sources, finetune
+from wsseg.stages.inspecting import inspect
+from wsseg.stages.measure import measure
+from wsseg.stages.rounds import clean_labels, predict_val
 
 
 def main(config: Config) -> None:

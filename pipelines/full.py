@@ -9,19 +9,19 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.model import Sample
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.truth import read_truth, true_label_map
 from wsseg.cli import run_script
+from wsseg.data.load import read_weak
+from wsseg.data.model import Sample
+from wsseg.data.truth import read_truth, true_label_map
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.quality.measure import measure
-from wsseg.quality.run_report import report_run
-from wsseg.rounds import check_settings, predict_val, train_segmenter
-from wsseg.run.engine import announce
-from wsseg.run.labelling import Facts, label_images, samples_key
-from wsseg.run.settings import Config
-from wsseg.run.stage import open_run
+from wsseg.report.run_report import report_run
+from wsseg.runs.config import Config
+from wsseg.runs.engine import announce
+from wsseg.runs.labelling import Facts, label_images, samples_key
+from wsseg.runs.stage import open_run
+from wsseg.stages.measure import measure
+from wsseg.stages.rounds import check_settings, predict_val, train_segmenter
 
 
 def main(config: Config) -> None:

@@ -5,26 +5,21 @@
 Every stage is a folder below the run's; a finished one is skipped, an interrupted one goes on.
 """
 
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.annotations.truth import read_truth
 from wsseg.cli import run_script
-from wsseg.quality.inspecting import inspect
-from wsseg.quality.measure import measure
-from wsseg.quality.run_report import report_run
-from wsseg.quality.stopping import end_rounds
-from wsseg.quality.thresholds import measure_thresholds
-from wsseg.rounds import check_settings, clean_labels, predict_val, train_segmenter
-from wsseg.run.engine import announce
-from wsseg.run.settings import Config
-from wsseg.run.stage import open_run
-from wsseg.tags import (
-    check_tag_settings,
-    label_by_maps,
-    learn_affinity,
-    locate_tags,
-    spread_maps,
-    train_classifier,
-)
+from wsseg.data.load import read_weak
+from wsseg.data.truth import read_truth
+from wsseg.report.run_report import report_run
+from wsseg.runs.config import Config
+from wsseg.runs.engine import announce
+from wsseg.runs.stage import open_run
+from wsseg.stages.inspecting import inspect
+from wsseg.stages.measure import measure
+from wsseg.stages.rounds import check_settings, clean_labels, predict_val, train_segmenter
+from wsseg.stages.stopping import end_rounds
+from wsseg.stages.tags.affinity import learn_affinity
+from wsseg.stages.tags.classifier import check_tag_settings, train_classifier
+from wsseg.stages.tags.maps import label_by_maps, locate_tags, spread_maps
+from wsseg.stages.thresholds import measure_thresholds
 
 
 def main(config: Config) -> None:

@@ -5,13 +5,13 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from helpers.running import wsseg
 from PIL import Image
-from running import wsseg
 
-from wsseg.annotations.scenes import write_scenes
-from wsseg.labels import write_label_map
-from wsseg.run.settings import ModelSettings, TrainerSettings
-from wsseg.segmenter.data import TrainingPair
+from wsseg.labelmaps import write_label_map
+from wsseg.networks.params import SegmenterParams, SegmenterTrainingParams
+from wsseg.networks.training_data import TrainingPair
+from wsseg.synthetic.scenes import write_scenes
 
 # CI repeats the same examples, so that it never fails for what a change did not touch.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -20,13 +20,13 @@ if os.environ.get("CI"):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
+def one_thread():
     """Sums depend on the number of threads; pipelines started by a test get one thread too."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
+def shared_data():
     """The folder of real data sets; see data/README.md."""
     default = Path(__file__).parents[2] / "shared" / "data"
     folder = Path(os.environ.get("WSSEG_DATA", default))
@@ -36,8 +36,8 @@ def shared_data() -> Path:
 
 
 @pytest.fixture
-def model_settings() -> ModelSettings:
-    return ModelSettings(
+def model_settings():
+    return SegmenterParams(
         architecture="Unet",
         encoder="tu-mobilenetv3_small_050",
         weights=None,
@@ -46,14 +46,14 @@ def model_settings() -> ModelSettings:
 
 
 @pytest.fixture
-def trainer_settings() -> TrainerSettings:
-    return TrainerSettings(
+def trainer_settings():
+    return SegmenterTrainingParams(
         steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2, accelerator="cpu"
     )
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[TrainingPair]:
+def pairs(tmp_path):
     """Four images whose bright half is class 1."""
     random = np.random.default_rng(0)
     found = []
@@ -87,21 +87,21 @@ rounds: {count: 2}
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "scenes"
     write_scenes(folder, train=6, val=3, seed=0, sides=(48, 64))
     return folder
 
 
 @pytest.fixture(scope="session")
-def config_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def config_file(tmp_path_factory):
     path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
     path.write_text(SETTINGS)
     return path
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory, scenes: Path, config_file: Path) -> Path:
+def finished(tmp_path_factory, scenes, config_file):
     """A boxes run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("runs") / "boxes"
     assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0

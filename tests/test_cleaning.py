@@ -2,22 +2,22 @@ from functools import partial
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box
-from wsseg.cleaning import RULES, Cleaned, clean, islands
+from wsseg.cleaning import RULES, clean, islands
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Box
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
-from wsseg.refine import CRFParams, Refine, dense_crf
-from wsseg.run.settings import RoundSettings
+from wsseg.labelmaps import IGNORE
+from wsseg.refine.crf.dense import dense_crf
+from wsseg.refine.crf.model import CRFParams
+from wsseg.stages.params import RoundParams
 
 SIZE = (20, 24)
 NO_CRF = partial(dense_crf, params=CRFParams(iterations=0))
 CRF = partial(dense_crf, params=CRFParams(iterations=3))
 
 
-def constrained(*boxes: Box) -> Constraints:
+def constrained(*boxes):
     classes = np.unique([0, *(box.label for box in boxes)]).astype(np.uint8)
     allowed = np.zeros((len(classes), *SIZE), bool)
     allowed[0] = True
@@ -26,7 +26,7 @@ def constrained(*boxes: Box) -> Constraints:
     return Constraints(classes, allowed)
 
 
-def filled(*boxes: Box) -> NDArray[np.uint8]:
+def filled(*boxes):
     """The boxes, the last in front."""
     label_map = np.zeros(SIZE, np.uint8)
     for box in boxes:
@@ -34,27 +34,27 @@ def filled(*boxes: Box) -> NDArray[np.uint8]:
     return label_map
 
 
-def sure(label_map: NDArray[np.uint8], constraints: Constraints) -> NDArray[np.float64]:
+def sure(label_map, constraints):
     """Scores that say a label map; classes beyond the constraints get lost."""
     scores = np.where(label_map == constraints.classes[:, None, None], 0.96, 0.02)
     return scores / scores.sum(axis=0)
 
 
 def cleaned(
-    label_map: NDArray[np.uint8],
-    *boxes: Box,
-    first: NDArray[np.uint8] | None = None,
-    refine: Refine = NO_CRF,
-    image: NDArray[np.uint8] | None = None,
-    reset_iou: float = 0.5,
-    min_island: float = 0.0,
-    tagged: tuple[int, ...] = (),
-    constraints: Constraints | None = None,
-) -> Cleaned:
+    label_map,
+    *boxes,
+    first=None,
+    refine=NO_CRF,
+    image=None,
+    reset_iou=0.5,
+    min_island=0.0,
+    tagged=(),
+    constraints=None,
+):
     constraints = constrained(*boxes) if constraints is None else constraints
     image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
     first = filled(*boxes) if first is None else first
-    rules = RoundSettings(reset_iou=reset_iou, min_island=min_island)
+    rules = RoundParams(reset_iou=reset_iou, min_island=min_island)
     scores = sure(label_map, constraints)
     return clean(image, scores, constraints, boxes, first, rules, refine, tagged=tagged)
 
@@ -62,12 +62,12 @@ def cleaned(
 COW = Box(1, left=4, top=4, right=14, bottom=14)
 
 
-def part(result: Cleaned, rule: str) -> float:
+def part(result, rule):
     """Share of the image's pixels that have their label from a rule."""
     return float((result.rules == RULES.index(rule)).mean())
 
 
-def test_prediction_that_fits_stays() -> None:
+def test_prediction_that_fits_stays():
     label_map = filled(COW)
     label_map[4:7, 4:14] = 0
     result = cleaned(label_map, COW)
@@ -75,12 +75,12 @@ def test_prediction_that_fits_stays() -> None:
     assert result.resets == (False,) and part(result, "refiner") == 0
 
 
-def test_rule_1_outside_all_boxes_is_background() -> None:
+def test_rule_1_outside_all_boxes_is_background():
     label_map = np.ones(SIZE, np.uint8)
     np.testing.assert_array_equal(cleaned(label_map, COW).label_map, filled(COW))
 
 
-def test_rule_1_each_class_inside_its_own_boxes() -> None:
+def test_rule_1_each_class_inside_its_own_boxes():
     sheep = Box(2, left=16, top=2, right=23, bottom=18)
     label_map = filled(COW, sheep)
     label_map[6:9, 6:9] = 2
@@ -91,7 +91,7 @@ def test_rule_1_each_class_inside_its_own_boxes() -> None:
 
 
 @pytest.mark.parametrize(("rows", "reset"), [(5, False), (4, True), (0, True)])
-def test_rule_2_box_that_is_covered_too_little(rows: int, reset: bool) -> None:
+def test_rule_2_box_that_is_covered_too_little(rows, reset):
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4 : 4 + rows, 4:14] = 1
     result = cleaned(label_map, COW)
@@ -99,7 +99,7 @@ def test_rule_2_box_that_is_covered_too_little(rows: int, reset: bool) -> None:
     np.testing.assert_array_equal(result.label_map, filled(COW) if reset else label_map)
 
 
-def test_rule_2_brings_back_core_and_ignore_exactly() -> None:
+def test_rule_2_brings_back_core_and_ignore_exactly():
     first = np.zeros(SIZE, np.uint8)
     first[COW.slices] = IGNORE
     first[7:11, 7:11] = 1
@@ -109,7 +109,7 @@ def test_rule_2_brings_back_core_and_ignore_exactly() -> None:
         np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_2_looks_at_the_visible_part_only() -> None:
+def test_rule_2_looks_at_the_visible_part_only():
     behind = Box(1, left=0, top=0, right=20, bottom=10)
     front = Box(2, left=1, top=0, right=20, bottom=9)
     hidden_part_only = filled(behind, front)
@@ -119,7 +119,7 @@ def test_rule_2_looks_at_the_visible_part_only() -> None:
     np.testing.assert_array_equal(result.label_map, hidden_part_only)
 
 
-def test_rule_2_leaves_the_box_in_front_alone() -> None:
+def test_rule_2_leaves_the_box_in_front_alone():
     behind = Box(1, left=0, top=0, right=20, bottom=14)
     front = Box(2, left=4, top=4, right=12, bottom=12)
     label_map = np.zeros(SIZE, np.uint8)
@@ -132,7 +132,7 @@ def test_rule_2_leaves_the_box_in_front_alone() -> None:
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_rule_2_wholly_hidden_box_is_never_reset(order: int) -> None:
+def test_rule_2_wholly_hidden_box_is_never_reset(order):
     left, right = Box(2, 0, 0, 9, 10), Box(2, 9, 0, 18, 10)
     hidden = Box(1, left=4, top=0, right=14, bottom=10)
     assert hidden.area > left.area
@@ -143,7 +143,7 @@ def test_rule_2_wholly_hidden_box_is_never_reset(order: int) -> None:
     np.testing.assert_array_equal(result.label_map, label_map)
 
 
-def test_rule_2_touching_boxes_of_one_class_are_judged_apart() -> None:
+def test_rule_2_touching_boxes_of_one_class_are_judged_apart():
     left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
     label_map = filled(left)
     result = cleaned(label_map, left, right)
@@ -151,14 +151,14 @@ def test_rule_2_touching_boxes_of_one_class_are_judged_apart() -> None:
     np.testing.assert_array_equal(result.label_map, filled(left, right))
 
 
-def test_rule_2_threshold_is_a_setting() -> None:
+def test_rule_2_threshold_is_a_setting():
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4:8, 4:14] = 1
     assert cleaned(label_map, COW, reset_iou=0.4).resets == (False,)
     assert cleaned(np.zeros(SIZE, np.uint8), COW, reset_iou=0).resets == (False,)
 
 
-def test_rule_3_the_crf_follows_the_object() -> None:
+def test_rule_3_the_crf_follows_the_object():
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[5:13, 5:13] = 220
     label_map = filled(COW)
@@ -170,7 +170,7 @@ def test_rule_3_the_crf_follows_the_object() -> None:
     assert result.resets == (False,)
 
 
-def test_rules_1_and_2_hold_after_the_crf_leaks() -> None:
+def test_rules_1_and_2_hold_after_the_crf_leaks():
     # the object looks like the ground around it: the CRF drowns it
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4:10, 4:14] = 1
@@ -182,7 +182,7 @@ def test_rules_1_and_2_hold_after_the_crf_leaks() -> None:
     np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_3_reset_boxes_stay_reset() -> None:
+def test_rule_3_reset_boxes_stay_reset():
     # the CRF would fill the bright box by itself
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[COW.slices] = 220
@@ -195,7 +195,7 @@ def test_rule_3_reset_boxes_stay_reset() -> None:
     np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_3_sees_first_labels_in_reset_boxes() -> None:
+def test_rule_3_sees_first_labels_in_reset_boxes():
     # of two touching boxes of one colour, the left is missed; its first label helps the right
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[4:14, 2:20] = 220
@@ -207,7 +207,7 @@ def test_rule_3_sees_first_labels_in_reset_boxes() -> None:
     np.testing.assert_array_equal(result.label_map, filled(left, right))
 
 
-def test_crowds_are_ignored_and_never_reset() -> None:
+def test_crowds_are_ignored_and_never_reset():
     crowd = Box(1, left=0, top=0, right=24, bottom=8, crowd=True)
     result = cleaned(filled(COW), COW, crowd)
     assert result.resets == (False, False)
@@ -215,30 +215,30 @@ def test_crowds_are_ignored_and_never_reset() -> None:
     np.testing.assert_array_equal(result.label_map, expected)
 
 
-def test_crowd_hides_no_box() -> None:
+def test_crowd_hides_no_box():
     crowd = Box(2, left=5, top=5, right=13, bottom=13, crowd=True)
     result = cleaned(np.zeros(SIZE, np.uint8), COW, crowd, first=filled(COW))
     assert result.resets == (True, False)
     np.testing.assert_array_equal(result.label_map, filled(COW))
 
 
-def test_crowd_keeps_what_another_annotation_fixes() -> None:
+def test_crowd_keeps_what_another_annotation_fixes():
     crowd = Box(1, left=0, top=0, right=24, bottom=8, crowd=True)
     constraints = constrained(crowd)
     constraints.allowed[1, :, :10] = False
     scores, image = sure(filled(), constraints), np.zeros((*SIZE, 3), np.uint8)
-    result = clean(image, scores, constraints, (crowd,), filled(crowd), RoundSettings(), NO_CRF)
+    result = clean(image, scores, constraints, (crowd,), filled(crowd), RoundParams(), NO_CRF)
     assert not result.label_map[:8, :10].any()
     assert (result.label_map[:8, 10:] == IGNORE).all()
 
 
 @pytest.mark.parametrize("refine", [NO_CRF, CRF])
-def test_no_boxes_is_all_background(refine: Refine) -> None:
+def test_no_boxes_is_all_background(refine):
     result = cleaned(np.ones(SIZE, np.uint8), refine=refine)
     assert not result.label_map.any() and result.resets == () and part(result, "refiner") == 0
 
 
-def test_box_of_one_pixel() -> None:
+def test_box_of_one_pixel():
     dot = Box(1, left=3, top=3, right=4, bottom=4)
     for label_map, reset in ((filled(dot), False), (filled(), True)):
         result = cleaned(label_map, dot)
@@ -247,7 +247,7 @@ def test_box_of_one_pixel() -> None:
     np.testing.assert_array_equal(cleaned(filled(), dot, refine=CRF).label_map, filled(dot))
 
 
-def test_twin_boxes_are_one_segment() -> None:
+def test_twin_boxes_are_one_segment():
     result = cleaned(filled(COW), COW, COW)
     assert result.resets == (False, False)
     assert any(cleaned(filled(), COW, COW).resets)
@@ -255,15 +255,15 @@ def test_twin_boxes_are_one_segment() -> None:
 
 
 @pytest.mark.parametrize("refine", [NO_CRF, CRF])
-def test_silent_scores(refine: Refine) -> None:
+def test_silent_scores(refine):
     constraints = constrained(COW)
     scores, image = np.zeros((2, *SIZE)), np.zeros((*SIZE, 3), np.uint8)
-    result = clean(image, scores, constraints, (COW,), filled(COW), RoundSettings(), refine)
+    result = clean(image, scores, constraints, (COW,), filled(COW), RoundParams(), refine)
     assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, filled(COW))
 
 
-def test_first_label_that_is_not_permitted_counts_as_known_or_ignore() -> None:
+def test_first_label_that_is_not_permitted_counts_as_known_or_ignore():
     first = np.full(SIZE, 7, np.uint8)
     result = cleaned(np.zeros(SIZE, np.uint8), COW, first=first)
     expected = np.zeros(SIZE, np.uint8)
@@ -272,7 +272,7 @@ def test_first_label_that_is_not_permitted_counts_as_known_or_ignore() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
+def test_result_is_permitted_and_inputs_stay(seed):
     rng = np.random.default_rng(seed)
     boxes = []
     for label in (1, 2, 2, 3, 1):
@@ -285,7 +285,7 @@ def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
     first = filled(*sorted(boxes, key=lambda box: -box.area))
     arrays = (image, scores, first, constraints.allowed, constraints.classes)
     before = [array.copy() for array in arrays]
-    result = clean(image, scores, constraints, tuple(boxes), first, RoundSettings(), CRF)
+    result = clean(image, scores, constraints, tuple(boxes), first, RoundParams(), CRF)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     assert constraints.permits(result.label_map).all()
@@ -302,20 +302,18 @@ def test_result_is_permitted_and_inputs_stay(seed: int) -> None:
         ((2, *SIZE), SIZE, (10, 24), "first labels must be of size"),
     ],
 )
-def test_sizes_that_differ(
-    shape: tuple[int, ...], image: tuple[int, int], first: tuple[int, int], message: str
-) -> None:
+def test_sizes_that_differ(shape, image, first, message):
     photograph, labels = np.zeros((*image, 3), np.uint8), np.zeros(first, np.uint8)
     with pytest.raises(InputError, match=message):
-        clean(photograph, np.ones(shape), constrained(COW), (COW,), labels, RoundSettings(), CRF)
+        clean(photograph, np.ones(shape), constrained(COW), (COW,), labels, RoundParams(), CRF)
 
 
-def anywhere(*labels: int) -> Constraints:
+def anywhere(*labels):
     """What tags say."""
     return Constraints(np.array([0, *labels], np.uint8), np.ones((1 + len(labels), *SIZE), bool))
 
 
-def test_tags_forbid_all_other_classes() -> None:
+def test_tags_forbid_all_other_classes():
     label_map = filled(COW)
     label_map[0:3] = 2
     first = filled(COW)
@@ -323,7 +321,7 @@ def test_tags_forbid_all_other_classes() -> None:
     assert set(np.unique(result.label_map)) <= {0, 1}
 
 
-def test_small_islands_become_ignore_and_large_ones_stay() -> None:
+def test_small_islands_become_ignore_and_large_ones_stay():
     label_map = filled(COW)
     label_map[0:2, 20:22] = 1
     label_map[8:9, 8:9] = 0
@@ -336,14 +334,14 @@ def test_small_islands_become_ignore_and_large_ones_stay() -> None:
     np.testing.assert_array_equal(kept.label_map, label_map)
 
 
-def test_islands_that_touch_at_a_corner_are_one() -> None:
+def test_islands_that_touch_at_a_corner_are_one():
     label_map = np.zeros(SIZE, np.uint8)
     label_map[2:4, 2:4] = label_map[4:6, 4:6] = 1
     assert not islands(label_map, 8 / label_map.size).any()
     assert islands(label_map, 9 / label_map.size).sum() == 8
 
 
-def test_an_island_that_an_annotation_fixes_stays() -> None:
+def test_an_island_that_an_annotation_fixes_stays():
     constraints = anywhere(1)
     constraints.allowed[:, 3, 3] = [False, True]
     result = cleaned(
@@ -352,7 +350,7 @@ def test_an_island_that_an_annotation_fixes_stays() -> None:
     assert result.label_map[3, 3] == 1
 
 
-def test_a_tag_that_vanished_gets_its_first_labels_back() -> None:
+def test_a_tag_that_vanished_gets_its_first_labels_back():
     gone, first = np.zeros(SIZE, np.uint8), filled(COW)
     result = cleaned(gone, first=first, tagged=(1,), constraints=anywhere(1))
     np.testing.assert_array_equal(result.label_map, first)
@@ -364,13 +362,13 @@ def test_a_tag_that_vanished_gets_its_first_labels_back() -> None:
     assert result.restored == ()
 
 
-def test_a_tag_without_first_labels_stays_away() -> None:
+def test_a_tag_without_first_labels_stays_away():
     gone = np.zeros(SIZE, np.uint8)
     result = cleaned(gone, first=gone, tagged=(1,), constraints=anywhere(1))
     assert result.restored == () and not result.label_map.any()
 
 
-def test_rules_say_what_each_pixel_has_its_label_from() -> None:
+def test_rules_say_what_each_pixel_has_its_label_from():
     """One row of pixels for each rule but the refiner's, which the CRF's tests look at."""
     crowd, sheep = Box(1, 0, 16, 24, 19, crowd=True), Box(2, 16, 4, 22, 12)
     label_map = filled(COW, sheep)
@@ -392,11 +390,11 @@ def test_rules_say_what_each_pixel_has_its_label_from() -> None:
     np.testing.assert_array_equal(over == "constraint", np.isin(named, ["network", "constraint"]))
 
 
-def test_what_a_tag_brings_back_is_told() -> None:
+def test_what_a_tag_brings_back_is_told():
     first = np.zeros(SIZE, np.uint8)
     first[2:4, 2:9] = 1
     constraints = anywhere(0, 1)
     image = np.zeros((*SIZE, 3), np.uint8)
     scores = sure(np.zeros(SIZE, np.uint8), constraints)
-    result = clean(image, scores, constraints, (), first, RoundSettings(), NO_CRF, tagged=(1,))
+    result = clean(image, scores, constraints, (), first, RoundParams(), NO_CRF, tagged=(1,))
     np.testing.assert_array_equal(result.rules == RULES.index("restored"), first == 1)

@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsseg.annotations.model import Box
-from wsseg.annotations.readers import read_dataset
-from wsseg.annotations.scenes import write_scenes
-from wsseg.labels import IGNORE, read_label_map
+from wsseg.data.formats import read_dataset
+from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.synthetic.scenes import write_scenes
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
@@ -36,14 +35,14 @@ rounds: {{count: 1, refiner: smooth}}
 """
 
 
-def block(language: str) -> str:
+def block(language):
     found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
     assert found
     return found[1]
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def installed(tmp_path_factory):
     """A folder as an installer leaves it: the module, and its metadata with entry points."""
     site = tmp_path_factory.mktemp("site")
     (site / "circles.py").write_text(block("python"))
@@ -57,13 +56,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
-def circled(box: Box, name: str) -> dict[str, object]:
+def circled(box, name):
     x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
     radius = float(np.hypot(box.right - box.left, box.bottom - box.top)) / 2
     return {"type": "circle", "class": name, "x": x, "y": y, "radius": radius}
 
 
-def run(folder: Path, site: Path | None, *overrides: str) -> subprocess.CompletedProcess[str]:
+def run(folder, site, *overrides):
     path = [str(ROOT), *([str(site)] if site else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)}
     script = [sys.executable, str(ROOT / "pipelines" / "mixed.py"), str(folder / "c.yaml")]
@@ -73,7 +72,7 @@ def run(folder: Path, site: Path | None, *overrides: str) -> subprocess.Complete
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugged")
     write_scenes(folder / "scenes", train=6, val=2, seed=0, sides=(48, 64))
     dataset = read_dataset(folder / "scenes", "voc", ["train"])
@@ -90,11 +89,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_page_is_short() -> None:
+def test_the_page_is_short():
     assert len(block("python").splitlines()) < 40
 
 
-def test_an_installed_plug_in_runs_through_the_pipeline(folder: Path, installed: Path) -> None:
+def test_an_installed_plug_in_runs_through_the_pipeline(folder, installed):
     done = run(folder, installed)
     assert done.returncode == 0, done.stderr
     assert "mark of a plug-in" in done.stderr or "left out" in done.stderr
@@ -114,7 +113,7 @@ def test_an_installed_plug_in_runs_through_the_pipeline(folder: Path, installed:
     assert refined.max() > 0
 
 
-def test_without_the_plug_in_the_names_are_unknown(folder: Path) -> None:
+def test_without_the_plug_in_the_names_are_unknown(folder):
     done = run(folder, None, f"run_dir={folder}/other")
     assert done.returncode == 2
     assert "seeds.name must be a known name, got 'cores'" in done.stderr

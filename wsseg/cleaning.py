@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box
-from wsseg.annotations.stacking import front_box
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Box
+from wsseg.data.stacking import front_box
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
-from wsseg.refine import Refine
-from wsseg.run.settings import RoundSettings
+from wsseg.labelmaps import IGNORE
+from wsseg.refine.named import Refine
+from wsseg.stages.params import RoundParams
 
 RULES = ("network", "constraint", "refiner", "reset", "unsure", "restored")
 """What a pixel has its label from: the network's best class; its best permitted class, where that
@@ -68,7 +68,7 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
     constraints: Constraints,
     boxes: tuple[Box, ...],
     first_labels: NDArray[np.uint8],
-    settings: RoundSettings,
+    settings: RoundParams,
     refine: Refine,
     *,
     tagged: tuple[int, ...] = (),

@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from wsseg.errors import InputError
-from wsseg.opening import DECODER_ERRORS, open_image
+from wsseg.safe_io import DECODER_ERRORS, open_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _ORIENTATION = 0x0112

@@ -1,23 +1,22 @@
 """Files of a run that were cut off, emptied or changed: made again, or named with a remedy."""
 
 import shutil
-from pathlib import Path
 
 import pytest
-from killing import assert_same_run
-from running import hashes, wsseg
+from helpers.killing import assert_same_run
+from helpers.running import hashes, wsseg
 
 
 @pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
+def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
 
 
 @pytest.fixture
-def again(scenes: Path, config_file: Path, run: Path, capsys: pytest.CaptureFixture[str]):
+def again(scenes, config_file, run, capsys):
     """Gives the same command again and returns its exit code and what it told."""
 
-    def command(*overrides: str) -> tuple[int, str]:
+    def command(*overrides):
         capsys.readouterr()
         code = wsseg("run", config_file, f"run_dir={run}", f"data.root={scenes}", *overrides)
         return code, capsys.readouterr().err
@@ -25,15 +24,15 @@ def again(scenes: Path, config_file: Path, run: Path, capsys: pytest.CaptureFixt
     return command
 
 
-def cut(path: Path) -> None:
+def cut(path):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def empty(path: Path) -> None:
+def empty(path):
     path.write_bytes(b"")
 
 
-def flip(path: Path) -> None:
+def flip(path):
     """Turn a bit of its data."""
     content = bytearray(path.read_bytes())
     named = content.find(b"-000")  # an id in a table; what frames the data has no checksum
@@ -60,7 +59,7 @@ REPLACEABLE = (
 @pytest.mark.parametrize(
     "files", [REPLACEABLE, *(pytest.param([file], marks=SLOW) for file in REPLACEABLE)]
 )
-def test_what_can_be_made_again_is(finished: Path, run: Path, again, damage, files) -> None:
+def test_what_can_be_made_again_is(finished, run, again, damage, files):
     for file in files:
         damage(run / file)
     assert again()[0] == 0
@@ -87,8 +86,8 @@ def test_what_can_be_made_again_is(finished: Path, run: Path, again, damage, fil
     ],
 )
 def test_what_others_are_made_from_is_named_and_made_again_once_deleted(
-    finished: Path, run: Path, again, damage, file: str, dependent: str
-) -> None:
+    finished, run, again, damage, file, dependent
+):
     damage(run / file)
     shutil.rmtree(run / dependent)
     code, told = again()
@@ -103,14 +102,14 @@ def test_what_others_are_made_from_is_named_and_made_again_once_deleted(
     assert_same_run(run, finished)
 
 
-def test_an_attempt_whose_record_is_damaged_begins_anew(finished: Path, run: Path, again) -> None:
+def test_an_attempt_whose_record_is_damaged_begins_anew(finished, run, again):
     (run / "round-2" / "manifest.json").unlink()
     empty(run / "round-2" / "attempt.json")
     assert again()[0] == 0
     assert_same_run(run, finished)
 
 
-def test_a_damaged_label_map_in_a_loading_process_is_told_too(run: Path, again) -> None:
+def test_a_damaged_label_map_in_a_loading_process_is_told_too(run, again):
     cut(run / "round-1" / "labels" / "train-0002.png")
     shutil.rmtree(run / "round-2")
     code, told = again("trainer.loader_workers=1")
@@ -119,16 +118,14 @@ def test_a_damaged_label_map_in_a_loading_process_is_told_too(run: Path, again) 
 
 
 @pytest.mark.parametrize("damage", [cut, empty])
-def test_commands_on_a_run_with_damaged_settings_name_them(
-    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage
-) -> None:
+def test_commands_on_a_run_with_damaged_settings_name_them(run, tmp_path, capsys, damage):
     damage(run / "config.yaml")
     for command in (["report", run], ["export", run, tmp_path / "out", "--to", "voc"]):
         assert wsseg(*command) == 2
         assert str(run / "config.yaml") in capsys.readouterr().err
 
 
-def test_labels_of_a_damaged_run_are_never_others(finished: Path, run: Path, again) -> None:
+def test_labels_of_a_damaged_run_are_never_others(finished, run, again):
     for path in run.rglob("labels/*.png"):
         flip(path)
     assert again("rounds.count=1")[0] in (0, 2)

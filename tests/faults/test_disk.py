@@ -1,12 +1,12 @@
 """A full disk: one line that names the file, and the same command goes on once there is space."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from killing import Killer, assert_same_run
-from running import hashes, wsseg
+from helpers.killing import Killer, assert_same_run
+from helpers.running import hashes, wsseg
 
 REMEDY = "No space left on device; free some space and run the same command again"
 NO_CHECKPOINT = "trainer.checkpoint_every=100"
@@ -14,12 +14,12 @@ Mount = Callable[[int], Path]
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Mount]:
+def disk(tmp_path):
     """Makes a disk of some KiB in memory, or makes it larger."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
-    def mount(size: int) -> Path:
+    def mount(size):
         kept = "remount," if folder.is_mount() else ""
         command = ["mount", "-t", "tmpfs", "-o", f"{kept}size={size}k", "tmpfs", str(folder)]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -43,15 +43,15 @@ def disk(tmp_path: Path) -> Iterator[Mount]:
     ],
 )
 def test_a_run_on_a_disk_that_is_too_small_goes_on_each_time_it_grows(
-    finished: Path,
-    scenes: Path,
-    config_file: Path,
-    tmp_path: Path,
-    disk: Mount,
-    options: list[str],
-    growth: float,
-    places: set[str],
-) -> None:
+    finished,
+    scenes,
+    config_file,
+    tmp_path,
+    disk,
+    options,
+    growth,
+    places,
+):
     size, filled, run = 10, set[str](), disk(10) / "run"
     given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}", *options]
     runner = Killer(given, tmp_path / "log")
@@ -69,9 +69,7 @@ def test_a_run_on_a_disk_that_is_too_small_goes_on_each_time_it_grows(
         assert_same_run(run, finished)
 
 
-def test_generated_scenes_on_a_full_disk(
-    config_file: Path, tmp_path: Path, disk: Mount, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generated_scenes_on_a_full_disk(config_file, tmp_path, disk, capsys):
     root = disk(200) / "scenes"
     given = [config_file, "data.format=scenes", f"data.root={root}", f"run_dir={tmp_path / 'run'}"]
     given += ["rounds.count=0"]

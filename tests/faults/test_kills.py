@@ -1,13 +1,12 @@
 """kill -9 at random moments, in every stage of every recipe: the end is the same, bit by bit."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from killing import Killer, assert_same_run, kill_in_every_stage
-from running import wsseg
+from helpers.killing import Killer, assert_same_run, kill_in_every_stage
+from helpers.running import wsseg
 
-from wsseg.annotations.scenes import write_scenes
+from wsseg.synthetic.scenes import write_scenes
 
 SCENES = "scenes"
 SMALL = "{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}"
@@ -36,7 +35,7 @@ KILLS = {"boxes": 18, "tags": 20, "mixed": 27, "finetune": 19}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(tmp_path_factory):
     """The working directory: scenes, mixed annotations, and a finished run to build on."""
     folder = tmp_path_factory.mktemp("kills")
     with pytest.MonkeyPatch.context() as patched:
@@ -50,9 +49,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.mark.parametrize("seed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2, 3))])
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_killed_in_every_stage_it_ends_as_the_unbroken_run(
-    folder: Path, config_file: Path, recipe: str, seed: int
-) -> None:
+def test_killed_in_every_stage_it_ends_as_the_unbroken_run(folder, config_file, recipe, seed):
     whole, run = folder / recipe, folder / f"{recipe}-{seed}"
     if recipe == "finetune":
         finish(folder / "base", [config_file, f"data.root={SCENES}"])
@@ -64,6 +61,6 @@ def test_killed_in_every_stage_it_ends_as_the_unbroken_run(
     assert_same_run(run, whole)
 
 
-def finish(run: Path, given: Sequence[object]) -> None:
+def finish(run, given):
     """Let a run come to its end, unbroken."""
     Killer(["run", *given, f"run_dir={run}"], run.with_suffix(".log")).finish()

@@ -6,17 +6,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from killing import Killer, assert_same_run, manifests
-from running import ROOT, hashes, wsseg
+from helpers.killing import Killer, assert_same_run, manifests
+from helpers.running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
-from wsseg.export import appearing
-from wsseg.run.folder import locked
+from wsseg.runs.folder import locked
+from wsseg.stages.export import appearing
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
@@ -25,7 +23,7 @@ ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
 HOLD = """
 import time
 from pathlib import Path
-from wsseg.run.stage import open_run
+from wsseg.runs.stage import open_run
 
 def main(config):
     with open_run(config):
@@ -37,9 +35,9 @@ SLOW = """
 import time
 import numpy as np
 from pathlib import Path
-from wsseg.annotations.model import Sample
-from wsseg.run.labelling import label_images
-from wsseg.run.stage import open_run
+from wsseg.data.model import Sample
+from wsseg.runs.labelling import label_images
+from wsseg.runs.stage import open_run
 
 def main(config):
     with open_run(config) as run:
@@ -52,7 +50,7 @@ def label(sample):
 """
 
 
-def until(condition: Callable[[], Any]) -> None:
+def until(condition):
     """Wait for something that must come."""
     end = time.monotonic() + 120
     while not condition():
@@ -61,12 +59,12 @@ def until(condition: Callable[[], Any]) -> None:
 
 
 @pytest.fixture
-def slow(tmp_path: Path, scenes: Path, config_file: Path) -> Callable[..., Killer]:
+def slow(tmp_path, scenes, config_file):
     """Gives runs of one stage that takes a while, with two workers."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW)
 
-    def runner(name: str, *overrides: str) -> Killer:
+    def runner(name, *overrides):
         given = [config_file, f"data.root={scenes}", f"pipeline={script}", "workers=2", *overrides]
         return Killer(["run", *given, f"run_dir={tmp_path / name}"], tmp_path / f"{name}.log")
 
@@ -74,9 +72,7 @@ def slow(tmp_path: Path, scenes: Path, config_file: Path) -> Callable[..., Kille
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_runs_started_at_once_in_one_folder_one_goes_on(
-    scenes: Path, config_file: Path, tmp_path: Path, attempt: int
-) -> None:
+def test_of_runs_started_at_once_in_one_folder_one_goes_on(scenes, config_file, tmp_path, attempt):
     go, run = tmp_path / "go", tmp_path / "run"
     (tmp_path / "hold.py").write_text(HOLD.format(go=str(go)))
     given = [config_file, f"data.root={scenes}", f"pipeline={tmp_path / 'hold.py'}"]
@@ -96,9 +92,7 @@ def test_of_runs_started_at_once_in_one_folder_one_goes_on(
     runs[0].finish()
 
 
-def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(
-    slow: Callable[..., Killer], tmp_path: Path
-) -> None:
+def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow, tmp_path):
     slow("whole", "workers=1").finish()
     run, runner, moment = tmp_path / "run", slow("run"), random.Random(0)
     for _ in range(3):
@@ -116,7 +110,7 @@ def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(
     assert manifests(run)["seeds"]["images"] == 40
 
 
-def children(process: int) -> list[int]:
+def children(process):
     """Worker processes, which are started as ``python -m joblib...``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -130,14 +124,14 @@ def children(process: int) -> list[int]:
     return found
 
 
-def is_alive(process: int) -> bool:
+def is_alive(process):
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
 
 
-def test_ctrl_c_in_a_label_stage_with_workers(slow: Callable[..., Killer], tmp_path: Path) -> None:
+def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
     slow("whole", "workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
     command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
@@ -154,9 +148,7 @@ def test_ctrl_c_in_a_label_stage_with_workers(slow: Callable[..., Killer], tmp_p
 
 
 @pytest.mark.parametrize("stage", ["round-1/model", "round-1"])
-def test_ctrl_c_in_a_training_and_in_a_label_stage(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, stage: str
-) -> None:
+def test_ctrl_c_in_a_training_and_in_a_label_stage(finished, scenes, config_file, tmp_path, stage):
     run = tmp_path / "run"
     given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}"]
     runner = Killer(given, tmp_path / "log")
@@ -168,9 +160,7 @@ def test_ctrl_c_in_a_training_and_in_a_label_stage(
     assert_same_run(run, finished)
 
 
-def test_commands_that_write_into_a_folder_in_use_are_refused(
-    finished: Path, scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_that_write_into_a_folder_in_use_are_refused(finished, scenes, tmp_path, capsys):
     chosen = ["select", scenes, "--budget", "2", "--out"]
     commands = {
         finished / "report": ["report", finished],
@@ -185,7 +175,7 @@ def test_commands_that_write_into_a_folder_in_use_are_refused(
         assert told.count("error: ") == 1 and ONE_AT_WORK in told
 
 
-def test_of_two_exports_at_once_the_slower_is_refused(tmp_path: Path) -> None:
+def test_of_two_exports_at_once_the_slower_is_refused(tmp_path):
     with (
         pytest.raises(InputError, match="a new or empty folder, got one with files"),
         appearing(tmp_path / "out") as slower,

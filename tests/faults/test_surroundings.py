@@ -6,17 +6,16 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from killing import assert_same_run, manifests
-from running import ROOT, hashes, wsseg
+from helpers.killing import assert_same_run, manifests
+from helpers.running import ROOT, hashes, wsseg
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 COMMAND = [sys.executable, "-c", "from wsseg.cli import main; main()", "run"]
 
 
-def run_apart(*arguments: object, code: int = 0, **surroundings: str) -> str:
+def run_apart(*arguments, code=0, **surroundings):
     """Run in a process of its own and return what it told."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LC_")}
     environment = {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **surroundings}
@@ -28,7 +27,7 @@ def run_apart(*arguments: object, code: int = 0, **surroundings: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def named(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def named(scenes, tmp_path_factory):
     """Scenes whose ids and classes have letters that are not ASCII."""
     folder = shutil.copytree(scenes, tmp_path_factory.mktemp("named") / "scenes")
     for path in [p for p in folder.rglob("*") if p.is_file()]:
@@ -40,9 +39,7 @@ def named(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_names_that_are_not_ascii_in_another_locale_and_time_zone(
-    named: Path, config_file: Path, tmp_path: Path
-) -> None:
+def test_names_that_are_not_ascii_in_another_locale_and_time_zone(named, config_file, tmp_path):
     given = [config_file, f"data.root={named}", "rounds.count=1"]
     assert wsseg("run", *given, f"run_dir={tmp_path / 'a'}") == 0
     shutil.copytree(tmp_path / "a", run := tmp_path / "b")
@@ -53,9 +50,7 @@ def test_names_that_are_not_ascii_in_another_locale_and_time_zone(
     assert_same_run(run, tmp_path / "a")
 
 
-def test_file_names_of_an_old_locale_are_refused(
-    scenes: Path, config_file: Path, tmp_path: Path
-) -> None:
+def test_file_names_of_an_old_locale_are_refused(scenes, config_file, tmp_path):
     given = [config_file, f"data.root={scenes}", f"run_dir={tmp_path / 'run'}"]
     told = run_apart(*given, code=2, **ASCII)
     assert told == (
@@ -66,8 +61,8 @@ def test_file_names_of_an_old_locale_are_refused(
 
 @pytest.mark.parametrize("hours", [-24 * 365, 1])
 def test_a_clock_that_jumps_between_attempts_changes_nothing(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path, hours: int
-) -> None:
+    finished, scenes, config_file, tmp_path, hours
+):
     run = shutil.copytree(finished, tmp_path / "run")
     for made in ("round-1/quality", "round-2/model"):
         shutil.rmtree(run / made)
@@ -82,9 +77,7 @@ def test_a_clock_that_jumps_between_attempts_changes_nothing(
     assert all(manifest["seconds"] >= 0 for manifest in manifests(run).values())
 
 
-def test_times_of_files_that_a_run_made_mean_nothing(
-    finished: Path, scenes: Path, config_file: Path, tmp_path: Path
-) -> None:
+def test_times_of_files_that_a_run_made_mean_nothing(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     for number, path in enumerate(sorted(run.rglob("*"))):
         os.utime(path, (number, number))
@@ -98,7 +91,7 @@ def test_times_of_files_that_a_run_made_mean_nothing(
 DEMO = ["rounds.count=1", "trainer.steps=4", "trainer.checkpoint_every=2"]
 
 
-def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path: Path) -> None:
+def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):
     demo = [ROOT / "configs" / "demo_boxes.yaml", *DEMO, f"data.root={tmp_path / 'scenes'}"]
     one, two = tmp_path / "one", tmp_path / "two"
     run_apart(*demo, f"run_dir={one}", "workers=1", PYTHONHASHSEED="1")
@@ -107,7 +100,7 @@ def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path: Path) -> None:
     assert_same_run(two, one)
 
 
-def test_text_is_read_and_written_with_an_encoding() -> None:
+def test_text_is_read_and_written_with_an_encoding():
     """What ruff's PLW1514 does not see: methods of paths whose type it does not know."""
     for path in sorted((ROOT / "wsseg").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

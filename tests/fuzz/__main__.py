@@ -15,7 +15,7 @@ import atheris
 sys.path.insert(0, str(Path(__file__).parents[1]))
 with atheris.instrument_imports(include=["wsseg", "PIL"]):
     from fuzz.targets import TARGETS
-    from mutations import mutated
+    from helpers.mutations import mutated
 
 _LIMITS = ("-timeout=20", "-rss_limit_mb=3072", "-max_len=4096")
 _TOKENS = (

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from formats import FORMATS, Small, encoded, mask, photograph, readings, used
+from helpers.formats import FORMATS, Small, encoded, mask, photograph, readings, used
 from PIL import Image
 
-from wsseg.annotations.readers.files import safe_name
+from wsseg.data.formats.files import safe_name
 from wsseg.errors import InputError
 from wsseg.images import exif_orientation, image_size, read_image
-from wsseg.labels import read_label_map, read_scores, write_scores
-from wsseg.run.config import load_config
+from wsseg.labelmaps import read_label_map, read_scores, write_scores
+from wsseg.runs.config import load_config
 
 _CONFIG = b"""pipeline: boxes
 run_dir: runs/x

@@ -6,7 +6,6 @@ import pickle
 import struct
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
@@ -14,26 +13,26 @@ from numpy.lib import format as npy
 MB = 2**20
 
 
-def png(width: int, height: int, *chunks: tuple[bytes, bytes], pixels: bytes = b"") -> bytes:
+def png(width, height, *chunks, pixels=b""):
     """A grayscale PNG of any claimed size, its pixels deflated already."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", pixels or zlib.compress(b"\0")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, parts))
 
 
-def _chunk(part: tuple[bytes, bytes]) -> bytes:
+def _chunk(part):
     kind, data = part
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def zeros(count: int) -> bytes:
+def zeros(count):
     """That many zeros, deflated a thousandfold without being held."""
     deflate, block = zlib.compressobj(9), bytes(MB)
     parts = [deflate.compress(block) for _ in range(count // MB)]
     return b"".join([*parts, deflate.compress(bytes(count % MB)), deflate.flush()])
 
 
-def tiff(small: bytes, width: int, height: int) -> bytes:
+def tiff(small, width, height):
     """A TIFF of Pillow that claims another size."""
     for tag, side in ((256, width), (257, height)):
         kind = next(k for k in (3, 4) if struct.pack("<HHI", tag, k, 1) in small)
@@ -42,12 +41,12 @@ def tiff(small: bytes, width: int, height: int) -> bytes:
     return small
 
 
-def text_chunk(count: int) -> tuple[bytes, bytes]:
+def text_chunk(count):
     """A zTXt chunk of a PNG whose text is that long."""
     return b"zTXt", b"Comment\0\0" + zeros(count)
 
 
-def npz(shape: tuple[int, ...], *, filled: bool) -> bytes:
+def npz(shape, *, filled):
     """Scores of any claimed shape, deflated zeros of half a gigabyte in them or nothing."""
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": shape})
@@ -82,13 +81,13 @@ YAML_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 class Trap:
     """Whoever unpickles it makes a folder."""
 
-    def __init__(self, marker: Path) -> None:
+    def __init__(self, marker):
         self.marker = marker
 
-    def __reduce__(self) -> tuple[object, tuple[str]]:
+    def __reduce__(self):
         return os.mkdir, (str(self.marker),)
 
 
-def pickled(marker: Path) -> bytes:
+def pickled(marker):
     """A pickle that must never be read."""
     return pickle.dumps({"state_dict": Trap(marker), "global_step": Trap(marker)})

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from formats import coco_page, encoded, voc_xml
-from PIL import Image
+from helpers.formats import coco_page, encoded, voc_xml
 
 LINE = '{"classes": ["background", "cow", "sheep"]}\n'
 COCO_JSON = "annotations/instances_train.json"
@@ -37,66 +36,66 @@ class Case:
     says: str = ""
 
 
-def replaced(name: str, old: bytes, new: bytes, copy: str | None = None) -> Change:
+def replaced(name, old, new, copy=None):
     """Other words in a file, or in a copy of it."""
     return lambda root: write(root / (copy or name), (root / name).read_bytes().replace(old, new))
 
 
-def moved(name: str, other: bytes) -> Change:
+def moved(name, other):
     """Another name of a file, as bytes."""
 
-    def change(root: Path) -> None:
+    def change(root):
         (root / name).rename(os.fsdecode(os.fsencode(root) + b"/" + other))
 
     return change
 
 
-def both(*changes: Change) -> Change:
+def both(*changes):
     """Several changes, one after the other."""
 
-    def change(root: Path) -> None:
+    def change(root):
         for each in changes:
             each(root)
 
     return change
 
 
-def put(name: str, content: bytes | str | Callable[[], bytes | str]) -> Change:
+def put(name, content):
     """A file with any content."""
     return lambda root: write(root / name, content() if callable(content) else content)
 
 
-def write(path: Path, content: bytes | str) -> None:
+def write(path, content):
     """Write a file in place of whatever is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
-def fifo(name: str) -> Change:
+def fifo(name):
     """A pipe in place of a file."""
 
-    def change(root: Path) -> None:
+    def change(root):
         (root / name).unlink()
         os.mkfifo(root / name)
 
     return change
 
 
-def folder(name: str) -> Change:
+def folder(name):
     """A folder in place of a file."""
 
-    def change(root: Path) -> None:
+    def change(root):
         (root / name).unlink()
         (root / name).mkdir()
 
     return change
 
 
-def link(name: str, target: str) -> Change:
+def link(name, target):
     """A link in place of a file or folder; the target is named from the data set's folder."""
 
-    def change(root: Path) -> None:
+    def change(root):
         path = root / name
         path.rename(root.parent / "moved")
         path.symlink_to(root / target)
@@ -104,7 +103,7 @@ def link(name: str, target: str) -> Change:
     return change
 
 
-def coco(**changes: Any) -> Change:
+def coco(**changes):
     """Values of the first image entry (``image_...``), of the first annotation, or of the page."""
     page: dict[str, Any] = coco_page()
     for key, value in changes.items():
@@ -117,11 +116,11 @@ def coco(**changes: Any) -> Change:
     return put(COCO_JSON, lambda: json.dumps(page))
 
 
-def voc_box(*corners: object) -> Change:
+def voc_box(*corners):
     """Corners of the box of the first image."""
     return put("Annotations/a.xml", voc_xml("a.png", corners=corners))
 
 
-def saved(image: Image.Image, suffix: str, name: str = "JPEGImages/a.png", **more: Any) -> Change:
+def saved(image, suffix, name="JPEGImages/a.png", **more):
     """An image in place of that of the first image, whatever its suffix."""
     return put(name, encoded(image, suffix, **more))

@@ -12,7 +12,6 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ class Done:
     err: str
 
     @property
-    def said(self) -> str:
+    def said(self):
         """All that it printed."""
         return self.out + self.err
 
@@ -49,10 +48,10 @@ class Done:
 class Commands:
     """Does commands, one at a time."""
 
-    def __init__(self, process: "subprocess.Popen[str]", folder: Path) -> None:
+    def __init__(self, process, folder):
         self.process, self.folder = process, folder
 
-    def __call__(self, *arguments: object) -> Done:
+    def __call__(self, *arguments):
         """Do one command and return what came of it."""
         out, err = self.folder / "out", self.folder / "err"
         order = {"arguments": [*map(str, arguments)], "out": str(out), "err": str(err)}
@@ -65,7 +64,7 @@ class Commands:
 
 
 @contextmanager
-def commands(folder: Path) -> Iterator[Commands]:
+def commands(folder):
     """Yield what does commands; what they print is kept in a folder."""
     root = Path(__file__).parents[2]
     environment = {
@@ -86,13 +85,13 @@ def commands(folder: Path) -> Iterator[Commands]:
         process.stdin.close()
 
 
-def files(folder: Path) -> dict[str, tuple[int, ...]]:
+def files(folder):
     """What lies below a folder, links not followed."""
     found = {str(path): path.lstat() for path in folder.rglob("*")}
     return {name: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
 
-def _serve() -> None:
+def _serve():
     for line in sys.stdin:
         order = json.loads(line)
         if (child := os.fork()) == 0:
@@ -102,7 +101,7 @@ def _serve() -> None:
         print(json.dumps(found), flush=True)
 
 
-def _work(order: dict) -> None:
+def _work(order):
     """Be a process that was started for one command."""
     for descriptor, name in ((1, "out"), (2, "err")):
         file = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -123,6 +122,6 @@ def _work(order: dict) -> None:
 
 
 if __name__ == "__main__":
-    for module in ("wsseg.annotations.check", "wsseg.rounds", "wsseg.quality.run_report"):
+    for module in ("wsseg.data.check", "wsseg.stages.rounds", "wsseg.report.run_report"):
         importlib.import_module(module)
     _serve()

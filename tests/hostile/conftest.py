@@ -1,11 +1,9 @@
-from collections.abc import Iterator
-
 import pytest
-from hostile.commands import Commands, commands
+from hostile.commands import commands
 
 
 @pytest.fixture(scope="session")
-def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+def command(tmp_path_factory):
     """Does commands of the command line, one at a time."""
     with commands(tmp_path_factory.mktemp("said")) as does:
         yield does

@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from formats import HEIGHT, WIDTH, encoded
+from helpers.formats import HEIGHT, WIDTH, encoded
 from hostile.changes import LINE, Case, both, coco, put, replaced, voc_box
 from PIL import Image
 
@@ -14,7 +14,7 @@ _CIRCLE = np.column_stack([16 + 10 * np.cos(_TURNS), 12 + 8 * np.sin(_TURNS)])
 _SMOOTH = _CIRCLE.round(2).ravel().tolist()
 
 
-def _scribbled() -> str:
+def _scribbled():
     mark = {"type": "scribble", "class": "cow", "width": 1e6, "points": _NOISE}
     return LINE + json.dumps({"image": "a.png", "marks": [mark]})
 

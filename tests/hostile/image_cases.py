@@ -1,9 +1,7 @@
 """Hostile images and masks."""
 
-from typing import Any
-
 import numpy as np
-from formats import HEIGHT, WIDTH, encoded
+from helpers.formats import HEIGHT, WIDTH, encoded
 from hostile.bombs import png, text_chunk, tiff, zeros
 from hostile.changes import LINE, Case, both, coco, fifo, folder, link, moved, put, saved
 from PIL import Image
@@ -11,15 +9,15 @@ from PIL import Image
 _TOO_LARGE = "got more than 178,956,970 pixels (cut it into tiles)"
 
 
-def _deep() -> Image.Image:
+def _deep():
     return Image.fromarray(np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 85)
 
 
-def _frames() -> dict[str, Any]:
+def _frames():
     return {"save_all": True, "append_images": [_plain("RGB", 9), _plain("RGB", 200)]}
 
 
-def _plain(mode: str, colour: int = 5) -> Image.Image:
+def _plain(mode, colour=5):
     return Image.new("RGB", (WIDTH, HEIGHT), (colour, 90, 30)).convert(mode)
 
 

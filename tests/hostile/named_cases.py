@@ -1,6 +1,6 @@
 """Hostile names, paths and texts."""
 
-from formats import coco_page, photograph
+from helpers.formats import coco_page, photograph
 from hostile.bombs import LAUGHS, OUTSIDE_ENTITY, YAML_LAUGHS
 from hostile.changes import COCO_JSON, LINE, Case, coco, put, replaced
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from formats import mask
+from helpers.formats import mask
 from hostile.bombs import YAML_LAUGHS, Trap, pickled, png, zeros
 from hostile.changes import Change, both, coco, fifo, link, put
 
@@ -33,7 +33,7 @@ class RunCase:
     says: str
 
 
-def _seeds(content: bytes) -> Change:
+def _seeds(content):
     return both(put("seeds/a.png", content), put("seeds/b.png", mask()))
 
 
@@ -146,14 +146,14 @@ SETTINGS_FILES = {
 """Content by what it is."""
 
 
-def _archive(marker: Path) -> bytes:
+def _archive(marker):
     """What torch writes, with a pickle in it that must never be read."""
     file = io.BytesIO()
     torch.save({"state_dict": {"a": Trap(marker)}, "classes": [], "model": {}}, file)
     return file.getvalue()
 
 
-def _of_another(_: Path) -> bytes:
+def _of_another(_):
     """Whole, and of no network."""
     file = io.BytesIO()
     content = {"state_dict": {"a": torch.zeros(1)}, "classes": ["background", 7], "model": {"x": 1}}

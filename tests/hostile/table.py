@@ -3,7 +3,6 @@
 ``PYTHONPATH=tests python -m hostile.table`` writes it anew.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 from hostile.cases import ANY_FILE, CASES
@@ -14,18 +13,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "hostile.md"
 BEGIN, END = "<!-- made by tests/hostile/table.py -->\n", "<!-- to here -->\n"
 
 
-def table() -> str:
+def table():
     """Return all cases as Markdown."""
     return "\n".join(_lines()) + "\n"
 
 
-def page(text: str) -> str:
+def page(text):
     """Return the page with the table as it should be."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}"
 
 
-def _lines() -> Iterator[str]:
+def _lines():
     for title, cases in CASES.items():
         yield from _head(title, "format")
         for case in cases:
@@ -46,11 +45,11 @@ def _lines() -> Iterator[str]:
     yield from (_row(tried, "", "refused, nothing is unpickled", "") for tried in WEIGHTS)
 
 
-def _head(title: str, second: str) -> Iterator[str]:
+def _head(title, second):
     yield from ("", _row(title, second, "outcome", "what is said"), "|---|---|---|---|")
 
 
-def _row(*cells: str) -> str:
+def _row(*cells):
     return f"| {' | '.join(cell.replace('|', ' ') for cell in cells)} |"
 
 

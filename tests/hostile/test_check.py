@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from formats import FORMATS
+from helpers.formats import FORMATS
 from hostile.cases import ANY_FILE, CASES
-from hostile.changes import Case, write
-from hostile.commands import MEMORY, Commands, Done, files
+from hostile.changes import write
+from hostile.commands import MEMORY, files
 
 
-def check(command: Commands, root: Path, format: str) -> Done:
+def check(command, root, format):
     """Check a data set as a person would, and what holds whatever comes of it."""
     small = FORMATS[format]()
     over = [root / small.over] if small.over else []
@@ -29,9 +29,7 @@ def check(command: Commands, root: Path, format: str) -> Done:
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_data_sets_are_sound_before_they_are_changed(
-    command: Commands, tmp_path: Path, format: str
-) -> None:
+def test_data_sets_are_sound_before_they_are_changed(command, tmp_path, format):
     done = check(command, FORMATS[format]().write(tmp_path / "set"), format)
     assert done.code == 0 and "\n0 errors" in done.out and done.err == ""
 
@@ -39,7 +37,7 @@ def test_data_sets_are_sound_before_they_are_changed(
 @pytest.mark.parametrize(
     "case", [case for cases in CASES.values() for case in cases], ids=lambda case: case.tried
 )
-def test_hostile_input_is_told(command: Commands, tmp_path: Path, case: Case) -> None:
+def test_hostile_input_is_told(command, tmp_path, case):
     root = FORMATS[case.format]().write(tmp_path / "set")
     (tmp_path / "secret.png").write_bytes(b"not yours")
     (tmp_path / "elsewhere").mkdir()
@@ -55,9 +53,7 @@ WRITTEN = [(format, name) for format, make in FORMATS.items() for name in make()
 
 @pytest.mark.parametrize(("format", "name"), WRITTEN)
 @pytest.mark.parametrize("tried", ANY_FILE)
-def test_any_file_may_be_anything(
-    command: Commands, tmp_path: Path, tried: str, format: str, name: str
-) -> None:
+def test_any_file_may_be_anything(command, tmp_path, tried, format, name):
     root = FORMATS[format]().write(tmp_path / "set")
     ANY_FILE[tried](name)(root)
     done = check(command, root, format)
@@ -65,7 +61,7 @@ def test_any_file_may_be_anything(
     assert done.code == 0 or any(words in done.said for words in told)
 
 
-def test_other_encodings_of_any_file_are_told(command: Commands, tmp_path: Path) -> None:
+def test_other_encodings_of_any_file_are_told(command, tmp_path):
     for format, name in WRITTEN:
         if format in {"folders", "scribbles_png"}:
             continue

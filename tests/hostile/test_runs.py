@@ -3,27 +3,25 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
-from formats import FORMATS
+from helpers.formats import FORMATS
+from helpers.running import wsseg
 from hostile.bombs import npz, pickled
-from hostile.commands import MEMORY, Commands, Done, files
-from hostile.run_cases import RUNS, SETTINGS_FILES, WEIGHTS, RunCase
-from running import wsseg
+from hostile.commands import MEMORY, files
+from hostile.run_cases import RUNS, SETTINGS_FILES, WEIGHTS
 
 from wsseg.errors import InputError
-from wsseg.labels import read_scores
-from wsseg.learning.weights import load_encoder_weights
+from wsseg.labelmaps import read_scores
+from wsseg.networks.weights import load_encoder_weights
 
 SCRIPT = """
-from wsseg.annotations.readers.weak import read_weak
-from wsseg.rounds import check_settings, seed_labels
-from wsseg.run.engine import announce
-from wsseg.run.stage import open_run
+from wsseg.data.load import read_weak
+from wsseg.stages.rounds import check_settings, seed_labels
+from wsseg.runs.engine import announce
+from wsseg.runs.stage import open_run
 
 
 def main(config):
@@ -48,7 +46,7 @@ trainer: {{steps: 2, batch_size: 2, crop: [24, 24], accelerator: cpu}}
 """
 
 
-def run(command: Commands, folder: Path, settings: str, *overrides: str) -> Done:
+def run(command, folder, settings, *overrides):
     """Run what settings say, and what holds whatever comes of it."""
     (folder / "settings.yaml").write_bytes(settings.encode("utf-8", "surrogateescape"))
     before = _others(folder)
@@ -59,12 +57,12 @@ def run(command: Commands, folder: Path, settings: str, *overrides: str) -> Done
     return done
 
 
-def _others(folder: Path) -> dict[str, Any]:
+def _others(folder):
     return {name: of for name, of in files(folder).items() if not name.startswith(f"{folder}/run")}
 
 
 @pytest.mark.parametrize("case", RUNS, ids=lambda case: case.tried)
-def test_first_stage(command: Commands, tmp_path: Path, case: RunCase) -> None:
+def test_first_stage(command, tmp_path, case):
     root = FORMATS[case.format]().write(tmp_path / "set")
     case.change(root)
     (tmp_path / "first.py").write_text(SCRIPT)
@@ -81,7 +79,7 @@ def test_first_stage(command: Commands, tmp_path: Path, case: RunCase) -> None:
 
 
 @pytest.mark.parametrize("tried", SETTINGS_FILES)
-def test_settings(command: Commands, tmp_path: Path, tried: str) -> None:
+def test_settings(command, tmp_path, tried):
     done = run(command, tmp_path, SETTINGS_FILES[tried])
     assert done.code == 2 and done.err.count("\n") == 1 and "settings.yaml" in done.err
     studied = command("compare", tmp_path / "settings.yaml")
@@ -90,7 +88,7 @@ def test_settings(command: Commands, tmp_path: Path, tried: str) -> None:
 
 
 @pytest.mark.parametrize("tried", WEIGHTS)
-def test_weights_are_never_unpickled(command: Commands, tmp_path: Path, tried: str) -> None:
+def test_weights_are_never_unpickled(command, tmp_path, tried):
     marker, content = tmp_path / "unpickled", WEIGHTS[tried](tmp_path / "unpickled")
     root = FORMATS["voc"]().write(tmp_path / "set")
     for name in ("model.ckpt", "weights.pth"):
@@ -112,14 +110,14 @@ def test_weights_are_never_unpickled(command: Commands, tmp_path: Path, tried: s
     assert not marker.exists()
 
 
-def test_a_tensor_is_no_file_of_weights(tmp_path: Path) -> None:
+def test_a_tensor_is_no_file_of_weights(tmp_path):
     torch.save(torch.zeros(3), tmp_path / "a.pth")
     with pytest.raises(InputError, match="a file of tensors, got Tensor"):
         load_encoder_weights(torch.nn.Linear(1, 1), tmp_path / "a.pth")
 
 
 @pytest.fixture
-def spoilt(finished: Path, tmp_path: Path) -> Path:
+def spoilt(finished, tmp_path):
     """A copy of a finished run, to be spoilt."""
     return shutil.copytree(finished, tmp_path / "run")
 
@@ -128,9 +126,7 @@ def spoilt(finished: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "name", ["round-2/signals/stats.parquet", "round-2/quality/stats.parquet", "config.yaml"]
 )
-def test_report_of_a_spoilt_run(
-    command: Commands, spoilt: Path, name: str, content: Callable[[Path], bytes]
-) -> None:
+def test_report_of_a_spoilt_run(command, spoilt, name, content):
     marker = spoilt.parent / "unpickled"
     (spoilt / name).write_bytes(content(marker))
     done = command("report", spoilt)
@@ -139,8 +135,8 @@ def test_report_of_a_spoilt_run(
 
 
 def test_checkpoint_of_an_interrupted_training_is_never_unpickled(
-    spoilt: Path, scenes: Path, config_file: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    spoilt, scenes, config_file, capsys
+):
     model, marker = spoilt / "round-2/model", spoilt.parent / "unpickled"
     (model / "manifest.json").unlink()
     (model / "checkpoint").mkdir(exist_ok=True)
@@ -153,9 +149,7 @@ def test_checkpoint_of_an_interrupted_training_is_never_unpickled(
 @pytest.mark.parametrize(
     ("shape", "filled"), [((1, 50_000, 50_000), False), ((1, 200_000, 10_000), True)]
 )
-def test_scores_that_claim_gigabytes_are_refused_unread(
-    tmp_path: Path, shape: tuple[int, ...], filled: bool
-) -> None:
+def test_scores_that_claim_gigabytes_are_refused_unread(tmp_path, shape, filled):
     (tmp_path / "a.npz").write_bytes(npz(shape, filled=filled))
     with pytest.raises(InputError, match="bytes of scores, more than 2,147,483,648"):
         read_scores(tmp_path / "a.npz")

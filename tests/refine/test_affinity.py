@@ -6,7 +6,6 @@ from typing import get_args
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from skimage.color import rgb2lab
 
 from wsseg.errors import InputError
@@ -27,9 +26,7 @@ UNTRAINED = pytest.mark.parametrize("affinity", ["colour", "boundary"])
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (3, 3), (5, 4), (13, 22)]
 
 
-def picture(
-    seed: int = 0, size: tuple[int, int] = (16, 22), n_classes: int = 3
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def picture(seed=0, size=(16, 22), n_classes=3):
     """A textured RGB image of a few regions, and maps (C, H, W) of 0 to 1."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), 3).reshape(*size, 3)
@@ -37,7 +34,7 @@ def picture(
     return image.clip(0, 255).astype(np.uint8), rng.random((n_classes, *size), np.float32)
 
 
-def vectors(params: WalkParams, size: tuple[int, int], depth: int = 4) -> NDArray | None:
+def vectors(params, size, depth=4):
     """Features as the affinity of some parameters wants them, some pointing away from others."""
     if params.affinity not in ("feature", "embedding"):
         return None
@@ -45,7 +42,7 @@ def vectors(params: WalkParams, size: tuple[int, int], depth: int = 4) -> NDArra
     return found / 4 if params.affinity == "embedding" else found
 
 
-def alike(some: NDArray, others: NDArray, params: WalkParams) -> float:
+def alike(some, others, params):
     if params.affinity == "feature":
         lengths = np.linalg.norm(some) * np.linalg.norm(others)
         return max(0.0, float(some @ others / lengths))
@@ -54,7 +51,7 @@ def alike(some: NDArray, others: NDArray, params: WalkParams) -> float:
     return math.exp(-((some - others) ** 2).sum() / (2 * params.colour_sigma**2))
 
 
-def way(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
+def way(start, end):
     """Cells between two others, by the distance from the straight line."""
     (top, left), (bottom, right) = np.sort([start, end], axis=0)
     along = np.subtract(end, start)
@@ -66,7 +63,7 @@ def way(start: tuple[int, int], end: tuple[int, int]) -> list[tuple[int, int]]:
     ]
 
 
-def written_out(field: NDArray, params: WalkParams) -> NDArray[np.float64]:
+def written_out(field, params):
     """T from (h, w, D) colours or features, cell by cell, dense and in float64."""
     places = list(np.ndindex(*field.shape[:2]))
     weights = np.eye(len(places))
@@ -84,7 +81,7 @@ def written_out(field: NDArray, params: WalkParams) -> NDArray[np.float64]:
 
 @EVERY
 @pytest.mark.parametrize("size", [(8, 9), (1, 7), (4, 3), (1, 1)])
-def test_agrees_with_the_formula_written_out(affinity: Affinity, size: tuple[int, int]) -> None:
+def test_agrees_with_the_formula_written_out(affinity, size):
     params = replace(CELLS, affinity=affinity, beta=3)
     image, maps = picture(size=size)
     features = vectors(params, size)
@@ -98,7 +95,7 @@ def test_agrees_with_the_formula_written_out(affinity: Affinity, size: tuple[int
         np.testing.assert_allclose(after.reshape(3, -1).T, spread, atol=1e-4)
 
 
-def test_every_parameter_matters() -> None:
+def test_every_parameter_matters():
     image, maps = picture()
     base = WalkParams(colour_sigma=30, t=3, stride=2)
     changes = {"affinity": "boundary", "radius": 2, "beta": 2, "t": 4, "stride": 1}
@@ -108,7 +105,7 @@ def test_every_parameter_matters() -> None:
         assert np.abs(after - before).max() > 1e-3, name
 
 
-def test_only_beta_over_squared_sigma_matters_to_colours() -> None:
+def test_only_beta_over_squared_sigma_matters_to_colours():
     image, maps = picture()
     twice = replace(CELLS, colour_sigma=2 * CELLS.colour_sigma, beta=4 * CELLS.beta)
     expected = walked(maps, image, CELLS)
@@ -117,9 +114,7 @@ def test_only_beta_over_squared_sigma_matters_to_colours() -> None:
 
 @EVERY
 @pytest.mark.parametrize("size", SIZES)
-def test_rows_of_the_transition_are_probabilities(
-    affinity: Affinity, size: tuple[int, int]
-) -> None:
+def test_rows_of_the_transition_are_probabilities(affinity, size):
     for stride in (1, 4):
         params = replace(CELLS, affinity=affinity, stride=stride)
         matrix = _transition(picture(size=size)[0], params, vectors(params, (3, 2)))
@@ -130,7 +125,7 @@ def test_rows_of_the_transition_are_probabilities(
 
 
 @pytest.mark.parametrize("radius", [2, 3, 5])
-def test_transition_holds_only_what_is_closer_than_the_radius(radius: int) -> None:
+def test_transition_holds_only_what_is_closer_than_the_radius(radius):
     image = np.full((15, 17, 3), 90, np.uint8)
     for affinity in ("colour", "boundary"):
         params = replace(CELLS, affinity=affinity, radius=radius)
@@ -140,7 +135,7 @@ def test_transition_holds_only_what_is_closer_than_the_radius(radius: int) -> No
         np.testing.assert_allclose(row, near / near.sum(), rtol=1e-6)
 
 
-def test_large_grid_stays_sparse() -> None:
+def test_large_grid_stays_sparse():
     """A dense matrix of these 40 000 cells would be 13 GB."""
     image = np.full((200, 200, 3), 90, np.uint8)
     matrix = _transition(image, replace(CELLS, radius=2))
@@ -149,7 +144,7 @@ def test_large_grid_stays_sparse() -> None:
 
 
 @EVERY
-def test_maps_stay_within_their_range(affinity: Affinity) -> None:
+def test_maps_stay_within_their_range(affinity):
     image, maps = picture(size=(21, 30))
     maps *= np.array([1, 1e-3, 300], np.float32)[:, None, None]
     params = WalkParams(affinity=affinity, stride=2)
@@ -160,7 +155,7 @@ def test_maps_stay_within_their_range(affinity: Affinity) -> None:
 
 
 @EVERY
-def test_constant_maps_stay_constant(affinity: Affinity) -> None:
+def test_constant_maps_stay_constant(affinity):
     image, _ = picture(size=(23, 31))
     maps = np.zeros((40, 23, 31), np.float32)
     maps += np.random.default_rng(0).random((40, 1, 1), np.float32)
@@ -169,7 +164,7 @@ def test_constant_maps_stay_constant(affinity: Affinity) -> None:
 
 
 @UNTRAINED
-def test_flat_image_is_levelled(affinity: Affinity) -> None:
+def test_flat_image_is_levelled(affinity):
     _, maps = picture(size=(12, 14))
     params = replace(CELLS, affinity=affinity, t=12)
     after = walked(maps, np.full((12, 14, 3), 70, np.uint8), params)
@@ -177,7 +172,7 @@ def test_flat_image_is_levelled(affinity: Affinity) -> None:
 
 
 @EVERY
-def test_walks_each_map_for_itself(affinity: Affinity) -> None:
+def test_walks_each_map_for_itself(affinity):
     image, maps = picture()
     params = WalkParams(affinity=affinity, stride=2)
     features = vectors(params, (4, 6))
@@ -192,7 +187,7 @@ def test_walks_each_map_for_itself(affinity: Affinity) -> None:
 @EVERY
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("size", [(16, 24), (13, 22)])
-def test_flips_with_the_image(affinity: Affinity, axis: int, size: tuple[int, int]) -> None:
+def test_flips_with_the_image(affinity, axis, size):
     image, maps = picture(size=size)
     params = WalkParams(affinity=affinity, stride=3, colour_sigma=15)
     features = vectors(params, (3, 5))
@@ -203,7 +198,7 @@ def test_flips_with_the_image(affinity: Affinity, axis: int, size: tuple[int, in
 
 
 @UNTRAINED
-def test_order_of_classes_does_not_matter(affinity: Affinity) -> None:
+def test_order_of_classes_does_not_matter(affinity):
     image, scores = picture()
     params = WalkParams(affinity=affinity, stride=2)
     turned = random_walk(image, scores[[2, 0, 1]], params=params)
@@ -212,7 +207,7 @@ def test_order_of_classes_does_not_matter(affinity: Affinity) -> None:
 
 
 @UNTRAINED
-def test_nothing_leaks_across_a_strong_edge(affinity: Affinity) -> None:
+def test_nothing_leaks_across_a_strong_edge(affinity):
     image = np.zeros((32, 48, 3), np.uint8)
     image[:, 24:] = 255
     maps = np.zeros((1, 32, 48), np.float32)
@@ -223,7 +218,7 @@ def test_nothing_leaks_across_a_strong_edge(affinity: Affinity) -> None:
         assert not after[0, :, 26:].any()
 
 
-def test_only_a_boundary_holds_back_what_a_thin_line_parts() -> None:
+def test_only_a_boundary_holds_back_what_a_thin_line_parts():
     """One cell wide and slanting: cells on both sides look alike and lie within the radius."""
     image = np.full((20, 20, 3), 200, np.uint8)
     maps = np.zeros((1, 20, 20), np.float32)
@@ -239,7 +234,7 @@ def test_only_a_boundary_holds_back_what_a_thin_line_parts() -> None:
         assert walked(maps, lined, replace(params, affinity="colour"))[0][beyond].max() > 0.01
 
 
-def test_spreads_to_all_of_a_region_and_no_further() -> None:
+def test_spreads_to_all_of_a_region_and_no_further():
     image = np.random.default_rng(0).integers(30, 50, (40, 60, 3)).astype(np.uint8)
     image[8:32, 12:44] += 150
     region = image[..., 0] > 100
@@ -250,7 +245,7 @@ def test_spreads_to_all_of_a_region_and_no_further() -> None:
     assert agreement.mean() > 0.95 > ((cam[0] > 0.5) == region).mean()
 
 
-def test_feature_resolution_is_free() -> None:
+def test_feature_resolution_is_free():
     image, _ = picture(size=(16, 24))
     params = WalkParams(affinity="feature", stride=4)
     halves = np.zeros((2, 4, 6), np.float32)
@@ -264,7 +259,7 @@ def test_feature_resolution_is_free() -> None:
     np.testing.assert_allclose(row, np.full((1, 24), 1 / 24), rtol=1e-5)
 
 
-def test_feature_without_length_is_like_nothing() -> None:
+def test_feature_without_length_is_like_nothing():
     image, _ = picture(size=(3, 4))
     features = np.ones((2, 3, 4), np.float32)
     features[:, 1, 2] = 0
@@ -273,7 +268,7 @@ def test_feature_without_length_is_like_nothing() -> None:
 
 
 @EVERY
-def test_probabilities(affinity: Affinity) -> None:
+def test_probabilities(affinity):
     image, scores = picture()
     params = WalkParams(affinity=affinity, stride=2)
     features = vectors(params, (4, 6))
@@ -287,7 +282,7 @@ def test_probabilities(affinity: Affinity) -> None:
 
 @UNTRAINED
 @pytest.mark.parametrize("size", SIZES)
-def test_images_of_any_size(affinity: Affinity, size: tuple[int, int]) -> None:
+def test_images_of_any_size(affinity, size):
     image, scores = picture(size=size)
     allowed = np.random.default_rng(1).random(scores.shape) < 0.7
     allowed[0] |= ~allowed.any(axis=0)
@@ -296,13 +291,13 @@ def test_images_of_any_size(affinity: Affinity, size: tuple[int, int]) -> None:
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
 
 
-def test_image_of_one_cell_takes_its_mean() -> None:
+def test_image_of_one_cell_takes_its_mean():
     image, maps = picture(size=(3, 4))
     expected = np.broadcast_to(maps.mean(axis=(1, 2), keepdims=True), maps.shape)
     np.testing.assert_allclose(walked(maps, image), expected, rtol=1e-5)
 
 
-def test_forbidden_class_neither_appears_nor_spreads() -> None:
+def test_forbidden_class_neither_appears_nor_spreads():
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 12:] = False
@@ -314,7 +309,7 @@ def test_forbidden_class_neither_appears_nor_spreads() -> None:
     np.testing.assert_array_equal(found, silent)
 
 
-def test_unused_class_changes_nothing() -> None:
+def test_unused_class_changes_nothing():
     image, scores = picture()
     allowed = np.insert(np.ones(scores.shape, bool), 1, values=False, axis=0)
     found = random_walk(image, np.insert(scores, 1, 0.3, axis=0), allowed=allowed)
@@ -323,7 +318,7 @@ def test_unused_class_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-def test_pixel_may_take_only_what_no_other_has(stride: int) -> None:
+def test_pixel_may_take_only_what_no_other_has(stride):
     image = np.full((9, 9, 3), 90, np.uint8)
     scores, allowed = np.zeros((3, 9, 9)), np.zeros((3, 9, 9), bool)
     scores[0], allowed[0] = 1, True
@@ -334,7 +329,7 @@ def test_pixel_may_take_only_what_no_other_has(stride: int) -> None:
     assert (np.delete(found[0].ravel(), 40) == 1).all()
 
 
-def test_silent_scores_are_equally_likely() -> None:
+def test_silent_scores_are_equally_likely():
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
@@ -342,7 +337,7 @@ def test_silent_scores_are_equally_likely() -> None:
     np.testing.assert_allclose(random_walk(image, scores, allowed=allowed)[:2], 0.5, atol=1e-6)
 
 
-def test_inputs_stay_as_they_were() -> None:
+def test_inputs_stay_as_they_were():
     image, scores = picture()
     params = WalkParams(affinity="feature", t=2)
     arrays = image, scores, np.ones(scores.shape, bool), vectors(params, (2, 3))
@@ -358,7 +353,7 @@ def test_inputs_stay_as_they_were() -> None:
 
 
 @EVERY
-def test_views_are_welcome(affinity: Affinity) -> None:
+def test_views_are_welcome(affinity):
     image, maps = picture()
     turned = maps.transpose(0, 2, 1)[:, ::-1, ::2], image.transpose(1, 0, 2)[::-1, ::2]
     copies = (np.ascontiguousarray(view) for view in turned)
@@ -371,7 +366,7 @@ def test_views_are_welcome(affinity: Affinity) -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32, np.uint8, bool])
-def test_numbers_of_any_kind_are_welcome(kind: type) -> None:
+def test_numbers_of_any_kind_are_welcome(kind):
     image, maps = picture()
     given = (4 * maps).round().astype(kind)
     expected = walked(given.astype(np.float32), image)
@@ -381,7 +376,7 @@ def test_numbers_of_any_kind_are_welcome(kind: type) -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 4, 8, 64, 256, 2**12, 2**20])
-def test_polynomial_is_the_power(n: int) -> None:
+def test_polynomial_is_the_power(n):
     shares = _chebyshev(n)
     x = np.linspace(-1, 1, 101)
     np.testing.assert_allclose(np.polynomial.chebyshev.chebval(x, shares), x**n, atol=1e-6)
@@ -400,7 +395,7 @@ def test_polynomial_is_the_power(n: int) -> None:
         ({"features": np.ones((2, 4, 5))}, "features must be None for the affinity colour"),
     ],
 )
-def test_wrong_arguments(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments(change, message):
     given: dict[str, object] = {"image": np.zeros((4, 5, 3), np.uint8)}
     given |= {"scores": np.full((2, 4, 5), 0.5), "features": None, **change}
     with pytest.raises(InputError, match=message):
@@ -410,7 +405,7 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
         walked(**given)
 
 
-def test_pixel_without_an_allowed_class() -> None:
+def test_pixel_without_an_allowed_class():
     image, scores = picture()
     with pytest.raises(InputError, match=r"allowed must be .* got pixels without one"):
         random_walk(image, scores, allowed=np.zeros(scores.shape, bool))
@@ -427,7 +422,7 @@ def test_pixel_without_an_allowed_class() -> None:
         (np.full((2, 4, 5), np.nan), "NaN or infinity"),
     ],
 )
-def test_wrong_features(features: object, got: str) -> None:
+def test_wrong_features(features, got):
     image, maps = picture()
     with pytest.raises(InputError, match=rf"features must be a finite \(D, h, w\) .* got {got}"):
         walked(maps, image, WalkParams(affinity="feature"), features)
@@ -449,6 +444,6 @@ def test_wrong_features(features: object, got: str) -> None:
         {"colour_sigma": float("nan")},
     ],
 )
-def test_wrong_parameters(values: dict[str, object]) -> None:
+def test_wrong_parameters(values):
     with pytest.raises(InputError, match=f"walk.{next(iter(values))} must be"):
         WalkParams(**values)

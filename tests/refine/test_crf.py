@@ -2,33 +2,31 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.refine import CRFParams, dense_crf, dense_crf_batch
-from wsseg.refine.crf import BACKENDS, IRN, SDI, Backend, batched, chosen_backend, warm_up
+from wsseg.refine.crf import batched
+from wsseg.refine.crf.backends import BACKENDS, Backend, chosen_backend, warm_up
+from wsseg.refine.crf.dense import dense_crf, dense_crf_batch
+from wsseg.refine.crf.model import IRN, SDI, CRFParams
 
 SHORT = replace(SDI, iterations=3)
 GENTLE = CRFParams(1, 1, 6, 20, 2, 5)  # leaves small images with pixels that are unsure
 
 
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
+def backend(request):
     name: str = request.param
     if not BACKENDS[name].is_installed():
         pytest.skip(f"{name} is not installed")
     return name
 
 
-def picture(
-    seed: int = 0, size: tuple[int, int] = (32, 44), n_classes: int = 3
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def picture(seed=0, size=(32, 44), n_classes=3):
     """A textured RGB image of a few regions, and unsure scores (C, H, W)."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), size[0] / 6)
@@ -42,9 +40,7 @@ def picture(
     return image.clip(0, 255).astype(np.uint8), np.ascontiguousarray(scores)
 
 
-def mean_field(
-    image: NDArray[np.uint8], scores: NDArray[np.floating], params: CRFParams
-) -> NDArray[np.float64]:
+def mean_field(image, scores, params):
     """The same model with every pair of pixels written out, (N, N), in float64."""
     places = np.indices(image.shape[:2]).reshape(2, -1).T.astype(float)
     colours = image.reshape(-1, 3) / params.bilateral_srgb
@@ -69,9 +65,7 @@ def mean_field(
 
 @pytest.mark.parametrize("params", [GENTLE, CRFParams(1, 1, 8, 15, 3, 5), SDI])
 @pytest.mark.parametrize(("seed", "size"), [(3, (8, 8)), (1, (16, 20)), (1, (24, 30))])
-def test_agrees_with_every_pair_written_out(
-    backend: str, seed: int, size: tuple[int, int], params: CRFParams
-) -> None:
+def test_agrees_with_every_pair_written_out(backend, seed, size, params):
     image, scores = picture(seed, size)
     found = dense_crf(image, scores, params=params, backend=backend)
     expected = mean_field(image, scores, params)
@@ -82,7 +76,7 @@ def test_agrees_with_every_pair_written_out(
 
 @pytest.mark.parametrize("name", ["torch", "pydensecrf"])
 @pytest.mark.parametrize("params", [IRN, SDI, replace(IRN, bilateral_srgb=0.6)])
-def test_backends_agree_on_generated_images(name: str, params: CRFParams) -> None:
+def test_backends_agree_on_generated_images(name, params):
     if not BACKENDS[name].is_installed():
         pytest.skip(f"{name} is not installed")
     for seed, n_classes in enumerate((2, 3, 4, 5, 9)):
@@ -94,7 +88,7 @@ def test_backends_agree_on_generated_images(name: str, params: CRFParams) -> Non
 
 
 @pytest.mark.parametrize("name", ["torch", "pydensecrf"])
-def test_backends_agree_on_photographs(shared_data: Path, name: str) -> None:
+def test_backends_agree_on_photographs(shared_data, name):
     if not BACKENDS[name].is_installed():
         pytest.skip(f"{name} is not installed")
     photographs = sorted((shared_data / "msrc15" / "JPEGImages").iterdir())[::120]
@@ -107,7 +101,7 @@ def test_backends_agree_on_photographs(shared_data: Path, name: str) -> None:
         assert np.abs(one - other).mean() < 1e-5
 
 
-def test_follows_the_edge_of_the_image(backend: str) -> None:
+def test_follows_the_edge_of_the_image(backend):
     image = np.full((20, 30, 3), 40, np.uint8)
     image[:, 15:] = 200
     scores = np.full((2, 20, 30), 0.5, np.float32)
@@ -117,7 +111,7 @@ def test_follows_the_edge_of_the_image(backend: str) -> None:
     assert not sharp[:, :15].any() and sharp[:, 15:].all()
 
 
-def test_probabilities(backend: str) -> None:
+def test_probabilities(backend):
     image, scores = picture()
     sharp = dense_crf(image, scores, params=SHORT, backend=backend)
     assert sharp.dtype == np.float32 and sharp.shape == scores.shape
@@ -125,7 +119,7 @@ def test_probabilities(backend: str) -> None:
     assert np.abs(sharp - scores).max() > 0.1
 
 
-def test_order_of_classes_does_not_matter(backend: str) -> None:
+def test_order_of_classes_does_not_matter(backend):
     image, scores = picture()
     sharp = dense_crf(image, scores, params=GENTLE, backend=backend)
     turned = dense_crf(image, scores[[2, 0, 1]], params=GENTLE, backend=backend)
@@ -133,7 +127,7 @@ def test_order_of_classes_does_not_matter(backend: str) -> None:
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_flips_with_the_image(backend: str, axis: int) -> None:
+def test_flips_with_the_image(backend, axis):
     image, scores = picture()
     sharp = dense_crf(image, scores, params=GENTLE, backend=backend)
     mirrored = np.flip(image, axis), np.flip(scores, axis + 1)
@@ -143,7 +137,7 @@ def test_flips_with_the_image(backend: str, axis: int) -> None:
     assert np.abs(flipped - sharp).mean() < 0.006
 
 
-def test_unused_class_changes_nothing(backend: str) -> None:
+def test_unused_class_changes_nothing(backend):
     image, scores = picture()
     unused = np.insert(scores, 1, 0.3, axis=0)
     allowed = np.ones(unused.shape, bool)
@@ -153,7 +147,7 @@ def test_unused_class_changes_nothing(backend: str) -> None:
     np.testing.assert_array_equal(found, np.insert(sharp, 1, 0, axis=0))
 
 
-def test_forbidden_class_neither_appears_nor_spreads(backend: str) -> None:
+def test_forbidden_class_neither_appears_nor_spreads(backend):
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 20:] = False
@@ -167,7 +161,7 @@ def test_forbidden_class_neither_appears_nor_spreads(backend: str) -> None:
     np.testing.assert_allclose(found, same, atol=1e-4)
 
 
-def test_inputs_stay_as_they_were(backend: str) -> None:
+def test_inputs_stay_as_they_were(backend):
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     before = image.copy(), scores.copy(), allowed.copy()
@@ -178,7 +172,7 @@ def test_inputs_stay_as_they_were(backend: str) -> None:
         np.testing.assert_array_equal(array, copy)
 
 
-def test_views_and_doubles_are_welcome(backend: str) -> None:
+def test_views_and_doubles_are_welcome(backend):
     image, scores = picture()
     turned = image.transpose(1, 0, 2), scores.transpose(0, 2, 1).astype(np.float64)
     assert not turned[0].flags.c_contiguous
@@ -187,13 +181,13 @@ def test_views_and_doubles_are_welcome(backend: str) -> None:
     np.testing.assert_allclose(found, dense_crf(*copies, params=SHORT, backend=backend), atol=1e-4)
 
 
-def test_repeats_itself(backend: str) -> None:
+def test_repeats_itself(backend):
     image, scores = picture(size=(60, 80))
     one, other = (dense_crf(image, scores, params=SHORT, backend=backend) for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 
-def test_threads_do_not_disturb_each_other(backend: str) -> None:
+def test_threads_do_not_disturb_each_other(backend):
     problems = [picture(seed, (40, 50), 2 + seed % 3) for seed in range(8)]
     refine = partial(dense_crf, params=SHORT, backend=backend)
     with ThreadPoolExecutor(4) as pool:
@@ -203,7 +197,7 @@ def test_threads_do_not_disturb_each_other(backend: str) -> None:
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_worker_processes_find_the_same(start: str) -> None:
+def test_worker_processes_find_the_same(start):
     warm_up("native")
     problems = [picture(seed) for seed in range(2)]
     refine = partial(dense_crf, params=SHORT)
@@ -214,7 +208,7 @@ def test_worker_processes_find_the_same(start: str) -> None:
 
 
 @pytest.mark.parametrize("iterations", [0, 3])
-def test_batch_of_mixed_sizes_and_classes(backend: str, iterations: int) -> None:
+def test_batch_of_mixed_sizes_and_classes(backend, iterations):
     sizes = [((20, 30), 3), ((1, 1), 2), ((25, 8), 4), ((9, 9), 1)]
     problems = [picture(n, size, n_classes) for n, (size, n_classes) in enumerate(sizes)]
     images, scores = map(list, zip(*problems, strict=True))
@@ -227,11 +221,11 @@ def test_batch_of_mixed_sizes_and_classes(backend: str, iterations: int) -> None
         np.testing.assert_allclose(one, alone, atol=1e-5)
 
 
-def test_empty_batch(backend: str) -> None:
+def test_empty_batch(backend):
     assert dense_crf_batch([], [], backend=backend) == []
 
 
-def test_images_in_one_torch_batch_do_not_meet() -> None:
+def test_images_in_one_torch_batch_do_not_meet():
     problems = [picture(0, (20, 30), 3), picture(0, (20, 30), 2), picture(2, (12, 9), 4)]
     images = [image for image, _ in problems]
     energies = [-np.log(scores.clip(1e-5)) for _, scores in problems]
@@ -242,7 +236,7 @@ def test_images_in_one_torch_batch_do_not_meet() -> None:
         np.testing.assert_allclose(one, alone, atol=1e-5)
 
 
-def test_torch_batches_hold_no_more_than_fits() -> None:
+def test_torch_batches_hold_no_more_than_fits():
     sizes = [(2, 5, 8), (2, 6, 10), (3, 1, 1), (2, 30, 40), (2, 2, 2), (9, 3, 3)]
     energies = [np.zeros(size, np.float32) for size in sizes]
     assert list(batched._together(energies, 100 * 540)) == [[0, 1], [2], [3], [4, 5]]
@@ -252,7 +246,7 @@ def test_torch_batches_hold_no_more_than_fits() -> None:
 
 
 @pytest.mark.parametrize("compat", [0.0, 1000.0])
-def test_no_weight_buys_a_forbidden_class(backend: str, compat: float) -> None:
+def test_no_weight_buys_a_forbidden_class(backend, compat):
     image, scores = np.full((20, 24, 3), 90, np.uint8), np.zeros((2, 20, 24))
     scores[1] = 1
     allowed = np.ones(scores.shape, bool)
@@ -263,7 +257,7 @@ def test_no_weight_buys_a_forbidden_class(backend: str, compat: float) -> None:
     assert not found[~allowed].any()
 
 
-def test_half_scale_is_nearly_the_same(backend: str) -> None:
+def test_half_scale_is_nearly_the_same(backend):
     image, scores = picture(size=(96, 120))
     params = CRFParams(2, 2, 20, 25, 4, 5)
     full = dense_crf(image, scores, params=params, backend=backend)
@@ -278,7 +272,7 @@ def test_half_scale_is_nearly_the_same(backend: str) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (33, 44)])
 @pytest.mark.parametrize("scale", [0.02, 0.5, 0.9])
-def test_constraints_hold_at_every_scale(size: tuple[int, int], scale: float) -> None:
+def test_constraints_hold_at_every_scale(size, scale):
     image, scores = picture(4, size)
     allowed = np.random.default_rng(0).random(scores.shape) > 0.5
     allowed[0] |= ~allowed.any(axis=0)
@@ -287,26 +281,26 @@ def test_constraints_hold_at_every_scale(size: tuple[int, int], scale: float) ->
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-5)
 
 
-def test_no_iteration_normalises_the_scores() -> None:
+def test_no_iteration_normalises_the_scores():
     image, scores = picture()
     found = dense_crf(image, 3 * scores, params=CRFParams(iterations=0))
     np.testing.assert_allclose(found, scores, rtol=1e-5)
 
 
 @pytest.mark.parametrize("iterations", [1, 10])
-def test_no_kernel_leaves_the_scores(backend: str, iterations: int) -> None:
+def test_no_kernel_leaves_the_scores(backend, iterations):
     image, scores = picture()
     params = CRFParams(gaussian_compat=0, bilateral_compat=0, iterations=iterations)
     found = dense_crf(image, scores, params=params, backend=backend)
     np.testing.assert_allclose(found, scores, atol=2e-5)
 
 
-def test_one_class_is_certain() -> None:
+def test_one_class_is_certain():
     image, scores = picture(n_classes=1)
     np.testing.assert_array_equal(dense_crf(image, 0.2 * scores), np.ones_like(scores))
 
 
-def test_silent_scores_are_equally_likely(backend: str) -> None:
+def test_silent_scores_are_equally_likely(backend):
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
@@ -316,7 +310,7 @@ def test_silent_scores_are_equally_likely(backend: str) -> None:
 
 
 @pytest.mark.parametrize("weight", ["gaussian_compat", "bilateral_compat"])
-def test_kernel_without_weight_is_left_out(backend: str, weight: str) -> None:
+def test_kernel_without_weight_is_left_out(backend, weight):
     image, scores = picture(size=(24, 30))
     params = replace(GENTLE, **{weight: 0.0})
     found = dense_crf(image, scores, params=params, backend=backend)
@@ -325,7 +319,7 @@ def test_kernel_without_weight_is_left_out(backend: str, weight: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1)])
-def test_tiny_images(backend: str, size: tuple[int, int]) -> None:
+def test_tiny_images(backend, size):
     scores = np.full((2, *size), 0.5, np.float32)
     scores[1, 0, 0] = 0.9
     found = dense_crf(np.zeros((*size, 3), np.uint8), scores, backend=backend)
@@ -355,7 +349,7 @@ def test_tiny_images(backend: str, size: tuple[int, int]) -> None:
         ),
     ],
 )
-def test_wrong_arguments(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments(change, message):
     arguments = {"image": np.zeros((4, 5, 3), np.uint8), "scores": np.full((2, 4, 5), 0.5)}
     with pytest.raises(InputError, match=message):
         dense_crf(**{**arguments, **change})  # type: ignore[arg-type]
@@ -376,12 +370,12 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
         {"gaussian_sxy": None},
     ],
 )
-def test_wrong_parameters(values: dict[str, float]) -> None:
+def test_wrong_parameters(values):
     with pytest.raises(InputError, match=f"crf.{next(iter(values))} must be"):
         CRFParams(**values)  # type: ignore[arg-type]
 
 
-def test_wrong_batch() -> None:
+def test_wrong_batch():
     image, scores = picture()
     with pytest.raises(InputError, match="scores must be one an image, 2 in all, got 1"):
         dense_crf_batch([image, image], [scores])
@@ -389,7 +383,7 @@ def test_wrong_batch() -> None:
         dense_crf_batch([image, image], [scores, scores - 2 * (scores > scores.max() / 2)])
 
 
-def test_missing_backend_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_backend_names_its_remedy(monkeypatch):
     missing = replace(BACKENDS["pydensecrf"], module="wsseg.refine.crf.absent")
     monkeypatch.setitem(BACKENDS, "pydensecrf", missing)
     assert not missing.is_installed()
@@ -397,7 +391,7 @@ def test_missing_backend_names_its_remedy(monkeypatch: pytest.MonkeyPatch) -> No
         chosen_backend("pydensecrf")
 
 
-def test_torch_takes_the_place_of_a_missing_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_takes_the_place_of_a_missing_numba(monkeypatch):
     monkeypatch.setitem(BACKENDS, "native", Backend("wsseg.refine.crf.absent", ""))
     image, scores = picture()
     with pytest.warns(RuntimeWarning, match="numba cannot be loaded .*absent.* torch takes"):
@@ -406,10 +400,10 @@ def test_torch_takes_the_place_of_a_missing_numba(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_array_equal(found, expected)
 
 
-def test_damaged_cache_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_damaged_cache_is_named_before_any_work(monkeypatch):
     native = pytest.importorskip("wsseg.refine.crf.native")
 
-    def damaged() -> None:
+    def damaged():
         raise EOFError("Ran out of input")
 
     monkeypatch.setattr(native, "_compile_all", damaged)
@@ -419,5 +413,5 @@ def test_damaged_cache_is_named_before_any_work(monkeypatch: pytest.MonkeyPatch)
         warm_up("native")
 
 
-def test_warm_up_is_possible_for_all(backend: str) -> None:
+def test_warm_up_is_possible_for_all(backend):
     warm_up(backend)

@@ -15,14 +15,14 @@ Array = NDArray[np.floating]
 Filter = Callable[[Array, Array], Array]
 
 
-def torch_filter(features: Array, values: Array) -> Array:
+def torch_filter(features, values):
     points = torch.from_numpy(features.astype(np.float32))
     built = in_torch.build_lattice(points, torch.zeros(len(points), dtype=torch.long))
     filtered: Array = built(torch.from_numpy(values.astype(np.float32))).numpy()
     return filtered
 
 
-def numba_filter(features: Array, values: Array) -> Array:
+def numba_filter(features, values):
     built = in_numba.build_lattice(np.ascontiguousarray(features.T, np.float32))
     columns = [np.ascontiguousarray(column[:, None], np.float32) for column in values.T]
     filtered = [np.zeros_like(column) for column in columns]
@@ -31,7 +31,7 @@ def numba_filter(features: Array, values: Array) -> Array:
     return np.hstack(filtered)
 
 
-def corners_and_weights(features: Array, which: str) -> tuple[Array, Array]:
+def corners_and_weights(features, which):
     if which == "numba":
         built = in_numba.build_lattice(np.ascontiguousarray(features.T, np.float32))
         return built.corners, built.weights
@@ -40,7 +40,7 @@ def corners_and_weights(features: Array, which: str) -> tuple[Array, Array]:
     return built.corners.numpy(), built.weights.numpy()
 
 
-def shares(features: Array, which: str) -> Array:
+def shares(features, which):
     """(N, M) what each lattice point gets of each point."""
     corners, weights = corners_and_weights(features, which)
     dense = np.zeros((len(corners), corners.max() + 1), np.float32)
@@ -54,7 +54,7 @@ FILTERS = pytest.mark.parametrize("smooth", [torch_filter, numba_filter], ids=["
 
 @WHICH
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
-def test_points_lie_inside_their_simplex(d: int, which: str) -> None:
+def test_points_lie_inside_their_simplex(d, which):
     features = np.random.default_rng(d).normal(0, 3, (1100, d))
     corners, weights = corners_and_weights(features, which)
     assert weights.shape == corners.shape == (1100, d + 1)
@@ -66,7 +66,7 @@ def test_points_lie_inside_their_simplex(d: int, which: str) -> None:
 
 @WHICH
 @pytest.mark.parametrize("d", [1, 2, 5])
-def test_near_points_meet_at_lattice_points(d: int, which: str) -> None:
+def test_near_points_meet_at_lattice_points(d, which):
     features = np.random.default_rng(d).normal(0, 1, (300, d))
     together = shares(np.repeat(features, 2, axis=0), which)
     np.testing.assert_array_equal(together[::2], together[1::2])
@@ -77,7 +77,7 @@ def test_near_points_meet_at_lattice_points(d: int, which: str) -> None:
 
 @FILTERS
 @pytest.mark.parametrize("d", [1, 2])
-def test_kernel_is_a_gaussian_of_deviation_one(d: int, smooth: Filter) -> None:
+def test_kernel_is_a_gaussian_of_deviation_one(d, smooth):
     side = np.arange(-6, 6.01, 0.25 if d == 2 else 0.05)
     grid = np.stack(np.meshgrid(*[side] * d, indexing="ij"), axis=-1).reshape(-1, d)
     # the mean over where the centre falls in its simplex, which the kernel depends on
@@ -94,14 +94,14 @@ def test_kernel_is_a_gaussian_of_deviation_one(d: int, smooth: Filter) -> None:
 
 
 @FILTERS
-def test_far_points_do_not_meet(smooth: Filter) -> None:
+def test_far_points_do_not_meet(smooth):
     filtered = smooth(np.array([[0.0, 0.0], [30.0, 0.0], [0.0, -30.0]]), np.eye(3))
     assert (filtered.diagonal() > 0).all()
     np.testing.assert_array_equal(filtered[~np.eye(3, dtype=bool)], 0)
 
 
 @FILTERS
-def test_filter_is_linear_and_keeps_constants(smooth: Filter) -> None:
+def test_filter_is_linear_and_keeps_constants(smooth):
     rng = np.random.default_rng(0)
     features = rng.normal(0, 1, (100, 3))
     one, other = rng.random((2, 100, 2))
@@ -114,7 +114,7 @@ def test_filter_is_linear_and_keeps_constants(smooth: Filter) -> None:
 
 @pytest.mark.parametrize("reach", [1, 40, 300])
 @pytest.mark.parametrize("d", [1, 2, 3, 5])
-def test_both_filters_agree(d: int, reach: float) -> None:
+def test_both_filters_agree(d, reach):
     """Also where the hash table grows, and where keys need 64 bits."""
     rng = np.random.default_rng(d)
     features = rng.uniform(-reach, reach, (9000, d))
@@ -126,12 +126,12 @@ def test_both_filters_agree(d: int, reach: float) -> None:
 
 
 @FILTERS
-def test_features_out_of_reach(smooth: Filter) -> None:
+def test_features_out_of_reach(smooth):
     with pytest.raises(InputError, match="64 bits number all lattice points"):
         smooth(np.eye(5) * 1e7, np.ones((5, 1)))
 
 
-def test_points_of_different_spaces_never_meet() -> None:
+def test_points_of_different_spaces_never_meet():
     points = torch.zeros(4, 2)
     built = in_torch.build_lattice(points, torch.tensor([0, 0, 1, 2]))
     filtered = built(torch.eye(4)) > 0

@@ -5,37 +5,40 @@ import numpy as np
 import pytest
 
 from wsseg import plugins
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.refine import CRFParams, PARParams, dense_crf, find_refiner, par
-from wsseg.refine.crf import IRN
-from wsseg.refine.named import crf_params
-from wsseg.refine.par import PAR
+from wsseg.refine.crf.dense import dense_crf
+from wsseg.refine.crf.model import IRN, CRFParams
+from wsseg.refine.named import crf_params, find_refiner
+from wsseg.refine.par import PAR, PARParams, par
 from wsseg.refine.scores import normalised
-from wsseg.run.settings import Config, CRFSettings, DataSettings, PARSettings, RoundSettings
+from wsseg.refine.settings import CRFSettings, PARSettings
+from wsseg.runs.config import Config
+from wsseg.stages.params import RoundParams
 
 
-def config(**settings: object) -> Config:
-    data = DataSettings(root=Path("data"))
+def config(**settings):
+    data = DataParams(root=Path("data"))
     return Config(run_dir=Path("run"), data=data, **settings)
 
 
-def picture() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def picture():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (9, 12, 3), np.uint8)
     return image, rng.random((3, 9, 12), np.float32), rng.random((3, 9, 12)) > 0.3
 
 
-def test_defaults_are_those_of_the_papers() -> None:
+def test_defaults_are_those_of_the_papers():
     assert crf_params(CRFSettings()) == CRFParams() == IRN
     assert PARParams(**PARSettings().model_dump()) == PARParams() == PAR
 
 
 @pytest.mark.parametrize("name", ["crf", "par"])
-def test_does_what_its_function_does_after_a_journey(name: str) -> None:
+def test_does_what_its_function_does_after_a_journey(name):
     image, scores, allowed = picture()
     allowed[0] = True
     settings = config(
-        rounds=RoundSettings(refiner=name),
+        rounds=RoundParams(refiner=name),
         crf=CRFSettings(bilateral_srgb=13, iterations=2, scale=0.7),
         par=PARSettings(dilations=(1, 2), iterations=3),
     )
@@ -49,7 +52,7 @@ def test_does_what_its_function_does_after_a_journey(name: str) -> None:
     np.testing.assert_array_equal(found(image, scores, allowed=allowed), expected)
 
 
-def test_key_holds_what_the_result_depends_on_and_nothing_else() -> None:
+def test_key_holds_what_the_result_depends_on_and_nothing_else():
     plain = find_refiner(config(), "crf").key
     assert find_refiner(config(par=PARSettings(iterations=3)), "crf").key == plain
     assert find_refiner(config(crf=CRFSettings(scale=0.5)), "crf").key != plain
@@ -60,14 +63,14 @@ def test_key_holds_what_the_result_depends_on_and_nothing_else() -> None:
     assert find_refiner(config(par=PARSettings(iterations=3)), "par").key != as_par
 
 
-def test_none_only_normalises() -> None:
+def test_none_only_normalises():
     image, scores, allowed = picture()
     allowed[0] = True
     found = find_refiner(config(), "none").refine(image, scores, allowed=allowed)
     np.testing.assert_array_equal(found, normalised(scores, allowed))
 
 
-def test_unknown_backend_is_refused_only_where_it_matters() -> None:
+def test_unknown_backend_is_refused_only_where_it_matters():
     wrong = CRFSettings(backend="cuda")
     with pytest.raises(InputError, match="got 'cuda'; choose from native"):
         find_refiner(config(crf=wrong), "crf")

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.refine.par import PAMR, PAR, PARParams, _refined, _together, par, par_batch
@@ -16,9 +15,7 @@ PUBLISHED = pytest.mark.parametrize("params", [PAR, PAMR], ids=["PAR", "PAMR"])
 STEPS = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 
 
-def picture(
-    seed: int = 0, size: tuple[int, int] = (16, 22), n_classes: int = 3
-) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def picture(seed=0, size=(16, 22), n_classes=3):
     """A textured RGB image of a few regions, and unsure scores (C, H, W)."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), 3).reshape(*size, 3)
@@ -27,7 +24,7 @@ def picture(
     return image.clip(0, 255).astype(np.uint8), scores / scores.sum(axis=0)
 
 
-def neighbours(size: tuple[int, int], y: int, x: int, params: PARParams) -> list[tuple[int, int]]:
+def neighbours(size, y, x, params):
     return [
         (min(max(y + d * dy, 0), size[0] - 1), min(max(x + d * dx, 0), size[1] - 1))
         for d in params.dilations
@@ -35,14 +32,12 @@ def neighbours(size: tuple[int, int], y: int, x: int, params: PARParams) -> list
     ]
 
 
-def soft(energies: NDArray[np.float64]) -> NDArray[np.float64]:
+def soft(energies):
     powers = np.exp(energies - energies.max())
     return np.asarray(powers / powers.sum())
 
 
-def pixel_weights(
-    image: NDArray[np.uint8], y: int, x: int, params: PARParams
-) -> NDArray[np.float64]:
+def pixel_weights(image, y, x, params):
     around = np.array([image[place] for place in neighbours(image.shape[:2], y, x, params)], float)
     itself = np.repeat(image[y : y + 1, x], len(params.dilations), axis=0)
     samples = np.vstack([around, itself]) if params.counts_itself else around
@@ -56,11 +51,11 @@ def pixel_weights(
 
 
 def pixel_by_pixel(
-    image: NDArray[np.uint8],
-    scores: NDArray[np.floating],
-    allowed: NDArray[np.bool_],
-    params: PARParams,
-) -> NDArray[np.float64]:
+    image,
+    scores,
+    allowed,
+    params,
+):
     """The formula written out in float64."""
     size, field = image.shape[:2], np.where(allowed, scores, 0).astype(float)
     field /= field.sum(axis=0)
@@ -77,7 +72,7 @@ def pixel_by_pixel(
 
 @PUBLISHED
 @pytest.mark.parametrize("size", [(8, 9), (5, 12), (1, 6), (2, 2), (1, 1)])
-def test_agrees_with_the_formula_written_out(params: PARParams, size: tuple[int, int]) -> None:
+def test_agrees_with_the_formula_written_out(params, size):
     params = replace(params, iterations=3)
     image, scores = picture(size=size)
     allowed = np.random.default_rng(1).random(scores.shape) < 0.7
@@ -88,7 +83,7 @@ def test_agrees_with_the_formula_written_out(params: PARParams, size: tuple[int,
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_every_parameter_matters() -> None:
+def test_every_parameter_matters():
     image, scores = picture(size=(7, 8))
     changes = {
         "dilations": (1, 3),
@@ -110,7 +105,7 @@ def test_every_parameter_matters() -> None:
 
 
 @PUBLISHED
-def test_flat_image_leaves_constant_scores_alone(params: PARParams) -> None:
+def test_flat_image_leaves_constant_scores_alone(params):
     scores = np.empty((2, 9, 11))
     scores[0], scores[1] = 0.3, 0.7
     found = par(np.full((9, 11, 3), 200, np.uint8), scores, params=params)
@@ -118,7 +113,7 @@ def test_flat_image_leaves_constant_scores_alone(params: PARParams) -> None:
 
 
 @PUBLISHED
-def test_follows_the_edge_of_the_image(params: PARParams) -> None:
+def test_follows_the_edge_of_the_image(params):
     image = np.random.default_rng(0).integers(30, 50, (20, 30, 3)).astype(np.uint8)
     image[:, 15:] += 150
     scores = np.full((2, 20, 30), 0.5)
@@ -129,7 +124,7 @@ def test_follows_the_edge_of_the_image(params: PARParams) -> None:
     assert (np.abs(sharp[0, :, 14] - sharp[0, :, 15]) > 0.5).all()
 
 
-def test_channel_that_tells_no_neighbour_from_another_is_left_out() -> None:
+def test_channel_that_tells_no_neighbour_from_another_is_left_out():
     image, scores = picture(size=(5, 5))
     image[..., 0] = 255
     image[2, 2, 0] = 0
@@ -144,7 +139,7 @@ def test_channel_that_tells_no_neighbour_from_another_is_left_out() -> None:
 
 
 @PUBLISHED
-def test_probabilities(params: PARParams) -> None:
+def test_probabilities(params):
     image, scores = picture()
     sharp = par(image, scores, params=params)
     assert sharp.dtype == np.float32 and sharp.shape == scores.shape
@@ -153,7 +148,7 @@ def test_probabilities(params: PARParams) -> None:
     assert np.abs(sharp - scores).max() > 0.1
 
 
-def test_order_of_classes_does_not_matter() -> None:
+def test_order_of_classes_does_not_matter():
     image, scores = picture()
     turned = par(image, scores[[2, 0, 1]])
     np.testing.assert_allclose(turned, par(image, scores)[[2, 0, 1]], atol=1e-6)
@@ -161,21 +156,21 @@ def test_order_of_classes_does_not_matter() -> None:
 
 @PUBLISHED
 @pytest.mark.parametrize("axis", [0, 1])
-def test_flips_with_the_image(params: PARParams, axis: int) -> None:
+def test_flips_with_the_image(params, axis):
     image, scores = picture()
     flipped = par(np.flip(image, axis), np.flip(scores, axis + 1), params=params)
     expected = np.flip(par(image, scores, params=params), axis + 1)
     np.testing.assert_allclose(flipped, expected, atol=1e-5)
 
 
-def test_unused_class_changes_nothing() -> None:
+def test_unused_class_changes_nothing():
     image, scores = picture()
     allowed = np.insert(np.ones(scores.shape, bool), 1, values=False, axis=0)
     found = par(image, np.insert(scores, 1, 0.3, axis=0), allowed=allowed)
     np.testing.assert_allclose(found, np.insert(par(image, scores), 1, 0, axis=0), atol=1e-6)
 
 
-def test_forbidden_class_neither_appears_nor_spreads() -> None:
+def test_forbidden_class_neither_appears_nor_spreads():
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 12:] = False
@@ -186,7 +181,7 @@ def test_forbidden_class_neither_appears_nor_spreads() -> None:
     np.testing.assert_array_equal(found, par(image, np.where(allowed, scores, 0), allowed=allowed))
 
 
-def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take() -> None:
+def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take():
     image, _ = picture(size=(5, 5))
     scores = np.zeros((3, 5, 5))
     allowed = np.zeros(scores.shape, bool)
@@ -198,7 +193,7 @@ def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take() -> None
     assert (np.delete(found[0].ravel(), 12) == 1).all()
 
 
-def test_silent_scores_are_equally_likely() -> None:
+def test_silent_scores_are_equally_likely():
     image, scores = picture()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
@@ -206,24 +201,24 @@ def test_silent_scores_are_equally_likely() -> None:
     np.testing.assert_allclose(par(image, scores, allowed=allowed)[:2], 0.5, atol=1e-6)
 
 
-def test_one_class_is_certain() -> None:
+def test_one_class_is_certain():
     image, scores = picture(n_classes=1)
     np.testing.assert_array_equal(par(image, 0.2 * scores), np.ones_like(scores))
 
 
-def test_no_iteration_normalises_the_scores() -> None:
+def test_no_iteration_normalises_the_scores():
     image, scores = picture()
     found = par(image, 3 * scores, params=PARParams(iterations=0))
     np.testing.assert_allclose(found, scores, rtol=1e-6)
 
 
-def test_dilation_far_beyond_the_image_is_its_border() -> None:
+def test_dilation_far_beyond_the_image_is_its_border():
     image, scores = picture(size=(6, 9))
     far, near = (PARParams(dilations=(1, d), position_weight=0) for d in (10**9, 9))
     np.testing.assert_array_equal(par(image, scores, params=far), par(image, scores, params=near))
 
 
-def test_inputs_stay_as_they_were() -> None:
+def test_inputs_stay_as_they_were():
     image, scores = picture()
     arrays = image, scores, np.ones(scores.shape, bool)
     before = [array.copy() for array in arrays]
@@ -236,7 +231,7 @@ def test_inputs_stay_as_they_were() -> None:
         np.testing.assert_array_equal(array, copy)
 
 
-def test_views_are_welcome() -> None:
+def test_views_are_welcome():
     image, scores = picture()
     turned = image.transpose(1, 0, 2)[::-1, ::2], scores.transpose(0, 2, 1)[:, ::-1, ::2]
     copies = (np.ascontiguousarray(view) for view in turned)
@@ -244,14 +239,14 @@ def test_views_are_welcome() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32, np.uint8, bool])
-def test_numbers_of_any_kind_are_welcome(kind: type) -> None:
+def test_numbers_of_any_kind_are_welcome(kind):
     image, scores = picture()
     given = (4 * scores).round().astype(kind)
     np.testing.assert_allclose(par(image, given), par(image, given.astype(np.float32)), atol=1e-5)
 
 
 @PUBLISHED
-def test_batch_of_mixed_sizes_equals_one_by_one(params: PARParams) -> None:
+def test_batch_of_mixed_sizes_equals_one_by_one(params):
     pictures = [
         picture(seed, size, n_classes)
         for seed, (size, n_classes) in enumerate(
@@ -267,14 +262,14 @@ def test_batch_of_mixed_sizes_equals_one_by_one(params: PARParams) -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_only_images_of_one_shape_are_computed_together(device: str) -> None:
+def test_only_images_of_one_shape_are_computed_together(device):
     scores = [picture(size=size)[1] for size in ((3, 4), (4, 3), (3, 4))]
     expected = {"cpu": [[0], [1], [2]], "cuda": [[0, 2], [1]]}[device]
     assert _together(scores, torch.device(device)) == expected
 
 
 @PUBLISHED
-def test_images_computed_together_equal_each_alone(params: PARParams) -> None:
+def test_images_computed_together_equal_each_alone(params):
     images, scores = (np.stack(arrays) for arrays in zip(*map(picture, range(3)), strict=True))
     allowed = np.random.default_rng(0).random(scores.shape) < 0.8
     allowed[:, 0] = True
@@ -284,7 +279,7 @@ def test_images_computed_together_equal_each_alone(params: PARParams) -> None:
     np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
-def test_batch_of_none_is_none() -> None:
+def test_batch_of_none_is_none():
     assert par_batch([], []) == []
 
 
@@ -310,7 +305,7 @@ BAD = pytest.mark.parametrize(
 
 
 @BAD
-def test_wrong_arguments(change: dict[str, object], message: str) -> None:
+def test_wrong_arguments(change, message):
     given: dict[str, object] = {"image": np.zeros((4, 5, 3), np.uint8)}
     given |= {"scores": np.full((2, 4, 5), 0.5), "allowed": None, **change}
     with pytest.raises(InputError, match=message):
@@ -319,18 +314,18 @@ def test_wrong_arguments(change: dict[str, object], message: str) -> None:
         check_scores(**given)
 
 
-def test_image_without_pixels() -> None:
+def test_image_without_pixels():
     with pytest.raises(InputError, match="image must be"):
         par(np.zeros((0, 5, 3), np.uint8), np.zeros((2, 0, 5)))
 
 
 @pytest.mark.parametrize("device", ["gpu7", "meta:x", "cuda:99"])
-def test_device_that_is_not_there(device: str) -> None:
+def test_device_that_is_not_there(device):
     with pytest.raises(InputError, match=f"device must be .* got '{device}'; choose auto"):
         par(*picture(), device=device)
 
 
-def test_numbers_of_images_and_scores_differ() -> None:
+def test_numbers_of_images_and_scores_differ():
     image, scores = picture()
     with pytest.raises(InputError, match="scores must be one an image, 2 in all, got 1"):
         par_batch([image, image], [scores])
@@ -352,12 +347,12 @@ def test_numbers_of_images_and_scores_differ() -> None:
         {"exponent": 0},
     ],
 )
-def test_wrong_parameters(values: dict[str, object]) -> None:
+def test_wrong_parameters(values):
     with pytest.raises(InputError, match=f"par.{next(iter(values))} must be"):
         PARParams(**values)
 
 
 @pytest.mark.parametrize("magnitude", [1e-300, 1e300])
-def test_scores_of_any_magnitude_become_probabilities(magnitude: float) -> None:
+def test_scores_of_any_magnitude_become_probabilities(magnitude):
     scores = magnitude * np.array([[[3.0]], [[1.0]]])
     np.testing.assert_allclose(normalised(scores), [[[0.75]], [[0.25]]])

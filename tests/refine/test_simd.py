@@ -1,5 +1,3 @@
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -7,14 +5,14 @@ simd = pytest.importorskip("wsseg.refine.crf.simd")
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4])
-def test_rows_are_one_value(lanes: int) -> None:
+def test_rows_are_one_value(lanes):
     """Each operation on every row, and nothing beyond the rows."""
     rng = np.random.default_rng(lanes)
     one, other = rng.normal(size=(2, 5, lanes)).astype(np.float32)
     before, each = one.copy(), (0,) * lanes
 
     @simd.kernel
-    def all_of_them(one: Any, other: Any, figures: Any, each: Any) -> None:
+    def all_of_them(one, other, figures, each):
         simd.add_scaled(one, 1, np.float32(2), other, 4, each)
         simd.rescale(one, 2, np.float32(3), np.float32(-1), each)
         simd.blur_row(one, other, 3, 0, 1, each)
@@ -32,10 +30,10 @@ def test_rows_are_one_value(lanes: int) -> None:
     np.testing.assert_allclose(figures, [other[2].sum(), other[2].max()], rtol=1e-6)
 
 
-def test_without_a_place_for_the_cache_it_still_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_place_for_the_cache_it_still_compiles(monkeypatch):
     njit = simd.njit
 
-    def refusing(cache: bool = False, **options: Any) -> Any:
+    def refusing(cache=False, **options):
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
         return njit(**options)

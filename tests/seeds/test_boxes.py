@@ -3,19 +3,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, Sample
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds import SEEDS
+from wsseg.data.constraints import constraints_of
+from wsseg.data.model import Box, Boxes, Sample
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds.boxes import core
+from wsseg.seeds.named import SEEDS
+from wsseg.seeds.params import SeedParams
 
 
 def seeded(name, boxes, size, **settings):
     annotations = () if boxes is None else (Boxes(tuple(boxes)),)
     sample = Sample("a", Path("a.png"), size, annotations, "train")
     image, rng = np.zeros((*size, 3), np.uint8), np.random.default_rng(0)
-    return SEEDS[name](image, constraints_of(sample, 4), sample, SeedSettings(**settings), rng)
+    return SEEDS[name](image, constraints_of(sample, 4), sample, SeedParams(**settings), rng)
 
 
 def mirrored(box, width):
@@ -57,7 +57,7 @@ def test_a_smaller_box_hides_the_core_behind_it():
     ("mode", "share"), [("area", 0.2), ("area", 0.5), ("side", 0.2), ("side", 0.7)]
 )
 def test_the_core_has_the_asked_share_in_the_middle(mode, share):
-    settings = SeedSettings(inner=share, inner_mode=mode)
+    settings = SeedParams(inner=share, inner_mode=mode)
     rows, columns = core(Box(1, 100, 50, 1100, 550), settings)
     part = (rows.stop - rows.start) * (columns.stop - columns.start) / 500_000
     assert part == pytest.approx(share if mode == "area" else share**2, rel=0.01)
@@ -66,7 +66,7 @@ def test_the_core_has_the_asked_share_in_the_middle(mode, share):
 
 @pytest.mark.parametrize("side", [1, 2, 3, 8])
 def test_even_the_smallest_core_has_a_pixel(side):
-    settings = SeedSettings(inner=0.01, inner_mode="side")
+    settings = SeedParams(inner=0.01, inner_mode="side")
     rows, columns = core(Box(1, 0, 0, side, 1), settings)
     assert rows == slice(0, 1)
     assert 0 <= columns.start < columns.stop <= side

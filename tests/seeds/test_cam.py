@@ -9,16 +9,17 @@ from torch import nn
 from torch.nn import functional
 
 from wsseg import plugins
-from wsseg.annotations.model import Classes
+from wsseg.data.model import Classes
 from wsseg.errors import InputError
-from wsseg.run.settings import CAMSettings, ClassifierSettings
+from wsseg.networks.classifier import TagClassifier, TrainedClassifier, build_classifier
+from wsseg.networks.params import ClassifierParams
 from wsseg.seeds.cam import (
     activation_maps,
     class_activation,
     find_activation,
     maps_of_plugin,
 )
-from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, build_classifier
+from wsseg.seeds.params import CAMParams
 from wsseg.seeds.weightings import WEIGHTINGS
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
@@ -34,7 +35,7 @@ LABELS = ((2,), (3, 1, 2), ())
 
 def classifier_of(encoder="mobilenetv3_small_050", **changes):
     torch.manual_seed(3)
-    chosen = ClassifierSettings(encoder=encoder, weights=None, **changes)
+    chosen = ClassifierParams(encoder=encoder, weights=None, **changes)
     network = build_classifier(chosen, len(CLASSES) - 1)
     nn.init.normal_(network.head.weight)
     return TrainedClassifier(network.eval(), CLASSES, chosen)
@@ -65,7 +66,7 @@ def assert_close(found, expected, tolerance=1e-5):
 
 def test_cam_is_the_head_s_weights_times_the_features(classifier):
     images, network = batch_of(), classifier.network
-    found = class_activation(network, images, LABELS, CAMSettings())
+    found = class_activation(network, images, LABELS, CAMParams())
     with torch.no_grad():
         features = network.encoder(images)
     for of_image, feature, labels in zip(found, features, LABELS, strict=True):
@@ -78,8 +79,8 @@ def test_cam_is_the_head_s_weights_times_the_features(classifier):
 def test_grad_cam_on_the_last_map_is_cam_over_its_places(pooling):
     network = classifier_of(pooling=pooling).network
     images, labels = batch_of(2), ((1, 3), (2,))
-    by_gradient = class_activation(network, images, labels, CAMSettings(method="gradcam"))
-    closed = class_activation(network, images, labels, CAMSettings())
+    by_gradient = class_activation(network, images, labels, CAMParams(method="gradcam"))
+    closed = class_activation(network, images, labels, CAMParams())
     for found, expected in zip(by_gradient, closed, strict=True):
         assert_close(found, expected / (2 * 3))
 
@@ -110,7 +111,7 @@ def test_gradient_maps_are_those_of_the_grad_cam_package(method, encoder, inner)
     network, images = classifier_of(encoder).network, batch_of()
     name = INNER[encoder] if inner else None
     layer = network.encoder.model.get_submodule(name) if inner else network.encoder
-    found = class_activation(network, images, LABELS, CAMSettings(method=method, layer=name))
+    found = class_activation(network, images, LABELS, CAMParams(method=method, layer=name))
     expected = of_package(method, network, layer, images, LABELS)
     assert [len(each) for each in found] == [1, 3, 0]
     assert found[2].shape[1:] == found[0].shape[1:] == expected[0].shape[1:]
@@ -126,7 +127,7 @@ def test_a_layer_that_the_next_one_overwrites_is_seen_as_it_was(method):
     body, labels, chosen = (
         network.encoder.model,
         ((1,), (3,)),
-        CAMSettings(method=method, layer="bn1"),
+        CAMParams(method=method, layer="bn1"),
     )
     assert body.act1.inplace
     found = class_activation(network, images, labels, chosen)
@@ -138,12 +139,12 @@ def test_a_layer_that_the_next_one_overwrites_is_seen_as_it_was(method):
 
 def test_a_batch_of_images_without_tags_has_no_maps(classifier):
     for method in METHODS:
-        chosen = CAMSettings(method=method)
+        chosen = CAMParams(method=method)
         found = class_activation(classifier.network, batch_of(2), ((), ()), chosen)
         assert [tuple(each.shape) for each in found] == [(0, 2, 3)] * 2
         (whole,) = activation_maps(classifier, [image_of(30, 41)], [()], chosen)
         assert whole.shape == (0, 8, 11) and whole.dtype == np.float32
-    assert activation_maps(classifier, [], [], CAMSettings()) == []
+    assert activation_maps(classifier, [], [], CAMParams()) == []
 
 
 class Failing(nn.Module):
@@ -191,7 +192,7 @@ def test_the_network_is_left_as_it_was(method, layer):
     mix_up(network)
     before = state_of(network)
     assert len(set(before[0])) == len(set(before[1])) == 2
-    class_activation(network, batch_of(), LABELS, CAMSettings(method=method, layer=layer))
+    class_activation(network, batch_of(), LABELS, CAMParams(method=method, layer=layer))
     assert_same_state(network, before)
 
 
@@ -202,7 +203,7 @@ def test_the_network_is_left_as_it_was_when_its_forward_raises(method, layer):
     mix_up(network)
     before = state_of(network)
     with pytest.raises((RuntimeError, InputError), match=r"out of memory|no\.such"):
-        class_activation(network, batch_of(), LABELS, CAMSettings(method=method, layer=layer))
+        class_activation(network, batch_of(), LABELS, CAMParams(method=method, layer=layer))
     assert_same_state(network, before)
 
 
@@ -215,7 +216,7 @@ def test_nothing_below_the_layer_is_differentiated(classifier, monkeypatch):
         return original(score, inputs, **kwargs)
 
     monkeypatch.setattr(torch.autograd, "grad", spied)
-    chosen = CAMSettings(method="gradcam", layer="blocks.3")
+    chosen = CAMParams(method="gradcam", layer="blocks.3")
     class_activation(classifier.network, batch_of(), LABELS, chosen)
     assert len(asked) == 3  # as many as the most tags of an image, not as all tags
     assert all(each.is_leaf and each.grad_fn is None for each in asked)
@@ -223,7 +224,7 @@ def test_nothing_below_the_layer_is_differentiated(classifier, monkeypatch):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_mirrored_image_has_mirrored_maps(classifier, method):
-    image, chosen = image_of(64, 96), CAMSettings(method=method, scales=(0.5, 1.0, 2.0))
+    image, chosen = image_of(64, 96), CAMParams(method=method, scales=(0.5, 1.0, 2.0))
     one, other = activation_maps(classifier, [image, image[:, ::-1]], [(1, 3)] * 2, chosen)
     np.testing.assert_allclose(one, other[:, :, ::-1], atol=1e-5)
     alone = chosen.model_copy(update={"flip": False})
@@ -232,7 +233,7 @@ def test_a_mirrored_image_has_mirrored_maps(classifier, method):
 
 
 def test_maps_of_scales_and_mirror_images_are_summed_and_divided_by_their_maximum(classifier):
-    image, chosen = image_of(48, 70), CAMSettings(scales=(0.5, 1.5), stride=8)
+    image, chosen = image_of(48, 70), CAMParams(scales=(0.5, 1.5), stride=8)
     mean, std = (
         torch.tensor(each)[:, None, None]
         for each in (classifier.settings.mean, classifier.settings.std)
@@ -256,7 +257,7 @@ def test_maps_of_scales_and_mirror_images_are_summed_and_divided_by_their_maximu
 @pytest.mark.parametrize("size", [(1, 1), (7, 300), (90, 41), (33, 65)])
 def test_any_size_in_cells_of_the_stride(classifier, size):
     for method in METHODS:
-        chosen = CAMSettings(method=method, scales=(0.5, 1.0))
+        chosen = CAMParams(method=method, scales=(0.5, 1.0))
         (maps,) = activation_maps(classifier, [image_of(*size)], [(1, 2)], chosen)
         assert maps.shape == (2, -(-size[0] // 4), -(-size[1] // 4))
         assert maps.dtype == np.float32
@@ -266,7 +267,7 @@ def test_any_size_of_a_transformer_that_is_told_so():
     told = {"dynamic_img_size": True, "dynamic_img_pad": True}
     transformer = classifier_of("vit_tiny_patch16_224", encoder_kwargs={**told, "depth": 1})
     for size in ((1, 1), (33, 50)):
-        (maps,) = activation_maps(transformer, [image_of(*size)], [(1, 2)], CAMSettings(stride=8))
+        (maps,) = activation_maps(transformer, [image_of(*size)], [(1, 2)], CAMParams(stride=8))
         assert maps.shape == (2, -(-size[0] // 8), -(-size[1] // 8))
 
 
@@ -280,7 +281,7 @@ def test_a_batch_is_the_same_as_one_by_one(classifier, sizes, method, data):
     some = st.lists(st.integers(1, 3), max_size=3, unique=True).map(tuple)
     labels = [data.draw(some) for _ in sizes]
     images = [image_of(*size, seed=index) for index, size in enumerate(sizes)]
-    chosen = CAMSettings(method=method, scales=(1.0, 1.5))
+    chosen = CAMParams(method=method, scales=(1.0, 1.5))
     together = activation_maps(classifier, images, labels, chosen)
     for image, wanted, maps in zip(images, labels, together, strict=True):
         (alone,) = activation_maps(classifier, [image], [wanted], chosen)
@@ -291,7 +292,7 @@ def test_a_batch_is_the_same_as_one_by_one(classifier, sizes, method, data):
 
 def test_the_order_of_the_labels_is_that_of_the_maps(classifier):
     for method in METHODS:
-        chosen = CAMSettings(method=method, scales=(1.0,))
+        chosen = CAMParams(method=method, scales=(1.0,))
         (one,) = activation_maps(classifier, [image_of(40, 50)], [(1, 2, 3)], chosen)
         (other,) = activation_maps(classifier, [image_of(40, 50)], [(3, 1, 2)], chosen)
         np.testing.assert_allclose(one[[2, 0, 1]], other, atol=1e-5)
@@ -302,7 +303,7 @@ def test_a_class_that_is_nowhere_has_an_empty_map():
     with torch.no_grad():
         after_relu.network.head.weight[1] = -1
         after_relu.network.head.weight[0] = 1
-    (maps,) = activation_maps(after_relu, [image_of(40, 50)], [(1, 2)], CAMSettings())
+    (maps,) = activation_maps(after_relu, [image_of(40, 50)], [(1, 2)], CAMParams())
     assert maps[0].max() == 1
     assert (maps[1] == 0).all()
 
@@ -313,13 +314,13 @@ def test_maps_that_are_not_finite_are_refused(value):
     with torch.no_grad():
         broken.network.head.weight[0] = value
     with pytest.raises(InputError, match="activation maps must be finite"):
-        activation_maps(broken, [image_of(40, 50)], [(1,)], CAMSettings())
+        activation_maps(broken, [image_of(40, 50)], [(1,)], CAMParams())
 
 
 @pytest.mark.parametrize("label", [0, 4, 255])
 def test_a_label_that_the_classifier_does_not_know_is_refused(classifier, label):
     with pytest.raises(InputError, match=f"labels must be from 1 to 3, got {label}"):
-        activation_maps(classifier, [image_of(9, 9)], [(1, label)], CAMSettings())
+        activation_maps(classifier, [image_of(9, 9)], [(1, label)], CAMParams())
 
 
 @pytest.mark.parametrize(
@@ -339,7 +340,7 @@ def test_a_label_that_the_classifier_does_not_know_is_refused(classifier, label)
 def test_a_layer_without_a_feature_map_is_refused(encoder, layer, message):
     told = {"vit": {"dynamic_img_size": True, "depth": 1}, "swi": {"strict_img_size": False}}
     network = classifier_of(encoder, encoder_kwargs=told.get(encoder[:3], {})).network
-    chosen = CAMSettings(method="gradcam", layer=layer)
+    chosen = CAMParams(method="gradcam", layer=layer)
     with pytest.raises(InputError, match=rf"cam\.layer must be {message}"):
         class_activation(network, batch_of(), LABELS, chosen)
 
@@ -365,12 +366,12 @@ def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
     with pytest.raises(InputError, match=r"'camm'; .*cam, gradcam, gradcam\+\+, layercam, mine"):
         find_activation("camm")
     with pytest.raises(InputError, match=r"'mine'; .*cam, gradcam, gradcam\+\+, layercam"):
-        activation_maps(classifier, [image_of(9, 9)], [(1,)], CAMSettings(method="mine"))
+        activation_maps(classifier, [image_of(9, 9)], [(1,)], CAMParams(method="mine"))
 
 
 def maps_of(monkeypatch, maps, labels=(3, 1)):
     plug_in(monkeypatch, lambda *_: maps)
-    return maps_of_plugin(image_of(8, 12), labels, CLASSES, CAMSettings(method="mine"))
+    return maps_of_plugin(image_of(8, 12), labels, CLASSES, CAMParams(method="mine"))
 
 
 def test_a_plug_in_is_given_the_image_and_its_maps_are_divided_by_their_maximum(monkeypatch):
@@ -383,7 +384,7 @@ def test_a_plug_in_is_given_the_image_and_its_maps_are_divided_by_their_maximum(
         return maps
 
     plug_in(monkeypatch, activation)
-    image, chosen = image_of(8, 12), CAMSettings(method="mine")
+    image, chosen = image_of(8, 12), CAMParams(method="mine")
     found = maps_of_plugin(image, (3, 1), CLASSES, chosen)
     assert given[0][0] is image
     assert given[0][1:] == ((3, 1), CLASSES, chosen)
@@ -414,4 +415,4 @@ def test_a_plug_in_with_wrong_maps_is_named(monkeypatch, maps):
 
 def test_a_method_of_this_package_is_no_plug_in():
     with pytest.raises(TypeError, match="cam needs a classifier"):
-        maps_of_plugin(image_of(8, 12), (1,), CLASSES, CAMSettings())
+        maps_of_plugin(image_of(8, 12), (1,), CLASSES, CAMParams())

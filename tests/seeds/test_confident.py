@@ -4,16 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsseg.annotations.constraints import Constraints, constraints_of
-from wsseg.annotations.model import Box, Boxes, MaskFile, Sample, Tags
+from wsseg.data.constraints import Constraints, constraints_of
+from wsseg.data.model import Box, Boxes, MaskFile, Sample, Tags
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE, write_label_map
+from wsseg.labelmaps import IGNORE, write_label_map
 from wsseg.refine.named import unrefined
-from wsseg.run.settings import CAMSettings
 from wsseg.seeds.confident import confident_labels, with_background
+from wsseg.seeds.params import CAMParams
 
-PLAIN = CAMSettings(refiner="none", foreground=0.3, background=0.05)
-POWER = CAMSettings(refiner="none", rule="power", foreground=4, background=24)
+PLAIN = CAMParams(refiner="none", foreground=0.3, background=0.05)
+POWER = CAMParams(refiner="none", rule="power", foreground=4, background=24)
 
 
 def free(classes, size):
@@ -84,14 +84,14 @@ def test_the_score_of_the_background_stands_before_the_maps():
 def test_otsu_finds_the_level_between_two_kinds_of_places():
     maps = np.full((1, 20, 20), 0.1, np.float32)
     maps[:, 5:12, 5:12] = 0.5
-    settings = CAMSettings(refiner="none", rule="otsu", foreground=0.9, background=0.9)
+    settings = CAMParams(refiner="none", rule="otsu", foreground=0.9, background=0.9)
     found = confident(maps, [2], settings=settings)
     np.testing.assert_array_equal(found, np.where(maps[0] > 0.3, 2, 0))
 
 
 def test_otsu_of_a_flat_map_is_what_the_tag_says():
     flat = np.ones((1, 6, 7), np.float32)
-    settings = CAMSettings(refiner="none", rule="otsu")
+    settings = CAMParams(refiner="none", rule="otsu")
     assert (confident(flat, [2], settings=settings) == 2).all()
     assert (confident(0 * flat, [2], settings=settings) == 0).all()
 

@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, Sample
-from wsseg.run.settings import SeedSettings
+from wsseg.data.constraints import constraints_of
+from wsseg.data.model import Box, Boxes, Sample
 from wsseg.seeds.crops import crop_around, perturbed
+from wsseg.seeds.params import SeedParams
 
 
 def crop_of(drawn, others=(), size=(40, 60), padding=0.5):
@@ -73,7 +73,7 @@ def test_a_click_in_a_box_survives_shrinking(label, sure, longest):
 
 @CLICKS
 def test_a_click_in_a_box_survives_perturbation(label, sure):
-    crop, settings = clicked(label), SeedSettings(jitter=0.3)
+    crop, settings = clicked(label), SeedParams(jitter=0.3)
     rng = np.random.default_rng(0)
     for _ in range(20):
         window, run = perturbed(crop, settings, rng)
@@ -93,7 +93,7 @@ def test_the_larger_mark_of_a_cell_wins_and_foreground_a_tie(share, winner):
 
 
 def test_perturbed_boxes_stay_within_jitter_and_band():
-    crop, settings = crop_of(Box(1, 20, 10, 40, 30), padding=1), SeedSettings(jitter=0.2)
+    crop, settings = crop_of(Box(1, 20, 10, 40, 30), padding=1), SeedParams(jitter=0.2)
     rng, seen = np.random.default_rng(0), set()
     for _ in range(50):
         window, run = perturbed(crop, settings, rng)
@@ -110,6 +110,6 @@ def test_perturbed_boxes_stay_within_jitter_and_band():
 def test_edges_on_the_image_s_border_do_not_jitter():
     crop, rng = crop_of(Box(1, 0, 10, 20, 40)), np.random.default_rng(0)
     for _ in range(20):
-        window, run = perturbed(crop, SeedSettings(jitter=0.3), rng)
+        window, run = perturbed(crop, SeedParams(jitter=0.3), rng)
         assert window[1].start + run.box.left == 0
         assert window[0].start + run.box.bottom == crop.size[0]

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, Sample
+from wsseg.data.constraints import constraints_of
+from wsseg.data.model import Box, Boxes, Sample
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds import SEEDS
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds.boxes import core
 from wsseg.seeds.grabcut import grabcut, vote_share
+from wsseg.seeds.named import SEEDS
+from wsseg.seeds.params import SeedParams
 
 QUICK = {"votes": 10, "votes_side": 64}
 DISC = Box(1, 20, 15, 60, 55)
@@ -34,7 +34,7 @@ def uniform(size=(70, 80)):
 
 def arguments(image, boxes, seed=0, **settings):
     sample = Sample("a", Path("a.png"), image.shape[:2], (Boxes(tuple(boxes)),), "train")
-    chosen = SeedSettings(**{**QUICK, **settings})
+    chosen = SeedParams(**{**QUICK, **settings})
     return image, constraints_of(sample, 4), sample, chosen, np.random.default_rng(seed)
 
 

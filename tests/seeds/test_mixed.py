@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsseg.annotations.constraints import constraints_of
-from wsseg.annotations.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
-from wsseg.annotations.strokes import Scribble, Strokes, stroke_map
+from wsseg.data.constraints import constraints_of
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.strokes import Scribble, Strokes, stroke_map
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE, write_label_map
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds import seed_label_map
+from wsseg.labelmaps import IGNORE, write_label_map
+from wsseg.seeds.named import seed_label_map
+from wsseg.seeds.params import SeedParams
 
 SIZE = (40, 60)
 CLICKS = Strokes((Scribble(1, ((14.5, 14.5),)), Scribble(0, ((55.5, 35.5),))))
@@ -28,7 +28,7 @@ def image():
 def seeded(image, *annotations, **settings):
     sample = Sample("a", Path("a.png"), SIZE, annotations, "train")
     constraints = constraints_of(sample, 4)
-    chosen = SeedSettings(name="mixed", **settings)
+    chosen = SeedParams(name="mixed", **settings)
     return seed_label_map(image, constraints, sample, chosen, np.random.default_rng(0))
 
 

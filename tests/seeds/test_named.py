@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from wsseg import plugins
-from wsseg.annotations.constraints import Constraints, constraints_of
-from wsseg.annotations.model import Box, Boxes, MaskFile, Sample
-from wsseg.annotations.strokes import Scribble, Strokes
+from wsseg.data.constraints import Constraints, constraints_of
+from wsseg.data.model import Box, Boxes, MaskFile, Sample
+from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE, write_label_map
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds import SEEDS, check_fit, check_seeds, find_seed, seed_label_map
+from wsseg.labelmaps import IGNORE, write_label_map
+from wsseg.seeds.named import SEEDS, check_fit, check_seeds, find_seed, seed_label_map
+from wsseg.seeds.params import SeedParams
 
 SIZE = (40, 50)
 OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
@@ -26,7 +26,7 @@ def sample_of(*annotations):
 def seeded(name, sample, constraints=None, image=None, **settings):
     if image is None:
         image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    chosen = SeedSettings(name=name, **{"votes": 5, "votes_side": 48, **settings})
+    chosen = SeedParams(name=name, **{"votes": 5, "votes_side": 48, **settings})
     constraints = constraints or constraints_of(sample, 4)
     return seed_label_map(image, constraints, sample, chosen, np.random.default_rng(0))
 
@@ -159,9 +159,9 @@ def test_a_seed_of_boxes_is_refused_where_marks_would_be_left_unused():
     marked = sample_of(Strokes((Scribble(1, ((5.5, 5.5),)),)))
     boxed = replace(marked, annotations=(Boxes(BOXES), *marked.annotations))
     with pytest.raises(InputError, match=r"a seed of marks, which a has .* set seeds.name=mixed"):
-        check_fit(SeedSettings(name="grabcut"), [boxed, marked])
-    check_fit(SeedSettings(name="grabcut"), [boxed, sample_of()])
-    check_fit(SeedSettings(name="mixed"), [boxed, marked])
+        check_fit(SeedParams(name="grabcut"), [boxed, marked])
+    check_fit(SeedParams(name="grabcut"), [boxed, sample_of()])
+    check_fit(SeedParams(name="mixed"), [boxed, marked])
 
 
 @pytest.mark.parametrize(
@@ -177,4 +177,4 @@ def test_a_seed_of_boxes_is_refused_where_marks_would_be_left_unused():
 )
 def test_seeds_that_could_label_no_image_are_refused_before_any_work(changes):
     with pytest.raises(InputError, match="seeds"):
-        check_seeds(SeedSettings(**changes))
+        check_seeds(SeedParams(**changes))

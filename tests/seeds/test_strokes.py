@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
+from helpers.stroked import cross, disc, iou, seeded, stroked, unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from stroked import cross, disc, iou, seeded, stroked, unknown
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.labels import IGNORE
+from wsseg.data.constraints import Constraints
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds import strokes as module
-from wsseg.seeds.marks import Marks
+from wsseg.seeds.markers import Marks
 from wsseg.seeds.strokes import grabcut_strokes, nearest_marks, strokes
 from wsseg.seeds.superpixels import superpixel_votes
 from wsseg.seeds.walker import random_walker

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from stroked import disc, iou, seeded, stroked, unknown
+from helpers.stroked import disc, iou, seeded, stroked, unknown
 
-from wsseg.labels import IGNORE
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds.superpixels import superpixel_votes, superpixels_of
 
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
+from helpers.stroked import cross, disc, seeded, stroked, unknown
 from skimage.color import rgb2lab
-from stroked import cross, disc, seeded, stroked, unknown
 
-from wsseg.labels import IGNORE
-from wsseg.seeds.marks import BACKGROUND, Marks
+from wsseg.labelmaps import IGNORE
+from wsseg.seeds.markers import BACKGROUND, Marks
 from wsseg.seeds.walker import random_walker, walk_probabilities
 
 

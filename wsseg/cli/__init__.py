@@ -1,10 +1,10 @@
 """The command line."""
 
-from wsseg.cli import annotations, doctor, runs
+from wsseg.cli import annotations, runs, setup
 from wsseg.cli.app import app
 from wsseg.cli.pipelines import run_script
 
-__all__ = ["annotations", "doctor", "main", "run_script", "runs"]
+__all__ = ["annotations", "main", "run_script", "runs", "setup"]
 
 
 def main() -> None:

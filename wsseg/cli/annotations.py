@@ -9,7 +9,7 @@ from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.pipelines import find_config
 from wsseg.errors import InputError
-from wsseg.run.progress import say
+from wsseg.runs.progress import say
 
 
 @app.command()
@@ -27,7 +27,7 @@ def check(
     fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
 ) -> None:
     """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
-    from wsseg.annotations.check import check_dataset
+    from wsseg.data.check import check_dataset
 
     report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())
     for line in report.lines(most=None) if all_ else report.lines():
@@ -65,8 +65,8 @@ def simulate(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing file.")] = False,
 ) -> None:
     """Draw weak annotations from full masks: what would scribbles have given?"""
-    from wsseg.annotations.simulate import Hand
-    from wsseg.annotations.simulated import read_kinds, read_mix, simulate_dataset
+    from wsseg.synthetic.annotator import Hand
+    from wsseg.synthetic.simulate import read_kinds, read_mix, simulate_dataset
 
     if (kinds is None) == (mix is None):
         got = "neither" if kinds is None else "both"
@@ -128,9 +128,9 @@ def select(
     format_: Annotated[str, typer.Option("--format", help="voc, coco, jsonl, auto.")] = "auto",
 ) -> None:
     """Choose the images that are worth a full mask, and show them on a page."""
-    from wsseg.quality.selection_page import write_selection_page
-    from wsseg.selection.selecting import select_images
-    from wsseg.selection.settings import SelectionSettings, read_scales
+    from wsseg.report.selection_page import write_selection_page
+    from wsseg.stages.selection.selecting import select_images
+    from wsseg.stages.selection.settings import SelectionSettings, read_scales
 
     selection = select_images(
         SelectionSettings(
@@ -186,9 +186,9 @@ def audit(
     workers: Annotated[int | None, typer.Option(help="Processes; as the run.", min=1)] = None,
 ) -> None:
     """Rank where the given labels of the training images look wrong to the run's network."""
-    from wsseg.audit import audit_run
-    from wsseg.audit.cvat import check_export, export_findings
-    from wsseg.quality.audit_page import write_audit_page
+    from wsseg.report.audit_page import write_audit_page
+    from wsseg.stages.audit.auditing import audit_run
+    from wsseg.stages.audit.cvat import check_export, export_findings
 
     if to is not None:
         check_export(*to, images)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from wsseg.errors import DivergenceError, InputError
-from wsseg.run.progress import console
+from wsseg.runs.progress import console
 
 
 @contextmanager

@@ -9,9 +9,8 @@ from typing import Any
 import wsseg
 from wsseg.cli.errors import plain_errors
 from wsseg.errors import InputError
-from wsseg.run.config import load_config
-from wsseg.run.progress import say
-from wsseg.run.settings import Config
+from wsseg.runs.config import Config, load_config
+from wsseg.runs.progress import say
 
 
 def run_config(settings: Config, beside: Path) -> None:
@@ -44,9 +43,9 @@ def run_and_tell(settings: Config, beside: Path) -> None:
 
 def _warn_of_shortage(settings: Config) -> None:
     """Once a run: one that goes on has part of what it needs already."""
-    from wsseg.doctor.data import index
-    from wsseg.doctor.settings import CHECKS
-    from wsseg.doctor.space import shortage
+    from wsseg.cli.doctor.data import index
+    from wsseg.cli.doctor.settings import CHECKS
+    from wsseg.cli.doctor.space import shortage
 
     if settings.pipeline in CHECKS and not (settings.run_dir / "config.yaml").exists():
         CHECKS[settings.pipeline][0](settings)

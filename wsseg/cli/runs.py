@@ -9,7 +9,7 @@ from rich.console import Console
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.pipelines import find_config, run_and_tell, run_config
-from wsseg.run.config import load_config
+from wsseg.runs.config import load_config
 
 
 @app.command("run")
@@ -36,7 +36,7 @@ def predict(
     strict: Annotated[bool, typer.Option(help="Stop at the first bad image.")] = False,
 ) -> None:
     """Write a palette PNG and an overlay for every image, of any size."""
-    from wsseg.segmenter.batch import predict_files
+    from wsseg.stages.predict import predict_files
 
     predict_files(run, images, out, strict)
 
@@ -58,8 +58,8 @@ def export(
     ] = None,
 ) -> None:
     """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
-    from wsseg.export import export_labels
-    from wsseg.quality.inspecting import read_signals
+    from wsseg.stages.export import export_labels
+    from wsseg.stages.inspecting import read_signals
 
     export_labels(
         run,
@@ -87,9 +87,9 @@ def report(
     text: Annotated[bool, typer.Option("--text", help="Print it in place of its path.")] = False,
 ) -> None:
     """Write report/index.html, images.html and summary.json anew."""
-    from wsseg.quality.difference import report_difference
-    from wsseg.quality.run_report import report_run
-    from wsseg.quality.terminal import text_report
+    from wsseg.report.difference import report_difference
+    from wsseg.report.run_report import report_run
+    from wsseg.report.terminal import text_report
 
     page = report_run(run, masks, log=False)
     if compare is not None:
@@ -111,8 +111,8 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
-    from wsseg.quality.run_report import compare_runs
-    from wsseg.study import run_study
+    from wsseg.report.run_report import compare_runs
+    from wsseg.stages.study import run_study
 
     found: list[Path] = []
     for path in runs:

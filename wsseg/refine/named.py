@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.plugins import find_plugin, load_plugin, plugin_key, unknown_name
-from wsseg.refine.crf import CRFParams, chosen_backend, dense_crf, warm_up
+from wsseg.refine.crf.backends import chosen_backend, warm_up
+from wsseg.refine.crf.dense import dense_crf
+from wsseg.refine.crf.model import CRFParams
 from wsseg.refine.par import PARParams, par
 from wsseg.refine.scores import normalised
-from wsseg.run.settings import Config, CRFSettings
+from wsseg.refine.settings import CRFSettings
+from wsseg.runs.config import Config
 
 ENTRY_POINTS = "wsseg.refiners"
 """The entry point group of refiners from other packages."""

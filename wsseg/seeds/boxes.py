@@ -5,18 +5,18 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, Sample
-from wsseg.annotations.stacking import smaller_in_front
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Box, Sample
+from wsseg.data.stacking import smaller_in_front
+from wsseg.labelmaps import IGNORE
+from wsseg.seeds.params import SeedParams
 
 
 def box(
     image: NDArray[np.uint8],  # noqa: ARG001
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,  # noqa: ARG001
+    settings: SeedParams,  # noqa: ARG001
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return boxes filled with their class, smaller ones in front; crowds are IGNORE.
@@ -44,7 +44,7 @@ def box_inner(
     image: NDArray[np.uint8],  # noqa: ARG001
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return boxes of which only the core keeps its class and the rest is IGNORE.
@@ -72,7 +72,7 @@ def box_inner(
     return label_map
 
 
-def core(drawn: Box, settings: SeedSettings) -> tuple[slice, slice]:
+def core(drawn: Box, settings: SeedParams) -> tuple[slice, slice]:
     """Return the central part of a box.
 
     Args:
@@ -84,7 +84,7 @@ def core(drawn: Box, settings: SeedSettings) -> tuple[slice, slice]:
         left edge as from the right.
 
     Example:
-        >>> core(Box(1, left=0, top=0, right=10, bottom=5), SeedSettings(inner_mode="side"))
+        >>> core(Box(1, left=0, top=0, right=10, bottom=5), SeedParams(inner_mode="side"))
         (slice(2, 3, None), slice(4, 6, None))
     """
     share = math.sqrt(settings.inner) if settings.inner_mode == "area" else settings.inner

@@ -8,18 +8,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.annotations.model import Classes
+from wsseg.data.model import Classes
 from wsseg.errors import InputError
+from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
 from wsseg.plugins import find_plugin, load_plugin, unknown_name
-from wsseg.run.settings import CAMSettings
 from wsseg.seeds.capture import captured_at, evaluating, only
-from wsseg.seeds.classifier import TagClassifier, TrainedClassifier, image_tensor
+from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import divided
 from wsseg.seeds.weightings import WEIGHTINGS, find_weighting
 
-Activation = Callable[
-    [NDArray[np.uint8], tuple[int, ...], Classes, CAMSettings], NDArray[np.float32]
-]
+Activation = Callable[[NDArray[np.uint8], tuple[int, ...], Classes, CAMParams], NDArray[np.float32]]
 """(image (H, W, 3) RGB, T labels, classes, settings) -> (T, h, w) maps of at least 0."""
 
 ENTRY_POINTS = "wsseg.activations"
@@ -49,7 +47,7 @@ def find_activation(method: str) -> Activation | None:
 
 
 def maps_of_plugin(
-    image: NDArray[np.uint8], labels: tuple[int, ...], classes: Classes, settings: CAMSettings
+    image: NDArray[np.uint8], labels: tuple[int, ...], classes: Classes, settings: CAMParams
 ) -> NDArray[np.float32]:
     """Return the activation maps of a plug-in, each divided by its maximum.
 
@@ -81,7 +79,7 @@ def activation_maps(
     classifier: TrainedClassifier,
     images: Sequence[NDArray[np.uint8]],
     labels: Sequence[tuple[int, ...]],
-    settings: CAMSettings,
+    settings: CAMParams,
 ) -> list[NDArray[np.float32]]:
     """Return the activation maps of some images for some of their classes.
 
@@ -112,7 +110,7 @@ def activation_maps(
 
 
 def class_activation(
-    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMSettings
+    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMParams
 ) -> list[Tensor]:
     """Return the maps of one scale, without sum, division or enlargement.
 
@@ -142,7 +140,7 @@ def class_activation(
 
 
 def _by_gradient(
-    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMSettings
+    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMParams
 ) -> list[Tensor]:
     weighting = find_weighting(settings.method)
     with torch.enable_grad(), captured_at(network, settings.layer) as captured:
@@ -166,7 +164,7 @@ def _summed(
     classifier: TrainedClassifier,
     images: Sequence[NDArray[np.uint8]],
     labels: Sequence[tuple[int, ...]],
-    settings: CAMSettings,
+    settings: CAMParams,
 ) -> list[NDArray[np.float32]]:
     device = next(classifier.network.parameters()).device
     pixels = torch.cat([image_tensor(image, classifier.settings, device) for image in images])

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from wsseg.errors import InputError
-from wsseg.seeds.classifier import TagClassifier
+from wsseg.networks.classifier import TagClassifier
 
 
 def only(captured: list[Tensor], layer: str | None) -> Tensor:

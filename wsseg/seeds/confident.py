@@ -5,11 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from wsseg.annotations.constraints import Constraints
+from wsseg.data.constraints import Constraints
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
-from wsseg.refine import Refine
-from wsseg.run.settings import CAMSettings
+from wsseg.labelmaps import IGNORE
+from wsseg.refine.named import Refine
+from wsseg.seeds.params import CAMParams
 
 
 def confident_labels(  # noqa: PLR0917 - an image, its maps, what is known of it, and the settings
@@ -17,7 +17,7 @@ def confident_labels(  # noqa: PLR0917 - an image, its maps, what is known of it
     maps: NDArray[np.float32],
     labels: NDArray[np.uint8],
     constraints: Constraints,
-    settings: CAMSettings,
+    settings: CAMParams,
     refine: Refine,
 ) -> NDArray[np.uint8]:
     """Return the labels that two scores of the background agree on.
@@ -79,7 +79,7 @@ def with_background(maps: NDArray[np.float32], level: float, rule: str) -> NDArr
     return np.concatenate([background[None], maps])
 
 
-def _levels(maps: NDArray[np.float32], settings: CAMSettings) -> tuple[float, float]:
+def _levels(maps: NDArray[np.float32], settings: CAMParams) -> tuple[float, float]:
     """Return the levels of the background for confident foreground and background."""
     if settings.rule != "otsu":
         return settings.foreground, settings.background
@@ -93,7 +93,7 @@ def _decided(
     image: NDArray[np.uint8],
     scores: NDArray[np.float32],
     constraints: Constraints,
-    settings: CAMSettings,
+    settings: CAMParams,
     refine: Refine,
 ) -> NDArray[np.uint8]:
     if settings.refiner == "crf" and settings.confidence is not None:

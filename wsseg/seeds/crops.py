@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds.marks import counts_of, resized
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Box
+from wsseg.seeds.markers import counts_of, resized
+from wsseg.seeds.params import SeedParams
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def crop_around(
 
 
 def perturbed(
-    crop: Crop, settings: SeedSettings, rng: np.random.Generator
+    crop: Crop, settings: SeedParams, rng: np.random.Generator
 ) -> tuple[tuple[slice, slice], Crop]:
     """Return a part of a crop whose box is jittered and whose background band is random.
 

@@ -7,16 +7,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Box, Sample
-from wsseg.annotations.stacking import front_box, smaller_in_front
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Box, Sample
+from wsseg.data.stacking import front_box, smaller_in_front
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, perturbed
 from wsseg.seeds.edges import cut_along_edges
+from wsseg.seeds.params import SeedParams
 
 EdgeDetector = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
 """(H, W, 3) uint8 RGB image -> (H, W) edge probability, 0 to 1."""
@@ -26,7 +26,7 @@ def grabcut(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
     *,
     edges: EdgeDetector | None = None,
@@ -73,7 +73,7 @@ def grabcut_votes(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
     *,
     edges: EdgeDetector | None = None,
@@ -122,7 +122,7 @@ def vote_share(
     image: NDArray[np.uint8],
     constraints: Constraints,
     drawn: Box,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Return how many of the perturbed GrabCut runs take each pixel of a box for its object.
@@ -175,7 +175,7 @@ def _once(
     pixels: NDArray[np.uint8],
     constraints: Constraints,
     drawn: Box,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """The object's pixels of a box; none where the box is too small to look into."""
@@ -188,7 +188,7 @@ def _once(
 
 
 def _object(
-    crop: Crop, settings: SeedSettings, iterations: int, rng: np.random.Generator
+    crop: Crop, settings: SeedParams, iterations: int, rng: np.random.Generator
 ) -> NDArray[np.bool_]:
     """(h, w) foreground of a crop."""
     trimap = _with_background(crop.trimap, crop.box, settings.frame)
@@ -215,7 +215,7 @@ def _votes(
     pixels: NDArray[np.uint8],
     constraints: Constraints,
     drawn: Box,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
     """Share of the votes for each pixel of a box."""
@@ -249,13 +249,11 @@ def _emptied(constraints: Constraints, sample: Sample) -> NDArray[np.uint8]:
     return label_map
 
 
-def _is_small(drawn: Box, settings: SeedSettings) -> bool:
+def _is_small(drawn: Box, settings: SeedParams) -> bool:
     return min(drawn.bottom - drawn.top, drawn.right - drawn.left) < settings.min_side
 
 
-def _has_failed(
-    found: NDArray[np.bool_], visible: NDArray[np.bool_], settings: SeedSettings
-) -> bool:
+def _has_failed(found: NDArray[np.bool_], visible: NDArray[np.bool_], settings: SeedParams) -> bool:
     count = int((found & visible).sum())
     return count == 0 or count < settings.min_fill * visible.sum()
 
@@ -263,7 +261,7 @@ def _has_failed(
 def _pixels(
     image: NDArray[np.uint8],
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     detector: EdgeDetector | None,
 ) -> NDArray[np.uint8]:
     """The image, with its edges of 0..255 as a fourth channel where there are any."""

@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.annotations.constraints import Constraints, label_map_of
-from wsseg.annotations.marking import Marking
-from wsseg.annotations.model import MaskFile, Sample
+from wsseg.data.constraints import Constraints, label_map_of
+from wsseg.data.custom import Marking
+from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import InputError
-from wsseg.labels import IGNORE
+from wsseg.labelmaps import IGNORE
 from wsseg.plugins import find_named
-from wsseg.run.settings import SeedSettings
 from wsseg.seeds.boxes import box, box_inner
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
+from wsseg.seeds.params import SeedParams
 from wsseg.seeds.strokes import grabcut_strokes, strokes
 from wsseg.seeds.superpixels import superpixel_votes
 from wsseg.seeds.walker import random_walker
 
 Seed = Callable[
-    [NDArray[np.uint8], Constraints, Sample, SeedSettings, np.random.Generator],
+    [NDArray[np.uint8], Constraints, Sample, SeedParams, np.random.Generator],
     NDArray[np.uint8],
 ]
 """(image (H, W, 3) RGB, constraints, sample, settings, rng) -> (H, W) label map."""
@@ -40,7 +40,7 @@ def seed_label_map(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Return the first label map of an image, held to its annotations.
@@ -70,7 +70,7 @@ def seed_label_map(
     return constraints.held(label_map)
 
 
-def check_seeds(settings: SeedSettings) -> None:
+def check_seeds(settings: SeedParams) -> None:
     """Refuse names of seeds, and what they are made of, that could label no image.
 
     Args:
@@ -95,7 +95,7 @@ def check_seeds(settings: SeedSettings) -> None:
                 raise InputError("seeds.folder", "set", "nothing", "name the label maps' folder")
 
 
-def check_fit(settings: SeedSettings, samples: Iterable[Sample]) -> None:
+def check_fit(settings: SeedParams, samples: Iterable[Sample]) -> None:
     """Refuse a seed of boxes where marks without a box would be left unused.
 
     Args:
@@ -134,7 +134,7 @@ def intersection(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Return the foreground that two seeds agree on; the rest of the boxes is IGNORE.
@@ -169,7 +169,7 @@ def folder(
     image: NDArray[np.uint8],  # noqa: ARG001
     constraints: Constraints,  # noqa: ARG001
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return a label map that something else wrote (SAM, MCG, a person, ...).
@@ -197,7 +197,7 @@ def mixed(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Return the first labels of an image that may carry annotations of any kind.

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
-from wsseg.refine import PARParams, WalkParams, par, walked
-from wsseg.run.settings import Config
+from wsseg.refine.affinity import WalkParams, walked
+from wsseg.refine.par import PARParams, par
+from wsseg.runs.config import Config
 
 Spreading = Callable[[NDArray[np.uint8], NDArray[np.float32]], NDArray[np.float32]]
 """(image (H, W, 3) RGB, maps (T, h, w) of 0 to 1) -> maps of the same shape, 0 to 1."""

@@ -9,19 +9,19 @@ from scipy.ndimage import gaussian_gradient_magnitude
 from skimage.color import rgb2lab
 from skimage.segmentation import watershed
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Sample
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Sample
+from wsseg.labelmaps import IGNORE
 from wsseg.seeds.grabcut import cut
-from wsseg.seeds.marks import BACKGROUND, Marks, enlarged, labels_of, marks_of, resized
+from wsseg.seeds.markers import BACKGROUND, Marks, enlarged, labels_of, marks_of, resized
+from wsseg.seeds.params import SeedParams
 
 
 def strokes(
     image: NDArray[np.uint8],  # noqa: ARG001
     constraints: Constraints,
     sample: Sample,  # noqa: ARG001
-    settings: SeedSettings,  # noqa: ARG001
+    settings: SeedParams,  # noqa: ARG001
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return the known pixels and nothing else, for losses that do with so few.
@@ -46,7 +46,7 @@ def grabcut_strokes(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,  # noqa: ARG001
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,
 ) -> NDArray[np.uint8]:
     """Return what GrabCut finds from the marks, one run for each object class with marks.

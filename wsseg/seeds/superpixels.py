@@ -9,10 +9,10 @@ from scipy.sparse.csgraph import dijkstra
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Sample
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds.marks import OUTSIDE, UNMARKED, Marks, labels_of, marks_of, resized
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Sample
+from wsseg.seeds.markers import OUTSIDE, UNMARKED, Marks, labels_of, marks_of, resized
+from wsseg.seeds.params import SeedParams
 
 _SHORTEST = 1e-3  # Lab units; scipy takes a distance of 0 for no link
 
@@ -21,7 +21,7 @@ def superpixel_votes(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,  # noqa: ARG001
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return superpixels filled with the class of most of their marks.

@@ -5,11 +5,11 @@ from numpy.typing import NDArray
 from skimage.color import rgb2lab
 from skimage.segmentation import random_walker as probabilities_of_first_marker
 
-from wsseg.annotations.constraints import Constraints
-from wsseg.annotations.model import Sample
-from wsseg.labels import IGNORE
-from wsseg.run.settings import SeedSettings
-from wsseg.seeds.marks import Marks, enlarged, labels_of, marks_of
+from wsseg.data.constraints import Constraints
+from wsseg.data.model import Sample
+from wsseg.labelmaps import IGNORE
+from wsseg.seeds.markers import Marks, enlarged, labels_of, marks_of
+from wsseg.seeds.params import SeedParams
 
 _SHIFT = 200.0
 
@@ -18,7 +18,7 @@ def random_walker(
     image: NDArray[np.uint8],
     constraints: Constraints,
     sample: Sample,  # noqa: ARG001
-    settings: SeedSettings,
+    settings: SeedParams,
     rng: np.random.Generator,  # noqa: ARG001
 ) -> NDArray[np.uint8]:
     """Return the class whose marks a random walker meets first, where one is likely enough.

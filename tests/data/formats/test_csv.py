@@ -1,0 +1,346 @@
+import csv
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from wsseg.data.formats import csv_tags, detect_format, read_dataset
+from wsseg.data.formats.csv_tags import csv_splits, read_csv
+from wsseg.data.load import read_weak
+from wsseg.data.model import MaskFile, Tags
+from wsseg.data.params import DataParams
+from wsseg.data.truth import read_truth
+from wsseg.errors import InputError
+from wsseg.labelmaps import IGNORE, write_label_map
+
+SIZE = (30, 40)
+
+
+def write(root, path, content):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def photograph(root, path):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", SIZE[::-1]).save(root / path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two images, "a" and "b", in the split "train"; the classes are cow and sheep."""
+    root = tmp_path / "set"
+    photograph(root, "images/a.jpg")
+    photograph(root, "images/b.png")
+    write(root, "train.csv", "a.jpg,sheep,cow\nb.png,cow\n")
+    return root
+
+
+def tags_of(dataset):
+    return {sample.id: sample.tags for sample in dataset.samples}
+
+
+def kinds(dataset):
+    return [(problem.kind, problem.fatal) for problem in dataset.problems]
+
+
+def test_rows_are_tags(root):
+    dataset = read_csv(root, ["train"])
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert tags_of(dataset) == {"a": Tags((1, 2)), "b": Tags((1,))}
+    assert [(s.image.name, s.size, s.split) for s in dataset.samples] == [
+        ("a.jpg", SIZE, "train"),
+        ("b.png", SIZE, "train"),
+    ]
+    assert dataset.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("a.jpg", Tags(())),
+        ("a.jpg,,  ,", Tags(())),
+        ("a.jpg,background", Tags(())),
+        ("a.jpg, __Background__ ,cow", Tags((1,))),
+        (" a.jpg , sheep ,, cow,sheep", Tags((1, 2))),
+        ('"a.jpg","sheep"', Tags((2,))),
+        ("a.jpg,?cow,sheep", Tags((2,), (1,))),
+        ("a.jpg,? cow", Tags((), (1,))),
+        ("./a.jpg,cow", Tags((1,))),
+        ("\ufeffa.jpg,cow", Tags((1,))),
+    ],
+)
+def test_forms_of_a_row(root, row, expected):
+    write(root, "train.csv", f"{row}\n\n,,\nb.png,cow,sheep\r\n")
+    dataset = read_csv(root, ["train"])
+    assert tags_of(dataset) == {"a": expected, "b": Tags((1, 2))}
+    assert dataset.problems == ()
+
+
+@pytest.mark.parametrize("header", ["image", "Image,tags", " IMAGE ,tag,tag"])
+def test_header_is_no_image(root, header):
+    write(root, "train.csv", f"{header}\na.jpg,cow\nb.png\n")
+    dataset = read_csv(root, ["train"])
+    assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
+    assert dataset.problems == ()
+
+
+def test_image_of_the_name_image_is_found_below_the_first_row(root):
+    photograph(root, "images/image.jpg")
+    write(root, "train.csv", "a,cow\nimage,cow\n")
+    assert list(tags_of(read_csv(root, ["train"]))) == ["a", "image"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "id"),
+    [
+        ("images/train/c.jpg", "c.jpg", "c"),
+        ("images/c.JPG", "c.JPG", "c"),
+        ("train/c.jpg", "c", "c"),
+        ("c.jpg", "c", "c"),
+        ("images/train/deep/c.v1.jpg", "deep/c.v1", "deep/c.v1"),
+        ("images/train/c.v1.jpg", "c.v1.jpg", "c.v1"),
+        ("elsewhere/c.jpg", "elsewhere/c.jpg", "elsewhere/c"),
+        ("images/train/c.jpg", "images/train/c", "images/train/c"),
+    ],
+)
+def test_images_are_found_with_and_without_suffix(root, path, name, id):
+    photograph(root, path)
+    write(root, "train.csv", f"{name},cow\n")
+    (sample,) = read_csv(root, ["train"]).samples
+    assert (sample.id, sample.image) == (id, root / path)
+
+
+def test_name_without_suffix_that_two_files_fit_is_refused(root):
+    photograph(root, "images/a.png")
+    write(root, "train.csv", "a,cow\na.jpg,sheep\n")
+    dataset = read_csv(root, ["train"])
+    assert tags_of(dataset) == {"a": Tags((2,))}
+    (problem,) = dataset.problems
+    assert (problem.subject, problem.fatal) == ("train.csv:1", True)
+    assert "one file, got a.jpg and a.png; write its suffix too" in problem.message
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("c.jpg", "../outside.jpg", "/etc/passwd", "images\\a.jpg", "a\tb.jpg", "b" * 5000),
+        *("images", "train.csv", "images/../../outside.jpg", "a.jpg;cow", "."),
+    ],
+)
+def test_names_of_no_image_are_left_out(root, name):
+    photograph(root.parent, "outside.jpg")
+    write(root, "train.csv", f"{name},cow\nb.png,sheep\n")
+    dataset = read_csv(root, ["train"])
+    assert list(tags_of(dataset)) == ["b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
+
+
+@pytest.mark.parametrize("path", ["images/a.jpg", "masks/a.png"])
+def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
+    write_label_map(root / "masks" / "a.png", np.zeros(SIZE, np.uint8))
+    (root / path).rename(tmp_path / "outside")
+    (root / path).symlink_to(tmp_path / "outside")
+    dataset = read_csv(root, ["train"], "masks")
+    assert [sample.id for sample in dataset.samples] == ["b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
+
+
+@pytest.mark.parametrize("path", ["train.csv", "val.csv", "classes.txt"])
+def test_linked_lists_that_lead_out_are_refused(root, tmp_path, path):
+    write(tmp_path, "outside", "secret,secret\n")
+    (root / path).unlink(missing_ok=True)
+    (root / path).symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="inside the data set") as raised:
+        read_csv(root, ["train"])
+    assert "secret" not in str(raised.value)
+
+
+def test_image_listed_twice_counts_once(root):
+    write(root, "train.csv", "a.jpg,cow\nb.png\na.jpg,sheep\na,sheep\nimages/a.jpg,sheep\n")
+    dataset = read_csv(root, ["train"])
+    assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
+    assert kinds(dataset) == [("image listed twice in a split", False)] * 3
+    assert dataset.problems[0].subject == "train.csv:3"
+    assert "stands in train.csv:1 already" in dataset.problems[0].message
+
+
+def test_tag_with_and_without_question_mark_is_unsure(root):
+    write(root, "train.csv", "a.jpg,cow,?cow,sheep\n")
+    dataset = read_csv(root, ["train"])
+    assert tags_of(dataset) == {"a": Tags((2,), (1,))}
+    assert kinds(dataset) == [("tag both sure and unsure", False)]
+
+
+def test_classes_are_those_of_all_files(root):
+    write(root, "val.csv", "a.jpg,?ant,zebra\n")
+    train, val = (read_csv(root, [split]) for split in ("train", "val"))
+    assert train.classes == val.classes
+    assert train.classes.names == ("background", "ant", "cow", "sheep", "zebra")
+    assert tags_of(val) == {"a": Tags((4,), (1,))}
+    assert csv_splits(root) == ("train", "val")
+
+
+def test_classes_txt_orders_and_limits_the_classes(root):
+    write(root, "classes.txt", "\ufeffbackground\n\n sheep \r\ncow\n")
+    write(root, "train.csv", "a.jpg,sheep\nb.png,shep,cow,?Cow\n")
+    dataset = read_csv(root, ["train"])
+    assert dataset.classes.names == ("background", "sheep", "cow")
+    assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags((2,))}
+    assert kinds(dataset) == [("tag of an unknown class", False)]
+    assert dataset.problems[0].subject == "train.csv:2"
+    assert "'shep'" in dataset.problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"cow\xe4", "UTF-8"),
+        ("cow\nbackground\n", "begun by background"),
+        ("background\n", "1 to 254 names"),
+        ("cow\ncow\n", "distinct"),
+        ("co\x07w\n", "printable name"),
+        ("\n".join(map(str, range(300))), "300 names|301 names"),
+    ],
+)
+def test_damaged_classes_are_refused(root, content, rule):
+    write(root, "classes.txt", content)
+    with pytest.raises(InputError, match=rule):
+        read_csv(root, ["train"])
+
+
+@pytest.mark.parametrize(
+    ("content", "rule"),
+    [
+        (b"a.jpg,k\xfche\n", "UTF-8"),
+        ("a.jpg,cow\n".encode("utf-16"), "UTF-8"),
+        ("a.jpg,cow\n".encode("utf-16-le"), "NUL byte, as in UTF-16"),
+        ('a.jpg,"cow\nb.png,cow\n', "unexpected end of data in line 2"),
+        ('a.jpg,"cow"x\n', "readable CSV"),
+        ("a.jpg," + "x" * (csv.field_size_limit() + 1), "field larger than field limit"),
+        ("", "1 to 254 names"),
+        ("a.jpg\nb.png,background\n", "1 to 254 names"),
+        ("a.jpg,co\x07w\n", "printable name"),
+        ("image,cow,sheep\na.jpg,1,0\nb.png,0,1\n", "names, got a table of 0 and 1"),
+        ("a.jpg," + ",".join(f"c{n}" for n in range(255)), "256 names"),
+    ],
+)
+def test_damaged_csv_is_refused(root, content, rule):
+    write(root, "train.csv", content)
+    with pytest.raises(InputError, match=rule) as raised:
+        read_csv(root, ["train"])
+    assert len(str(raised.value)) < 500
+
+
+def test_numbers_are_class_names_where_classes_txt_says_so(root):
+    write(root, "classes.txt", "0\n1\n")
+    write(root, "train.csv", "a.jpg,1\nb.png,0\n")
+    assert tags_of(read_csv(root, ["train"])) == {"a": Tags((2,)), "b": Tags((1,))}
+
+
+def test_empty_list_beside_a_full_one_is_noted(root):
+    write(root, "val.csv", "image,tag\n")
+    dataset = read_dataset(root, use="tags")
+    assert len(dataset.samples) == 2
+    assert kinds(dataset) == [("CSV without images", False)]
+
+
+def test_damaged_image_is_left_out(root):
+    write(root, "images/a.jpg", b"no image")
+    dataset = read_csv(root, ["train"])
+    assert list(tags_of(dataset)) == ["b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
+
+
+def test_problems_of_rows_are_bounded(root):
+    write(root, "classes.txt", "cow\n")
+    write(root, "train.csv", "a.jpg,cow\n" + "a.jpg,cow\n" * 3000)
+    problems = read_csv(root, ["train"]).problems
+    assert len(problems) == 101
+    assert problems[-1].message == "2900 like these, not listed"
+
+
+@pytest.mark.parametrize("split", ["val", "../train", "", "train.csv"])
+def test_unknown_split_names_the_known_ones(root, split):
+    with pytest.raises(InputError, match="known: train"):
+        read_csv(root, [split])
+
+
+def test_boxes_are_refused(root):
+    with pytest.raises(InputError, match=r"data\.weak must be tags for a csv data set.*weak=tags"):
+        read_weak(DataParams(root=root, val=None))
+    assert tags_of(read_weak(DataParams(root=root, weak="tags", val=None)))["b"] == Tags((1,))
+
+
+def test_masks_are_the_truth_where_there_are_any(root):
+    write_label_map(root / "masks" / "a.png", np.full(SIZE, 2, np.uint8))
+    dataset = read_csv(root, ["train"], "masks")
+    assert [sample.annotations for sample in dataset.samples] == [
+        (MaskFile(root / "masks" / "a.png"),),
+        (),
+    ]
+    truth = read_truth(root)
+    first, second = truth.samples("train")
+    assert (truth.label_map(first) == 2).all() and (truth.label_map(second) == IGNORE).all()
+
+
+def test_format_is_found_where_no_other_fits(root):
+    assert detect_format(root) == "csv"
+    write(root, "data.yaml", "names: [cow]")
+    assert detect_format(root) == "yolo"
+
+
+def test_each_header_is_read_once(root, monkeypatch):
+    read, original = [], csv_tags.image_size
+    monkeypatch.setattr(csv_tags, "image_size", lambda path: read.append(path) or original(path))
+    write(root, "train.csv", "a.jpg,cow\na,cow\nb,cow\n")
+    read_csv(root, ["train"])
+    assert read == [root / "images" / "a.jpg", root / "images" / "b.png"]
+
+
+def test_folders_are_listed_once_and_only_for_names_without_suffix(root, monkeypatch):
+    listed, original = [], csv_tags.files_by_id
+    monkeypatch.setattr(
+        csv_tags, "files_by_id", lambda folder, s: listed.append(folder) or original(folder, s)
+    )
+    read_csv(root, ["train"])
+    assert listed == []
+    write(root, "train.csv", "a,cow\nb,cow\nc,cow\n")
+    read_csv(root, ["train"])
+    assert len(listed) == len(set(listed)) == 4
+
+
+def test_reading_leaves_the_folder_as_it_was(root):
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    limit = csv.field_size_limit()
+    read_dataset(root, use="tags")
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+    assert csv.field_size_limit() == limit
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_files_give_problems_or_input_errors(root, data):
+    path = root / data.draw(st.sampled_from(["train.csv", "classes.txt"]))
+    content = path.read_bytes() if path.exists() else b"cow\nsheep\n"
+    start = data.draw(st.integers(0, len(content)))
+    stop = data.draw(st.integers(start, min(start + 8, len(content))))
+    put = data.draw(st.binary(max_size=6) | st.sampled_from([b"?", b"../", b'"', b",", b"\n"]))
+    path.write_bytes(content[:start] + put + content[stop:])
+    try:
+        dataset = read_csv(root, ["train"])
+    except InputError as error:
+        assert str(root) in str(error) or "class" in str(error)
+    else:
+        assert dataset.samples or dataset.problems
+        for sample in dataset.samples:
+            labels = {*sample.tags.present, *sample.tags.unsure}
+            assert labels <= {*range(1, len(dataset.classes))}
+            assert os.path.realpath(sample.image).startswith(os.path.realpath(root))
+    finally:
+        path.write_bytes(content)
+        if path.name == "classes.txt":
+            path.unlink()

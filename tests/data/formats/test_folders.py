@@ -1,0 +1,225 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsseg.data.formats import detect_format, read_dataset
+from wsseg.data.formats.folders import folder_splits, read_folders
+from wsseg.data.load import read_weak
+from wsseg.data.model import MaskFile, Tags
+from wsseg.data.params import DataParams
+from wsseg.data.truth import read_truth
+from wsseg.errors import InputError
+from wsseg.labelmaps import write_label_map
+
+SIZE = (30, 40)
+
+
+def photographs(root, *paths):
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE[::-1]).save(root / path)
+    return root
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A cow and a sheep in "train", a cow in "val"."""
+    return photographs(tmp_path / "set", "train/cow/a.jpg", "train/sheep/b.png", "val/cow/c.jpg")
+
+
+def tags_of(dataset):
+    return {sample.id: sample.tags for sample in dataset.samples}
+
+
+def kinds(dataset):
+    return [(problem.kind, problem.fatal) for problem in dataset.problems]
+
+
+def test_the_folder_is_the_tag(root):
+    dataset = read_dataset(root, use="tags")
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert tags_of(dataset) == {"cow/a": Tags((1,)), "sheep/b": Tags((2,)), "cow/c": Tags((1,))}
+    assert [(s.image.relative_to(root).as_posix(), s.size, s.split) for s in dataset.samples] == [
+        ("train/cow/a.jpg", SIZE, "train"),
+        ("train/sheep/b.png", SIZE, "train"),
+        ("val/cow/c.jpg", SIZE, "val"),
+    ]
+    assert dataset.problems == ()
+
+
+def test_classes_are_those_of_all_splits(root):
+    photographs(root, "val/ant/d.jpg")
+    train, val = (read_folders(root, [split]) for split in ("train", "val"))
+    assert train.classes == val.classes
+    assert tags_of(val) == {"ant/d": Tags((1,)), "cow/c": Tags((2,))}
+
+
+def test_folders_of_classes_alone_are_one_split(tmp_path):
+    photographs(tmp_path, "cow/a.jpg", "cow/barn/2020/a.jpg", "sheep/b.jpg", "train/c.jpg")
+    assert folder_splits(tmp_path) == ("train",)
+    dataset = read_dataset(tmp_path, use="tags")
+    assert dataset.classes.names == ("background", "cow", "sheep", "train")
+    assert tags_of(dataset) == {
+        "cow/a": Tags((1,)),
+        "cow/barn/2020/a": Tags((1,)),
+        "sheep/b": Tags((2,)),
+        "train/c": Tags((3,)),
+    }
+
+
+def test_splits_may_have_any_name(tmp_path):
+    photographs(tmp_path, "monday/cow/a.jpg", "tuesday/cow/deep/b.jpg", "tuesday/ant/c.jpg")
+    assert folder_splits(tmp_path) == ("monday", "tuesday")
+    assert tags_of(read_folders(tmp_path, ["tuesday"])) == {
+        "ant/c": Tags((1,)),
+        "cow/deep/b": Tags((2,)),
+    }
+
+
+@pytest.mark.parametrize("name", ["background", "__background__", "Background"])
+def test_background_folder_shows_no_object(root, name):
+    photographs(root, f"train/{name}/d.jpg")
+    dataset = read_folders(root, ["train"])
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert tags_of(dataset)[f"{name}/d"] == Tags(())
+
+
+def test_image_in_no_class_folder_is_left_out(root):
+    photographs(root, "train/d.jpg", "train/e.jpg")
+    dataset = read_folders(root, ["train"])
+    assert list(tags_of(dataset)) == ["cow/a", "sheep/b"]
+    assert kinds(dataset) == [("image in no class folder", True)]
+    assert "train/d.jpg and 1 more" in dataset.problems[0].message
+
+
+def test_one_name_in_two_classes_is_two_images_and_two_suffixes_are_a_problem(root):
+    photographs(root, "train/sheep/a.jpg", "train/cow/a.png")
+    dataset = read_folders(root, ["train"])
+    assert list(tags_of(dataset)) == ["cow/a", "sheep/a", "sheep/b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.png", True)]
+
+
+def test_hidden_folders_and_other_files_play_no_part(root):
+    photographs(root, "train/.cache/d.jpg", ".thumbnails/cow/e.jpg")
+    (root / "train" / "cow" / "notes.txt").write_text("a note")
+    dataset = read_dataset(root, use="tags")
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert len(dataset.samples) == 3 and dataset.problems == ()
+
+
+def test_damaged_image_is_left_out(root):
+    (root / "train" / "cow" / "a.jpg").write_bytes(b"no image")
+    dataset = read_folders(root, ["train"])
+    assert list(tags_of(dataset)) == ["sheep/b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.jpg", True)]
+
+
+def test_linked_image_that_leads_out_is_left_out(root, tmp_path):
+    path = root / "train" / "cow" / "a.jpg"
+    path.rename(tmp_path / "outside.jpg")
+    path.symlink_to(tmp_path / "outside.jpg")
+    dataset = read_folders(root, ["train"])
+    assert list(tags_of(dataset)) == ["sheep/b"]
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.jpg", True)]
+
+
+@pytest.mark.parametrize("path", ["test", "train/ant"])
+def test_linked_folders_are_named_and_not_followed(root, tmp_path, path):
+    photographs(tmp_path, "outside/ant/a.jpg")
+    (root / path).symlink_to(tmp_path / "outside")
+    dataset = read_folders(root, ["train"])
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert len(dataset.samples) == 2
+    assert kinds(dataset) == [("linked folder", False)]
+    assert dataset.problems[0].subject == path
+
+
+@pytest.mark.parametrize("split", ["test", "../set/train", "", "train/cow"])
+def test_unknown_split_names_the_known_ones(root, split):
+    with pytest.raises(InputError, match="known: train, val"):
+        read_folders(root, [split])
+
+
+def test_folder_names_that_are_no_class_are_refused(root):
+    photographs(root, "train/co\x07w/d.jpg")
+    with pytest.raises(InputError, match="printable name"):
+        read_folders(root, ["train"])
+
+
+def test_splits_without_class_folders_are_refused(tmp_path):
+    photographs(tmp_path, "train/a.jpg", "val/b.jpg")
+    with pytest.raises(InputError, match="<split>/<class>, got images directly in train, val"):
+        read_dataset(tmp_path, "folders", use="tags")
+
+
+def test_only_background_is_refused(tmp_path):
+    photographs(tmp_path, "train/background/a.jpg")
+    with pytest.raises(InputError, match="1 to 254 names"):
+        read_folders(tmp_path, ["train"])
+
+
+def test_boxes_are_refused(root):
+    with pytest.raises(InputError, match=r"data\.weak must be tags .*set data\.weak=tags"):
+        read_weak(DataParams(root=root))
+    assert len(read_weak(DataParams(root=root, weak="tags")).samples) == 3
+
+
+def test_masks_lie_beside_the_splits(root):
+    path = root / "masks" / "train" / "cow" / "a.png"
+    write_label_map(path, np.full(SIZE, 1, np.uint8))
+    dataset = read_folders(root, ["train"], "masks")
+    assert [s.annotations for s in dataset.samples] == [(MaskFile(path),), ()]
+    assert folder_splits(root) == ("train", "val") and dataset.problems == ()
+    truth = read_truth(root, splits=["train"])
+    assert (truth.label_map(truth.samples("train")[0]) == 1).all()
+
+
+def test_masks_of_class_folders_alone(tmp_path):
+    photographs(tmp_path, "cow/a.jpg", "sheep/b.jpg")
+    write_label_map(tmp_path / "masks/sheep/b.png", np.full(SIZE, 2, np.uint8))
+    first, second = read_dataset(tmp_path, use="masks").samples
+    assert first.annotations == ()
+    assert second.annotations == (MaskFile(tmp_path / "masks/sheep/b.png"),)
+
+
+def test_class_called_masks_is_not_lost_in_silence(tmp_path):
+    photographs(tmp_path, "hats/a.jpg", "gloves/b.jpg", "masks/c.jpg", "masks/gloves/b.jpg")
+    dataset = read_dataset(tmp_path, use="tags")
+    assert dataset.classes.names == ("background", "gloves", "hats")
+    assert kinds(dataset) == [("mask without image", False)]
+    assert dataset.problems[0].message.startswith("2 files such as c ")
+
+
+@pytest.mark.parametrize(
+    ("paths", "format"),
+    [
+        (("cow/a.jpg", "sheep/b.jpg"), "folders"),
+        (("train/cow/a.jpg", "train/sheep/b.JPG"), "folders"),
+        (("cow/a.jpg", "background/b.jpg"), "folders"),
+        (("cow/a.jpg", "sheep/b.jpg", "train.csv"), "csv"),
+        (("cow/a.jpg",), None),
+        (("train/a.jpg", "val/b.jpg"), None),
+        (("images/train/a.jpg", "images/val/b.jpg"), None),
+        (("JPEGImages/a.jpg", "SegmentationClass/a.png"), None),
+        (("a.jpg", "b.jpg"), None),
+        ((".cache/a.jpg", ".git/b.jpg"), None),
+    ],
+)
+def test_format_is_found_where_no_other_fits(tmp_path, paths, format):
+    for path in paths:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    if format:
+        assert detect_format(tmp_path) == format
+    else:
+        with pytest.raises(InputError, match=r"csv \(csv\); .* \(folders\), got none of these"):
+            detect_format(tmp_path)
+
+
+def test_each_image_is_opened_once(root, monkeypatch):
+    opened, original = [], Image.open
+    monkeypatch.setattr(
+        Image, "open", lambda file, **more: opened.append(file.name) or original(file, **more)
+    )
+    read_dataset(root, use="tags")
+    assert len(opened) == len(set(opened)) == 3

@@ -1,0 +1,450 @@
+import base64
+import json
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from wsseg.data.constraints import region_mask
+from wsseg.data.formats import PAGED, detect_format, read_dataset
+from wsseg.data.formats.labelme import LABELME, read_labelme
+from wsseg.data.formats.paged import with_marks
+from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags
+from wsseg.data.strokes import Scribble, Strokes
+from wsseg.errors import InputError
+
+SIZE = (30, 40)
+OTHER = "shape that cannot be used"
+OUTLINE = "outline cannot be used"
+NO_NUMBER = "box has a corner that is no finite number"
+BOX = Boxes((Box(1, 2, 1, 6, 5),))
+
+
+def png(window, mode="L", kind="PNG"):
+    file = BytesIO()
+    Image.fromarray(np.asarray(window, np.uint8)).convert(mode).save(file, kind)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def shape(kind, *points, label="cow", **more):
+    return {
+        "label": label,
+        "points": [list(point) for point in points],
+        "group_id": None,
+        "description": "",
+        "shape_type": kind,
+        "flags": {},
+        "mask": None,
+        **more,
+    }
+
+
+def page(*shapes, **more):
+    return {
+        "version": "5.4.1",
+        "flags": {},
+        "shapes": list(shapes),
+        "imagePath": "a.jpg",
+        "imageData": "/9j/no-image-at-all",
+        "imageHeight": 30,
+        "imageWidth": 40,
+        **more,
+    }
+
+
+RECTANGLE = shape("rectangle", (2.0, 1.0), (6.0, 5.0))
+
+
+def write(root, content, path="a.json"):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, bytes) else json.dumps(content, indent=2).encode()
+    (root / path).write_bytes(text)
+
+
+def photograph(root, path="a.jpg"):
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", SIZE[::-1]).save(root / path)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A data set of one image, "a", beside its JSON."""
+    photograph(tmp_path / "set")
+    write(tmp_path / "set", page(RECTANGLE))
+    return tmp_path / "set"
+
+
+def only_sample(dataset):
+    (sample,) = dataset.samples
+    return sample
+
+
+def kinds(dataset):
+    return [problem.kind for problem in dataset.problems]
+
+
+def annotations(root, *shapes, use="all", **more):
+    write(root, page(*shapes, **more))
+    dataset = read_dataset(root, "labelme", use=use)
+    assert dataset.problems == ()
+    return only_sample(dataset).annotations
+
+
+def test_saved_file_is_found_and_read(root):
+    assert detect_format(root) == "labelme"
+    dataset = read_dataset(root)
+    sample = only_sample(dataset)
+    assert dataset.classes.names == ("background", "cow")
+    assert (sample.id, sample.split, sample.size) == ("a", "train", SIZE)
+    assert sample.image == root / "a.jpg"
+    assert sample.annotations == (BOX,)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [(6.0, 5.0), (2.0, 1.0)],
+        [(2, 5), (6, 1)],
+        [(2.0, 1.0), (6.0, 1.0), (6.0, 5.0), (2.0, 5.0)],
+    ],
+)
+def test_rectangles_have_corners_in_any_order(root, points):
+    assert annotations(root, shape("rectangle", *points)) == (BOX,)
+
+
+def test_box_around_an_oriented_rectangle(root):
+    corners = [(4, 1), (6, 3), (4, 5), (2, 3)]
+    assert annotations(root, shape("oriented_rectangle", *corners)) == (BOX,)
+
+
+def test_outlines_points_and_lines(root):
+    corners = [(2.0, 1.0), (6.0, 1.0), (6.0, 5.0)]
+    shapes = (
+        shape("polygon", *corners, label="sheep", group_id=1),
+        shape(None, *corners),
+        shape("point", (3.5, 4.5)),
+        shape("points", (8.0, 8.0), (9.0, 9.5)),
+        shape("line", (1.0, 2.0), (30.0, 20.0), label="_background_"),
+        shape("linestrip", (1.0, 2.0), (3.0, 4.0), (5.0, 1.0)),
+    )
+    strokes = Strokes(
+        (
+            Scribble(1, ((3.5, 4.5),)),
+            Scribble(1, ((8.0, 8.0),)),
+            Scribble(1, ((9.0, 9.5),)),
+            Scribble(0, ((1.0, 2.0), (30.0, 20.0))),
+            Scribble(1, ((1.0, 2.0), (3.0, 4.0), (5.0, 1.0))),
+        )
+    )
+    flat = tuple(value for corner in corners for value in corner)
+    regions = Regions((Region(2, (flat,)), Region(1, (flat,))), partial=True)
+    assert annotations(root, *shapes) == (strokes, regions)
+
+
+def test_files_of_old_versions_know_outlines_only(root):
+    corners = [[2, 1], [6, 1], [6, 5]]
+    old = {
+        "imageData": "A" * 9000,
+        "shapes": [{"label": "cow", "points": corners, "line_color": None, "fill_color": None}],
+        "imagePath": "a.jpg",
+        "lineColor": [0, 255, 0, 128],
+    }
+    write(root, old)
+    assert detect_format(root) == "labelme"
+    sample = only_sample(read_dataset(root, use="masks"))
+    assert sample.annotations == (Regions((Region(1, ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0),)),)),)
+    assert sample.size == SIZE
+
+
+def test_circles_become_outlines(root):
+    (regions,) = annotations(root, shape("circle", (20.0, 15.0), (20.0, 24.0)), use="masks")
+    rows, columns = np.mgrid[:30, :40] + 0.5
+    expected = np.hypot(columns - 20, rows - 15) <= 9
+    found = region_mask(regions.items[0], SIZE)
+    assert np.count_nonzero(found != expected) < 0.06 * np.count_nonzero(expected)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P"])
+@pytest.mark.parametrize(
+    "corners", [((3, 2), (6, 4)), ((3, 2), (7, 5)), ((6, 4), (3, 2)), ((2.6, 1.7), (6.4, 4.4))]
+)
+def test_masks_lie_in_their_rectangle(root, corners, mode):
+    window = np.array([[0, 1, 1, 0], [1, 0, 1, 0], [0, 0, 0, 1]])
+    coded = png(window * 255 if mode == "1" else window, mode)
+    (regions,) = annotations(root, shape("mask", *corners, mask=coded), use="masks")
+    expected = np.zeros(SIZE, bool)
+    expected[2:5, 3:7] = window
+    assert np.array_equal(region_mask(regions.items[0], SIZE), expected)
+
+
+def test_masks_are_cut_at_the_image(root):
+    coded = png(np.ones((4, 5)))
+    (regions,) = annotations(root, shape("mask", (37, -2), (41, 1), mask=coded), use="masks")
+    expected = np.zeros(SIZE, bool)
+    expected[:2, 37:] = True
+    assert np.array_equal(region_mask(regions.items[0], SIZE), expected)
+
+
+def test_flags_that_are_set_are_tags_with_what_is_drawn(root):
+    flags = {"sheep": True, "dog": False, "ant": "yes"}
+    assert annotations(root, flags=flags) == (Tags((1,)),)
+    # where things are drawn, flags that are no class of these are about something else
+    assert annotations(root, RECTANGLE, flags=flags, use="tags") == (Tags((1,)),)
+    assert annotations(root, RECTANGLE, flags=flags) == (BOX,)
+    assert annotations(root, RECTANGLE, flags={"cow": True}) == (Tags((1,)), BOX)
+    for unset in ({"dog": False}, {}, None, ["dog"]):
+        write(root, page(RECTANGLE, flags=unset))
+        assert read_labelme(root / "a.json").pages[0].tags is None
+        assert only_sample(read_dataset(root, use="all")).annotations == (BOX,)
+
+
+def test_pixels_in_the_file_are_never_decoded(root, monkeypatch):
+    def refused(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(base64, "b64decode", refused)
+    assert annotations(root, RECTANGLE, imageData="!" * 100_000) == (BOX,)
+    assert annotations(root, RECTANGLE, imageData=None) == (BOX,)
+
+
+@pytest.mark.parametrize(
+    ("folder", "images", "split"),
+    [
+        ("train", "train", "train"),
+        ("val", "val", "val"),
+        ("test", "images", "test"),
+        ("annotations", "images", "train"),
+        ("annotations", ".", "train"),
+        ("images", "images", "train"),
+        ("images/val", "images/val", "val"),
+        ("annotations/val", "images/val", "val"),
+        ("json", "images", "train"),
+        (".", "images", "train"),
+    ],
+)
+def test_folders_where_files_and_images_lie(tmp_path, folder, images, split):
+    photograph(tmp_path, f"{images}/a.jpg")
+    write(tmp_path, page(RECTANGLE, imagePath="..\\images\\a.jpg"), f"{folder}/a.json")
+    assert detect_format(tmp_path) == "labelme"
+    sample = only_sample(read_dataset(tmp_path))
+    assert (sample.split, sample.image) == (split, tmp_path / images / "a.jpg")
+
+
+def test_labels_file_orders_the_classes(root):
+    names = "__ignore__\n_background_\nsheep\ncow\n\nant\n"
+    write(root, names.encode(), "labels.txt")
+    assert read_dataset(root).classes.names == ("background", "sheep", "cow", "ant")
+    (root / "train").mkdir()
+    for name in ("a.json", "a.jpg"):
+        (root / name).rename(root / "train" / name)
+    assert read_dataset(root).classes.names == ("background", "sheep", "cow", "ant")
+
+
+def test_labels_file_that_leads_out_is_refused(root, tmp_path):
+    (tmp_path / "outside.txt").write_text("cow\n")
+    (root / "labels.txt").symlink_to(tmp_path / "outside.txt")
+    with pytest.raises(InputError, match="inside the data set"):
+        read_dataset(root)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["a.jpg", "../images/a.jpg", "..\\..\\a.jpg", "C:\\pictures\\a.jpg", "/home/someone/a.jpg"],
+)
+def test_only_the_last_part_of_the_image_path_counts(root, path):
+    write(root, page(RECTANGLE, imagePath=path))
+    assert only_sample(read_dataset(root)).image == root / "a.jpg"
+
+
+@pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "b.jpg", "x" * 5000])
+def test_image_that_is_not_in_the_data_set_is_left_out(root, path):
+    write(root, page(RECTANGLE, imagePath=path), "b.json")
+    dataset = read_dataset(root)
+    assert only_sample(dataset).id == "a"
+    assert [(p.subject, p.fatal) for p in dataset.problems] == [("b.json", True)]
+
+
+@pytest.mark.parametrize("path", ["", "..", "images/", "a\x00.jpg", "..\\..", None, 7, ["a.jpg"]])
+def test_file_without_an_image_is_refused(root, path):
+    write(root, page(RECTANGLE, imagePath=path))
+    with pytest.raises(InputError, match=r"imagePath in .*a\.json must be"):
+        read_labelme(root / "a.json")
+
+
+def test_two_files_of_one_image_add_up(root):
+    write(root, page(shape("rectangle", (7, 7), (9, 9))), "annotations/a.json")
+    boxes = Boxes((Box(1, 2, 1, 6, 5), Box(1, 7, 7, 9, 9)))
+    assert only_sample(read_dataset(root, "labelme")).annotations == (boxes,)
+
+
+def test_laid_over_other_images(root):
+    bare = Sample("herd/a", root / "a.jpg", SIZE, (), "train")
+    shapes = (
+        RECTANGLE,
+        shape("point", (3.5, 4.5), label="sheep"),
+        shape("point", (1, 1), label="x"),
+    )
+    write(root, page(*shapes))
+    classes = Classes(("background", "sheep", "cow"))
+    for place in (root, root / "a.json"):
+        dataset = with_marks(Dataset(classes, (bare,)), [place], PAGED)
+        boxes, strokes = only_sample(dataset).annotations
+        assert boxes == Boxes((Box(2, 2, 1, 6, 5),))
+        # what was left out may be there, so other classes are not absent
+        assert strokes == Strokes((Scribble(1, ((3.5, 4.5),)),), closed=False)
+        assert kinds(dataset) == ["mark of an unknown class"]
+
+
+def bomb(height, width):
+    """A PNG whose header claims more than it holds."""
+    data = bytearray(base64.b64decode(png(np.ones((3, 4)))))
+    data[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
+    return base64.b64encode(data).decode()
+
+
+WINDOW = ((3, 2), (6, 4))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "kind"),
+    [
+        (None, OTHER),
+        ([], OTHER),
+        ({}, OTHER),
+        (shape("rectangle"), OTHER),
+        (shape("rectangle", (1, 1), (float("nan"), 5)), NO_NUMBER),
+        (shape("rectangle", (1, 1), (None, 5)), NO_NUMBER),
+        (shape("rectangle", (1, 1), (10**400, 5)), NO_NUMBER),
+        (shape("rectangle", (1, 1), (float("inf"), 5)), NO_NUMBER),
+        (shape("rectangle", (90, 90), (99, 99)), "box lies outside the image"),
+        (shape("rectangle", (1, 1), (2, 2, 2)), OTHER),
+        (shape("rectangle", label="cow") | {"points": "1,1"}, OTHER),
+        (shape("rectangle", label="cow") | {"points": [1, 2]}, OTHER),
+        (RECTANGLE | {"label": None}, OTHER),
+        (RECTANGLE | {"label": " "}, OTHER),
+        (RECTANGLE | {"label": "__ignore__"}, OTHER),
+        (RECTANGLE | {"shape_type": "cuboid"}, OTHER),
+        (RECTANGLE | {"shape_type": ["polygon"]}, OTHER),
+        (shape("polygon", (1, 1), (2, 2)), OUTLINE),
+        (shape("polygon", (1, 1), (2, 2), (1e9, 3)), OUTLINE),
+        (shape("linestrip", (1, 1), (float("nan"), 2)), "stroke cannot be drawn"),
+        (shape("point", (99, 99)), "stroke outside the image"),
+        (shape("circle", (1, 1)), OTHER),
+        (shape("circle", (1, 1), (1, 1)), OTHER),
+        (shape("circle", (1, 1), (float("nan"), 1)), OTHER),
+        (shape("mask", *WINDOW), OTHER),
+        (shape("mask", *WINDOW, mask=7), OTHER),
+        (shape("mask", *WINDOW, mask="n\u00e4"), OTHER),
+        (shape("mask", *WINDOW, mask="AAAA"), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.ones((3, 4)))[:60]), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.ones((3, 4)), "RGB")), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.ones((3, 4)), "LA")), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.ones((3, 4)), kind="BMP")), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.zeros((3, 4)))), OTHER),
+        (shape("mask", *WINDOW, mask=png(np.ones((9, 4)))), OTHER),
+        (shape("mask", (0, 0), (59, 59), mask=png(np.ones((60, 60)))), OTHER),
+        (shape("mask", (50, 2), (53, 4), mask=png(np.ones((3, 4)))), OTHER),
+        (shape("mask", (3, 2), (float("inf"), 4), mask=png(np.ones((3, 4)))), OTHER),
+        (shape("mask", (3, 2), mask=png(np.ones((3, 4)))), OTHER),
+        (shape("mask", *WINDOW, mask=bomb(9000, 10_000)), OTHER),
+        (shape("mask", *WINDOW, mask=bomb(60_000, 60_000)), OTHER),
+        (shape("mask", *WINDOW, mask=bomb(5, 4)), OTHER),
+    ],
+)
+def test_shape_that_cannot_be_used_is_left_out_and_noted(root, wrong, kind):
+    write(root, page(wrong, RECTANGLE))
+    dataset = read_dataset(root, "labelme", use="all")
+    assert only_sample(dataset).annotations == (BOX,)
+    assert kinds(dataset) == [kind]
+    assert dataset.problems[0].subject == "a.json shapes[0]"
+
+
+def test_mask_needs_the_size_of_its_image(root):
+    masked = shape("mask", *WINDOW, mask=png(np.ones((3, 4))))
+    write(root, page(masked, RECTANGLE, imageHeight=None))
+    dataset = read_dataset(root, "labelme", use="all")
+    assert only_sample(dataset).annotations == (BOX,)
+    assert "width and height are given" in dataset.problems[0].message
+
+
+@pytest.mark.parametrize("sides", [(None, None), (0, 40), (10**9, 10**9), ("x", 40)])
+def test_size_that_is_none_comes_from_the_image(root, sides):
+    write(root, page(RECTANGLE, imageHeight=sides[0], imageWidth=sides[1]))
+    assert only_sample(read_dataset(root)).size == SIZE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\x00\x01\x02",
+        b"null",
+        b"[]",
+        b"7",
+        b'{"shapes": [}',
+        json.dumps(page(RECTANGLE)).encode()[:-9],
+        json.dumps(page(RECTANGLE, shapes=None)).encode(),
+        json.dumps(page(RECTANGLE, shapes={})).encode(),
+        b'{"imagePath": "a.jpg"}',
+        b'{"shapes": ' + b"[" * 100_000,
+        b'{"shapes": ' + b"1" * 5000 + b"}",
+        '{"shapes": [], "imagePath": "\u00e4"}'.encode("latin-1"),
+    ],
+)
+def test_damaged_or_hostile_file_is_refused(root, content):
+    write(root, content)
+    with pytest.raises(InputError, match=r"a\.json must be"):
+        read_labelme(root / "a.json")
+
+
+@pytest.mark.parametrize("path", ["a.json", "a.jpg"])
+def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
+    (root / path).rename(tmp_path / "outside")
+    (root / path).symlink_to(tmp_path / "outside")
+    if path == "a.json":
+        with pytest.raises(InputError, match="inside the data set"):
+            read_dataset(root, "labelme")
+    else:
+        dataset = read_dataset(root, "labelme")
+        assert dataset.samples == ()
+        assert "inside the data set" in dataset.problems[0].message
+
+
+def test_other_json_is_not_taken_for_it(tmp_path):
+    coco = {"info": {"shapes": 1}, "images": [], "annotations": [], "categories": []}
+    write(tmp_path, coco, "annotations/instances_train.json")
+    write(tmp_path, coco, "val/_annotations.coco.json")
+    write(tmp_path, [page(RECTANGLE)], "b.json")
+    write(tmp_path, {"name": "shapes"}, "c.json")
+    write(tmp_path, b"", "d.json")
+    write(tmp_path, page(RECTANGLE), "e.txt")
+    assert LABELME.files(tmp_path) == []
+    assert detect_format(tmp_path) == "coco"
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_mutated_files_give_problems_or_input_errors(root, data):
+    shapes = (
+        RECTANGLE,
+        shape("circle", (9, 9), (12, 9)),
+        shape("linestrip", (1, 1), (5, 5)),
+        shape("mask", *WINDOW, mask=png(np.ones((3, 4)))),
+    )
+    content = json.dumps(page(*shapes, flags={"ant": True})).encode()
+    start = data.draw(st.integers(0, len(content)))
+    stop = data.draw(st.integers(start, min(start + 8, len(content))))
+    puts = [b"NaN", b"-1", b"{", b"[[", b"null", b"../", b"9" * 12, b"1e999", b'"', b"\\u0000"]
+    put = data.draw(st.binary(max_size=6) | st.sampled_from(puts))
+    write(root, content[:start] + put + content[stop:])
+    try:
+        dataset = read_dataset(root, "labelme", use="all")
+    except InputError as error:
+        assert str(root) in str(error) or "class" in str(error)
+    else:
+        assert dataset.samples or dataset.problems

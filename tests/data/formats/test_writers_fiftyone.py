@@ -1,0 +1,64 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsseg.data.constraints import label_map_of
+from wsseg.data.formats import detect_format, read_dataset
+from wsseg.data.model import Classes, Sample
+from wsseg.data.writers.fiftyone import write_fiftyone
+from wsseg.labelmaps import IGNORE
+
+CLASSES = Classes(("background", "cow", 'R&D <"test\'s"> Kühe'))
+DRAWN = np.array([[2, 2, 0, 1], [2, 0, 0, 1], [0, 0, IGNORE, IGNORE]], np.uint8)
+IDS = ["a", "b/Kühe im \"Stall\" & 'x'"]
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two images, the first not beside its label map, the second without an estimate."""
+    samples = [Sample(id, tmp_path / f"{id}.jpg", DRAWN.shape, (), "val") for id in IDS]
+    (tmp_path / "out" / "images" / "b").mkdir(parents=True)
+    (tmp_path / "out" / "images" / f"{IDS[1]}.jpg").touch()
+    labelled = zip(samples, (DRAWN, DRAWN[::-1]), strict=True)
+    write_fiftyone(tmp_path / "out", CLASSES, labelled, "val", {"a": {1: 0.25, 2: 0.5}})
+    return tmp_path / "out"
+
+
+def test_samples(root):
+    first, second = json.loads((root / "samples.json").read_text())["samples"]
+    assert first == {
+        "filepath": str(root.parent / "a.jpg"),
+        "tags": ["val"],
+        "labels": {"_cls": "Segmentation", "mask_path": "fields/labels/a.png"},
+        "quality": 0.375,
+    }
+    assert second["filepath"] == f"images/{IDS[1]}.jpg"
+    assert second["labels"]["mask_path"] == f"fields/labels/{IDS[1]}.png"
+    assert "quality" not in second
+
+
+def test_metadata_name_the_labels(root):
+    content = json.loads((root / "metadata.json").read_text())
+    names = {"0": "background", "1": "cow", "2": CLASSES.names[2], "255": "ignore"}
+    assert content["info"]["mask_targets"] == {"labels": names}
+    assert "version" not in content  # else it would have to hold a database's document
+
+
+def test_masks_are_grayscale(root):
+    with Image.open(root / "fields" / "labels" / "a.png") as mask:
+        assert mask.mode == "L"
+        np.testing.assert_array_equal(np.asarray(mask), DRAWN)
+
+
+def test_wsseg_reads_the_folder(root):
+    (root / "images" / "a.jpg").touch()
+    assert detect_format(root) == "jsonl"
+    dataset = read_dataset(root, use="all")
+    assert (dataset.classes, dataset.problems) == (CLASSES, ())
+    assert {sample.split for sample in dataset.samples} == {"val"}
+    for sample, drawn in zip(dataset.samples, (DRAWN, DRAWN[::-1]), strict=True):
+        np.testing.assert_array_equal(label_map_of(sample.annotations[0], DRAWN.shape, 3), drawn)
+    assert [Path(sample.id).as_posix() for sample in dataset.samples] == IDS

@@ -1,0 +1,79 @@
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wsseg.data.classes import is_only_tagged, possible_classes, tags_of
+from wsseg.data.constraints import constraints_of
+from wsseg.data.custom import Marking
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.strokes import Scribble, Strokes
+from wsseg.errors import InputError
+from wsseg.labelmaps import write_label_map
+
+SIZE = (8, 10)
+CLICK = Scribble(2, ((4.5, 3.5),), width=1)
+PART = Region(3, ((0.0, 6.0, 3.0, 6.0, 3.0, 8.0, 0.0, 8.0),))
+
+
+@dataclass(frozen=True)
+class Half(Marking):
+    label: int
+    answer: str = "left"
+
+    def allowed(self, classes, size):
+        if self.answer == "wrong":
+            return np.ones(size, bool)
+        left = np.arange(size[1]) < size[1] // 2
+        return np.broadcast_to((classes != self.label)[:, None, None] | left, (len(classes), *size))
+
+
+def sample(*annotations):
+    return Sample("a", Path("a.jpg"), SIZE, annotations, "train")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "possible", "tags"),
+    [
+        ((), (0, 1, 2, 3, 4), None),
+        ((Tags((3,), (1,)),), (0, 1, 3), Tags((3,), (1,))),
+        ((Boxes((Box(3, 2, 1, 6, 5),)),), (0, 3), Tags((3,))),
+        ((Boxes(()),), (0,), Tags(())),
+        ((Strokes((CLICK,)),), (0, 2), Tags((2,))),
+        ((Strokes((CLICK,), closed=False),), (0, 1, 2, 3, 4), None),
+        ((Strokes((CLICK,), closed=False), Tags((3,), (2,))), (0, 2, 3), Tags((2, 3))),
+        ((Regions((PART,), partial=True),), (0, 3), Tags((3,))),
+        ((Regions((PART,), partial=True, closed=False),), (0, 1, 2, 3, 4), None),
+        ((Regions((PART,)),), (0, 1, 2, 3, 4), Tags((3,))),
+        ((Half(4),), (0, 4), Tags((4,))),
+        (
+            (Strokes((CLICK,)), Regions((PART,), partial=True, closed=False)),
+            (0, 1, 2, 3, 4),
+            None,
+        ),
+        ((Strokes((CLICK,)), Boxes((Box(3, 2, 1, 6, 5),))), (0, 2, 3), Tags((2, 3))),
+    ],
+)
+def test_what_is_drawn_names_the_classes(annotations, possible, tags):
+    assert possible_classes(sample(*annotations), 5) == possible
+    assert tags_of(sample(*annotations)) == tags
+
+
+def test_a_mask_names_the_classes_that_it_holds(tmp_path):
+    write_label_map(tmp_path / "a.png", np.array([[0, 2, 255], [4, 4, 0]], np.uint8))
+    assert tags_of(sample(MaskFile(tmp_path / "a.png"))) == Tags((2, 4))
+
+
+def test_only_tags_are_only_tags():
+    assert is_only_tagged(sample(Tags(())))
+    assert not is_only_tagged(sample())
+    assert not is_only_tagged(sample(Tags((1,)), Strokes((CLICK,))))
+
+
+def test_a_marking_of_another_package_allows_and_forbids():
+    found = constraints_of(sample(Half(4)), 5)
+    assert found.classes.tolist() == [0, 4]
+    assert found.allowed[1, :, :5].all() and not found.allowed[1, :, 5:].any()
+    with pytest.raises(InputError, match=r"allowed of Half must be \(2, 8, 10\) bool"):
+        constraints_of(sample(Half(4, "wrong")), 5)

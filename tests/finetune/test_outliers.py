@@ -1,9 +1,0 @@
-import numpy as np
-import pytest
-
-from wsseg.finetune.outliers import own_distances
-
-
-def test_distance_to_the_nearest_other_vector() -> None:
-    vectors = np.array([[0, 0], [3, 4], [3, 5], [3, 5]], np.float32)
-    assert own_distances(vectors) == pytest.approx([5, 1, 0, 0])

@@ -1,0 +1,30 @@
+"""Pipelines as tests run them in this process."""
+
+import hashlib
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsseg.cli import main
+
+ROOT = Path(__file__).parents[2]
+
+
+def wsseg(*arguments):
+    """Run the command line in this process and return its exit code."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(sys, "argv", ["wsseg", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return int(stop.code or 0)
+    return 0
+
+
+def hashes(run):
+    """Content of every label map of a run."""
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(run.glob("**/labels/*.png"))
+    }

@@ -1,0 +1,156 @@
+"""The semi-supervised training: its terms by hand, and what a kill does to it."""
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch.nn import functional
+
+from wsseg.data.model import Sample
+from wsseg.networks.segmenter import build_network
+from wsseg.networks.segmenter_objective import WeightedLosses
+from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
+from wsseg.networks.semi.params import SemiParams
+from wsseg.networks.semi.training import PairedBatches, SemiTraining, ramp
+from wsseg.networks.semi.views import ViewBatches
+from wsseg.networks.train import fit
+from wsseg.networks.training_data import TrainingBatches, TrainingPair
+
+Pairs = list[TrainingPair]
+
+
+class KilledError(RuntimeError):
+    pass
+
+
+def parts(pairs, model, trainer, semi):
+    torch.manual_seed(0)
+    training = SemiTraining(
+        build_network(model, 2),
+        trainer,
+        WeightedLosses(trainer, model),
+        semi,
+        torch.tensor(semi.confidence),
+        seed=0,
+        freeze_batch_norm=False,
+    )
+    samples = [Sample(pair.image.stem, pair.image, (40, 48), (), "train") for pair in pairs[2:]]
+    views = ViewBatches(samples, 2, model, trainer, semi.views, seed=1)
+    labelled = TrainingBatches(pairs[:2], model, trainer, seed=0)
+    return training, PairedBatches(labelled, views, views, 0)
+
+
+EVERYTHING = {
+    "burn_in": 2,
+    "ramp": 2,
+    "weight": 0.7,
+    "confidence": 0.55,
+    "focal": 1.0,
+    "weigh": 1.0,
+    "boundary": 0.5,
+    "shrink": 0.3,
+    "views": {"strong": 2, "features": True},
+    "teacher": {"decay": 0.8, "every": 2},
+}
+
+
+@pytest.mark.parametrize("changes", [{}, EVERYTHING, {"future": 2}], ids=["plain", "all", "future"])
+def test_a_resumed_training_equals_an_unbroken_one(
+    pairs,
+    model_settings,
+    trainer_settings,
+    tmp_path,
+    changes,
+):
+    semi = SemiParams.model_validate({"confidence": 0.55, **changes})
+    unbroken, batches = parts(pairs, model_settings, trainer_settings, semi)
+    fit(unbroken, batches, tmp_path / "a", "test")
+
+    class Kill(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.global_step == 5:  # type: ignore[attr-defined]
+                raise KilledError
+
+    killed, batches = parts(pairs, model_settings, trainer_settings, semi)
+    with pytest.raises(KilledError):
+        fit(killed, batches, tmp_path / "b", "test", [Kill()])
+    resumed, batches = parts(pairs, model_settings, trainer_settings, semi)
+    fit(resumed, batches, tmp_path / "b", "test")
+    torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+    moved = unbroken.teacher.network.state_dict()
+    assert any(not torch.equal(moved[k], v) for k, v in unbroken.network.state_dict().items())
+
+
+def test_loss_is_that_of_masks_and_of_the_teachers_labels(pairs, model_settings, trainer_settings):
+    plain = {"jitter": 0.0, "gray": 0.0, "blur": 0.0, "cutmix": 0.0}
+    semi = SemiParams.model_validate({"confidence": 0.5, "weight": 2.0, "views": plain})
+    training, batches = parts(pairs, model_settings, trainer_settings, semi)
+    training.eval()
+    (images, target), (weak, views) = batches.batch(0)
+    found = training.loss_of(((images, target), (weak, views)))
+    with torch.no_grad():
+        on_masks = functional.cross_entropy(
+            training.network(images), target.labels, ignore_index=255
+        )
+        logits = training.network(weak)
+        sure, labels = logits.softmax(dim=1).max(dim=1)
+        each = functional.cross_entropy(logits, labels, reduction="none")
+        kept = views.inside & (sure >= 0.5)
+        expected = on_masks + 2 * (each * kept).sum() / views.inside.sum()
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_before_burn_in_only_masks_teach_and_the_teacher_waits(
+    pairs, model_settings, trainer_settings, tmp_path
+):
+    semi = SemiParams(burn_in=6)
+    training, batches = parts(pairs, model_settings, trainer_settings, semi)
+    first = {k: v.clone() for k, v in training.network.state_dict().items()}
+    waiting = trainer_settings.model_copy(update={"steps": 5})
+    training.settings = batches.settings = batches.labelled.settings = waiting
+    fit(training, batches, tmp_path, "test")
+    torch.testing.assert_close(dict(training.teacher.network.state_dict()), first, rtol=0, atol=0)
+
+
+def test_ramp_rises_to_its_weight():
+    assert ramp(0, 100) == pytest.approx(np.exp(-5))
+    assert ramp(50, 100) == pytest.approx(np.exp(-1.25))
+    assert ramp(150, 100) == 1
+
+
+def test_batches_switch_from_the_reliable_half_to_all(pairs, model_settings, trainer_settings):
+    _, batches = parts(pairs, model_settings, trainer_settings, SemiParams())
+    other = ViewBatches(
+        batches.late.samples[:1],
+        2,
+        model_settings,
+        trainer_settings,
+        SemiParams().views,
+        seed=1,
+    )
+    switched = PairedBatches(batches.labelled, other, batches.late, 3)
+    torch.testing.assert_close(switched.batch(2)[1], other.batch(2))
+    torch.testing.assert_close(switched.batch(3)[1], batches.late.batch(3))
+
+
+def test_alarm_stops_a_network_that_sees_background_only(
+    pairs, model_settings, trainer_settings, tmp_path
+):
+    training, batches = parts(pairs, model_settings, trainer_settings, SemiParams(keep="student"))
+    head = training.network.get_submodule("segmentation_head")[0]
+    with torch.no_grad():
+        head.bias.copy_(torch.tensor([1000.0, 0.0]))
+    assert objects_seen(training.network, batches.labelled) == 0
+    alarm = CollapseAlarm(lambda: training.result, 0.9, batches.labelled, trainer_settings.steps)
+    curve = fit(training, batches, tmp_path, "test", [alarm])
+    assert alarm.step == 3
+    assert len(curve) == 1
+
+
+def test_no_alarm_where_the_network_before_saw_as_little(
+    pairs, model_settings, trainer_settings, tmp_path
+):
+    training, batches = parts(pairs, model_settings, trainer_settings, SemiParams())
+    alarm = CollapseAlarm(lambda: training.result, 0.0, batches.labelled, trainer_settings.steps)
+    fit(training, batches, tmp_path, "test", [alarm])
+    assert alarm.step is None

@@ -1,0 +1,327 @@
+import math
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from wsseg.data.model import Classes
+from wsseg.errors import InputError
+from wsseg.networks.classifier import (
+    TagClassifier,
+    TrainedClassifier,
+    build_classifier,
+    check_classifier,
+    image_tensor,
+    load_classifier,
+    save_classifier,
+)
+from wsseg.networks.encoder import FeatureMap
+from wsseg.networks.params import ClassifierParams
+from wsseg.networks.weights import write_checkpoint
+
+CLASSES = Classes(("background", "cat", "dog", "cow"))
+SMALL = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+DYNAMIC = {"dynamic_img_size": True}
+FAMILIES = {
+    "mobilenetv3_small_050": ({}, 32),
+    "resnet10t": ({}, 32),
+    "convnext_atto": ({}, 32),
+    "vit_tiny_patch16_224": ({**DYNAMIC, "depth": 1}, 16),
+    "deit_tiny_distilled_patch16_224": ({**DYNAMIC, "depth": 1}, 16),
+    "swin_tiny_patch4_window7_224": (
+        {"strict_img_size": False, "embed_dim": 24, "depths": (1, 1, 1, 1)},
+        32,
+    ),
+}
+
+
+def settings_of(**changes):
+    return SMALL.model_copy(update=changes)
+
+
+def image_of(height, width):
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_every_family_gives_maps_whose_mean_is_the_score(encoder):
+    arguments, stride = FAMILIES[encoder]
+    settings = settings_of(encoder=encoder, encoder_kwargs=arguments)
+    check_classifier(settings)
+    network = build_classifier(settings, 5).eval()
+    images = torch.randn(2, 3, 64, 96)
+    with torch.no_grad():
+        maps, scores = network.class_maps(images), network(images)
+    assert maps.shape == (2, 5, 64 // stride, 96 // stride)
+    assert maps.flatten(2).std(dim=2).min() > 0
+    torch.testing.assert_close(scores, maps.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("encoder", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
+def test_places_of_a_transformer_s_map_are_those_of_the_image(encoder):
+    """The feature map of a changed corner changes most in that corner."""
+    network = build_classifier(
+        settings_of(encoder=encoder, encoder_kwargs=FAMILIES[encoder][0]), 1
+    ).eval()
+    images = torch.zeros(1, 3, 64, 128)
+    changed = images.clone()
+    changed[:, :, -32:, :32] += torch.randn(3, 32, 32)
+    with torch.no_grad():
+        apart = (network.encoder(changed) - network.encoder(images))[0].norm(dim=0)
+    row, column = divmod(int(apart.argmax()), apart.shape[1])
+    assert row >= apart.shape[0] // 2
+    assert column < apart.shape[1] // 4
+
+
+def test_an_image_size_that_a_model_does_not_take_says_what_to_set():
+    fixed = build_classifier(settings_of(encoder="vit_tiny_patch16_224"), 1)
+    with pytest.raises(InputError, match=r"any size, got .*\(64\).*\(224\)\.; set encoder_kwargs"):
+        fixed(torch.zeros(1, 3, 64, 64))
+
+
+class Odd(nn.Module):
+    num_features = 4
+
+    def __init__(self, found):
+        super().__init__()
+        self.found = found
+
+    def forward_features(self, _):
+        return self.found
+
+
+@pytest.mark.parametrize(
+    ("found", "got"),
+    [
+        (torch.zeros(1, 6, 4), r"\(1, 6, 4\)"),
+        (torch.zeros(1, 4), r"\(1, 4\)"),
+        (torch.zeros(1, 5, 2, 3), r"\(1, 5, 2, 3\)"),
+        ([torch.zeros(1, 4, 2, 2)], "list"),
+    ],
+)
+def test_a_model_without_a_feature_map_is_refused(found, got):
+    with pytest.raises(InputError, match=f"a model with a feature map, got {got}"):
+        FeatureMap(Odd(found))(torch.zeros(1, 3, 8, 8))
+
+
+def pooled(maps, pooling, sharpness=4.0):
+    return TagClassifier(nn.Identity(), 1, 1, pooling, sharpness).pooled(maps)
+
+
+@pytest.mark.parametrize("sharpness", [0.1, 1, 4, 30])
+def test_lse_is_the_formula(sharpness):
+    maps = torch.randn(3, 2, 5, 7) * 3
+    exponents = np.exp(sharpness * maps.double().numpy()).mean(axis=(2, 3))
+    expected = np.log(exponents) / sharpness
+    np.testing.assert_allclose(pooled(maps, "lse", sharpness), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_lse_lies_between_mean_and_maximum_and_nears_both():
+    maps = torch.randn(3, 2, 5, 7) * 3
+    mean, most = maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))
+    torch.testing.assert_close(pooled(maps, "gap"), mean)
+    torch.testing.assert_close(pooled(maps, "lse", 1e-3), mean, atol=0.02, rtol=0)
+    torch.testing.assert_close(pooled(maps, "lse", 1e3), most, atol=0.02, rtol=0)
+    between = pooled(maps, "lse", 2)
+    assert ((between > mean) & (between < most)).all()
+    bound = math.log(5 * 7) / 2
+    assert (between >= most - bound).all()
+
+
+def test_lse_of_large_values_is_finite():
+    torch.testing.assert_close(
+        pooled(torch.full((1, 1, 2, 2), 900.0), "lse"), torch.full((1, 1), 900.0)
+    )
+
+
+@pytest.mark.parametrize("encoder", ["resnet10t", "mobilenetv2_050"])
+def test_the_output_stride_is_that_of_the_settings(encoder):
+    for stride in (8, 16, 32):
+        settings = settings_of(encoder=encoder, output_stride=stride)
+        check_classifier(settings)
+        network = build_classifier(settings, 2).eval()
+        assert network.class_maps(torch.zeros(1, 3, 64, 128)).shape[2:] == (
+            64 // stride,
+            128 // stride,
+        )
+
+
+def encoder_file(folder, share=1.0):
+    state = timm.create_model(SMALL.encoder, num_classes=7).state_dict()
+    kept = dict(list(state.items())[: int(len(state) * share)])
+    torch.save(kept, folder / "encoder.pth")
+    return folder / "encoder.pth"
+
+
+def test_local_weights_are_loaded_without_their_head(tmp_path):
+    path = encoder_file(tmp_path)
+    network = build_classifier(settings_of(weights=str(path)), 3)
+    given = torch.load(path, weights_only=True)
+    assert "classifier.weight" in given
+    loaded = network.encoder.model.state_dict()
+    assert loaded and all(torch.equal(loaded[name], given[name]) for name in loaded)
+
+
+def test_too_few_weights_are_refused(tmp_path):
+    path = encoder_file(tmp_path, share=0.5)
+    with pytest.raises(InputError, match="tensors that fit"):
+        build_classifier(settings_of(weights=str(path)), 3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "pretrained"), [("imagenet", True), (None, False), ("local", False)]
+)
+@pytest.mark.parametrize("encoder", [SMALL.encoder, "hf-hub:someone/somewhere", "hf_hub:a/b"])
+def test_names_of_hubs_are_handed_to_timm(monkeypatch, tmp_path, encoder, weights, pretrained):
+    """Nothing is downloaded: timm is only told that weights are wanted."""
+    asked = []
+    create = timm.create_model
+
+    def told(name, pretrained=False, **arguments):
+        asked.append((name, pretrained, arguments))
+        return create(SMALL.encoder, num_classes=0)
+
+    path = str(encoder_file(tmp_path)) if weights == "local" else weights
+    monkeypatch.setattr(timm, "create_model", told)
+    given = {"encoder_kwargs": {"pad_type": "same"}, "output_stride": 16}
+    build_classifier(settings_of(encoder=encoder, weights=path, **given), 3)
+    told_last = {"num_classes": 0, "output_stride": 16, "pad_type": "same"}
+    assert asked == [(encoder, pretrained, told_last)]
+
+
+def test_a_hub_that_cannot_be_reached_is_an_input_error(monkeypatch):
+    def unreachable(*_, **__):
+        raise OSError("We couldn't connect\nto the hub")
+
+    monkeypatch.setattr(timm, "create_model", unreachable)
+    with pytest.raises(InputError, match="got We couldn't connect to the hub; check encoder"):
+        build_classifier(settings_of(weights="imagenet"), 3)
+
+
+@pytest.mark.parametrize("encoder", ["mobilenetv2_100.ra_in1k", "resnet10t.c3_in1k"])
+def test_a_name_with_the_tag_of_its_weights_is_known(encoder):
+    settings = settings_of(encoder=encoder)
+    check_classifier(settings)
+    plain = build_classifier(settings_of(encoder=encoder.split(".")[0]), 2).state_dict()
+    tagged = build_classifier(settings, 2).state_dict()
+    assert {name: each.shape for name, each in plain.items()} == {
+        name: each.shape for name, each in tagged.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder": "resnet5O"}, r"classifier\.encoder must be a model of timm.*'resnet50'"),
+        ({"encoder": ""}, "did you mean '"),
+        ({"encoder_kwargs": {"no_such_argument": 1}}, "no_such_argument"),
+        ({"output_stride": 7}, "check encoder, weights, output_stride and encoder_kwargs"),
+        ({"encoder": "vit_tiny_patch16_224", "output_stride": 8}, "output_stride"),
+        ({"encoder": "resnet10t", "frozen_blocks": 2}, "frozen_blocks=0"),
+        ({"weights": "missing.pth"}, "no such file"),
+    ],
+)
+@pytest.mark.parametrize("use", [check_classifier, lambda settings: build_classifier(settings, 2)])
+def test_bad_settings_are_refused_before_and_at_building(change, message, use):
+    with pytest.raises(InputError, match=message):
+        use(settings_of(**change))
+
+
+def test_checking_makes_no_weights_and_leaves_the_random_state(monkeypatch):
+    made = []
+    create = timm.create_model
+
+    def seen(*args, **kwargs):
+        made.append(create(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(timm, "create_model", seen)
+    before = torch.get_rng_state()
+    check_classifier(SMALL)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(made) == 1
+    assert all(weight.is_meta for weight in made[0].parameters())
+
+
+def test_frozen_blocks_do_not_train():
+    network = build_classifier(settings_of(frozen_blocks=2), 2)
+    body = network.encoder.model
+    assert not any(weight.requires_grad for weight in body.blocks[:2].parameters())
+    assert all(weight.requires_grad for weight in body.blocks[2:].parameters())
+    assert network.head.weight.requires_grad
+
+
+def saved(folder, **changes):
+    settings = settings_of(pooling="lse", sharpness=2.0, scale=0.5, **changes)
+    network = build_classifier(settings, 3).eval()
+    with torch.no_grad():
+        network.encoder.model.bn1.running_mean += 0.1
+    save_classifier(folder / "deep" / "model.ckpt", network, CLASSES, settings)
+    return network, settings, folder / "deep" / "model.ckpt"
+
+
+def test_a_classifier_survives_the_disk(tmp_path):
+    network, settings, path = saved(tmp_path)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    loaded = load_classifier(path, "cpu")
+    assert loaded.classes == CLASSES
+    assert loaded.settings == settings
+    assert not any(module.training for module in loaded.network.modules())
+    after = loaded.network.state_dict()
+    assert list(after) == list(before)
+    assert all(torch.equal(after[name], before[name]) for name in before)
+    image = image_of(50, 71)
+    expected = TrainedClassifier(network, CLASSES, settings).scores(image)
+    np.testing.assert_allclose(loaded.scores(image), expected, atol=1e-6)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_file_of_the_encoder_s_weights_is_not_needed_to_load(tmp_path):
+    weights = encoder_file(tmp_path)
+    _, _, path = saved(tmp_path, weights=str(weights))
+    weights.unlink()
+    assert load_classifier(path, "cpu").settings.weights == str(weights)
+
+
+def test_scores_are_the_mean_of_the_image_and_its_mirror_image(tmp_path):
+    network, settings, path = saved(tmp_path)
+    loaded, image = load_classifier(path, "cpu"), image_of(50, 71)
+    image.setflags(write=False)
+    pixels = image_tensor(image, settings, torch.device("cpu"))
+    assert pixels.shape == (1, 3, 25, round(71 / 2))
+    with torch.no_grad():
+        one, other = network(pixels), network(pixels.flip(3))
+    expected = (one.sigmoid() + other.sigmoid())[0] / 2
+    scores = loaded.scores(image)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    np.testing.assert_allclose(scores, loaded.scores(image[:, ::-1]), atol=1e-5)
+    assert scores.shape == (3,) and scores.dtype == np.float32
+    assert (one - other).abs().max() > 1e-5
+
+
+def test_the_smallest_image_has_scores():
+    network = build_classifier(settings_of(scale=0.25), 3).eval()
+    scores = TrainedClassifier(network, CLASSES, settings_of(scale=0.25)).scores(image_of(1, 1))
+    assert scores.shape == (3,) and np.isfinite(scores).all()
+
+
+def damaged(kind, path):
+    content = path.read_bytes()
+    if kind == "missing":
+        path.unlink()
+    elif kind == "another":
+        write_checkpoint(path, {"state_dict": {}, "classes": ["background", "cat"], "model": {}})
+    elif kind == "a list":
+        write_checkpoint(path, ["state_dict", "classes", "classifier"])
+    else:
+        path.write_bytes({"empty": b"", "text": b"no weights", "cut": content[:-2000]}[kind])
+
+
+@pytest.mark.parametrize("kind", ["missing", "another", "a list", "empty", "text", "cut"])
+def test_a_damaged_or_another_file_is_an_input_error(tmp_path, kind):
+    _, _, path = saved(tmp_path)
+    damaged(kind, path)
+    with pytest.raises(InputError, match=r"model\.ckpt must be a trained tag classifier"):
+        load_classifier(path, "cpu")

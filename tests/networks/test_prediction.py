@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wsseg.data.model import Classes
+from wsseg.errors import InputError
+from wsseg.networks.params import PredictionParams, SegmenterParams
+from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.networks.segmenter import build_network
+
+CLASSES = Classes(("background", "thing"))
+
+
+class Brightness(nn.Module):
+    """Class 1 where the image is bright; looks at one pixel only."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Identity()
+        self.slope = nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, images):
+        assert images.shape[2] % 32 == 0 and images.shape[3] % 32 == 0
+        bright = (images.mean(dim=1, keepdim=True) - 0.5) * self.slope
+        return torch.cat([-bright, bright], dim=1)
+
+
+@pytest.fixture
+def segmenter():
+    plain = SegmenterParams(mean=(0, 0, 0), std=(1, 1, 1))
+    return Segmenter(Brightness().eval(), CLASSES, plain)
+
+
+def half_bright(height, width):
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, width // 2 :] = 255
+    return image
+
+
+@pytest.mark.parametrize("size", [(1, 1), (7, 5), (33, 65), (150, 301)])
+def test_any_size(segmenter, size):
+    scores = segmenter.predict(half_bright(*size), PredictionParams())
+    assert scores.shape == (2, *size) and scores.dtype == np.float32
+    np.testing.assert_allclose(scores.sum(axis=0), 1, atol=1e-5)
+
+
+def test_tiles_give_what_one_pass_gives(segmenter):
+    image = half_bright(150, 301)
+    whole = segmenter.predict(image, PredictionParams(scales=(1.0,)))
+    tiled = segmenter.predict(image, PredictionParams(scales=(1.0,), tile=64))
+    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+    assert (whole.argmax(axis=0) == (image[..., 0] > 0)).all()
+
+
+def test_flipped_images_give_flipped_scores(segmenter):
+    image = half_bright(40, 60)
+    settings = PredictionParams(scales=(0.5, 1.0))
+    flipped = segmenter.predict(image[:, ::-1], settings)
+    np.testing.assert_allclose(flipped[..., ::-1], segmenter.predict(image, settings), atol=1e-5)
+
+
+def test_file_round_trip(model_settings, tmp_path):
+    network = build_network(model_settings, 2).eval()
+    save_segmenter(tmp_path / "model.ckpt", network, CLASSES, model_settings)
+    loaded = load_segmenter(tmp_path / "model.ckpt")
+    assert loaded.classes == CLASSES and not loaded.network.training
+    torch.testing.assert_close(
+        {k: v.cpu() for k, v in loaded.network.state_dict().items()}, network.state_dict()
+    )
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish"])
+def test_bad_file(tmp_path, content):
+    path = tmp_path / "model.ckpt"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match="a trained segmenter"):
+        load_segmenter(path)
+
+
+def test_other_checkpoint_is_refused(tmp_path):
+    torch.save({"weights": torch.zeros(2)}, tmp_path / "other.ckpt")
+    with pytest.raises(InputError, match="another checkpoint"):
+        load_segmenter(tmp_path / "other.ckpt")

@@ -1,0 +1,197 @@
+"""The mixed pipeline from the command line: every kind of annotation in one data set."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.running import wsseg
+
+from wsseg.data.classes import is_only_tagged
+from wsseg.data.constraints import constraints_of
+from wsseg.data.formats import read_dataset
+from wsseg.data.load import read_weak
+from wsseg.data.model import Boxes, MaskFile, Regions, Tags
+from wsseg.data.params import DataParams
+from wsseg.data.strokes import Scribble, Strokes, stroke_map
+from wsseg.data.writers.jsonl import write_jsonl
+from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
+from wsseg.synthetic.scenes import write_scenes
+
+MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
+
+SETTINGS = """
+pipeline: mixed
+run_dir: unset
+workers: 1
+data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
+seeds: {{name: mixed}}
+classifier:
+  encoder: mobilenetv3_small_050
+  weights: null
+  trainer: {{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}}
+cam: {{scales: [1.0], refiner: none}}
+crf: {{iterations: 2}}
+model:
+  architecture: Unet
+  encoder: tu-mobilenetv3_small_050
+  weights: null
+  decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
+trainer:
+  steps: 8
+  batch_size: 4
+  crop: [48, 48]
+  checkpoint_every: 3
+  accelerator: cpu
+  loss: {{partial_ce: 1, gated_crf: 0.1, dense_crf: 0.1, tree_energy: 0.4, agmm: 0.5}}
+prediction: {{scales: [1.0], flip: false}}
+rounds: {{count: 2, min_island: 0.01}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mixed")
+    write_scenes(folder / "scenes", train=10, val=3, seed=0, sides=(48, 64))
+    out = folder / "mixed.jsonl"
+    assert wsseg("simulate", folder / "scenes", out, "--mix", MIX, "--workers", "1") == 0
+    (folder / "c.yaml").write_text(SETTINGS.format(folder=folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dataset(folder):
+    data = DataParams(
+        format="voc", root=folder / "scenes", weak="none", annotations=(folder / "mixed.jsonl",)
+    )
+    return read_weak(data)
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    """A run that nothing interrupted."""
+    assert wsseg("run", folder / "c.yaml", f"run_dir={folder}/run") == 0
+    return folder / "run"
+
+
+def labels_of(run, stage, sample):
+    return read_label_map(run / stage / "labels" / f"{sample.id}.png")
+
+
+def assert_strokes_stay(run, stages, samples):
+    count = 0
+    for sample in samples:
+        for drawn in (a for a in sample.annotations if isinstance(a, Strokes)):
+            marked = stroke_map(drawn, sample.size)
+            count += int((marked != IGNORE).sum())
+            for stage in stages:
+                found = labels_of(run, stage, sample)
+                np.testing.assert_array_equal(found[marked != IGNORE], marked[marked != IGNORE])
+    return count
+
+
+def test_every_kind_is_there_and_every_label_keeps_to_it(finished, dataset):
+    samples = dataset.split("train")
+    kinds = {type(drawn) for sample in samples for drawn in sample.annotations}
+    assert kinds == {Boxes, Strokes, Tags, MaskFile}
+    assert sum(not sample.annotations for sample in samples) == 1
+    assert sum(is_only_tagged(sample) for sample in samples) == 2
+    for sample in samples:
+        constraints = constraints_of(sample, len(dataset.classes))
+        for stage in ("seeds", "round-1", "round-2"):
+            assert constraints.permits(labels_of(finished, stage, sample)).all()
+
+
+def test_strokes_are_never_overwritten(finished, dataset):
+    stages = ["seeds", "round-1", "round-2"]
+    assert assert_strokes_stay(finished, stages, dataset.split("train")) > 100
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["rounds.clean=false"],
+        ["rounds.refiner=par", "seeds.of_strokes=grabcut_strokes"],
+        ["seeds.of_strokes=superpixel_votes", "seeds.of_boxes=grabcut_votes", "seeds.votes=3"],
+        ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
+        ["data.closed=false", "data.stroke_width=5"],
+    ],
+    ids=lambda overrides: overrides[0],
+)
+def test_strokes_are_never_overwritten_whatever_is_set(folder, dataset, tmp_path, overrides):
+    arguments = [f"run_dir={tmp_path}/run", "rounds.count=1", *overrides]
+    assert wsseg("run", folder / "c.yaml", *arguments) == 0
+    assert assert_strokes_stay(tmp_path / "run", ["seeds", "round-1"], dataset.split("train"))
+
+
+def test_rounds_after_the_first_may_have_another_loss(finished, folder):
+    again = folder / "another-loss"
+    shutil.copytree(finished, again)
+    assert wsseg("run", folder / "c.yaml", f"run_dir={again}", "rounds.loss=ce") == 0
+    first, second = (f"round-{number}/model/manifest.json" for number in (1, 2))
+    assert (again / first).read_text() == (finished / first).read_text()
+    assert (again / second).read_text() != (finished / second).read_text()
+
+
+def test_only_tagged_images_get_their_labels_from_maps(finished, dataset):
+    tagged = [sample for sample in dataset.split("train") if is_only_tagged(sample)]
+    for sample in tagged:
+        found = labels_of(finished, "seeds", sample)
+        np.testing.assert_array_equal(found, labels_of(finished, "tag-seeds", sample))
+    assert len(list((finished / "tag-seeds" / "labels").glob("*.png"))) == len(tagged)
+    precision = json.loads((finished / "classifier" / "manifest.json").read_text())
+    assert precision["images"] if "images" in precision else precision["loss"]
+
+
+def test_summary_knows_what_the_annotations_cost(finished):
+    summary = json.loads((finished / "report" / "summary.json").read_text())
+    assert [stage["name"] for stage in summary["stages"]] == ["seeds", "round-1", "round-2"]
+    least, most = summary["annotation_seconds"]
+    assert 0 < least < most
+
+
+def test_comparing_names_what_is_worth_annotating(finished, tmp_path):
+    assert wsseg("compare", finished, "--out", tmp_path / "page") == 0
+    page = (tmp_path / "page" / "index.html").read_text()
+    assert "What to annotate" in page and 'id="costs"' in page
+
+
+def test_open_marks_leave_the_other_classes_possible(folder):
+    settings = DataParams(
+        format="voc",
+        root=folder / "scenes",
+        weak="none",
+        annotations=(folder / "mixed.jsonl",),
+        closed=False,
+        stroke_width=2,
+    )
+    drawn = [s for s in read_weak(settings).samples if s.strokes and not s.boxes]
+    assert drawn
+    for sample in drawn:
+        assert len(constraints_of(sample, 6).classes) == 6
+        assert all(stroke.width for stroke in sample.strokes)
+
+
+def test_what_is_written_is_read_again(tmp_path):
+    write_scenes(tmp_path / "scenes", train=3, val=1, seed=0, sides=(48, 64))
+    dataset = read_dataset(tmp_path / "scenes", "voc", ["train"], use="none")
+    mask = tmp_path / "masks" / "a.png"
+    first, second, third = dataset.samples
+    write_label_map(mask, np.zeros(second.size, np.uint8))
+    region = read_dataset(tmp_path / "scenes", "voc", ["train"]).samples[0].annotations[0]
+    drawn = (
+        (Tags((1, 2), (3,)), region, Strokes((Scribble(1, ((1.5, 2.5), (9.0, 4.25)), width=2.0),))),
+        (MaskFile(mask),),
+        (),
+    )
+    given = [
+        replace(sample, annotations=made)
+        for sample, made in zip((first, second, third), drawn, strict=True)
+    ]
+    write_jsonl(tmp_path / "all.jsonl", dataset.classes, given)
+    data = DataParams(
+        root=tmp_path / "scenes", val=None, weak="none", annotations=[tmp_path / "all.jsonl"]
+    )
+    assert [set(s.annotations) for s in read_weak(data).samples] == [set(made) for made in drawn]
+    assert not any(isinstance(a, Regions) for s in given for a in s.annotations)

@@ -1,0 +1,102 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wsseg.data.model import Classes, Sample
+from wsseg.report import selection_page
+from wsseg.report.selection_page import projection_figure, write_selection_page
+from wsseg.stages.selection.candidates import Candidates
+from wsseg.stages.selection.choosers import Choice
+from wsseg.stages.selection.coverage import Coverage
+from wsseg.stages.selection.embeddings import Embeddings
+from wsseg.stages.selection.rows import Rows
+from wsseg.stages.selection.selecting import Selection
+from wsseg.stages.selection.settings import SelectionSettings
+
+NASTY = "<script>alert(1)</script>"
+
+
+def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("background", "cow", "cat")):
+    random = np.random.default_rng(0)
+    rows = Rows(folder / "rows.npy")
+    rows.create(count, 4)
+    samples = []
+    for number in range(count):
+        vector = random.normal(size=4)
+        rows.write(number, vector / np.linalg.norm(vector))
+        path = folder / f"{number}.png"
+        Image.new("RGB", (40, 20), (number, 0, 0)).save(path)
+        name = NASTY if number == 3 else f"image {number}"
+        samples.append(Sample(name.replace("/", ""), path, (20, 40), (), "train"))
+    shows = np.zeros((count, len(classes) - 1), bool)
+    shows[::2, 0] = True
+    shows[3, 1:] = True
+    is_labelled = np.zeros(count, bool)
+    is_labelled[list(labelled)] = True
+    return Selection(
+        settings=SelectionSettings(Path("data"), folder / "out", len(chosen)),
+        candidates=Candidates(tuple(samples), Classes(classes), shows, is_labelled),
+        embeddings=Embeddings(rows, np.arange(count)),
+        choice=Choice(np.array(chosen), np.array([np.inf, 0.25]), np.full(count, 0.5)),
+        quota=2,
+        uncertainty=np.full(count, 0.125),
+        covered=Coverage(0.75, 0.5, 2),
+        at_random=Coverage(0.875, 0.625, 1.4),
+        notes=("cat is in 1 of 2 images: no other image shows it",),
+        set_aside={"<b>bad": "a <i>reason"},
+    )
+
+
+def test_the_page_shows_the_chosen_images_in_order_with_their_scores(tmp_path):
+    text = write_selection_page(selection_in(tmp_path)).read_text()
+    page = text[text.rindex("<body") :]
+    assert page.index("2. image 1</b>") > page.index("1. &lt;script&gt;")
+    assert page.count("data:image/jpeg;base64,") == 2
+    assert "distance 0.250" in page and "distance inf" not in page
+    assert page.count("uncertainty 0.125") == 2
+    assert "largest distance; at random 0.875" in page and "cat is in 1 of 2 images" in page
+    assert "<td>cat</td><td>1</td><td>1</td><td>not met</td>" in page
+    assert "<td>cow</td><td>4</td><td>0</td><td>not met</td>" in page
+
+
+def test_names_are_escaped_and_nothing_is_fetched(tmp_path):
+    text = write_selection_page(
+        selection_in(tmp_path, classes=("background", "<u>cow", "cat"))
+    ).read_text()
+    page = text[text.rindex("<body") :]
+    for raw in ("<script>alert", "<u>cow", "<b>bad", "<i>reason"):
+        assert raw not in page
+    assert not re.search(r'(src|href)="(?!data:)', page)
+
+
+def test_points_are_chosen_labelled_and_others(tmp_path):
+    selection = selection_in(tmp_path, labelled=(5,))
+    points = np.arange(16, dtype=np.float32).reshape(8, 2)
+    traces = {trace.name: trace for trace in projection_figure(selection, points).data}
+    assert list(traces["chosen"].x) == [6, 2]
+    first, second = traces["chosen"].text
+    assert first.startswith("1. &lt;script&gt;") and second == "2. image 1"
+    assert list(traces["labelled before"].text) == ["image 5"]
+    assert list(traces["not chosen"].x) == [0, 4, 8, 12, 14]
+
+
+def test_of_many_others_a_part_is_drawn_and_the_page_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(selection_page, "_DRAWN", 4)
+    selection = selection_in(tmp_path)
+    figure = projection_figure(selection, np.zeros((8, 2), np.float32))
+    assert [len(trace.x) for trace in figure.data] == [4, 2]
+    assert figure == projection_figure(selection, np.zeros((8, 2), np.float32))
+    assert (
+        "2 images that were not chosen are not drawn" in write_selection_page(selection).read_text()
+    )
+
+
+@pytest.mark.parametrize("labelled", [(), (5,)])
+def test_the_same_selection_gives_the_same_page(tmp_path, labelled):
+    selection = selection_in(tmp_path, labelled=labelled)
+    page = write_selection_page(selection).read_bytes()
+    assert write_selection_page(selection).read_bytes() == page
+    assert (b"labelled before" in page) == bool(labelled)

@@ -1,0 +1,70 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from wsseg.data.model import Problem, Sample
+from wsseg.errors import DamagedError, InputError
+from wsseg.runs.engine import SetAside, announce, map_locally
+
+
+def samples(count):
+    return [Sample(str(i), Path(f"{i}.jpg"), (1, 1), (), "train") for i in range(count)]
+
+
+def number(sample):
+    if sample.id == "2":
+        raise InputError("2.jpg", "a readable image", "rubbish", "remove it")
+    return int(sample.id)
+
+
+def damaged(_):
+    raise DamagedError("runs/x/seeds/labels/2.png", "a label map", "rubbish", "delete its stage")
+
+
+def die(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_bad_image_does_not_stop_the_others(workers):
+    results = list(map_locally(number, samples(4), workers, strict=False))
+    bad = [result for result in results if isinstance(result, SetAside)]
+    assert sorted(result for result in results if isinstance(result, int)) == [0, 1, 3]
+    assert bad == [SetAside("2", "2.jpg must be a readable image, got rubbish; remove it")]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_strict_raises_it_with_its_parts(workers):
+    with pytest.raises(InputError) as caught:
+        list(map_locally(number, samples(4), workers, strict=True))
+    assert (caught.value.subject, caught.value.remedy) == ("2.jpg", "remove it")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_damaged_file_of_the_run_stops_it(workers):
+    with pytest.raises(DamagedError, match="delete its stage"):
+        list(map_locally(damaged, samples(4), workers, strict=False))
+
+
+def test_no_samples():
+    assert list(map_locally(number, [], None, strict=False)) == []
+
+
+def test_problems_are_told_and_fatal_ones_refused_when_strict(
+    capsys,
+):
+    small = [Problem(f"{i}.jpg", "a box was clipped") for i in range(9)]
+    problems = [*small, Problem("x.jpg", "is missing", fatal=True)]
+    announce(problems, strict=False)
+    told = capsys.readouterr().err
+    assert "left out: x.jpg: is missing" in told and "and 5 more" in told
+    announce(small, strict=True)
+    with pytest.raises(InputError, match=r"x\.jpg must be usable, got is missing"):
+        announce(problems, strict=True)
+
+
+def test_a_killed_worker_is_explained():
+    with pytest.raises(InputError, match="a worker that was killed; set a lower one"):
+        list(map_locally(die, samples(4), 2, strict=False))

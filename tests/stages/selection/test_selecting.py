@@ -1,0 +1,159 @@
+"""The whole of ``wsseg select``, on generated scenes and an encoder without weights."""
+
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+from helpers.running import wsseg
+from PIL import Image
+
+from wsseg.networks.params import SegmenterParams
+from wsseg.networks.prediction import save_segmenter
+from wsseg.networks.segmenter import build_network
+from wsseg.synthetic.scenes import CLASSES
+
+
+@pytest.fixture
+def select(scenes, tiny, tmp_path):
+    def call(*arguments, out="out", budget=4):
+        given = ("--config", tiny, "--workers", 1, "--budget", budget, "--out", tmp_path / out)
+        return wsseg("select", scenes, *given, *arguments)
+
+    return call
+
+
+def chosen(folder):
+    return (folder / "selected.txt").read_text().splitlines()
+
+
+def table(folder):
+    with (folder / "selected.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_lists_and_page(select, tmp_path, capsys):
+    assert select() == 0
+    ids, rows = chosen(tmp_path / "out"), table(tmp_path / "out")
+    assert len({*ids}) == 4 and [row["id"] for row in rows] == ids
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4"]
+    assert {*";".join(row["classes"] for row in rows).split(";")} <= {*CLASSES}
+    assert rows[0]["distance"] == "" and float(rows[1]["distance"]) > 0
+    assert json.loads((tmp_path / "out" / "selection.json").read_text())["budget"] == 4
+    assert all(identity in (tmp_path / "out" / "index.html").read_text() for identity in ids)
+    assert "4 of 8 images chosen by medoids" in capsys.readouterr().out
+
+
+def test_the_same_command_gives_the_same_files_from_its_caches(select, tmp_path, capsys):
+    select()
+    names = ("selected.txt", "selected.csv", "index.html", "cache/embeddings/rows.npy")
+    before = [(tmp_path / "out" / name).read_bytes() for name in names]
+    capsys.readouterr()
+    select()
+    assert "embeddings: up to date" in capsys.readouterr().err
+    assert [(tmp_path / "out" / name).read_bytes() for name in names] == before
+
+
+def test_labelled_images_are_not_chosen_again(select, tmp_path):
+    select("--quota", 0, "--method", "k_centre", budget=6)
+    first = chosen(tmp_path / "out")
+    (tmp_path / "done.txt").write_text("\n".join(first[:4]))
+    select(
+        "--quota",
+        0,
+        "--method",
+        "k_centre",
+        "--labelled",
+        tmp_path / "done.txt",
+        out="more",
+        budget=2,
+    )
+    assert chosen(tmp_path / "more") == first[4:]
+
+
+def test_full_masks_that_are_laid_over_count_as_labelled(select, scenes, tmp_path):
+    shutil.copytree(scenes, tmp_path / "masks")
+    masks = sorted((tmp_path / "masks" / "SegmentationClass").glob("train-*.png"))
+    for mask in masks[3:]:
+        mask.unlink()
+    select(tmp_path / "masks", out="rest", budget=5)
+    assert not {*chosen(tmp_path / "rest")} & {mask.stem for mask in masks[:3]}
+    assert select(tmp_path / "masks", out="rest", budget=6) == 2
+
+
+def test_quotas_that_cannot_be_met_are_said(select, capsys):
+    select("--quota", 50, budget=3)
+    assert "of 50 images" in capsys.readouterr().out
+
+
+def test_bad_images_are_set_aside(select, scenes, tmp_path, capsys):
+    images = sorted((scenes / "JPEGImages").glob("train-*"))
+    images[0].write_bytes(images[0].read_bytes()[:200])
+    Image.open(images[1]).convert("L").save(images[1])
+    assert select(budget=7) == 0
+    assert images[0].stem not in chosen(tmp_path / "out")
+    assert images[1].stem in chosen(tmp_path / "out")
+    assert select(budget=8) == 2
+    assert "--budget must be at most 7" in capsys.readouterr().err
+
+
+@pytest.fixture
+def network(tmp_path):
+    """A segmenter that learned nothing."""
+    settings = SegmenterParams(
+        architecture="Unet",
+        encoder="tu-mobilenetv3_small_050",
+        weights=None,
+        decoder_kwargs={"decoder_channels": [32, 16, 16, 8, 8]},
+    )
+    torch.manual_seed(0)
+    save_segmenter(
+        tmp_path / "model.ckpt", build_network(settings, len(CLASSES)), CLASSES, settings
+    )
+    return tmp_path / "model.ckpt"
+
+
+def test_uncertainty_of_a_network(select, network, tmp_path, capsys):
+    (tmp_path / "done.txt").write_text("\n".join(f"train-{n:04d}" for n in range(5)))
+    asked = ("--labelled", tmp_path / "done.txt", "--run", network, "--uncertainty")
+    for _ in range(2):
+        assert select(*asked, "margin", "--scales", "1", budget=2) == 0
+    assert "uncertainty-margin: up to date" in capsys.readouterr().err
+    assert all(0 < float(row["uncertainty"]) <= 1 for row in table(tmp_path / "out"))
+    assert select(*asked, "vote_entropy", "--scales", "1,1.5", budget=2) == 0
+    assert all(0 <= float(row["uncertainty"]) <= 1 for row in table(tmp_path / "out"))
+
+
+def test_a_network_of_other_classes_is_refused(select, scenes, network, capsys):
+    labels = scenes / "labelmap.txt"
+    labels.write_text(labels.read_text().replace("hook", "anchor"))
+    for file in (scenes / "Annotations").glob("*.xml"):
+        file.write_text(file.read_text().replace("hook", "anchor"))
+    assert select("--run", network, "--uncertainty", "margin") == 2
+    assert "must be trained on the classes" in capsys.readouterr().err
+
+
+def test_images_without_any_annotation(select, scenes, tmp_path, capsys):
+    for file in (scenes / "Annotations").glob("*.xml"):
+        file.unlink()
+    for file in (scenes / "ImageSets" / "Main").glob("*_train.txt"):
+        file.unlink()
+    assert select() == 0
+    assert "no class has a quota" in capsys.readouterr().out
+    assert len(chosen(tmp_path / "out")) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--split", "test"), "test"),
+        (("--method", "best"), "--method must be one of"),
+        (("--format", "zip"), "must be a known format"),
+        (("--config", "none.yaml"), "no such file"),
+        (("--run", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said(select, arguments, message, capsys):
+    assert select(*arguments) == 2
+    assert message in capsys.readouterr().err

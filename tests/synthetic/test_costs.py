@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.strokes import Scribble, Strokes
+from wsseg.synthetic import costs
+from wsseg.synthetic.costs import seconds_of
+
+CLICK, LINE = Scribble(1, ((1, 1),)), Scribble(0, ((1, 1), (9, 9)))
+TWO_BOXES = Boxes((Box(1, 0, 0, 5, 5), Box(2, 3, 3, 9, 9)))
+SQUARE = Region(1, ((0, 0, 5, 0, 5, 5),))
+
+
+def sample(*annotations):
+    return Sample("a", Path("a.png"), (20, 20), annotations, "train")
+
+
+@pytest.mark.parametrize(
+    ("annotations", "seconds"),
+    [
+        ((), 0),
+        ((Tags(()),), 20),
+        ((Tags((1, 2)),), 20),
+        ((TWO_BOXES,), 70),
+        ((Boxes(()),), 0),
+        ((Strokes((CLICK, CLICK)),), 22),
+        ((Strokes((CLICK, LINE)),), 35),
+        ((MaskFile(Path("a.png")),), 240),
+        ((Regions((SQUARE, SQUARE)),), 240),
+        ((Regions((SQUARE, SQUARE), partial=True),), 160),
+        ((Tags((1,)), TWO_BOXES, Strokes((CLICK,))), 20 + 70 + 22),
+    ],
+)
+def test_seconds_are_those_published_and_add_up(annotations, seconds):
+    assert seconds_of(sample(*annotations)) == seconds
+
+
+def test_boxes_of_extreme_clicks_are_cheaper():
+    assert seconds_of(sample(TWO_BOXES, Tags((1,))), costs.EXTREME_BOX) == 14 + 20

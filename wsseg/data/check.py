@@ -1,0 +1,216 @@
+"""What is wrong with a data set, in a person's words."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations, zip_longest
+from pathlib import Path
+
+from wsseg.data.counts import SplitCounts, split_counts, split_lines
+from wsseg.data.examine import examine
+from wsseg.data.formats import detect_format, joined, read_dataset
+from wsseg.data.load import with_annotations
+from wsseg.data.model import Classes, Problem, Sample
+from wsseg.runs.engine import SetAside, map_locally
+
+_SHOWN = 3
+_LEAK = "the same image in two splits"
+
+
+@dataclass(frozen=True)
+class Report:
+    """A data set's content and what is wrong with it.
+
+    Args:
+        format: A key of ``READERS``.
+        classes: The class names.
+        splits: Counts of each split.
+        problems: Errors (``fatal``) and warnings.
+    """
+
+    format: str
+    classes: Classes
+    splits: tuple[SplitCounts, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that keep an image or the data set from being used."""
+        return tuple(problem for problem in self.problems if problem.fatal)
+
+    def lines(self, most: int | None = _SHOWN) -> list[str]:
+        """Return the report for a person.
+
+        Args:
+            most: How many problems of one kind are listed; None lists all.
+
+        Returns:
+            Lines without line breaks.
+        """
+        warnings = [problem for problem in self.problems if not problem.fatal]
+        counts = f"{len(self.errors)} errors, {len(warnings)} warnings"
+        return [
+            f"format {self.format}, {len(self.classes) - 1} classes and background",
+            *(line for split in self.splits for line in split_lines(split, self.classes)),
+            *_problem_lines("error", self.errors, most),
+            *_problem_lines("warning", warnings, most),
+            counts,
+        ]
+
+
+def check_dataset(
+    root: Path,
+    format: str = "auto",
+    deep: bool = True,
+    workers: int | None = None,
+    annotations: Sequence[Path] = (),
+) -> Report:
+    """Return what a data set holds and all that is wrong with it.
+
+    Args:
+        root: The data set's folder.
+        format: A key of ``READERS``, or "auto" to find out.
+        deep: Decode every image and mask; otherwise only headers are read.
+        workers: Processes; None is one a core.
+        annotations: Files that are laid over the data set, as ``data.annotations``.
+
+    Returns:
+        The report; its problems are the readers', then those of each image, then those between
+        images, in the data set's order.
+
+    Raises:
+        InputError: As ``read_dataset`` and ``with_annotations``.
+    """
+    format = detect_format(root) if format == "auto" else format
+    weak, masks = (read_dataset(root, format, use=use) for use in ("all", "masks"))
+    classes = weak.classes
+    if annotations:
+        weak = with_annotations(weak, annotations)
+    problems = [
+        *dict.fromkeys((*weak.problems, *masks.problems)),
+        *_of_images(joined(weak, masks).samples, classes, deep, workers),
+        *_same_names(weak.samples),
+        *_same_content(weak.samples),
+    ]
+    names = dict.fromkeys(sample.split for sample in weak.samples)
+    splits = tuple(split_counts(weak.split(name), len(classes)) for name in names)
+    problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
+    return Report(format, classes, splits, tuple(problems))
+
+
+def _of_images(
+    samples: Sequence[Sample], classes: Classes, deep: bool, workers: int | None
+) -> list[Problem]:
+    once = list({sample.image: sample for sample in samples}.values())
+    function = partial(_examined, names=classes.names, deep=deep)
+    found: dict[Path, Sequence[Problem]] = {}
+    for result in map_locally(function, once, workers, strict=True):
+        if not isinstance(result, SetAside):
+            found[result[0]] = result[1]
+    return [problem for sample in once for problem in found[sample.image]]
+
+
+def _examined(
+    sample: Sample, names: tuple[str, ...], deep: bool
+) -> tuple[Path, tuple[Problem, ...]]:
+    return sample.image, examine(sample, names, deep)
+
+
+def _same_names(samples: Sequence[Sample]) -> Iterator[Problem]:
+    for id, group in _grouped(samples, lambda sample: sample.id).items():
+        for one, other in combinations(group, 2):
+            splits = f"{one.split} and {other.split}"
+            if one.image == other.image:
+                message = f"{id} is in {splits}; figures measured on it mean nothing, remove one"
+                yield Problem(id, message, fatal=True, kind=_LEAK)
+            else:
+                message = f"{splits} each have an image {id}; rename one if both are exported"
+                yield Problem(id, message, kind="one name for two images")
+    for group in _grouped(samples, lambda sample: sample.id.lower()).values():
+        if len(ids := sorted({sample.id for sample in group})) > 1:
+            message = f"{' and '.join(ids)} are one file where case does not count; rename one"
+            yield Problem(ids[0], message, kind="names that differ in case only")
+
+
+def _same_content(samples: Sequence[Sample]) -> Iterator[Problem]:
+    once = {sample.image: sample for sample in samples if sample.image.is_file()}.values()
+    by_size = _grouped(once, lambda sample: str(sample.image.stat().st_size))
+    for same_size in by_size.values():
+        if len(same_size) == 1:
+            continue
+        for group in _grouped(same_size, lambda sample: _digest(sample.image)).values():
+            yield from (_copies(group[0], other) for other in group[1:])
+
+
+def _copies(one: Sample, other: Sample) -> Problem:
+    places = f"{one.id} ({one.split}) and {other.id} ({other.split})"
+    if one.split == other.split:
+        return Problem(one.id, f"{places} hold the same image", kind="image stored twice")
+    message = f"{places} hold the same image; figures measured on it mean nothing, remove one"
+    return Problem(one.id, message, fatal=True, kind=_LEAK)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _grouped(samples: Iterable[Sample], key: Callable[[Sample], str]) -> dict[str, list[Sample]]:
+    groups = defaultdict(list)
+    for sample in samples:
+        groups[key(sample)].append(sample)
+    return dict(groups)
+
+
+def _classes_without_box(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
+    boxes = {
+        split.name: [a + b for a, b in zip_longest(split.boxes, split.marked, fillvalue=0)]
+        for split in splits
+        if split.boxes
+    }
+    for name, where in _without(boxes, classes):
+        message = f"no box in {where}; it cannot be learned or measured there"
+        yield Problem(f"class {name}", message, kind="class without any box")
+
+
+def _without(counts: Mapping[str, Sequence[int]], classes: Classes) -> Iterator[tuple[str, str]]:
+    """Yield the classes that are missing in some splits, and where."""
+    for label, name in enumerate(classes.names[1:], 1):
+        if splits := [split for split, numbers in counts.items() if numbers[label] == 0]:
+            yield name, "any split" if len(splits) == len(counts) else ", ".join(splits)
+
+
+def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
+    tagged = {split.name: split.tagged for split in splits if split.tagged}
+    said = set(_without({split.name: split.boxes for split in splits if split.boxes}, classes))
+    for name, where in (found for found in _without(tagged, classes) if found not in said):
+        message = f"no image tagged so in {where}; it cannot be learned or measured there"
+        yield Problem(f"class {name}", message, kind="class without any tagged image")
+    for split in _training(splits):
+        for label, name in enumerate(classes.names[1:], 1):
+            if split.tagged[label] and split.tagged[label] + split.unsure[label] == split.with_tags:
+                message = f"in every tagged image of {split.name}; a classifier learns it only"
+                message = f"{message} from images without it too, add some"
+                yield Problem(f"class {name}", message, kind="class in every tagged image")
+    if tagged and len(classes) == 2:
+        message = f"{classes.names[1]} is the only one; a classifier tells it from images without"
+        yield Problem("classes", f"{message} it, tagged so", kind="only one class")
+
+
+def _training(splits: Sequence[SplitCounts]) -> list[SplitCounts]:
+    """Return the tagged splits that may be learned from: "train", or all where none is so."""
+    tagged = [split for split in splits if split.tagged]
+    return [split for split in tagged if split.name == "train"] or tagged
+
+
+def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) -> Iterator[str]:
+    kinds: dict[str, list[Problem]] = defaultdict(list)
+    for problem in problems:
+        kinds[problem.kind].append(problem)
+    for kind, group in kinds.items():
+        yield f"{title}: {kind} ({len(group)})"
+        yield from (f"  {problem}" for problem in group[:most])
+        if most is not None and len(group) > most:
+            yield f"  and {len(group) - most} more; --all lists them"

@@ -1,0 +1,176 @@
+"""What is wrong with one image, its boxes, its tags and its mask."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
+from wsseg.data.strokes import Strokes, stroke_map, touches
+from wsseg.errors import InputError
+from wsseg.images import exif_orientation, image_size, read_image
+from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.safe_io import open_image
+
+_SMALL_SIDE = 9
+_MODES = {
+    "CMYK": "print colours (CMYK) are converted to RGB",
+    "RGBA": "the alpha channel is dropped",
+    "LA": "the alpha channel is dropped",
+    "PA": "the alpha channel is dropped",
+    "I": "16-bit values are scaled to 8 bits",
+    "I;16": "16-bit values are scaled to 8 bits",
+    "I;16B": "16-bit values are scaled to 8 bits",
+    "I;16L": "16-bit values are scaled to 8 bits",
+    "F": "float values from 0 to 1 are scaled to 8 bits",
+}
+
+
+def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem, ...]:
+    """Return what is wrong with one image.
+
+    Args:
+        sample: The image with its boxes, tags and mask file.
+        names: The class names, background first.
+        deep: Decode the image and its mask; otherwise only headers are read.
+
+    Returns:
+        Its problems.
+    """
+    try:
+        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        if not any(problem.fatal for problem in found):  # a false size could be any
+            found += _strokes(sample, names)
+        if deep:
+            read_image(sample.image)
+    except InputError as error:
+        return (Problem(sample.id, str(error), fatal=True, kind="unreadable image"),)
+    masks = [drawn for drawn in sample.annotations if isinstance(drawn, MaskFile)]
+    if deep:
+        found += (problem for mask in masks for problem in _mask(mask, sample, names))
+    return tuple(found)
+
+
+def _header(sample: Sample) -> Iterator[Problem]:
+    turned, (height, width) = exif_orientation(sample.image), image_size(sample.image)
+    given = f"annotated {sample.size[1]}x{sample.size[0]}"
+    upright = f"upright it is {width}x{height}"
+    if sample.size == (height, width) and turned != 1:
+        message = f"stored turned (EXIF orientation {turned}); {upright} and is used so"
+        yield Problem(sample.id, message, kind="image turned by EXIF")
+    elif sample.size == (width, height) and turned >= 5:
+        reason = f"because of its EXIF orientation {turned}"
+        remedy = "draw the annotations on the upright image or strip the tag"
+        message = f"{given} but {upright} {reason}; {remedy}"
+        yield Problem(sample.id, message, fatal=True, kind="annotated before EXIF turned the image")
+    elif sample.size != (height, width):
+        message = f"{given} but the image is {width}x{height}; annotate this image or replace it"
+        yield Problem(sample.id, message, fatal=True, kind="image of another size than annotated")
+    if note := _MODES.get(_mode(sample.image)):
+        yield Problem(sample.id, note, kind=note)
+
+
+def _mode(path: Path) -> str:
+    with open_image(path) as image:
+        return image.mode
+
+
+def _boxes(sample: Sample) -> Iterator[Problem]:
+    for box in sample.boxes:
+        width, height = box.right - box.left, box.bottom - box.top
+        if min(width, height) < _SMALL_SIDE:
+            message = f"box of {width}x{height} pixels; it is filled, not segmented"
+            yield Problem(sample.id, message, kind=f"box with a side under {_SMALL_SIDE} pixels")
+        if (height, width) == sample.size:
+            message = "a box covers the whole image, so nothing is known to be background"
+            yield Problem(sample.id, message, kind="box covers the whole image")
+
+
+def _tags(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
+    boxed = {box.label for box in sample.boxes}
+    if sample.tags is None or not _is_boxed(sample):
+        return
+    if untagged := boxed - _tagged(sample.tags):
+        message = f"a box of {_named(untagged, names)}, which its tags call absent; correct either"
+        yield Problem(sample.id, message, kind="box of a class that the tags call absent")
+    if unboxed := {*sample.tags.present} - boxed:
+        message = f"tagged {_named(unboxed, names)}, which no box of the image is; correct either"
+        yield Problem(sample.id, message, kind="tag without any box")
+
+
+def _strokes(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
+    boxed = {box.label for box in sample.boxes}
+    for drawn in (a for a in sample.annotations if isinstance(a, Strokes)):
+        marked = stroke_map(drawn, sample.size)
+        for label in sorted(boxed & set(np.unique(marked).tolist())):
+            outside = marked == label
+            for box in sample.boxes:
+                outside[box.slices] &= box.label != label
+            if outside.any():
+                message = f"a mark of {names[label]} leaves its boxes; the mark counts, correct one"
+                yield Problem(sample.id, message, kind="mark outside the boxes of its class")
+        alone = {stroke.label for stroke in drawn.items if touches(stroke, sample.size)}
+        if hidden := alone - set(np.unique(marked).tolist()):
+            message = (
+                f"the marks of {_named(hidden, names)} lie wholly under others; draw them again"
+            )
+            yield Problem(sample.id, message, kind="mark under another")
+    absent = {stroke.label for stroke in sample.strokes} - {0} - _tagged(sample.tags or Tags(()))
+    if sample.tags and absent:
+        message = f"a mark of {_named(absent, names)}, which its tags call absent; correct either"
+        yield Problem(sample.id, message, kind="mark of a class that the tags call absent")
+
+
+def _is_boxed(sample: Sample) -> bool:
+    return any(isinstance(drawn, Boxes) for drawn in sample.annotations)
+
+
+def _tagged(tags: Tags) -> set[int]:
+    return {*tags.present, *tags.unsure}
+
+
+def _named(labels: Iterable[int], names: tuple[str, ...]) -> str:
+    return ", ".join(names[label] for label in sorted(labels))
+
+
+def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
+    subject = f"{sample.id} ({mask.path.name})"
+    try:
+        labels = read_label_map(mask.path)
+    except InputError as error:
+        yield Problem(subject, str(error), fatal=True, kind="unreadable mask, or one of colours")
+        return
+    if labels.shape != sample.size:
+        message = f"mask of {labels.shape[1]}x{labels.shape[0]} pixels on an image of"
+        message = f"{message} {sample.size[1]}x{sample.size[0]}; export it again"
+        yield Problem(subject, message, fatal=True, kind="mask of another size than its image")
+    present = set(np.unique(labels).tolist()) - {IGNORE}
+    no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
+    if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
+        yield _confusion(subject, present)
+    elif unknown := sorted(label for label in present if label >= len(names)):
+        message = f"labels {unknown[:8]} but the classes end at {len(names) - 1}"
+        remedy = "name the missing classes, or write unlabelled pixels as 255"
+        yield Problem(subject, f"{message}; {remedy}", fatal=True, kind="mask with unknown labels")
+    else:
+        yield from _not_annotated(subject, present - {0}, sample, names)
+
+
+def _confusion(subject: str, present: set[int]) -> Problem:
+    held = "only 0 and 255" if present else "only 255"
+    message = f"0/255 confusion: holds {held}; 255 means ignore; write the object's class number"
+    return Problem(subject, message, kind="0/255 confusion in a mask")
+
+
+def _not_annotated(
+    subject: str, held: set[int], sample: Sample, names: tuple[str, ...]
+) -> Iterator[Problem]:
+    missing = held - {box.label for box in sample.boxes}
+    if missing and _is_boxed(sample):
+        named, remedy = _named(missing, names), "draw the box or correct the mask"
+        message = f"holds {named}, which no box of the image is; {remedy}"
+        yield Problem(subject, message, kind="mask with classes that no box has")
+    if sample.tags and (untagged := held - _tagged(sample.tags)):
+        named, remedy = _named(untagged, names), "tag the image or correct the mask"
+        message = f"holds {named}, which the image's tags call absent; {remedy}"
+        yield Problem(subject, message, kind="mask with classes that the tags call absent")

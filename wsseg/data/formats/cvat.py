@@ -1,0 +1,255 @@
+"""CVAT: one XML of all images, exported as "CVAT for images 1.1"."""
+
+import math
+import os
+import reprlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import iterparse
+
+from wsseg.data.formats.files import safe_name
+from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.pages import (
+    Kind,
+    Mark,
+    Page,
+    PageFormat,
+    Pages,
+    beginning,
+    files_that_fit,
+)
+from wsseg.data.formats.shapes import (
+    Points,
+    box_around,
+    ellipse,
+    known_size,
+    placed_runs,
+    rotated,
+    window_sides,
+)
+from wsseg.errors import InputError
+from wsseg.safe_io import open_regular
+
+_DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
+_TRUE = ("true", "1", "yes")
+_Problem = tuple[str, str, str]
+_OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete it"
+
+
+def read_cvat(path: Path) -> Pages:
+    """Return what an XML of CVAT says of its images.
+
+    A ``points`` shape is a click for each point; with an attribute "extreme" that is true, its four
+    points are the extreme points of one object. An attribute "width" of a ``polyline`` or
+    ``points`` is its width in pixels. Of a rotated box the box around it is taken. Coordinates are
+    CVAT's: the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true is a
+    machine's, which nobody has accepted: it is left out and noted, and says nothing.
+
+    Args:
+        path: Of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
+
+    Returns:
+        Its pages, with the task's labels as names. Images and shapes that cannot be used, among
+        them skeletons and cuboids, are left out and stand in the problems.
+
+    Raises:
+        InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
+    """
+    try:
+        with open_regular(path) as file:
+            return _pages(file, path)
+    except InputError:
+        raise
+    except _DAMAGED as error:
+        rule, got = "XML of CVAT for images, without DTD", " ".join(str(error).split())
+        raise InputError(path, rule, got, "export it again") from error
+
+
+def _pages(file: IO[bytes], path: Path) -> Pages:
+    pages, names, problems = list[Page](), tuple[str, ...](), list[_Problem]()
+    for element in _children(file, path):
+        if element.tag == "meta":
+            names = tuple(_names(element))
+        elif element.tag == "image":
+            subject = f"{path.name} image {reprlib.repr(element.get('name'))}"
+            try:
+                page, flaws = _page(element, subject, path)
+            except InputError as error:
+                problems.append((subject, f"{error}; left out", "image that cannot be read"))
+                continue
+            pages.append(page)
+            problems += flaws
+        elif element.tag == "track":
+            remedy = "export it as 'CVAT for images 1.1'"
+            raise InputError(path, "of CVAT for images", "CVAT for video", remedy)
+    return Pages(tuple(pages), names, tuple(problems))
+
+
+def _children(file: IO[bytes], path: Path) -> Iterator[Any]:
+    """Yield what the root holds, each forgotten before the next is read."""
+    root, depth = None, 0
+    for event, element in iterparse(file, ("start", "end"), forbid_dtd=True):
+        depth += 1 if event == "start" else -1
+        if root is None:
+            root = element
+            if root.tag != "annotations":
+                rule, got = "XML of CVAT, <annotations>", f"<{reprlib.repr(root.tag)[1:-1]}>"
+                raise InputError(path, rule, got, "export it as 'CVAT for images 1.1'")
+        if event == "end" and depth == 1:
+            yield element
+            root.clear()
+
+
+def _names(meta: Any) -> Iterator[str]:
+    for source in ("task", "job", "project"):
+        for label in meta.findall(f"{source}/labels/label"):
+            # Labels with a parent are the points of a skeleton.
+            if (name := label.findtext("name")) and label.find("parent") is None:
+                yield name
+
+
+def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
+    name, subset = image.get("name", ""), image.get("subset", "").strip()
+    safe_name(name)
+    split = None if subset.lower() in {"", "default"} else safe_name(subset.lower()).as_posix()
+    if subset and subset != split and _has_images(path, safe_name(subset).as_posix()):
+        name = f"{subset}/{name}"
+    size = plausible_size(image.get("height"), image.get("width"))
+    marks, tags, flaws, notes = list[Mark](), list[str](), list[_Problem](), list[_Problem]()
+    for index, shape in sorted(enumerate(image), key=lambda item: _order(item[1])):
+        place = f"{subject} {shape.tag} {index + 1}"
+        if _attribute(shape, "suggestion").lower() in _TRUE:
+            notes.append((place, _OPEN_SUGGESTION, "suggestion that nobody accepted"))
+            continue
+        try:
+            if shape.tag == "tag":
+                tags.append(_label(shape))
+            else:
+                marks += _marks(shape, place, size)
+        except InputError as error:
+            flaws.append((place, f"{error}; left out", "shape that cannot be used"))
+    shown = tuple(dict.fromkeys(tags)) or None
+    closed = False if flaws else None
+    page = Page(subject, name, tuple(marks), size, split, shown, closed=closed)
+    return page, [*flaws, *notes]
+
+
+def _has_images(path: Path, subset: str) -> bool:
+    """Whether images lie in images/<subset>, as a project is exported, in the subset's own case."""
+    folders = (folder / "images" / subset for folder in path.parents[:2])
+    return any(os.path.isdir(folder) for folder in folders)  # noqa: PTH112 - as in files.is_file
+
+
+def _order(shape: Any) -> float:
+    order = number(shape.get("z_order", 0))
+    return order if math.isfinite(order) else 0
+
+
+def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
+    make = partial(Mark, subject, name=_label(shape))
+    if shape.tag == "mask":
+        return [make("runs", runs=_runs(shape, known_size(size), subject))]
+    if shape.tag == "points" and _attribute(shape, "extreme").lower() not in _TRUE:
+        return [make("point", points=(p,), width=_width(shape)) for p in _points(shape)]
+    if shape.tag not in _DRAWN:
+        rule, got = f"mask, {', '.join(_DRAWN)} or tag", reprlib.repr(shape.tag)
+        raise InputError("shape", rule, got, "draw it as one of these")
+    kind, points = _DRAWN[shape.tag]
+    width = _width(shape) if kind == "scribble" else None
+    return [make(kind, points=points(shape), width=width)]
+
+
+def _label(shape: Any) -> str:
+    label = shape.get("label", "")
+    if not label.strip():
+        raise InputError("label", "a class name", repr(label), "label it")
+    return str(label)
+
+
+def _numbers(shape: Any, keys: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(number(shape.get(key, "0" if key == "rotation" else "")) for key in keys)
+
+
+def _box(shape: Any) -> Points:
+    left, top, right, bottom, turn = _numbers(shape, ("xtl", "ytl", "xbr", "ybr", "rotation"))
+    if left > right or top > bottom:
+        rule, got = (
+            "from its top left to its bottom right",
+            f"{left:g},{top:g} {right:g},{bottom:g}",
+        )
+        raise InputError("box", rule, got, "draw it again")
+    corners: Points = ((left, top), (right, top), (right, bottom), (left, bottom))
+    if turn:
+        corners = rotated(corners, ((left + right) / 2, (top + bottom) / 2), turn)
+    return box_around(corners)
+
+
+def _points(shape: Any) -> Points:
+    text = shape.get("points", "")
+    pairs = [pair.split(",") for pair in text.strip().rstrip(";").split(";")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise InputError("points", "x,y;x,y;...", reprlib.repr(text), "draw it again")
+    return tuple((number(x), number(y)) for x, y in pairs)
+
+
+def _extremes(shape: Any) -> Points:
+    points = _points(shape)
+    if len(points) != 4:
+        raise InputError("extreme points", "four", len(points), "draw them again")
+    return points
+
+
+def _ellipse(shape: Any) -> Points:
+    x, y, across, down, turn = _numbers(shape, ("cx", "cy", "rx", "ry", "rotation"))
+    return ellipse((x, y), (across, down), turn)
+
+
+_DRAWN: dict[str, tuple[Kind, Callable[[Any], Points]]] = {
+    "box": ("box", _box),
+    "ellipse": ("polygon", _ellipse),
+    "polygon": ("polygon", _points),
+    "polyline": ("scribble", _points),
+    "points": ("extreme", _extremes),
+}
+
+
+def _attribute(shape: Any, name: str) -> str:
+    found = (a for a in shape.iterfind("attribute") if a.get("name", "").strip().lower() == name)
+    return next(((a.text or "").strip() for a in found), "")
+
+
+def _width(shape: Any) -> float | None:
+    text = _attribute(shape, "width")
+    return number(text) if text else None
+
+
+def _runs(shape: Any, size: tuple[int, int], subject: str) -> RunLengths:
+    """Return the run lengths of the image from those of a mask's window, row by row."""
+    sides = window_sides(shape.get("height"), shape.get("width"), size)
+    left, top = _numbers(shape, ("left", "top"))
+    if not (left.is_integer() and top.is_integer()):
+        rule, got = "at a whole pixel", f"left {left:g}, top {top:g}"
+        raise InputError("mask", rule, got, "draw it again")
+    counts = [number(count) for count in shape.get("rle", "").split(",")]
+    whole = all(count >= 0 and count.is_integer() for count in counts)
+    if not whole or sum(counts) != math.prod(sides):
+        rule = f"run lengths of {sides[1]}x{sides[0]} pixels"
+        raise InputError("rle", rule, reprlib.repr(shape.get("rle")), "draw it again")
+    drawn = np.repeat(np.arange(len(counts)) % 2 == 1, np.array(counts, np.int64))
+    return placed_runs(drawn.reshape(sides), (int(left), int(top)), size, subject)
+
+
+def _is_cvat(path: Path) -> bool:
+    return path.suffix.lower() == ".xml" and "<annotations" in beginning(path)
+
+
+CVAT = PageFormat(
+    "cvat", partial(files_that_fit, pattern="*.xml", fits=_is_cvat), _is_cvat, read_cvat
+)
+"""One file a task or project: annotations.xml beside images/."""

@@ -1,0 +1,158 @@
+"""Image tags by folder: each image lies in the folder of the one class it shows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wsseg.data.formats.draft import Draft, Use, classes_of, is_background
+from wsseg.data.formats.files import files_by_id, inside, shown
+from wsseg.data.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample, Tags
+from wsseg.errors import InputError
+from wsseg.images import SUFFIXES, image_size
+
+_MASKS = "masks"
+_ONLY_SPLIT = "train"
+_USUAL = frozenset(("train", "val", "valid", "validation", "test", "training", "testing"))
+_OF_OTHERS = frozenset(
+    ("images", "labels", "annotations", "jpegimages", "imagesets", "segmentationclass")
+)
+
+_Files = Mapping[str, list[Path]]  # of one split, by id: "<class>/<name>" and deeper
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """The images by split, links that are not followed, and where masks are looked for."""
+
+    splits: dict[str, _Files]
+    links: tuple[Path, ...]
+    mask_folders: dict[str, Path]
+
+
+def read_folders(root: Path, splits: Sequence[str], use: Use = "tags") -> Dataset:
+    """Return the samples of a folder with a folder for each class.
+
+    Images lie in <split>/<class> and below; or in <class>, and the one split is "train". The level
+    of splits is there where no image lies directly in a folder of ``root``, or where one of these
+    has a usual name ("train", "val", "test", ...) and holds folders of images. Classes are the
+    folders' sorted names over all splits; images in a folder "background" show no object. Sizes
+    come from the images' headers.
+
+    Args:
+        root: Holds the splits' folders or the classes'. Masks, where there are any, are
+            masks/<split>/<id>.png, without <split> where there is no such level.
+        splits: Names of its folders, or "train".
+        use: "tags" or "masks".
+
+    Returns:
+        The data set; ids are paths below the split's folder without suffix, "<class>/<name>".
+
+    Raises:
+        InputError: There are no boxes; or a split, or every class, is missing.
+    """
+    if use == "boxes":
+        rule = "tags for a data set of class folders"
+        raise InputError("data.weak", rule, "boxes", "set data.weak=tags")
+    tree, draft = _tree(root), Draft(use)
+    for split in splits:
+        if split not in tree.splits:
+            remedy = f"known: {', '.join(tree.splits) or 'none'}"
+            raise InputError(f"split {split!r}", f"a folder in {root}", "none of images", remedy)
+    names = {_class(id) for files in tree.splits.values() for id in files if _class(id)}
+    classes = classes_of(sorted(names), str(root))
+    for link in tree.links:
+        draft.note(shown(link, root), "not followed; copy its images here", "linked folder")
+    for split in splits:
+        _read_split(root, split, tree, classes, draft)
+    return draft.dataset(classes)
+
+
+def folder_splits(root: Path) -> tuple[str, ...]:
+    """Return the splits of a folder of class folders.
+
+    Args:
+        root: The data set's folder.
+
+    Returns:
+        Their names; "train" alone where there is no level of splits, none without images.
+    """
+    return tuple(_tree(root).splits)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Return whether images lie in folders as classes would.
+
+    Args:
+        root: Any folder.
+
+    Returns:
+        True where images lie in two or more folders, two or three levels down, and no folder has a
+        name that other formats use.
+    """
+    if any(path.name.lower() in _OF_OTHERS for path in _below(root)):
+        return False
+    found = {
+        path.parent.name
+        for pattern in ("*/*", "*/*/*")
+        for path in root.glob(pattern)
+        if path.suffix.lower() in SUFFIXES and not path.parent.name.startswith(".")
+    }
+    return len(found) > 1 and not found <= _USUAL
+
+
+def _tree(root: Path) -> _Tree:
+    tops = [top for top in _below(root) if not top.is_symlink() and top.name != _MASKS]
+    listed = {top.name: files_by_id(top, SUFFIXES) for top in tops}
+    listed = {name: files for name, files in listed.items() if files}
+    masks = root / _MASKS
+    folders = (*_below(root), *(path for top in tops for path in _below(top)))
+    links = tuple(path for path in folders if path.is_symlink() and path != masks)
+    if _has_splits(listed):
+        return _Tree(dict(listed), links, {name: masks / name for name in listed})
+    if listed and listed.keys() <= _USUAL:
+        rule, remedy = "made of folders <split>/<class>", "put each image into its class's folder"
+        raise InputError(root, rule, f"images directly in {', '.join(listed)}", remedy)
+    joined = {f"{top}/{id}": paths for top, files in listed.items() for id, paths in files.items()}
+    return _Tree({_ONLY_SPLIT: joined} if joined else {}, links, {_ONLY_SPLIT: masks})
+
+
+def _below(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _has_splits(listed: Mapping[str, _Files]) -> bool:
+    deep = {name: [id for id in files if "/" in id] for name, files in listed.items()}
+    usual = any(name.lower() in _USUAL and ids for name, ids in deep.items())
+    return bool(listed) and (usual or all(len(deep[name]) == len(listed[name]) for name in listed))
+
+
+def _class(id: str) -> str:
+    """Return the class whose folder an image lies in, empty where it lies in none."""
+    name = id.partition("/")[0] if "/" in id else ""
+    return "" if name.startswith(".") or is_background(name) else name
+
+
+def _read_split(root: Path, split: str, tree: _Tree, classes: Classes, draft: Draft) -> None:
+    files = tree.splits[split]
+    listed = files_by_id(inside(tree.mask_folders[split], root), SUFFIXES)
+    masks = {id: path for id, (path, *_) in listed.items() if path.suffix.lower() == ".png"}
+    if strays := [path for id, paths in files.items() if "/" not in id for path in paths]:
+        message = f"{shown(strays[0], root)} and {len(strays) - 1} more lie in no class's folder"
+        kind = "image in no class folder"
+        draft.problems.append(Problem(f"split {split}", f"{message}; left out", True, kind))
+    if alone := listed.keys() - (masks.keys() & files.keys()):
+        message = f"{len(alone)} files such as {min(alone)} are no <id>.png of an image; not read"
+        draft.note(shown(tree.mask_folders[split], root), message, "mask without image")
+    for id, paths in files.items():
+        for image in paths if "/" in id and not id.startswith(".") else ():
+            with draft.image(shown(image, root)):
+                size = image_size(inside(image, root))
+                made: tuple[Annotation, ...] = _tags(id, classes)
+                if draft.use == "masks":
+                    made = (MaskFile(inside(masks[id], root)),) if id in masks else ()
+                draft.add(Sample(id, image, size, made, split))
+
+
+def _tags(id: str, classes: Classes) -> tuple[Tags]:
+    name = _class(id)
+    return (Tags((classes.index(name),) if name else ()),)

@@ -1,0 +1,171 @@
+"""wsseg's own format: JSON Lines, an image a line; see docs/annotations.md."""
+
+import json
+import reprlib
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from wsseg.data.custom import maker_of
+from wsseg.data.formats.files import read_text, safe_name
+from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
+from wsseg.data.formats.pages import Kind, Mark, Page, PageFormat, Pages, files_that_fit
+from wsseg.errors import InputError
+
+_KINDS = tuple(kind for kind in get_args(Kind) if kind != "other")
+_MARK_KEYS = {"type", "class", "points", "width", "size", "counts", "file"}
+_PAGE_KEYS = {"image", "size", "split", "tags", "unsure", "closed", "marks"}
+_LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3}
+_MOST = {"box": 2, "extreme": 4, "point": 1}
+
+
+def read_jsonl(path: Path) -> Pages:
+    """Return what a file of wsseg's own format says.
+
+    Args:
+        path: UTF-8; a line that holds "classes" names them in the order of their labels, every
+            other line is an image.
+
+    Returns:
+        Its pages. Lines and marks that cannot be used are left out and stand in the problems.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, or a list of classes is damaged.
+    """
+    pages, names, problems = list[Page](), tuple[str, ...](), list[tuple[str, str, str]]()
+    for number_of_line, line in enumerate(read_text(path).splitlines(), 1):
+        if not line.strip():
+            continue
+        subject = f"{path.name} line {number_of_line}"
+        try:
+            content = _object(line)
+            listed = content["classes"] if content.keys() == {"classes"} else None
+            page, flaws = (None, []) if listed else _page(content, subject, path)
+        except InputError as error:
+            problems.append((subject, f"{error}; left out", "line that cannot be read"))
+            continue
+        names = _names(listed, subject) if listed else names
+        pages += [page] if page else []
+        problems += flaws
+    return Pages(tuple(pages), names, tuple(problems))
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InputError("line", "JSON", error, "correct it") from error
+    if not isinstance(content, dict):
+        raise InputError("line", "a JSON object", reprlib.repr(content), "correct it")
+    return content
+
+
+def _names(value: Any, subject: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise InputError(
+            f"classes in {subject}", "a list of names", reprlib.repr(value), "correct it"
+        )
+    return tuple(value)
+
+
+def _page(
+    content: dict[str, Any], subject: str, path: Path
+) -> tuple[Page, list[tuple[str, str, str]]]:
+    if unknown := sorted(content.keys() - _PAGE_KEYS):
+        rule = f"made of {', '.join(sorted(_PAGE_KEYS))}"
+        raise InputError("line", rule, repr(unknown[0]), "correct the key")
+    if not isinstance(image := content.get("image"), str):
+        raise InputError("image", "a file name", reprlib.repr(image), "name the image")
+    safe_name(image)
+    size, marks = _size(content.get("size")), list[Mark]()
+    flaws = list[tuple[str, str, str]]()
+    for index, mark in enumerate(_list(content.get("marks", []), "marks")):
+        place = f"{subject} marks[{index}]"
+        try:
+            marks.append(_mark(mark, place, path.parent, size))
+        except InputError as error:
+            flaws.append((place, f"{error}; left out", "mark that cannot be read"))
+    if content.get("unsure") and content.get("tags") is None:
+        raise InputError("unsure", "beside 'tags'", "no 'tags'", "write the tags, [] for none")
+    tags = None if content.get("tags") is None else _names(content["tags"], subject)
+    unsure = _names(content.get("unsure", []), subject)
+    split, closed = content.get("split"), content.get("closed")
+    if not isinstance(split, str | None) or split == "":
+        raise InputError("split", "a name", reprlib.repr(split), "correct it")
+    if not isinstance(closed, bool | None):
+        raise InputError("closed", "true or false", reprlib.repr(closed), "correct it")
+    closed = False if flaws else closed
+    return Page(subject, image, tuple(marks), size, split, tags, unsure, closed), flaws
+
+
+def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
+    values = mark if isinstance(mark, dict) else {}
+    kind = str(values.get("type", ""))
+    if kind not in _KINDS:
+        if isinstance(values.get("class"), str) and maker_of(kind):
+            return Mark(subject, "other", mark["class"], values=mark)
+        rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
+        raise InputError("mark", rule, reprlib.repr(mark), "correct it")
+    if unknown := sorted(mark.keys() - _MARK_KEYS):
+        raise InputError(
+            "mark", f"made of {', '.join(sorted(_MARK_KEYS))}", unknown[0], "correct it"
+        )
+    make = partial(Mark, subject, cast("Kind", kind))
+    if kind == "mask":
+        if not isinstance(mark.get("file"), str):
+            raise InputError("file", "a file name", reprlib.repr(mark.get("file")), "name the mask")
+        return make("", file=folder / safe_name(mark["file"]))
+    if not isinstance(name := mark.get("class"), str):
+        raise InputError("class", "a name", reprlib.repr(name), "name the class")
+    if kind == "runs":
+        return make(name, runs=_runs(mark, size, subject))
+    width = number(mark["width"]) if mark.get("width") is not None else None
+    return make(name, tuple(_points(mark.get("points"), kind)), width=width)
+
+
+def _runs(mark: dict[str, Any], size: tuple[int, int] | None, subject: str) -> RunLengths:
+    if size is None:
+        raise InputError("runs", "of an image whose line has a 'size'", "none", "write [H, W]")
+    runs, problem = fitted_runs(mark, size, subject)
+    if runs is None:
+        raise InputError("runs", "COCO run lengths of the image's size", "others", str(problem))
+    return runs
+
+
+def _points(value: Any, kind: str) -> Iterator[tuple[float, float]]:
+    points = _list(value, "points")
+    if not _LEAST[kind] <= len(points) <= _MOST.get(kind, len(points)):
+        least, most = _LEAST[kind], _MOST.get(kind)
+        rule = f"{least}" if least == most else f"{least} or more"
+        raise InputError(f"points of a {kind}", f"{rule} [x, y]", len(points), "correct them")
+    for point in points:
+        if not isinstance(point, list) or len(point) != 2:
+            raise InputError("points", "[x, y] each", reprlib.repr(point), "correct them")
+        yield number(point[0]), number(point[1])
+
+
+def _size(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    pair = _list(value, "size")
+    size = plausible_size(*pair) if len(pair) == 2 else None
+    if size is None:
+        raise InputError("size", "[height, width] in pixels", reprlib.repr(value), "correct it")
+    return size
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise InputError(name, "a list", reprlib.repr(value), "correct it")
+    return value
+
+
+def _is_jsonl(path: Path) -> bool:
+    return path.suffix.lower() == ".jsonl"
+
+
+JSONL = PageFormat(
+    "jsonl", partial(files_that_fit, pattern="*.jsonl", fits=_is_jsonl), _is_jsonl, read_jsonl
+)
+"""One file a split, or several with a "split" in each line."""

@@ -1,0 +1,216 @@
+"""LabelMe: one JSON an image, as the tool saves it."""
+
+import base64
+import math
+import re
+import reprlib
+from collections.abc import Iterator
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.data.formats.files import inside, is_file, read_json, read_text, safe_name
+from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.pages import Kind, Mark, Page, PageFormat, Pages, beginning
+from wsseg.data.formats.shapes import (
+    Points,
+    box_around,
+    ellipse,
+    known_size,
+    placed_runs,
+    window_sides,
+)
+from wsseg.errors import InputError
+from wsseg.safe_io import DECODER_ERRORS, open_image
+
+_KINDS: dict[str, Kind] = {
+    "polygon": "polygon",
+    "line": "scribble",
+    "linestrip": "scribble",
+    "rectangle": "box",
+    "oriented_rectangle": "box",
+    "point": "point",
+    "points": "point",
+    "circle": "polygon",
+    "mask": "runs",
+}
+_IGNORED = "__ignore__"
+_SPLITS = ("train", "training", "val", "valid", "validation", "test")
+_PATTERNS = ("*.json", "*/*.json", "images/*/*.json", "annotations/*/*.json")
+_LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
+_COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
+_ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
+_Problem = tuple[str, str, str]
+
+
+def read_labelme(path: Path) -> Pages:
+    """Return what a JSON of LabelMe says of its image.
+
+    Rectangles, oriented ones too, give the box around them; lines are scribbles; circles are
+    outlines. The pixels of the image that the file may hold are not looked at. Classes are what is
+    drawn, unless ``labels.txt`` lies beside the file or in the data set's folder.
+
+    Args:
+        path: The image's split is the folder that it lies in, where this is named train, val, ...;
+            the image is found by the last part of its path. Flags that are set are classes that
+            the image shows.
+
+    Returns:
+        One page. Shapes that cannot be used are left out and stand in the problems.
+
+    Raises:
+        InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
+    """
+    content = _content(path)
+    image, shapes = _image(content, path), content.get("shapes")
+    if not isinstance(shapes, list):
+        raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
+    size = plausible_size(content.get("imageHeight"), content.get("imageWidth"))
+    marks, flaws = list[Mark](), list[_Problem]()
+    for index, shape in enumerate(shapes):
+        place = f"{path.name} shapes[{index}]"
+        try:
+            marks += _marks(shape, place, size)
+        except InputError as error:
+            flaws.append((place, f"{error}; left out", "shape that cannot be used"))
+    split = path.parent.name if path.parent.name.lower() in _SPLITS else None
+    page = Page(
+        *(path.name, image, tuple(marks), size, split),
+        tags=_flagged(content.get("flags")),
+        tags_are_remarks=True,
+        closed=False if flaws else None,
+    )
+    return Pages((page,), _names(path), tuple(flaws))
+
+
+def is_labelme(path: Path) -> bool:
+    """Return whether a file is a JSON of LabelMe.
+
+    Args:
+        path: Its name and first bytes are looked at.
+
+    Returns:
+        False for JSON of other tools, COCO's for one.
+    """
+    if path.suffix.lower() != ".json":
+        return False
+    text = beginning(path)
+    return text.startswith("{") and bool(_LABELME.search(text)) and not _COCO.search(text)
+
+
+def _files(root: Path) -> list[Path]:
+    found = (path for pattern in _PATTERNS for path in root.glob(pattern))
+    return sorted(path for path in found if path.is_file() and is_labelme(path))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    return read_json(path, "JSON of LabelMe", dict, "save it again in LabelMe, or remove it")
+
+
+def _image(content: dict[str, Any], path: Path) -> str:
+    """Return the image's file name without its folders, which are those of the annotator's disk."""
+    given = content.get("imagePath")
+    try:
+        return safe_name(re.split(r"[\\/]", given)[-1] if isinstance(given, str) else "").as_posix()
+    except InputError as error:
+        subject = f"imagePath in {path}"
+        raise InputError(subject, error.rule, reprlib.repr(given), error.remedy) from error
+
+
+def _flagged(flags: Any) -> tuple[str, ...] | None:
+    """Return the flags that are set, None where none is."""
+    flagged = [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
+    return tuple(flagged) or None
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    for folder in _folders(path):
+        if is_file(listed := folder / "labels.txt"):
+            lines = [line.strip() for line in read_text(inside(listed, folder)).splitlines()]
+            return tuple(line for line in lines if line and line != _IGNORED)
+    return ()
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    """Yield a file's folder and those above it, up to the data set's."""
+    for folder in path.parents:
+        yield folder
+        if folder.name.lower() not in {*_SPLITS, "images", "annotations"}:
+            return
+
+
+def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
+    if not isinstance(shape, dict):
+        raise InputError("shape", "an object", reprlib.repr(shape), "draw it again")
+    make = partial(Mark, subject, name=_label(shape))
+    drawn, points = shape.get("shape_type") or "polygon", tuple(_points(shape.get("points")))
+    if not isinstance(drawn, str) or drawn not in _KINDS:
+        rule, got = f"one of {', '.join(_KINDS)}", reprlib.repr(drawn)
+        raise InputError("shape_type", rule, got, "draw it as one of these")
+    if drawn in {"point", "points"}:
+        return [make("point", points=(point,)) for point in points]
+    if drawn == "mask":
+        return [make("runs", runs=_runs(shape, points, known_size(size), subject))]
+    if drawn == "circle":
+        centre, edge = _two(points, drawn)
+        radius = math.dist(centre, edge)
+        points = ellipse(centre, (radius, radius), 0)
+    return [make(_KINDS[drawn], points=box_around(points) if _KINDS[drawn] == "box" else points)]
+
+
+def _label(shape: dict[str, Any]) -> str:
+    label = shape.get("label")
+    if not isinstance(label, str) or not label.strip():
+        raise InputError("label", "a class name", reprlib.repr(label), "label it")
+    if label == _IGNORED:
+        rule, remedy = "a class", "draw nothing where nothing is known"
+        raise InputError("label", rule, repr(label), remedy)
+    return label
+
+
+def _points(value: Any) -> Iterator[tuple[float, float]]:
+    for point in value if isinstance(value, list) and value else [None]:
+        if not isinstance(point, list) or len(point) != 2:
+            raise InputError("points", "[[x, y], ...]", reprlib.repr(value), "draw it again")
+        yield number(point[0]), number(point[1])
+
+
+def _two(points: Points, drawn: str) -> Points:
+    if len(points) != 2:
+        raise InputError(f"points of a {drawn}", "two", len(points), "draw it again")
+    return points
+
+
+def _runs(shape: dict[str, Any], points: Points, size: tuple[int, int], subject: str) -> RunLengths:
+    (left, top), (right, bottom) = box_around(_two(points, "mask"))
+    if not all(math.isfinite(edge) for edge in (left, top, right, bottom)):
+        raise InputError("points of a mask", "finite", points, "draw it again")
+    window = _decoded(shape.get("mask"), (bottom - top, right - left), size)
+    return placed_runs(window, (round(left), round(top)), size, subject)
+
+
+def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return a mask (h, w), whose PNG must be as large as its corners say before it is decoded."""
+    rule = "a PNG of one channel in base64"
+    try:
+        with open_image(BytesIO(base64.b64decode(value, validate=True)), ("PNG",)) as image:
+            sides = window_sides(image.height, image.width, size)
+            if any(abs(a - b) > _ROUNDING for a, b in zip(sides, extent, strict=True)):
+                got = f"{sides[1]}x{sides[0]}"
+                raise InputError("mask", "as large as its corners say", got, "draw it again")
+            pixels = np.asarray(image).astype(bool)
+    except InputError:
+        raise
+    except DECODER_ERRORS as error:
+        raise InputError("mask", rule, error, "draw it again") from error
+    if pixels.shape != sides:
+        raise InputError("mask", rule, f"an array of {pixels.shape}", "draw it again")
+    return pixels
+
+
+LABELME = PageFormat("labelme", _files, is_labelme, read_labelme, an_image_a_file=True)
+"""One file an image: beside it, or in <split>/, annotations/ or images/."""

@@ -1,0 +1,190 @@
+"""Label maps and scores: the IGNORE value, colours, files and atomic writes."""
+
+import math
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
+
+import cv2
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.errors import InputError
+from wsseg.files import atomic_write
+from wsseg.safe_io import DECODER_ERRORS, open_image, open_regular
+
+IGNORE = 255
+"""The label of a pixel that takes part in no loss and no metric."""
+
+
+_DAMAGED = (  # what numpy and zipfile raise for a file that is none of theirs, or a broken one
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    EOFError,
+    BadZipFile,
+    zlib.error,
+)
+
+_MOST_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
+_HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+_LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
+
+
+def palette() -> NDArray[np.uint8]:
+    """Return the Pascal VOC colours, one row a label.
+
+    Returns:
+        (256, 3) uint8 RGB; background is black, IGNORE is (224, 224, 192).
+    """
+    labels = np.arange(256)[:, None]
+    colours = np.zeros((256, 3), int)
+    for bit in range(8):
+        colours |= ((labels >> (3 * bit + np.arange(3))) & 1) << (7 - bit)
+    return colours.astype(np.uint8)
+
+
+def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
+    """Write a label map as a palette PNG, atomically.
+
+    Args:
+        path: The PNG file.
+        label_map: (H, W) uint8 classes, IGNORE where unknown.
+    """
+    image = Image.fromarray(label_map)
+    image.putpalette(palette().tobytes())
+    with atomic_write(path) as file:
+        image.save(file, "png", compress_type=_LZ77_RLE)
+
+
+def read_label_map(path: Path) -> NDArray[np.uint8]:
+    """Return the label map of a palette or grayscale PNG.
+
+    Args:
+        path: The PNG file.
+
+    Returns:
+        (H, W) uint8 classes, IGNORE where unknown.
+
+    Raises:
+        InputError: The file is missing, damaged, too large, or holds colours in place of class
+            numbers.
+    """
+    try:
+        with open_image(path) as image:
+            image.verify()  # its checksums, after which it is closed
+        with open_image(path) as image:
+            mode, labels = image.mode, np.asarray(image)
+    except DECODER_ERRORS as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        remedy = "replace or remove it (in a run: delete the folder of its stage)"
+        raise InputError(path, "a readable label map", got, remedy) from error
+    if mode not in ("P", "L"):
+        remedy = "save class numbers as a palette or grayscale PNG"
+        raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)
+    return labels
+
+
+def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:
+    """Write how sure a network is of each pixel as a grayscale PNG of 255 steps, atomically.
+
+    Args:
+        path: The PNG file.
+        confidence: (H, W), 0..1.
+    """
+    with atomic_write(path) as file:
+        Image.fromarray((confidence * 255).round().astype(np.uint8)).save(file, "png")
+
+
+def read_confidence(path: Path) -> NDArray[np.float32] | None:
+    """Return what ``write_confidence`` wrote.
+
+    Args:
+        path: The PNG file.
+
+    Returns:
+        (H, W) float32, 0..1; None where there is no such file.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    return (read_label_map(path) / 255).astype(np.float32) if path.exists() else None
+
+
+def write_scores(path: Path, classes: Sequence[int], scores: NDArray[np.floating]) -> None:
+    """Write scores of some classes as an ``.npz`` file of 16-bit floats, atomically.
+
+    Args:
+        path: The file.
+        classes: T labels.
+        scores: (T, h, w), 0..1.
+    """
+    labels = np.asarray(classes, np.uint8)
+    with atomic_write(path) as file:
+        np.savez_compressed(file, classes=labels, scores=scores.astype(np.float16))
+
+
+def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Return what ``write_scores`` wrote.
+
+    Args:
+        path: The file; never unpickled.
+
+    Returns:
+        Labels (T,) uint8 and scores (T, h, w) float32.
+
+    Raises:
+        InputError: The file is missing or damaged.
+    """
+    try:
+        with open_regular(path) as file, ZipFile(file) as held:
+            classes, scores = (_array(held, name) for name in ("classes", "scores"))
+    except _DAMAGED as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+        remedy = "delete the folder of its stage to make it again"
+        raise InputError(path, "a readable file of scores", got, remedy) from error
+    fits = classes.ndim == 1 and scores.ndim == 3 and len(classes) == len(scores)
+    if not fits or classes.dtype != np.uint8 or scores.dtype.kind != "f":
+        got = f"{classes.dtype} {classes.shape} and {scores.dtype} {scores.shape}"
+        remedy = "delete the folder of its stage to make it again"
+        raise InputError(path, "uint8 labels (T,) and float scores (T, h, w)", got, remedy)
+    return classes, scores.astype(np.float32)
+
+
+def _array(held: ZipFile, name: str) -> NDArray[Any]:
+    """Return an array of an ``.npz`` file, refused where its header claims too much memory."""
+    with held.open(f"{name}.npy") as file:
+        shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
+        if (size := math.prod(shape) * dtype.itemsize) > _MOST_BYTES:
+            raise ValueError(f"{size:,} bytes of {name}, more than {_MOST_BYTES:,}")
+    with held.open(f"{name}.npy") as file:
+        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+        return array
+
+
+def overlay(
+    image: NDArray[np.uint8], label_map: NDArray[np.uint8], opacity: float = 0.5
+) -> NDArray[np.uint8]:
+    """Return a photograph with its label map laid over it, classes outlined.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        label_map: (H, W) uint8; background stays clear.
+        opacity: Weight of the colours, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    colours = palette()[label_map]
+    weight = np.where(label_map == 0, 0.0, opacity)[..., None]
+    mixed: NDArray[np.uint8] = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
+    edges = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+    mixed[edges] = 255
+    return mixed

@@ -1,0 +1,1 @@
+"""Metrics with truth, and quality signals without it."""

@@ -1,0 +1,123 @@
+"""How well the boundaries of label maps follow the true ones: counts that add up over images."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.labelmaps import IGNORE
+from wsseg.metrics.segmentation import check_maps
+
+_CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)).astype(np.uint8)
+
+
+def boundary_width(size: tuple[int, int], share: float = 0.01) -> float:
+    """Return a boundary's tolerance as a share of the image's diagonal.
+
+    Args:
+        size: (H, W) of the image.
+        share: Of the diagonal.
+
+    Returns:
+        Pixels.
+
+    Example:
+        >>> boundary_width((300, 400))
+        5.0
+    """
+    return share * float(np.hypot(*size))
+
+
+def boundary_counts(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], n_classes: int, width: float = 2.0
+) -> NDArray[np.int64]:
+    """Return what ``boundary_f1`` and ``boundary_iou`` need of one image; counts add over images.
+
+    The boundary of a class are its pixels with a neighbour (of four) of another class. Pixels
+    that are IGNORE in the truth belong to no boundary and make none, nor does the image's frame.
+    IGNORE in the prediction is another class.
+
+    Args:
+        prediction: (H, W) uint8 label map, IGNORE where unknown.
+        truth: (H, W) uint8 label map, IGNORE where unknown.
+        n_classes: K, background included.
+        width: Tolerance in pixels.
+
+    Returns:
+        (K, 6) int64, a row a class: boundary pixels of the prediction, those of them within
+        ``width`` of the true boundary, boundary pixels of the truth, those of them within
+        ``width`` of the predicted boundary; intersection and union of the two bands that reach
+        ``width`` from the boundary into the class.
+
+    Raises:
+        InputError: The label maps differ in size or are not uint8.
+    """
+    check_maps(prediction, truth)
+    known = truth != IGNORE
+    counts = np.zeros((n_classes, 6), np.int64)
+    for label in sorted({*np.unique(prediction), *np.unique(truth)} & {*range(n_classes)}):
+        counts[label] = _boundary_row((prediction == label) & known, truth == label, known, width)
+    return counts
+
+
+def boundary_f1(counts: NDArray[np.int64]) -> float | None:
+    """Return the mean over classes of how well boundaries match, as an F1 score.
+
+    Args:
+        counts: (K, 6) of ``boundary_counts``, or their sum over images.
+
+    Returns:
+        0..1, or None where no class has a boundary. Classes without one are dropped.
+
+    References:
+        Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC 2013.
+    """
+    predicted, precise, true, found = counts[:, :4].T
+    # 2PR / (P + R) for P = precise / predicted and R = found / true, without dividing by 0
+    top, bottom = 2 * precise * found, precise * true + found * predicted
+    scores = np.divide(top, bottom, out=np.zeros(len(counts)), where=bottom > 0)
+    return _mean(scores[predicted + true > 0])
+
+
+def boundary_iou(counts: NDArray[np.int64]) -> float | None:
+    """Return the mean over classes of the IoU of their boundary bands.
+
+    Args:
+        counts: (K, 6) of ``boundary_counts``, or their sum over images.
+
+    Returns:
+        0..1, or None where no class has a boundary. Classes without one are dropped.
+
+    References:
+        Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562.
+    """
+    intersection, union = counts[:, 4:].T
+    present = union > 0
+    return _mean(intersection[present] / union[present])
+
+
+def _mean(scores: NDArray[np.floating]) -> float | None:
+    return float(scores.mean()) if scores.size else None
+
+
+def _boundary_row(
+    prediction: NDArray[np.bool_], truth: NDArray[np.bool_], known: NDArray[np.bool_], width: float
+) -> tuple[int, ...]:
+    edge, true_edge = _boundary(prediction, known), _boundary(truth, known)
+    near, near_truth = _within(edge, width), _within(true_edge, width)
+    band, true_band = prediction & near, truth & near_truth
+    matches = (edge, edge & near_truth, true_edge, true_edge & near)
+    overlap = (band & true_band, band | true_band)
+    return tuple(int(area.sum()) for area in (*matches, *overlap))
+
+
+def _boundary(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    others = (known & ~mask).astype(np.uint8)
+    return mask & (cv2.dilate(others, _CROSS, borderValue=0) > 0)
+
+
+def _within(edge: NDArray[np.bool_], width: float) -> NDArray[np.bool_]:
+    if not edge.any():
+        return np.zeros(edge.shape, bool)
+    away = (~edge).astype(np.uint8)
+    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(distance <= width)

@@ -1,0 +1,119 @@
+"""How good label maps are on each object: by its size, and where the image's frame cuts it."""
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from wsseg.labelmaps import IGNORE
+from wsseg.metrics.segmentation import check_maps
+
+SIZES = {"small": 0.01, "medium": 0.1, "large": 1.0}
+"""Sizes of objects, by the largest share of the image that they cover."""
+
+
+class ObjectCounts(NamedTuple):
+    """One object: a connected region of a class in the truth.
+
+    Attributes:
+        label: Its class.
+        true: Its pixels.
+        hits: Those of them that are predicted as its class.
+        predicted: Pixels predicted as its class that no other object of the class is nearer to.
+        share: Of the image that it covers, 0..1.
+        is_cut: Whether it touches the image's frame.
+    """
+
+    label: int
+    true: int
+    hits: int
+    predicted: int
+    share: float
+    is_cut: bool
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union, 0..1."""
+        return self.hits / (self.true + self.predicted - self.hits)
+
+
+def object_counts(
+    prediction: NDArray[np.uint8], truth: NDArray[np.uint8], n_classes: int
+) -> list[ObjectCounts]:
+    """Return the objects of an image and how much of each was found.
+
+    Pixels that are IGNORE in the truth count nowhere. The background is no object.
+
+    Args:
+        prediction: (H, W) uint8 label map, IGNORE where unknown.
+        truth: (H, W) uint8 label map, IGNORE where unknown.
+        n_classes: K, background included.
+
+    Returns:
+        The objects by class. Over all objects of a class ``true`` and ``hits`` add up to those of
+        the image, and so does ``predicted`` where the image has an object of the class.
+
+    Raises:
+        InputError: The label maps differ in size or are not uint8.
+
+    Example:
+        >>> truth = np.array([[1, 0, 0, 1, 1]], np.uint8)
+        >>> prediction = np.array([[1, 1, 0, 0, 1]], np.uint8)
+        >>> [round(found.iou, 2) for found in object_counts(prediction, truth, n_classes=2)]
+        [0.5, 0.5]
+    """
+    check_maps(prediction, truth)
+    return [
+        each
+        for label in range(1, n_classes)
+        if (truth == label).any()
+        for each in _of_class(label, (prediction == label) & (truth != IGNORE), truth == label)
+    ]
+
+
+def iou_by_size(objects: ArrayLike) -> dict[str, tuple[float, int]]:
+    """Return the mean IoU of objects of each size, and of those that the frame cuts.
+
+    Args:
+        objects: M ``ObjectCounts`` of any number of images, or (M, 6) of their fields.
+
+    Returns:
+        Mean IoU, 0..1, and the number of objects of each of ``SIZES``, "whole" and "cut" that
+        there are.
+    """
+    fields = np.asarray(objects, float).reshape(-1, len(ObjectCounts._fields))
+    _, true, hits, predicted, share, is_cut = fields.T
+    ious, size = hits / (true + predicted - hits), np.searchsorted([*SIZES.values()], share)
+    groups = {name: size == number for number, name in enumerate(SIZES)}
+    groups |= {"whole": is_cut == 0, "cut": is_cut == 1}
+    return {
+        name: (float(ious[among].mean()), int(among.sum()))
+        for name, among in groups.items()
+        if among.any()
+    }
+
+
+def _of_class(
+    label: int, predicted: NDArray[np.bool_], true: NDArray[np.bool_]
+) -> list[ObjectCounts]:
+    owner = _nearest(true)
+    count = int(owner.max()) + 1
+    framed = np.zeros(true.shape, bool)
+    framed[[0, -1]], framed[:, [0, -1]] = True, True
+    areas = (true, true & predicted, predicted, true & framed)
+    pixels = np.stack([np.bincount(owner[area], minlength=count) for area in areas])
+    return [
+        ObjectCounts(label, int(t), int(h), int(p), float(t / true.size), bool(cut))
+        for t, h, p, cut in pixels[:, 1:].T
+    ]
+
+
+def _nearest(objects: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The number, from 1, of the object that each pixel is nearest to."""
+    if cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2:  # one, and none
+        return np.ones(objects.shape, np.intp)
+    away = (~objects).astype(np.uint8)
+    kind, mask = cv2.DIST_L2, cv2.DIST_MASK_5
+    _, owner = cv2.distanceTransformWithLabels(away, kind, mask, labelType=cv2.DIST_LABEL_CCOMP)
+    return owner.astype(np.intp)

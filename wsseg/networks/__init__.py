@@ -1,0 +1,1 @@
+"""Networks: segmenter, classifier and affinity network, their losses and their training."""

@@ -1,0 +1,129 @@
+"""Encoders of timm as feature maps."""
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+import timm
+from torch import Tensor, nn
+
+from wsseg.errors import InputError
+from wsseg.networks.params import ClassifierParams
+
+
+class FeatureMap(nn.Module):
+    """The last feature map of a timm model, channels first, of convolutions or of tokens.
+
+    Args:
+        body: A timm model without head.
+    """
+
+    def __init__(self, body: nn.Module) -> None:
+        super().__init__()
+        self.model = body
+
+    @property
+    def body(self) -> Any:
+        """The timm model."""
+        return self.model
+
+    @property
+    def channels(self) -> int:
+        """D of the feature map."""
+        return int(self.body.num_features)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features.
+
+        Args:
+            images: (N, 3, H, W) float32, normalised.
+
+        Returns:
+            (N, D, h, w) float32.
+
+        Raises:
+            InputError: The model gives neither a map nor the tokens of one, or does not take
+                images of this size.
+        """
+        try:
+            found = self.body.forward_features(images)
+        except AssertionError as error:  # timm's word for a size that the model was not built for
+            rule = "a model that takes images of any size"
+            remedy = "set encoder_kwargs such as {dynamic_img_size: true, dynamic_img_pad: true}"
+            raise InputError("classifier.encoder", rule, str(error), remedy) from error
+        return self._channels_first(found, images.shape[2:])
+
+    @property
+    def level_channels(self) -> list[int]:
+        """Depth of the feature map of each level, the finest first."""
+        return [int(level["num_chs"]) for level in self._levels]
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps of all levels.
+
+        Args:
+            images: (N, 3, H, W) float32, normalised.
+
+        Returns:
+            (N, D, h, w) each, D of ``level_channels``.
+        """
+        found: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
+        return found
+
+    @property
+    def _levels(self) -> list[dict[str, Any]]:
+        info = getattr(self.body, "feature_info", None)
+        if info is None or not hasattr(self.body, "forward_intermediates"):
+            remedy = "choose another encoder, or cam.affinity=colour"
+            rule = "a model with feature maps of several levels"
+            raise InputError("classifier.encoder", rule, type(self.body).__name__, remedy)
+        return list(info.info) if hasattr(info, "info") else list(info)
+
+    def _channels_first(self, found: Any, size: Sequence[int]) -> Tensor:
+        shape = tuple(found.shape) if isinstance(found, Tensor) else ()
+        if len(shape) == 4 and self.channels in (shape[1], shape[3]):
+            last = shape[1] != self.channels
+            first: Tensor = found.permute(0, 3, 1, 2).contiguous() if last else found
+            return first
+        patches = getattr(self.body, "patch_embed", None)
+        if len(shape) == 3 and hasattr(patches, "dynamic_feat_size"):
+            return self._from_tokens(found, size)
+        got, remedy = shape or type(found).__name__, "choose another encoder"
+        raise InputError("classifier.encoder", "a model with a feature map", got, remedy)
+
+    def _from_tokens(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
+        height, width = self.body.patch_embed.dynamic_feat_size(tuple(size))
+        tokens = tokens[:, int(getattr(self.body, "num_prefix_tokens", 0)) :]
+        return tokens.transpose(1, 2).reshape(len(tokens), self.channels, height, width)
+
+
+def construct_encoder(settings: ClassifierParams, pretrained: bool) -> FeatureMap:
+    """Return an encoder of timm.
+
+    Args:
+        settings: Its name, output stride and arguments.
+        pretrained: Whether timm loads its weights.
+
+    Returns:
+        The encoder.
+
+    Raises:
+        InputError: An unknown encoder or argument.
+    """
+    known = timm.is_model(settings.encoder) or settings.encoder.startswith(("hf-hub:", "hf_hub:"))
+    if not known:
+        nearest = difflib.get_close_matches(settings.encoder, timm.list_models(), 1, 0)[0]
+        remedy = f"did you mean {nearest!r}?"
+        raise InputError("classifier.encoder", "a model of timm", settings.encoder, remedy)
+    stride: dict[str, Any] = {}
+    if settings.output_stride is not None:
+        stride = {"output_stride": settings.output_stride}
+    arguments = {**stride, **settings.encoder_kwargs}
+    try:
+        body = timm.create_model(settings.encoder, pretrained, num_classes=0, **arguments)
+    except (TypeError, ValueError, KeyError, RuntimeError, OSError, NotImplementedError) as error:
+        got = " ".join(str(error).split())
+        remedy = "check encoder, weights, output_stride and encoder_kwargs"
+        rule = "settings of a network that can be built"
+        raise InputError("classifier", rule, got, remedy) from error
+    return FeatureMap(body)

@@ -1,0 +1,1 @@
+"""Losses by name, each of what a training step has seen."""

@@ -1,0 +1,106 @@
+"""The page of an audit: given labels that look wrong, the worst first, each with its picture."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from wsseg.errors import InputError
+from wsseg.images import read_image
+from wsseg.report.audit_pictures import GIVEN, SIDE, SUGGESTED, pictures_of
+from wsseg.report.gallery import GalleryRow, write_pictures
+from wsseg.report.page import write_page
+from wsseg.runs.progress import track
+from wsseg.stages.audit.finding import KINDS, Audit, Finding, suggested_name
+
+
+def write_audit_page(audit: Audit, most: int = 200) -> Path:
+    """Write ``index.html`` and its ``pictures/`` into the audit's folder.
+
+    Args:
+        audit: The findings.
+        most: Findings that are shown, the worst first.
+
+    Returns:
+        The page.
+    """
+    shown = list(audit.findings[:most])
+    pictures = write_pictures(audit.out, track(_rows(audit, shown), "pictures", len(shown)), SIDE)
+    cards = [
+        _card(audit, rank, *pair) for rank, pair in enumerate(zip(shown, pictures, strict=True), 1)
+    ]
+    content = {
+        "name": audit.run.resolve().name,
+        "network": audit.network,
+        "tiles": _tiles(audit),
+        "kinds": [kind for kind in KINDS if any(f.kind == kind for f in audit.findings)],
+        "table": _table(audit),
+        "found": len(audit.findings),
+        "cards": cards,
+        "card_kinds": sorted({card["kind"] for card in cards}, key=KINDS.index),
+        "card_classes": sorted({name for card in cards for name in card["classes"]}),
+        "given_colour": _css(GIVEN),
+        "suggested_colour": _css(SUGGESTED),
+        "set_aside": sorted(audit.set_aside.items()),
+    }
+    write_page(audit.out / "index.html", "audit.html.j2", content)
+    return audit.out / "index.html"
+
+
+def _css(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _tiles(audit: Audit) -> list[dict[str, str]]:
+    images = {finding.id for finding in audit.findings}
+    return [
+        {"value": str(len(audit.findings)), "title": "findings"},
+        {"value": f"{len(images)} of {len(audit.samples)}", "title": "images with a finding"},
+        {"value": str(len(audit.set_aside)), "title": "images set aside"},
+    ]
+
+
+def _table(audit: Audit) -> list[dict[str, Any]]:
+    """Findings by class and kind; what is missing counts for the class that is suggested."""
+    counts = Counter((_class_of(finding), finding.kind) for finding in audit.findings)
+    kinds = [kind for kind in KINDS if any(found == kind for _, found in counts)]
+    by_class = {
+        name: [counts[label, kind] for kind in kinds] for label, name in enumerate(audit.classes)
+    }
+    named = [(name, cells) for name, cells in by_class.items() if any(cells)]
+    named.sort(key=lambda row: -sum(row[1]))
+    totals = [sum(column) for column in zip(*by_class.values(), strict=True)]
+    rows = [*named, ("all classes", totals)] if named else []
+    return [{"name": name, "cells": cells, "total": sum(cells)} for name, cells in rows]
+
+
+def _class_of(finding: Finding) -> int:
+    return finding.given or finding.suggested or 0
+
+
+def _card(audit: Audit, rank: int, finding: Finding, row: dict[str, Any]) -> dict[str, Any]:
+    suggested = suggested_name(finding, audit.classes)
+    given = audit.classes.names[finding.given]
+    return {
+        "rank": rank,
+        "id": finding.id,
+        "kind": finding.kind,
+        "classes": sorted(
+            {name for name in (given, suggested) if name and name != audit.classes.names[0]}
+        ),
+        "score": f"{finding.score:.2f}",
+        "sentence": finding.sentence,
+        "pictures": row["pictures"],
+    }
+
+
+def _rows(audit: Audit, findings: Sequence[Finding]) -> Iterator[GalleryRow]:
+    for finding in findings:
+        sample = audit.samples[finding.id]
+        try:
+            image = read_image(sample.image)
+        except InputError:  # gone since it was looked at
+            yield GalleryRow(finding.id, ())
+            continue
+        pictures = tuple(pictures_of(image, sample, finding, audit.classes))
+        yield GalleryRow(finding.id, pictures)

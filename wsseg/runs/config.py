@@ -1,0 +1,240 @@
+"""Params from one YAML file and ``key=value`` overrides, with errors a person can act on."""
+
+import difflib
+import io
+import reprlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BeforeValidator, Field, ValidationError
+
+from wsseg.data.params import DataParams
+from wsseg.errors import InputError
+from wsseg.networks.params import (
+    AffinityParams,
+    ClassifierParams,
+    PredictionParams,
+    SegmenterParams,
+    SegmenterTrainingParams,
+)
+from wsseg.params import LocalPath, Params
+from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
+from wsseg.seeds.params import CAMParams, SeedParams
+from wsseg.stages.params import FinetuneParams, RoundParams
+
+
+def _listed(names: Any) -> Any:
+    return [names] if isinstance(names, str) else names
+
+
+class ClusterParams(Params):
+    """The cluster of ``engine: ray``; see ``wsseg.runs.cluster``.
+
+    Attributes:
+        address: "auto" joins the cluster that this machine belongs to, "host:6379" the one of that
+            head node; null starts one of this machine alone.
+        gpus: Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0
+            the label stages use CPUs only.
+        retries: How often an image is tried again when its worker or node is lost.
+    """
+
+    address: str | None = None
+    gpus: float = Field(0.0, ge=0)
+    retries: int = Field(5, ge=0)
+
+
+class Config(Params):
+    """All settings of a run.
+
+    Attributes:
+        pipeline: A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of
+            one's own.
+        run_dir: The run's folder.
+        seed: Of everything random.
+        engine: Where the label stages run: "local" processes, or "ray", a cluster. The labels are
+            the same.
+        workers: Processes for the label stages; null is one a core. On a cluster, images at a time
+            at most; null is what its cores and GPUs hold.
+        strict: Stop at the first bad image in place of setting it aside.
+        loggers: What gets the curves of every training, one name or several: "tensorboard",
+            "mlflow"; see ``wsseg.networks.loggers``. They change no result.
+    """
+
+    pipeline: str = "boxes"
+    run_dir: LocalPath
+    seed: int = Field(0, ge=0)
+    engine: Literal["local", "ray"] = "local"
+    workers: int | None = Field(None, ge=1)
+    ray: ClusterParams = ClusterParams()
+    strict: bool = False
+    loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
+    data: DataParams
+    seeds: SeedParams = SeedParams()
+    classifier: ClassifierParams = ClassifierParams()
+    cam: CAMParams = CAMParams()
+    walk: WalkSettings = WalkSettings()
+    affinity: AffinityParams = AffinityParams()
+    crf: CRFSettings = CRFSettings()
+    par: PARSettings = PARSettings()
+    model: SegmenterParams = SegmenterParams()
+    trainer: SegmenterTrainingParams = SegmenterTrainingParams()
+    prediction: PredictionParams = PredictionParams()
+    rounds: RoundParams = RoundParams()
+    finetune: FinetuneParams = FinetuneParams()
+
+    @property
+    def num_nodes(self) -> int:
+        """How many machines the run takes, at least for one of its trainings."""
+        trainers = (self.trainer, self.classifier.trainer, self.affinity.trainer)
+        return max(trainer.num_nodes for trainer in trainers)
+
+
+_MOST_VALUES = 100_000  # of a file of settings, its aliases written out
+UNREADABLE = (
+    OmegaConfBaseException,
+    yaml.YAMLError,
+    OSError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+"""What a damaged YAML file raises, and interpolations in it that lead nowhere."""
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Return the settings of a YAML file with overrides laid over it.
+
+    Args:
+        path: The YAML file.
+        overrides: ``key=value`` with dots between levels, such as "rounds.count=3".
+
+    Returns:
+        The validated settings.
+
+    Raises:
+        InputError: The file is missing or not YAML, an override has no "=", a key is unknown
+            (the nearest is suggested), or a value breaks its rule.
+    """
+    for override in overrides:
+        if "=" not in override:
+            raise InputError(f"override {override!r}", "key=value", "no '='", "add a value")
+    try:
+        merged = _merged(read_yaml(path), OmegaConf.from_dotlist(list(overrides)))
+        values = OmegaConf.to_container(merged, resolve=True)
+    except FileNotFoundError as error:
+        raise InputError(path, "a YAML file", "no such file", "check the path") from error
+    except UNREADABLE as error:
+        got = " ".join(str(error).split())
+        raise InputError(path, "a YAML mapping of settings", got, "correct it") from error
+    return config_from_values(values, str(path))
+
+
+def read_yaml(path: Path) -> Any:
+    """Return what a YAML file holds, as OmegaConf's nodes.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A mapping or list, interpolations in it not resolved yet.
+
+    Raises:
+        OSError: The file is missing; or another of ``UNREADABLE``.
+    """
+    text = path.read_text(encoding="utf-8")
+    _check_aliases(text)
+    return OmegaConf.load(io.StringIO(text))
+
+
+def _check_aliases(text: str) -> None:
+    """Refuse a few lines whose aliases of aliases stand for more than the memory holds."""
+    known: dict[int, int] = {}
+
+    def values_in(node: yaml.Node) -> int:
+        if id(node) not in known:
+            known[id(node)] = _MOST_VALUES  # until it is counted: a node may hold itself
+            held = node.value if isinstance(node, yaml.CollectionNode) else []
+            pairs = [each if isinstance(each, tuple) else (each,) for each in held]
+            known[id(node)] = 1 + sum(values_in(one) for pair in pairs for one in pair)
+        return known[id(node)]
+
+    root = yaml.compose(text, yaml.SafeLoader)
+    if root is not None and values_in(root) >= _MOST_VALUES:
+        raise ValueError(f"aliases that stand for {_MOST_VALUES:,} values or more")
+
+
+def _merged(base: Any, overrides: Any) -> Any:
+    """Lay overrides over a file's settings; weights of losses are one value, not many."""
+    merged = OmegaConf.merge(base, overrides)
+    for weights in ("trainer.loss", "rounds.loss"):
+        if (given := OmegaConf.select(overrides, weights)) is not None:
+            OmegaConf.update(merged, weights, given, merge=False)
+    return merged
+
+
+def config_from_values(values: Any, source: str) -> Config:
+    """Return validated settings.
+
+    Args:
+        values: Nested mapping, as read from YAML.
+        source: Named in errors.
+
+    Returns:
+        The settings.
+
+    Raises:
+        InputError: A key is unknown or missing, or a value breaks its rule.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise explained(error, source, Config) from error
+
+
+def explained(error: ValidationError, source: str, settings: type[Params]) -> InputError:
+    """Return the first of the rules that values break, in a person's words.
+
+    Args:
+        error: What pydantic raised.
+        source: The file, named in the error.
+        settings: What the values were to become.
+
+    Returns:
+        An error that names the key; of an unknown one the nearest known.
+    """
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        got = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
+        return InputError(
+            f"{key or 'settings'} in {source}", _rule(first["msg"]), got, f"set {key}"
+        )
+    known = _keys_beside(first["loc"], settings)
+    nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
+    remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+    return InputError(f"{key} in {source}", "a known setting", "an unknown key", remedy)
+
+
+def _rule(message: str) -> str:
+    return (
+        message.removeprefix("Value error, ")
+        .replace("Input is not a valid path for <class 'pathlib.Path'>", "a path")
+        .replace("Input should be ", "")
+        .replace("Field required", "set")
+    )
+
+
+def _keys_beside(location: tuple[int | str, ...], settings: type[Params]) -> list[str]:
+    """The keys that stand beside the last of a location; names and numbers of items are skipped."""
+    for part in location[:-1]:
+        if part in settings.model_fields:
+            annotation = settings.model_fields[str(part)].annotation
+            inner = [annotation, *get_args(annotation)]
+            groups = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Params)]
+            settings = groups[0] if groups else settings
+    return list(settings.model_fields)

@@ -1,0 +1,89 @@
+"""What a stage has found of its images so far: a line an image, which a kill cannot spoil."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from wsseg.files import atomic_write, naming
+
+Record = tuple[str, list[dict[str, Any]]]
+"""An image's id and its rows of statistics."""
+
+_TOGETHER = 1000  # images whose rows are in memory at a time
+
+
+def recorded_ids(path: Path) -> list[str]:
+    """Return the images of which a whole line was written.
+
+    Args:
+        path: The file of lines; a missing one holds none.
+
+    Returns:
+        Their ids. An image whose line a kill or a power cut damaged is not among them.
+    """
+    return [identity for _, (identity, _) in _whole_lines(path)]
+
+
+def record_results(path: Path, results: Iterable[Record]) -> None:
+    """Add a line for each result as it comes; damaged lines are removed first.
+
+    Args:
+        path: The file of lines.
+        results: Of images, in any order.
+    """
+    with atomic_write(path) as file:
+        file.writelines(_line(each) for _, each in _whole_lines(path))
+    for result in results:
+        with naming(path), path.open("ab") as file:
+            file.write(_line(result))
+
+
+def rows_by_image(path: Path) -> Callable[[], Iterator[list[dict[str, Any]]]]:
+    """Return what yields the rows of all images in the order of their ids, many images at a time.
+
+    Args:
+        path: The file of lines; of an image's lines the last counts.
+
+    Returns:
+        Called as often as one likes.
+    """
+    places = {identity: place for place, (identity, _) in _whole_lines(path)}
+    order = [places[identity] for identity in sorted(places)]
+
+    def groups() -> Iterator[list[dict[str, Any]]]:
+        with path.open("rb") as file:
+            for start in range(0, len(order), _TOGETHER):
+                yield [row for at in order[start : start + _TOGETHER] for row in _rows(file, at)]
+
+    return groups
+
+
+def _rows(file: Any, place: int) -> list[dict[str, Any]]:
+    file.seek(place)
+    rows: list[dict[str, Any]] = json.loads(file.readline())[1]
+    return rows
+
+
+def _whole_lines(path: Path) -> Iterator[tuple[int, Record]]:
+    """The place of each whole line, in bytes, and what it holds."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        place = 0
+        for line in file:
+            if found := _parsed(line):
+                yield place, found
+            place += len(line)
+
+
+def _parsed(line: bytes) -> Record | None:
+    try:
+        identity, rows = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    return (identity, rows) if isinstance(identity, str) and isinstance(rows, list) else None
+
+
+def _line(result: Record) -> bytes:
+    return json.dumps(result).encode() + b"\n"

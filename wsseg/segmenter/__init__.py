@@ -1,1 +1,0 @@
-"""The network: built, trained and asked for label scores."""

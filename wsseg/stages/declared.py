@@ -1,0 +1,60 @@
+"""Images whose masks may be looked at: they teach what signals tell of this run's labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from wsseg.data.classes import has_full_mask
+from wsseg.data.formats.files import read_ids
+from wsseg.data.model import Sample
+from wsseg.data.truth import Truth
+from wsseg.errors import InputError
+from wsseg.files import write_text
+from wsseg.stages.measured import pair_ious
+
+DECLARED = "declared.txt"
+"""In a run's folder: the images, an id a line."""
+
+
+def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Truth) -> None:
+    """Keep in a run's folder which images' masks may be looked at; an empty list takes it back.
+
+    Args:
+        run: The run's folder.
+        listed: As of ``wsseg select``, an image's id a line. The run must not have learned from
+            these masks: labels that are the masks say nothing of others.
+        samples: The run's training images.
+        truth: The masks.
+
+    Raises:
+        InputError: The list names no training image, or one without a mask or with a given one.
+    """
+    ids, known = read_ids(listed), {sample.id: sample for sample in samples}
+    for image in ids:
+        if image not in known:
+            remedy = "list images of data.train"
+            raise InputError(listed, "a list of training images", repr(image), remedy)
+        if has_full_mask(known[image]):
+            rule, remedy = "a list of images whose masks the run was not given", "remove it"
+            raise InputError(listed, rule, f"{image!r} with its mask", remedy)
+        if not truth.covers(known[image]):
+            rule, remedy = "a list of images with masks", "draw its mask or remove it"
+            raise InputError(listed, rule, f"{image!r} without", remedy)
+    write_text(run / DECLARED, "".join(f"{image}\n" for image in ids))
+
+
+def declared_ious(run: Path, name: str) -> pd.Series:
+    """Return what is known of a stage's labels by the masks that may be looked at.
+
+    Args:
+        run: The run's folder.
+        name: The stage of label maps.
+
+    Returns:
+        IoU, 0..1, by image id and class; empty without ``declare_masks``.
+    """
+    if not (run / DECLARED).exists():
+        return pd.Series(dtype=float)
+    ious = pair_ious(run, name)
+    return ious[ious.index.isin(read_ids(run / DECLARED), level=0)] if len(ious) else ious

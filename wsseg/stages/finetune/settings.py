@@ -1,0 +1,50 @@
+"""Settings of the last stage that contradict each other, found before any work is done."""
+
+from wsseg.errors import InputError
+from wsseg.networks.loggers import check_loggers
+from wsseg.networks.losses.named import check_losses
+from wsseg.networks.segmenter import check_network
+from wsseg.networks.semi.params import SemiParams
+from wsseg.refine.named import find_refiner
+from wsseg.runs.cluster import check_engine
+from wsseg.runs.config import Config
+
+
+def check_finetune_settings(config: Config) -> None:
+    """Refuse settings that no stage could work with.
+
+    Args:
+        config: The resolved settings.
+
+    Raises:
+        InputError: An unknown loss or refiner, an engine or a logger that is not installed,
+            machines that cannot find each other, a network that cannot be built, a base that is
+            this run, calibration by masks that the network has learned, a semi-supervised training
+            that learns from nothing but masks, or a folder that is not there.
+    """
+    check_engine(config)
+    check_loggers(config.loggers)
+    check_losses(config.trainer.loss)
+    find_refiner(config, config.rounds.refiner)
+    check_network(config.model)
+    settings = config.finetune
+    if settings.base == config.run_dir.absolute():
+        remedy = "give this run a run_dir of its own"
+        raise InputError("finetune.base", "another run", settings.base, remedy)
+    if settings.base is None and settings.filter.rule == "calibrated":
+        rule, got = "another without finetune.base", "calibrated"
+        remedy = "set it to global: the network has learned the masks that it would be tried on"
+        raise InputError("finetune.filter.rule", rule, got, remedy)
+    if settings.method == "semi":
+        _check_semi(settings.semi, settings.steps or config.trainer.steps)
+
+
+def _check_semi(semi: SemiParams, steps: int) -> None:
+    if semi.burn_in >= steps:
+        rule, remedy = f"below the {steps} steps of the training", "lower it or set finetune.steps"
+        raise InputError("finetune.semi.burn_in", rule, semi.burn_in, remedy)
+    if not semi.views.strong and (semi.shrink or not semi.views.features):
+        rule = "at least 1 with shrink" if semi.shrink else "at least 1 without views.features"
+        raise InputError("finetune.semi.views.strong", rule, 0, "set it to 1")
+    if semi.extra and not semi.extra.is_dir():
+        raise InputError("finetune.semi.extra", "a folder", semi.extra, "check the path")

@@ -1,0 +1,289 @@
+"""Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.cleaning import Cleaned, clean
+from wsseg.data.agreement import annotation_agreement
+from wsseg.data.constraints import Constraints, constraints_of, labelled_pixels
+from wsseg.data.example import read_photograph
+from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.errors import InputError
+from wsseg.files import fingerprint
+from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
+from wsseg.metrics.confidence import certainty
+from wsseg.networks.loggers import check_loggers
+from wsseg.networks.losses.named import check_losses
+from wsseg.networks.segmenter import check_network
+from wsseg.refine.named import Refine, find_refiner
+from wsseg.refine.scores import normalised
+from wsseg.runs.cluster import check_engine
+from wsseg.runs.config import Config
+from wsseg.runs.labelling import (
+    Facts,
+    confidence_path,
+    joined,
+    label_images,
+    label_path,
+    labelled,
+    samples_key,
+)
+from wsseg.runs.stage import Run, Stage
+from wsseg.runs.stats import read_stats
+from wsseg.seeds.named import check_fit, check_seeds, seed_label_map
+from wsseg.stages.training import (
+    labelled_pairs,
+    segmenter_of,
+    train_on_pairs,
+    training_stage,
+)
+
+
+def check_settings(config: Config) -> None:
+    """Refuse names that no stage will know, before any work is done.
+
+    Args:
+        config: The resolved settings.
+
+    Raises:
+        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
+            engine or a logger that is not installed, or machines that cannot find each other.
+    """
+    check_engine(config)
+    check_loggers(config.loggers)
+    check_seeds(config.seeds)
+    check_losses(config.trainer.loss)
+    if config.rounds.loss:
+        check_losses(config.rounds.loss, "rounds.loss")
+    find_refiner(config, config.rounds.refiner)
+    check_network(config.model)
+
+
+def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:
+    """Return the stage "seeds": first label maps of the training images.
+
+    Args:
+        run: The run; ``config.seeds`` says how.
+        dataset: Samples with annotations.
+        ready: A stage of label maps of some images, which are taken as they are.
+
+    Returns:
+        The complete stage.
+    """
+    config, samples = run.config, dataset.split(run.config.data.train)
+    check_fit(config.seeds, samples)
+    stage = run.stage(
+        "seeds",
+        seeds=config.seeds,
+        given=_given_files(config, samples),
+        ready=ready,
+        samples=samples_key(samples),
+        classes=list(dataset.classes),
+        seed=config.seed,
+    )
+    label = partial(_seed, config=config, classes=dataset.classes, ready=ready)
+    return label_images(run, stage, label, samples)
+
+
+def train_segmenter(
+    run: Run, dataset: Dataset, labels: Stage, number: int, previous: Stage | None = None
+) -> Stage:
+    """Return the stage "round-N/model": a network trained on a stage's label maps.
+
+    Images whose label map is all IGNORE take no part.
+
+    Args:
+        run: The run; ``config.model`` and ``config.trainer`` say how.
+        dataset: Its training images.
+        labels: A complete stage of label maps.
+        number: The round, from 1.
+        previous: The last round's model, to continue from unless ``rounds.restart``.
+
+    Returns:
+        The complete stage; its folder holds ``model.ckpt``.
+
+    Raises:
+        InputError: Settings of the network or the trainer break a rule, or every pixel of the
+            label maps is IGNORE.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    run = _of_round(run, number)
+    config = run.config
+    start = None if config.rounds.restart else previous
+    stage = training_stage(run, f"round-{number}/model", dataset.classes, start, labels=labels)
+    pairs = partial(labelled_pairs, labels, dataset.classes, dataset.split(config.data.train))
+    return train_on_pairs(stage, pairs, dataset.classes, config, start)
+
+
+def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stage:
+    """Return the stage "round-N": predictions on the training images, cleaned by what is known.
+
+    Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
+    have "boxes", "resets" and "restored", "kept" and "refined" (shares of the class that the
+    network and the refiner chose; without cleaning the share that is permitted), "confidence",
+    "margin", and "agreement" of the network's prediction with the annotations.
+
+    Args:
+        run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
+        dataset: Samples with annotations.
+        model: The round's trained network.
+        seeds: The first label maps, that reset boxes go back to.
+
+    Returns:
+        The complete stage, in whose folder that of the model lies.
+    """
+    config = run.config
+    samples = labelled(seeds, dataset.split(config.data.train))
+    refiner = find_refiner(config, config.rounds.refiner)
+    stage = run.stage(
+        str(Path(model.name).parent),
+        model=model,
+        seeds=seeds,
+        samples=samples_key(samples),
+        rules=config.rounds.model_dump(include={"clean", "reset_iou", "min_island"}),
+        refiner=refiner.key,
+        prediction=config.prediction,
+    )
+    if config.rounds.clean and not stage.is_complete:
+        refiner.prepare()
+    relabel = partial(
+        _relabel,
+        config=config,
+        model=model,
+        seeds=seeds,
+        refine=refiner.refine,
+        rules=stage.path / "rules",
+    )
+    return label_images(run, stage, relabel, samples, seeds.manifest.get("set_aside"))
+
+
+def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
+    """Return the stage "round-N/val": the network's label maps of the validation images.
+
+    Beside them lie ``confidence/<id>.png``: how sure it is of each pixel. The statistics have
+    "agreement" with the weak annotations, which change no label here.
+
+    Args:
+        run: The run; ``config.prediction`` says how.
+        dataset: Its validation images.
+        model: A trained network.
+
+    Returns:
+        The complete stage, None where the configuration names no validation split.
+    """
+    config = run.config
+    if config.data.val is None:
+        return None
+    samples = dataset.split(config.data.val)
+    stage = run.stage(
+        f"{Path(model.name).parent}/val",
+        model=model,
+        samples=samples_key(samples),
+        prediction=config.prediction,
+    )
+    predict = partial(_predict, config=config, model=model, stage=stage)
+    return label_images(run, stage, predict, samples)
+
+
+def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
+    """Fingerprints of what the seed reads besides the data set: label maps, edge maps."""
+    folders = [folder for folder in (config.seeds.folder, config.seeds.edges) if folder]
+    return [fingerprint(folder / f"{s.id}.png") for folder in folders for s in samples]
+
+
+def _seed(
+    sample: Sample, config: Config, classes: Classes, ready: Stage | None
+) -> tuple[NDArray[np.uint8], Facts]:
+    image = read_photograph(sample)
+    constraints = constraints_of(sample, len(classes))
+    if ready and sample.id in _images_of(ready.path, ready.key):
+        return constraints.held(read_label_map(label_path(ready, sample))), {}
+    random = np.random.default_rng([config.seed, *sample.id.encode()])
+    return seed_label_map(image, constraints, sample, config.seeds, random), {}
+
+
+def _relabel(
+    sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
+) -> tuple[NDArray[np.uint8], Facts]:
+    segmenter = segmenter_of(model, config.trainer.accelerator)
+    image = read_photograph(sample)
+    scores = segmenter.predict(image, config.prediction)
+    best = scores.argmax(axis=0).astype(np.uint8)
+    constraints = constraints_of(sample, len(segmenter.classes))
+    agrees = _agreement(best, sample, len(segmenter.classes))
+    if not config.rounds.clean:
+        known = labelled_pixels(sample, len(segmenter.classes))
+        label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
+        sure = certainty(label_map, scores, range(len(scores)))
+        return label_map, joined(_permitted(label_map, constraints), sure, agrees)
+    first_labels = read_label_map(label_path(seeds, sample))
+    cleaned = clean(
+        image,
+        scores[constraints.classes],
+        constraints,
+        sample.boxes,
+        first_labels,
+        config.rounds,
+        refine,
+        tagged=sample.tagged,
+    )
+    write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
+    shares = normalised(scores[constraints.classes], constraints.allowed)
+    sure = certainty(cleaned.label_map, shares, constraints.classes)
+    return cleaned.label_map, joined(_facts(sample, cleaned), sure, agrees)
+
+
+def _predict(
+    sample: Sample, config: Config, model: Stage, stage: Stage
+) -> tuple[NDArray[np.uint8], Facts]:
+    scores = segmenter_of(model, config.trainer.accelerator).predict(
+        read_photograph(sample), config.prediction
+    )
+    write_confidence(confidence_path(stage, sample), scores.max(axis=0))
+    label_map = scores.argmax(axis=0).astype(np.uint8)
+    try:
+        return label_map, _agreement(label_map, sample, len(scores))
+    except InputError:  # what cannot be compared with can be predicted all the same
+        return label_map, {}
+
+
+def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
+    kept, refined = cleaned.share("network"), cleaned.share("refiner")
+    rules = {label: {"kept": kept[label], "refined": refined[label]} for label in kept}
+    facts: Facts = {}
+    for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
+        of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
+        of_class["boxes"] += 1
+        of_class["resets"] += int(reset)
+    for label in sample.tagged:
+        facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
+    return joined(rules, facts)
+
+
+def _agreement(label_map: NDArray[np.uint8], sample: Sample, n_classes: int) -> Facts:
+    found = annotation_agreement(label_map, sample, n_classes)
+    return {label: {"agreement": share} for label, share in found.items()}
+
+
+def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> Facts:
+    """Which part of each class the annotations permit: what the rules would keep."""
+    held = constraints.held(label_map) == label_map
+    classes = np.unique(label_map).tolist()
+    return {label: {"kept": float(held[label_map == label].mean())} for label in classes}
+
+
+def _of_round(run: Run, number: int) -> Run:
+    config = run.config
+    if number == 1 or config.rounds.loss is None:
+        return run
+    trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
+    return Run(run.path, config.model_copy(update={"trainer": trainer}))
+
+
+@lru_cache(maxsize=1)
+def _images_of(folder: Path, key: str) -> frozenset[str]:  # noqa: ARG001 - the key is for the cache
+    return frozenset(read_stats(folder)["id"].to_pylist())

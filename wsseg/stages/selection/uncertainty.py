@@ -1,0 +1,124 @@
+"""How unsure a trained segmenter is of an image, as far as its annotations leave anything open."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.data.constraints import Constraints, constraints_of
+from wsseg.data.example import read_photograph
+from wsseg.data.model import Classes, Sample
+from wsseg.files import fingerprint
+from wsseg.metrics.confidence import margins, vote_entropies
+from wsseg.networks.params import PredictionParams
+from wsseg.networks.prediction import Segmenter, kept_segmenter
+from wsseg.refine.scores import normalised
+from wsseg.runs.labelling import map_stage, samples_key
+from wsseg.runs.stage import Run, Stage
+from wsseg.runs.stats import read_stats
+
+
+def margin(
+    segmenter: Segmenter,
+    image: NDArray[np.uint8],
+    constraints: Constraints,
+    prediction: PredictionParams,
+) -> float:
+    """Return the mean of ``margins`` over an image; see ``MEASURES``."""
+    scores = segmenter.predict(image, prediction)[constraints.classes]
+    return float(margins(normalised(scores, constraints.allowed)).mean())
+
+
+def vote_entropy(
+    segmenter: Segmenter,
+    image: NDArray[np.uint8],
+    constraints: Constraints,
+    prediction: PredictionParams,
+) -> float:
+    """Return the mean of ``vote_entropies`` of an image's views; see ``MEASURES``."""
+    views = _views(segmenter, image, prediction)
+    votes = [constraints.best(scores[constraints.classes]) for scores in views]
+    return float(vote_entropies(votes).mean())
+
+
+Measure = Callable[[Segmenter, NDArray[np.uint8], Constraints, PredictionParams], float]
+
+MEASURES: dict[str, Measure] = {"margin": margin, "vote_entropy": vote_entropy}
+"""Trained network, image (H, W, 3), what its annotations allow, scales and mirror -> how unsure
+the network is of it, 0..1, by name. Classes that a pixel may not have do not count; a pixel whose
+class is known has 0."""
+
+
+def measure_uncertainty(
+    run: Run,
+    samples: Sequence[Sample],
+    classes: Classes,
+    measure: str,
+    *,
+    checkpoint: Path,
+    prediction: PredictionParams,
+) -> Stage:
+    """Return the stage "uncertainty-<measure>"; its table has a row an image.
+
+    Args:
+        run: Where it is kept, and in how many processes it works.
+        samples: The images with their annotations.
+        classes: Of the data set.
+        measure: A key of ``MEASURES``.
+        checkpoint: The trained network.
+        prediction: Scales and mirror.
+
+    Returns:
+        The complete stage.
+
+    Raises:
+        InputError: No image could be used.
+    """
+    stage = run.stage(
+        f"uncertainty-{measure}",
+        samples=samples_key(samples),
+        classes=list(classes),
+        checkpoint=fingerprint(checkpoint),
+        prediction=prediction,
+    )
+    work = partial(
+        _measure, measure=measure, checkpoint=checkpoint, prediction=prediction, key=stage.key
+    )
+    return map_stage(run, stage, work, samples)
+
+
+def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.float64]:
+    """Return what a complete stage has measured.
+
+    Args:
+        stage: Of ``measure_uncertainty``.
+        samples: N images.
+
+    Returns:
+        (N,) float64, 0..1; NaN for images that were set aside or not given to it.
+    """
+    table = read_stats(stage.path).to_pandas().set_index("id")["uncertainty"]
+    return np.asarray(table.reindex([sample.id for sample in samples]), np.float64)
+
+
+def _measure(
+    sample: Sample, measure: str, checkpoint: Path, prediction: PredictionParams, key: str
+) -> tuple[str, list[dict[str, Any]]]:
+    segmenter = kept_segmenter(checkpoint, key)
+    image = read_photograph(sample)
+    constraints = constraints_of(sample, len(segmenter.classes))
+    value = MEASURES[measure](segmenter, image, constraints, prediction)
+    return sample.id, [{"id": sample.id, "uncertainty": value}]
+
+
+def _views(
+    segmenter: Segmenter, image: NDArray[np.uint8], prediction: PredictionParams
+) -> Iterator[NDArray[np.float32]]:
+    for scale in prediction.scales:
+        alone = prediction.model_copy(update={"scales": (scale,), "flip": False})
+        yield segmenter.predict(image, alone)
+        if prediction.flip:
+            yield segmenter.predict(image[:, ::-1], alone)[..., ::-1]

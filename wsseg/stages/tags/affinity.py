@@ -1,0 +1,100 @@
+"""The learned affinity as a stage of a run."""
+
+import shutil
+from functools import partial
+
+import lightning
+from torch import Tensor, nn
+
+from wsseg.data.model import Dataset
+from wsseg.networks.affinity_net import AffinityNet, affinity_loss, save_affinity
+from wsseg.networks.classifier import load_classifier
+from wsseg.networks.encoder import FeatureMap
+from wsseg.networks.loggers import training_loggers
+from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
+from wsseg.runs.config import Config
+from wsseg.runs.labelling import label_path, labelled
+from wsseg.runs.progress import say
+from wsseg.runs.stage import Run, Stage
+from wsseg.stages.tags.maps import label_by_maps
+
+
+def learn_affinity(
+    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+) -> Stage | None:
+    """Return the stage "affinity": a network that learnt from confident labels what is alike.
+
+    The labels are the stage "confident": the maps' confident foreground and background after a
+    CRF, IGNORE between them.
+
+    Args:
+        run: The run; ``config.affinity`` says how.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags``.
+        classifier: Of ``train_classifier``; its encoder is used as it is.
+
+    Returns:
+        The complete stage; its folder holds ``model.ckpt``. None where ``cam.affinity`` is not
+        "learned".
+
+    Raises:
+        InputError: The encoder has no levels, or settings break a rule.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    config, settings = run.config, run.config.affinity
+    if config.cam.affinity != "learned" or classifier is None:
+        return None
+    levels = {"foreground": settings.foreground, "background": settings.background}
+    rule = {"rule": "constant", "refiner": "crf", **levels}
+    cam = config.cam.model_copy(update=rule)
+    confident = label_by_maps(run, dataset, maps, "confident", cam)
+    stage = run.stage(
+        "affinity",
+        num_nodes=settings.trainer.num_nodes,
+        labels=confident,
+        classifier=classifier,
+        radius=config.walk.radius,
+        affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        seed=config.seed,
+    )
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+        return stage
+    samples = labelled(confident, dataset.split(config.data.train))
+    pairs = [TrainingPair(sample.image, label_path(confident, sample)) for sample in samples]
+    with stage.work() as record:
+        record["loss"] = _train(stage, pairs, classifier, config)
+        shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
+    return stage
+
+
+def _train(
+    stage: Stage, pairs: list[TrainingPair], classifier: Stage, config: Config
+) -> list[float]:
+    trainer = config.affinity.trainer
+    trained = load_classifier(classifier.path / "model.ckpt", "cpu")
+    if not isinstance(trained.network.encoder, FeatureMap):
+        raise TypeError("a saved classifier has an encoder of timm")
+    lightning.seed_everything(config.seed, verbose=False)
+    network = AffinityNet(trained.network.encoder, config.affinity.width)
+    objective = partial(_objective, radius=config.walk.radius)
+    training = NetworkTraining(
+        network, trainer, objective, seed=config.seed, freeze_batch_norm=True
+    )
+    batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
+    loggers = partial(training_loggers, stage, config)
+    curve = fit(training, batches, stage.path, stage.name, loggers=loggers)
+    save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
+    return curve
+
+
+def _objective(
+    network: nn.Module,
+    images: Tensor,
+    target: Target,
+    progress: float,  # noqa: ARG001 - every objective is told
+    *,
+    radius: int,
+) -> Tensor:
+    return affinity_loss(network(images), target.labels, radius=radius)

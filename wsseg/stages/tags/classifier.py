@@ -1,0 +1,166 @@
+"""The classifier of tags as a stage of a run."""
+
+import shutil
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+
+from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.errors import InputError
+from wsseg.files import fingerprint
+from wsseg.images import read_image
+from wsseg.networks.classifier import (
+    build_classifier,
+    check_classifier,
+    load_classifier,
+    save_classifier,
+)
+from wsseg.networks.loggers import training_loggers
+from wsseg.networks.objective import of_output
+from wsseg.networks.tag_training import (
+    TagBatches,
+    average_precision,
+    check_targets,
+    mean,
+    soft_margin,
+    tag_targets,
+)
+from wsseg.networks.train import NetworkTraining, fit
+from wsseg.refine.named import find_refiner
+from wsseg.runs.config import Config
+from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.labelling import samples_key
+from wsseg.runs.progress import say
+from wsseg.runs.stage import Run, Stage
+from wsseg.seeds.cam import find_activation
+
+
+def check_tag_settings(config: Config) -> None:
+    """Refuse names that no stage of tags will know, before any work is done.
+
+    Args:
+        config: The resolved settings.
+
+    Raises:
+        InputError: An unknown method or refiner, a classifier that cannot be built, or weak
+            labels that are no tags.
+    """
+    if config.data.weak == "boxes" and not config.data.annotations:
+        remedy = "set data.weak=tags, or choose pipeline=boxes"
+        raise InputError("data.weak", "tags or boxes_as_tags", "boxes", remedy)
+    if find_activation(config.cam.method) is None:
+        check_classifier(config.classifier)
+    elif config.cam.affinity == "learned":
+        rule, remedy = "another for a plug-in, which has no encoder", "set cam.affinity=colour"
+        raise InputError("cam.affinity", rule, "learned", remedy)
+    find_refiner(config, config.cam.refiner)
+
+
+def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
+    """Return the stage "classifier": a network trained on the tags of the training images.
+
+    Its manifest holds the average precision of each tag on the validation images, where these
+    have tags.
+
+    Args:
+        run: The run; ``config.classifier`` says how.
+        dataset: Samples with tags.
+
+    Returns:
+        The complete stage; its folder holds ``model.ckpt``. None where ``cam.method`` is a
+        plug-in, which needs no classifier.
+
+    Raises:
+        InputError: No image is tagged, a tag is in every image, or settings break a rule.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    config, settings = run.config, run.config.classifier
+    if find_activation(config.cam.method) is not None:
+        return None
+    tagged = [s for s in dataset.split(config.data.train) if s.tags is not None]
+    val = _tagged_val(dataset, config)
+    stage = run.stage(
+        "classifier",
+        num_nodes=settings.trainer.num_nodes,
+        samples=samples_key(tagged),
+        val=samples_key(val),
+        classes=list(dataset.classes),
+        weights=fingerprint(Path(settings.weights or "")),
+        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        seed=config.seed,
+    )
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+    else:
+        with stage.work() as record:
+            whole, record["set_aside"] = _whole(tagged, config)
+            _train(stage, record, whole, dataset.classes, config)
+            record["average_precision"] = _precision(stage, _whole(val, config)[0], config)
+            shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
+    _tell_precision(stage)
+    return stage
+
+
+def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
+    if config.data.val is None:
+        return []
+    return [s for s in dataset.split(config.data.val) if s.tags is not None]
+
+
+def _whole(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
+    """The images that can be decoded, and what is wrong with the others."""
+    results = map_samples(_decoded, samples, config)
+    bad = {result.id: result.reason for result in results if isinstance(result, SetAside)}
+    for identity, reason in sorted(bad.items()):
+        say(f"classifier: set aside {identity}: {reason}")
+    return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))
+
+
+def _decoded(sample: Sample) -> None:
+    read_image(sample.image)
+
+
+def _train(
+    stage: Stage, record: dict[str, Any], tagged: list[Sample], classes: Classes, config: Config
+) -> None:
+    if not tagged:
+        remedy = "tag some images, or set data.weak"
+        raise InputError("training images", "tagged", "no usable image with tags", remedy)
+    settings = config.classifier
+    for name in check_targets(tag_targets(tagged, classes), classes):
+        say(f"{stage.name}: no training image has the tag {name!r}; it will not be learnt")
+    lightning.seed_everything(config.seed, verbose=False)
+    network = build_classifier(settings, len(classes) - 1)
+    training = NetworkTraining(
+        network,
+        settings.trainer,
+        partial(of_output, loss=soft_margin),
+        seed=config.seed,
+        freeze_batch_norm=settings.freeze_batch_norm,
+    )
+    batches = TagBatches(tagged, classes, settings, config.seed)
+    loggers = partial(training_loggers, stage, config)
+    record["loss"] = fit(training, batches, stage.path, stage.name, loggers=loggers)
+    save_classifier(stage.path / "model.ckpt", network, classes, settings)
+
+
+def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, float]:
+    if not val:
+        return {}
+    accelerator = config.classifier.trainer.accelerator
+    classifier = load_classifier(stage.path / "model.ckpt", accelerator)
+    scores = [torch.from_numpy(classifier.scores(read_image(s.image))) for s in val]
+    classes = classifier.classes
+    return average_precision(torch.stack(scores), tag_targets(val, classes), classes)
+
+
+def _tell_precision(stage: Stage) -> None:
+    found = stage.manifest["average_precision"]
+    if found:
+        worst = min(found, key=lambda name: found[name])
+        about = f"worst {worst!r} {found[worst]:.3f}"
+        say(f"{stage.name}: mean average precision {mean(found.values()):.3f}, {about}")

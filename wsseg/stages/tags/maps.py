@@ -1,0 +1,189 @@
+"""Activation maps and the first labels made from them as stages of a run."""
+
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.data.constraints import constraints_of
+from wsseg.data.example import read_photograph
+from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.errors import InputError
+from wsseg.images import read_image
+from wsseg.labelmaps import read_scores, write_scores
+from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
+from wsseg.networks.classifier import TrainedClassifier, load_classifier
+from wsseg.refine.named import Refine, find_refiner
+from wsseg.runs.config import Config
+from wsseg.runs.labelling import Facts, label_images, labelled, map_stage, samples_key, scores_path
+from wsseg.runs.stage import Run, Stage
+from wsseg.seeds.cam import activation_maps, maps_of_plugin
+from wsseg.seeds.confident import confident_labels
+from wsseg.seeds.params import CAMParams
+from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
+
+_OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
+
+
+def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
+    """Return the stage "cams": activation maps of the training images for their tags.
+
+    Args:
+        run: The run; ``config.cam`` says how.
+        dataset: Samples with tags; an image without has no maps.
+        classifier: Of ``train_classifier``.
+
+    Returns:
+        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image.
+    """
+    config = run.config
+    samples = dataset.split(config.data.train)
+    stage = run.stage(
+        "cams",
+        classifier=classifier,
+        samples=samples_key(samples),
+        classes=list(dataset.classes),
+        cam=config.cam.model_dump(include=_OF_MAPS),
+    )
+    locate = partial(
+        _locate, folder=stage.path, classifier=classifier, classes=dataset.classes, config=config
+    )
+    return map_stage(run, stage, locate, samples, is_whole=partial(_has_scores, stage))
+
+
+def spread_maps(
+    run: Run, dataset: Dataset, maps: Stage, affinity_net: Stage | None = None
+) -> Stage:
+    """Return the stage "spread": activation maps that have spread to what looks alike.
+
+    Args:
+        run: The run; ``config.cam.affinity`` says along what, and ``walk`` or ``par`` how far.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags``.
+        affinity_net: Of ``learn_affinity``.
+
+    Returns:
+        The complete stage, files as those of ``maps``; ``maps`` itself where the affinity is
+        "none".
+    """
+    config, affinity = run.config, run.config.cam.affinity
+    if affinity == "none":
+        return maps
+    samples = labelled(maps, dataset.split(config.data.train))
+    settings = config.par if affinity == "par" else config.walk
+    stage = run.stage(
+        "spread",
+        maps=maps,
+        affinity_net=affinity_net,
+        samples=samples_key(samples),
+        affinity=affinity,
+        settings=settings,
+    )
+    spread = partial(
+        _spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net
+    )
+    whole = partial(_has_scores, stage)
+    before = maps.manifest.get("set_aside")
+    return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
+
+
+def label_by_maps(
+    run: Run,
+    dataset: Dataset,
+    maps: Stage,
+    name: str = "seeds",
+    cam: CAMParams | None = None,
+) -> Stage:
+    """Return the stage "seeds": first label maps of the training images, from activation maps.
+
+    Args:
+        run: The run; ``config.cam`` says how.
+        dataset: Samples with tags.
+        maps: Of ``locate_tags`` or ``spread_maps``.
+        name: Of the stage.
+        cam: Settings in place of ``config.cam``.
+
+    Returns:
+        The complete stage.
+    """
+    config, settings = run.config, cam or run.config.cam
+    samples = labelled(maps, dataset.split(config.data.train))
+    refiner = find_refiner(config, settings.refiner)
+    stage = run.stage(
+        name,
+        maps=maps,
+        samples=samples_key(samples),
+        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        refiner=refiner.key,
+    )
+    if not stage.is_complete:
+        refiner.prepare()
+    label = partial(
+        _label,
+        maps=maps,
+        n_classes=len(dataset.classes),
+        settings=settings,
+        refine=refiner.refine,
+    )
+    return label_images(run, stage, label, samples, maps.manifest.get("set_aside"))
+
+
+def _locate(
+    sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
+) -> tuple[str, list[dict[str, Any]]]:
+    labels = sample.tagged
+    image = read_image(sample.image)
+    if classifier is None:
+        maps = maps_of_plugin(image, labels, classes, config.cam)
+    else:
+        accelerator = config.classifier.trainer.accelerator
+        loaded = _loaded(classifier.path, classifier.key, accelerator)
+        (maps,) = activation_maps(loaded, [image], [labels], config.cam)
+    write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
+    return sample.id, [{"id": sample.id, "class": label} for label in labels]
+
+
+def _spread(
+    sample: Sample, folder: Path, maps: Stage, config: Config, affinity_net: Stage | None
+) -> tuple[str, list[dict[str, Any]]]:
+    labels, scores = read_scores(scores_path(maps, sample.id))
+    image = read_image(sample.image)
+    if affinity_net is None:
+        found = find_spreading(config)(image, scores)
+    else:
+        accelerator = config.affinity.trainer.accelerator
+        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, accelerator).vectors(image)
+        found = spread_by_walk(image, scores, walk_params(config), vectors)
+    write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
+    return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
+
+
+def _label(
+    sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
+) -> tuple[NDArray[np.uint8], Facts]:
+    image = read_photograph(sample)
+    constraints = constraints_of(sample, n_classes)
+    labels, scores = read_scores(scores_path(maps, sample.id))
+    found = confident_labels(image, scores, labels, constraints, settings, refine)
+    return constraints.held(found), {}
+
+
+def _has_scores(stage: Stage, identity: str) -> bool:
+    try:
+        read_scores(scores_path(stage, identity))
+    except InputError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=1)
+def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # noqa: ARG001 - see below
+    # The key is there for the cache: a folder with a new key holds a new network.
+    return load_classifier(folder / "model.ckpt", accelerator)
+
+
+@lru_cache(maxsize=1)
+def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001 - as above
+    return load_affinity(folder / "model.ckpt", accelerator)

@@ -1,0 +1,96 @@
+"""Activation maps measured against hidden truth, at every threshold of the background."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.data.model import Classes, Sample
+from wsseg.data.truth import Truth, true_label_map
+from wsseg.labelmaps import read_scores
+from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
+from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.labelling import labelled, samples_key, scores_path
+from wsseg.runs.progress import say, track
+from wsseg.runs.stage import Run, Stage
+
+THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+"""The background's scores that are tried, 0.05 to 0.95."""
+
+
+def measure_thresholds(
+    run: Run, maps: Stage, truth: Truth, samples: Sequence[Sample]
+) -> dict[float, float] | None:
+    """Return how good label maps straight from activation maps are, and record it.
+
+    At each threshold the class of the highest map counts where it beats the threshold, and the
+    background elsewhere; nothing is refined or IGNORE. The curve tells how much hangs on the
+    choice of the threshold. It must not make that choice: that would be learning from the truth.
+
+    Args:
+        run: The run.
+        maps: A complete stage of activation maps.
+        truth: Hidden truth. Images it does not cover are left out.
+        samples: The images.
+
+    Returns:
+        mIoU, 0..1, by threshold; None where no image has truth.
+
+    Raises:
+        InputError: The truth or the maps of an image cannot be read, when the run is strict.
+    """
+    known = [truth.with_mask(s) for s in labelled(maps, samples) if truth.covers(s)]
+    if not known:
+        return None
+    stage = run.stage(
+        f"{maps.name}/quality",
+        maps=maps,
+        truth=samples_key(known),
+        classes=list(truth.classes),
+        thresholds=THRESHOLDS,
+    )
+    if not stage.is_complete:
+        with stage.work() as record:
+            compare = partial(_matrices, maps=maps, n_classes=len(truth.classes))
+            total, bad = np.zeros((), np.int64), dict[str, str]()
+            results = map_samples(compare, known, run.config)
+            for result in track(results, stage.name, len(known)):
+                if isinstance(result, SetAside):
+                    bad[result.id] = result.reason
+                else:
+                    total = total + result
+            record |= {"set_aside": dict(sorted(bad.items())), "matrices": total.tolist()}
+    matrices = np.array(stage.manifest["matrices"], np.int64)
+    if not matrices.any():
+        return None
+    curve = threshold_curve(matrices, truth.classes)
+    best = max(curve, key=lambda threshold: curve[threshold])
+    say(f"{maps.name}: mIoU {curve[best]:.3f} at the best threshold of the background, {best}")
+    return curve
+
+
+def threshold_curve(matrices: NDArray[np.int64], classes: Classes) -> dict[float, float]:
+    """Return the mIoU at each threshold.
+
+    Args:
+        matrices: (thresholds, K, K + 1) confusion matrices.
+        classes: The K class names.
+
+    Returns:
+        mIoU, 0..1, by threshold.
+    """
+    found = [SegmentationQuality(matrix, classes).miou for matrix in matrices]
+    return dict(zip(THRESHOLDS, found, strict=True))
+
+
+def _matrices(sample: Sample, maps: Stage, n_classes: int) -> NDArray[np.int64]:
+    labels, scores = read_scores(scores_path(maps, sample.id))
+    truth = true_label_map(sample, n_classes)
+    if not len(labels):
+        labels, scores = np.zeros(1, np.uint8), np.zeros((1, 1, 1), np.float32)
+    large = np.stack([cv2.resize(each, truth.shape[::-1]) for each in scores])
+    ahead, most = labels[large.argmax(axis=0)], large.max(axis=0)
+    at_each = (np.where(most > level, ahead, 0).astype(np.uint8) for level in THRESHOLDS)
+    return np.stack([confusion_matrix(each, truth, n_classes) for each in at_each])

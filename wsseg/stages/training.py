@@ -1,0 +1,208 @@
+"""Training the segmenter on label maps, as a stage of a run."""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from wsseg.data.classes import possible_classes
+from wsseg.data.model import Classes, Sample
+from wsseg.errors import InputError
+from wsseg.files import fingerprint
+from wsseg.labelmaps import IGNORE
+from wsseg.networks.loggers import training_loggers
+from wsseg.networks.prediction import Segmenter, kept_segmenter, save_segmenter
+from wsseg.networks.segmenter import build_network
+from wsseg.networks.segmenter_objective import WeightedLosses
+from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.training_data import TrainingBatches, TrainingPair
+from wsseg.runs.config import Config
+from wsseg.runs.labelling import label_path, labelled
+from wsseg.runs.progress import say
+from wsseg.runs.stage import Run, Stage
+from wsseg.runs.stats import read_stats
+
+
+def training_stage(
+    run: Run, name: str, classes: Classes, start: Stage | None = None, **inputs: Any
+) -> Stage:
+    """Return the stage of a training, complete or not.
+
+    Args:
+        run: The run; ``config.model`` and ``config.trainer`` say how.
+        name: Such as "round-1/model".
+        classes: Of the data set.
+        start: A stage with the network to go on from; None begins with the encoder's weights.
+        **inputs: What it learns from.
+
+    Returns:
+        The stage; its key holds all of this.
+    """
+    config = run.config
+    return run.stage(
+        name,
+        num_nodes=config.trainer.num_nodes,
+        **inputs,
+        start=start,
+        model=config.model,
+        classes=list(classes),
+        weights=fingerprint(Path(config.model.weights or "")),
+        trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
+        seed=config.seed,
+    )
+
+
+def train_on_pairs(
+    stage: Stage,
+    pairs: Callable[[], Sequence[TrainingPair]],
+    classes: Classes,
+    config: Config,
+    start: Stage | None = None,
+    *,
+    callbacks: Sequence[Callback] = (),
+) -> Stage:
+    """Train a network on images and their label maps, where its stage is not complete.
+
+    Args:
+        stage: Of ``training_stage``.
+        pairs: Returns what to train on.
+        classes: Of the data set.
+        config: Its ``model``, ``trainer`` and ``seed``.
+        start: A stage with the network to go on from.
+        callbacks: Lightning's or one's own, beside those of every training.
+
+    Returns:
+        The stage, complete; its folder holds ``model.ckpt``.
+
+    Raises:
+        InputError: Settings of the network or the trainer break a rule, or there is no pair.
+        DivergenceError: The loss is NaN or infinite.
+    """
+    if stage.is_complete:
+        say(f"{stage.name}: up to date")
+        return stage
+    found = pairs()
+    with stage.work() as record:
+        training = supervised(first_network(config, classes, start), config)
+        batches = TrainingBatches(found, config.model, config.trainer, seed=config.seed)
+        loggers = partial(training_loggers, stage, config)
+        record["loss"] = fit(training, batches, stage.path, stage.name, callbacks, loggers=loggers)
+        save_trained(stage, training.network, classes, config)
+    return stage
+
+
+def supervised(network: nn.Module, config: Config) -> NetworkTraining:
+    """Return the training of a network on label maps.
+
+    Args:
+        network: Is trained in place.
+        config: Its ``model``, ``trainer`` and ``seed``.
+
+    Returns:
+        What ``fit`` takes.
+    """
+    return NetworkTraining(
+        network,
+        config.trainer,
+        WeightedLosses(config.trainer, config.model),
+        seed=config.seed,
+        freeze_batch_norm=config.model.freeze_batch_norm,
+    )
+
+
+def save_trained(stage: Stage, network: nn.Module, classes: Classes, config: Config) -> None:
+    """Write ``model.ckpt`` of a stage, and remove the checkpoint to resume from.
+
+    Args:
+        stage: At work.
+        network: The result.
+        classes: Of the data set.
+        config: Its ``model``.
+    """
+    save_segmenter(stage.path / "model.ckpt", network, classes, config.model)
+    shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
+
+
+def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.Module:
+    """Return the network that a training begins with.
+
+    Args:
+        config: Its ``model`` and ``seed``.
+        classes: Of the data set.
+        start: A stage whose network is taken; None initialises one.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: It cannot be built, or ``start`` has another network.
+    """
+    lightning.seed_everything(config.seed, verbose=False)
+    network = build_network(config.model, len(classes))
+    if start is not None:
+        known = segmenter_of(start)
+        try:
+            network.load_state_dict(known.network.state_dict())
+        except RuntimeError as error:
+            got = f"{known.settings.architecture} on {known.settings.encoder}"
+            remedy = "take the same model settings, or restart"
+            rule = f"the network of {start.path}"
+            raise InputError("model", rule, got, remedy) from error
+    return network
+
+
+def labelled_pairs(
+    labels: Stage, classes: Classes, samples: Iterable[Sample]
+) -> list[TrainingPair]:
+    """Return images and their label maps; those of nothing but IGNORE are left out.
+
+    Args:
+        labels: A complete stage of label maps.
+        classes: Of the data set.
+        samples: The images.
+
+    Returns:
+        What to train on.
+
+    Raises:
+        InputError: Every pixel of every label map is IGNORE.
+    """
+    table = read_stats(labels.path).to_pandas()
+    known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
+    taught = known.groupby("id")["class"].agg(set).to_dict()
+    if not taught:
+        rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
+        raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
+    n_classes = len(classes)
+    return [
+        TrainingPair(
+            sample.image,
+            label_path(labels, sample),
+            _possible(sample, n_classes, taught[sample.id]),
+        )
+        for sample in labelled(labels, samples)
+        if sample.id in taught
+    ]
+
+
+def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
+    """Return the network of a complete training stage, kept loaded.
+
+    Args:
+        model: A stage of ``train_on_pairs``.
+        accelerator: "cpu" keeps it off the GPU.
+
+    Returns:
+        The segmenter, in eval mode.
+    """
+    return kept_segmenter(model.path / "model.ckpt", model.key, accelerator)
+
+
+def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:
+    possible = {*possible_classes(sample, n_classes), *seen}
+    return tuple(label in possible for label in range(n_classes))

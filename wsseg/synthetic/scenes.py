@@ -1,0 +1,222 @@
+"""Generated scenes with known truth: a small Pascal VOC folder for the demo and the tests."""
+
+import json
+import math
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, SubElement, indent, tostring
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wsseg.data.model import Box, Classes
+from wsseg.errors import InputError
+from wsseg.files import naming
+from wsseg.labelmaps import palette, write_label_map
+from wsseg.synthetic.painting import SHAPES, Field, ground, painted, photographed
+
+CLASSES = Classes(("background", "disc", "ring", "star", "cross", "hook"))
+"""The classes of every generated scene."""
+
+SMALLEST_SIDE = 48
+"""Pixels; the objects of a smaller scene would be too small to have a texture."""
+
+_MARKER = "scenes.json"
+_GENERATION = 2  # raised whenever the same seed gives other files, so that old folders are redone
+_ATTEMPTS = 40
+
+
+def scene(
+    rng: np.random.Generator, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[Box, ...]]:
+    """Return a generated photograph with its truth and the boxes an annotator would draw.
+
+    One to three textured objects lie on a textured ground of similar colours; they overlap, leave
+    the image and vary in scale, pose, proportions, colour and light.
+
+    Args:
+        rng: Its state alone decides the scene.
+        size: (H, W) in pixels, each at least ``SMALLEST_SIDE``.
+
+    Returns:
+        (H, W, 3) uint8 RGB; (H, W) uint8 label map without IGNORE; one tight box around the
+        visible part of each object.
+
+    Raises:
+        InputError: A side is too small.
+
+    Example:
+        >>> image, label_map, boxes = scene(np.random.default_rng(0), (64, 80))
+        >>> image.shape, label_map.shape, len(boxes) > 0
+        ((64, 80, 3), (64, 80), True)
+    """
+    if min(size) < SMALLEST_SIDE:
+        rule = f"at least {SMALLEST_SIDE} pixels a side"
+        raise InputError("scene size", rule, size, "generate larger scenes")
+    image = ground(rng, size)
+    objects = np.zeros(size, np.uint8)
+    labels: list[int] = []
+    for _ in range(rng.integers(1, 4)):
+        label = int(rng.integers(1, len(CLASSES)))
+        placed = _placed(rng, label, objects)
+        if placed is not None:
+            mask, across, along = placed
+            labels.append(label)
+            objects[mask] = len(labels)
+            image = painted(rng, image, label, mask, (across, along))
+    label_map = np.array([0, *labels], np.uint8)[objects]
+    boxes = tuple(_tight_box(objects == 1 + i, label) for i, label in enumerate(labels))
+    return photographed(rng, image), label_map, boxes
+
+
+def write_scenes(
+    root: Path, train: int, val: int, seed: int, sides: tuple[int, int] = (96, 128)
+) -> None:
+    """Write a Pascal VOC folder of generated scenes, complete or not at all.
+
+    Photographs (PNG), boxes, tags, truth, split lists and ``labelmap.txt``. A complete folder made
+    with the same arguments is kept; one made with others is replaced.
+
+    Args:
+        root: The folder; new, empty, or written by this function.
+        train: Scenes of the split "train".
+        val: Scenes of the split "val".
+        seed: The same seed gives the same files, bit by bit, and more scenes of a split begin
+            with the same ones.
+        sides: Shortest and longest side in pixels.
+
+    Raises:
+        InputError: The folder holds other files, or an argument is out of range.
+    """
+    made_with = {
+        "generation": _GENERATION,
+        "train": train,
+        "val": val,
+        "seed": seed,
+        "sides": list(sides),
+    }
+    _check(made_with)
+    found = _made_with(root)
+    if found == made_with:
+        return
+    if found is None and root.exists() and any(root.iterdir()):
+        remedy = "choose another folder"
+        raise InputError(root, "new, empty or a folder of scenes", "other files", remedy)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    beside: dict[str, Any] = {"prefix": f".{root.name}-", "dir": root.parent}
+    with naming(root), tempfile.TemporaryDirectory(**beside) as work:
+        partial = Path(work) / "scenes"
+        _write_folder(partial, made_with)
+        if root.exists():
+            root.rename(Path(work) / "replaced")
+        try:
+            partial.rename(root)
+        except OSError:  # another run may have generated the same scenes meanwhile
+            if _made_with(root) != made_with:
+                raise
+
+
+def _check(made_with: dict[str, Any]) -> None:
+    for name in ("train", "val", "seed"):
+        if made_with[name] < 0:
+            raise InputError(f"scenes {name}", "0 or more", made_with[name], f"correct {name}")
+    shortest, longest = made_with["sides"]
+    if not SMALLEST_SIDE <= shortest <= longest:
+        rule = f"two lengths in order, from {SMALLEST_SIDE} pixels"
+        raise InputError("scenes sides", rule, (shortest, longest), "correct sides")
+
+
+def _made_with(root: Path) -> Any:
+    try:
+        return json.loads((root / _MARKER).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
+    for folder in ("JPEGImages", "Annotations", "SegmentationClass"):
+        (root / folder).mkdir(parents=True)
+    for number, split in enumerate(("train", "val")):
+        names = [f"{split}-{index:04d}" for index in range(made_with[split])]
+        shown: dict[str, set[int]] = {}
+        for index, name in enumerate(names):
+            rng = np.random.default_rng((made_with["seed"], number, index))
+            shown[name] = _write_scene(root, name, rng, made_with["sides"])
+        for kind in ("Main", "Segmentation"):
+            (root / "ImageSets" / kind).mkdir(parents=True, exist_ok=True)
+            listed = "".join(f"{name}\n" for name in names)
+            (root / "ImageSets" / kind / f"{split}.txt").write_text(listed, encoding="utf-8")
+        for label, name in enumerate(CLASSES.names[1:], 1):
+            lines = [f"{id} {1 if label in labels else -1:2d}\n" for id, labels in shown.items()]
+            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text(
+                "".join(lines), encoding="utf-8"
+            )
+    (root / "labelmap.txt").write_text(_colours_of_classes(), encoding="utf-8")
+    (root / _MARKER).write_text(json.dumps(made_with), encoding="utf-8")
+
+
+def _colours_of_classes() -> str:
+    colours = [",".join(map(str, colour)) for colour in palette()]
+    lines = [f"{name}:{colours[label]}::" for label, name in enumerate(CLASSES)]
+    return "\n".join(("# label:color_rgb:parts:actions", *lines, ""))
+
+
+def _write_scene(
+    root: Path, name: str, rng: np.random.Generator, sides: tuple[int, int]
+) -> set[int]:
+    """Write one scene and return the labels of its objects."""
+    height, width = (int(side) for side in rng.integers(sides[0], sides[1] + 1, 2))
+    image, label_map, boxes = scene(rng, (height, width))
+    Image.fromarray(image).save(root / "JPEGImages" / f"{name}.png")
+    write_label_map(root / "SegmentationClass" / f"{name}.png", label_map)
+    (root / "Annotations" / f"{name}.xml").write_bytes(_voc_xml(name, (height, width), boxes))
+    return {box.label for box in boxes}
+
+
+def _voc_xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> bytes:
+    root = Element("annotation")
+    SubElement(root, "filename").text = f"{name}.png"
+    _fields(SubElement(root, "size"), {"width": size[1], "height": size[0], "depth": 3})
+    for box in boxes:
+        drawn = SubElement(root, "object")
+        _fields(drawn, {"name": CLASSES.names[box.label], "difficult": 0})
+        # Pascal VOC counts pixels from 1 and includes the last one.
+        corners = {"xmin": box.left + 1, "ymin": box.top + 1, "xmax": box.right, "ymax": box.bottom}
+        _fields(SubElement(drawn, "bndbox"), corners)
+    indent(root)
+    return bytes(tostring(root))
+
+
+def _fields(parent: Element, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        SubElement(parent, name).text = str(value)
+
+
+def _placed(
+    rng: np.random.Generator, label: int, objects: NDArray[np.uint8]
+) -> tuple[NDArray[np.bool_], Field, Field] | None:
+    """Return the pixels of a new object and its own coordinates, or None where none fits."""
+    height, width = objects.shape
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    areas = np.bincount(objects.ravel(), minlength=256)
+    for _ in range(_ATTEMPTS):
+        radius = min(height, width) * rng.uniform(0.22, 0.42)
+        x = columns - rng.uniform(0, width)
+        y = rows - rng.uniform(0, height)
+        angle = rng.uniform(0, 2 * math.pi)
+        across = (x * math.cos(angle) + y * math.sin(angle)) / np.float32(radius)
+        along = (y * math.cos(angle) - x * math.sin(angle)) / np.float32(radius)
+        mask = SHAPES[label](rng, across, along)
+        hidden = np.bincount(objects[mask], minlength=256)[1:]
+        whole_enough = mask.sum() > 0.3 * radius**2 * math.pi
+        if whole_enough and (hidden <= 0.4 * areas[1:]).all() and hidden.sum() < 0.4 * mask.sum():
+            return mask, across, along
+    return None
+
+
+def _tight_box(mask: NDArray[np.bool_], label: int) -> Box:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return Box(label, int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
