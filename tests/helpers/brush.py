@@ -4,6 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 
+LENGTHS = (3, 4, 8, 16)
+
+
+def number(value, count):
+    return format(value, f"0{count}b")
+
 
 def packed(values, runs, lengths=LENGTHS, bits=8, count=None):
     """Write values bit by bit; of each run its count, and whether it is written as one value."""

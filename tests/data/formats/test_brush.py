@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers.brush import packed, plain_runs, rgba
+from helpers.brush import LENGTHS, packed, plain_runs, rgba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,12 +8,6 @@ from wsseg.data.constraints import region_mask
 from wsseg.data.formats.brush import brush_mask, brush_runs
 from wsseg.data.model import Region
 from wsseg.errors import InputError
-
-LENGTHS = (3, 4, 8, 16)
-
-
-def number(value, count):
-    return format(value, f"0{count}b")
 
 
 def test_a_stroke_is_read_row_by_row():
