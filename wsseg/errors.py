@@ -1,27 +1,37 @@
-"""Errors that a user can act on."""
+"""Errors that users can act on."""
 
 
 class InputError(ValueError):
-    """A file or an argument that breaks a rule, and what to do about it.
+    """Input that breaks a rule, and what the user can do about it.
+
+    The message is ``<subject> must be <rule>, got <got>; <remedy>``. If that does not read
+    naturally, pass one whole sentence and a ``hint``.
 
     Args:
-        subject: The file or argument at fault.
-        rule: What it must be.
-        got: What it is instead.
+        subject: The file or argument at fault, or a whole sentence.
+        rule: What the subject must be.
+        got: What it is.
         remedy: What the user can do.
+        hint: The remedy that follows a whole sentence.
 
     Example:
         >>> print(InputError("rounds.count", "at least 1", 0, "set rounds.count=3"))
         rounds.count must be at least 1, got 0; set rounds.count=3
+        >>> print(InputError("data.yaml has no class names", hint="add a list `names`"))
+        data.yaml has no class names; add a list `names`
     """
 
-    def __init__(self, subject: object, rule: str, got: object, remedy: str) -> None:
+    def __init__(
+        self, subject: object, rule: str = "", got: object = "", remedy: str = "", *, hint: str = ""
+    ) -> None:
+        remedy = remedy or hint
         super().__init__(subject, rule, got, remedy)
         self.subject, self.rule, self.got, self.remedy = str(subject), rule, str(got), remedy
 
     def __str__(self) -> str:
-        """One line, whatever file names and values it quotes."""
-        return printable(f"{self.subject} must be {self.rule}, got {self.got}; {self.remedy}")
+        """The message in one line, whatever file names and values it quotes."""
+        broken = f" must be {self.rule}, got {self.got}" if self.rule else ""
+        return printable(f"{self.subject}{broken}; {self.remedy}")
 
 
 def printable(text: str) -> str:
@@ -43,11 +53,11 @@ def printable(text: str) -> str:
 
 
 class DamagedError(InputError):
-    """A file that the run itself made and that something has damaged since.
+    """A file that the run wrote itself and that has been damaged since.
 
-    No image is to blame for it: the run stops, so that nothing is made without it.
+    No image is to blame for it, so the run stops instead of skipping an image.
     """
 
 
 class DivergenceError(RuntimeError):
-    """A training whose loss is no longer a number."""
+    """Training stopped because the loss is NaN or infinite."""

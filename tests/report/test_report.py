@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from wsseg.errors import InputError
+from wsseg.parallel import Skipped
 from wsseg.report.gallery import gallery_row
 from wsseg.report.report import read_summary, write_report
-from wsseg.runs.engine import SetAside
 from wsseg.synthetic.scenes import CLASSES, scene
 
 NETWORK = "validation mIoU of the final network; 55.0 to 62.5 on other such images (95 %)"
@@ -156,7 +156,7 @@ def test_charts_are_drawn_by_one_embedded_library(tmp_path):
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_report(tmp_path / name, _summary(), [_row()], [SetAside("x", "damaged")])
+        write_report(tmp_path / name, _summary(), [_row()], [Skipped("x", "damaged")])
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
@@ -166,14 +166,14 @@ def test_names_from_files_stay_text(tmp_path):
     summary = _summary()
     summary["classes"][1] = summary["stages"][1]["name"] = evil
     summary["config"]["data"] = {"root": evil}
-    write_report(tmp_path, summary, [_row(image_id=evil)], [SetAside(evil, evil)])
+    write_report(tmp_path, summary, [_row(image_id=evil)], [Skipped(evil, evil)])
     text = (tmp_path / "index.html").read_text()
     assert "<script>alert" not in text
     assert _page(tmp_path).texts.count(evil) >= 6
 
 
 def test_images_set_aside_are_listed_with_reasons(tmp_path):
-    bad = [SetAside("b", "truncated"), SetAside("a", "empty")]
+    bad = [Skipped("b", "truncated"), Skipped("a", "empty")]
     write_report(tmp_path, _summary(), (), bad)
     texts = _page(tmp_path).texts
     assert texts[texts.index("a") : texts.index("a") + 4] == ["a", "empty", "b", "truncated"]

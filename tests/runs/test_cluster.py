@@ -12,9 +12,10 @@ from helpers.running import hashes, wsseg
 from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
+from wsseg.parallel import Skipped
 from wsseg.runs.cluster import _Place, check_engine
 from wsseg.runs.config import ClusterParams, Config
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.engine import map_samples
 
 ray = pytest.importorskip("ray", reason="needs wsseg[ray]")
 cluster_utils = pytest.importorskip("ray.cluster_utils")
@@ -96,8 +97,8 @@ def test_an_image_that_kills_every_worker_is_explained(config, tmp_path):
 
 def test_bad_images_are_set_aside_or_stop_a_strict_run(config, tmp_path):
     found = list(map_samples(bad, samples(tmp_path, 3), config))
-    assert [each for each in found if not isinstance(each, SetAside)] == ["1", "1"]
-    assert [each.id for each in found if isinstance(each, SetAside)] == ["1"]
+    assert [each for each in found if not isinstance(each, Skipped)] == ["1", "1"]
+    assert [each.id for each in found if isinstance(each, Skipped)] == ["1"]
     strict = config.model_copy(update={"strict": True})
     with pytest.raises(InputError, match=r"1\.jpg must be a readable image, got rubbish"):
         list(map_samples(bad, samples(tmp_path, 3), strict))

@@ -6,7 +6,8 @@ import pytest
 
 from wsseg.data.model import Problem, Sample
 from wsseg.errors import DamagedError, InputError
-from wsseg.runs.engine import SetAside, announce, map_locally
+from wsseg.parallel import Skipped, map_locally
+from wsseg.runs.engine import announce
 
 
 def samples(count):
@@ -30,9 +31,9 @@ def die(_):
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_bad_image_does_not_stop_the_others(workers):
     results = list(map_locally(number, samples(4), workers, strict=False))
-    bad = [result for result in results if isinstance(result, SetAside)]
+    bad = [result for result in results if isinstance(result, Skipped)]
     assert sorted(result for result in results if isinstance(result, int)) == [0, 1, 3]
-    assert bad == [SetAside("2", "2.jpg must be a readable image, got rubbish; remove it")]
+    assert bad == [Skipped("2", "2.jpg must be a readable image, got rubbish; remove it")]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -13,7 +13,7 @@ from wsseg.data.examine import examine
 from wsseg.data.formats import detect_format, joined, read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Problem, Sample
-from wsseg.runs.engine import SetAside, map_locally
+from wsseg.parallel import Skipped, map_locally
 
 _SHOWN = 3
 _LEAK = "the same image in two splits"
@@ -107,7 +107,7 @@ def _of_images(
     function = partial(_examined, names=classes.names, deep=deep)
     found: dict[Path, Sequence[Problem]] = {}
     for result in map_locally(function, once, workers, strict=True):
-        if not isinstance(result, SetAside):
+        if not isinstance(result, Skipped):
             found[result[0]] = result[1]
     return [problem for sample in once for problem in found[sample.image]]
 

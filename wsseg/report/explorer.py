@@ -20,9 +20,9 @@ from wsseg.files import write_text
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.metrics.signals import SIGNALS
+from wsseg.parallel import Skipped, map_locally
 from wsseg.report.encoding import encoded_label_map, encoded_photograph, shown_size
 from wsseg.report.gallery import css_colour
-from wsseg.runs.engine import SetAside, map_locally
 from wsseg.runs.labelling import made_by
 from wsseg.runs.progress import track
 from wsseg.stages.inspecting import read_signals
@@ -85,7 +85,7 @@ def write_explorer(
     ]
     results = map_locally(write, work, workers, strict=False)
     shown = track(results, "report", len(pairs))
-    named = dict(item for item in shown if not isinstance(item, SetAside))
+    named = dict(item for item in shown if not isinstance(item, Skipped))
     ids = [pair.id for pair in pairs if pair.id in named]
     content = {
         "classes": [{"name": n, "colour": css_colour(i)} for i, n in enumerate(classes)],

@@ -8,20 +8,20 @@ from typing import Any
 
 from wsseg.errors import InputError
 from wsseg.files import write_json
+from wsseg.parallel import Skipped
 from wsseg.report.charts import chart, threshold_lines
 from wsseg.report.class_section import class_content
 from wsseg.report.gallery import GalleryRow, legend, write_pictures
 from wsseg.report.masks import mask_content
 from wsseg.report.page import duration, percent, write_page
 from wsseg.report.stage_section import stage_content
-from wsseg.runs.engine import SetAside
 
 
 def write_report(
     folder: Path,
     summary: Mapping[str, Any],
     gallery: Sequence[GalleryRow] = (),
-    set_aside: Sequence[SetAside] = (),
+    set_aside: Sequence[Skipped] = (),
 ) -> None:
     """Write ``index.html``, its ``pictures/`` and ``summary.json``.
 

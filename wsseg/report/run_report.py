@@ -15,6 +15,7 @@ from wsseg.files import discard_partial
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map, read_scores
 from wsseg.networks.loggers import log_figures
+from wsseg.parallel import Skipped
 from wsseg.report.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.report.explorer import pairs_of, write_explorer
 from wsseg.report.figures import stage_figures, truth_figures, verdict_figures
@@ -23,7 +24,6 @@ from wsseg.report.masks import mask_figures
 from wsseg.report.page import percent, write_page
 from wsseg.report.report import read_summary, write_report
 from wsseg.runs.config import Config, load_config
-from wsseg.runs.engine import SetAside
 from wsseg.runs.folder import locked
 from wsseg.runs.history import known_stages, preferred_stages
 from wsseg.runs.stage import finished_stage, stages_before
@@ -193,12 +193,12 @@ def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     return {**figures, "thresholds": curves} if curves else figures
 
 
-def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[SetAside]:
+def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[Skipped]:
     found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
         for part in (name, f"{name}/quality", f"{name}/val", f"{name}/val/quality"):
             found |= finished_stage(path, part).get("set_aside", {})
-    return [SetAside(identity, reason) for identity, reason in found.items()]
+    return [Skipped(identity, reason) for identity, reason in found.items()]
 
 
 def _gallery(

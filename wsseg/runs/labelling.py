@@ -14,7 +14,8 @@ from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import read_label_map, write_label_map
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.parallel import Skipped
+from wsseg.runs.engine import map_samples
 from wsseg.runs.progress import say, track
 from wsseg.runs.records import Record, record_results, recorded_ids, rows_by_image
 from wsseg.runs.stage import Run, Stage
@@ -98,7 +99,7 @@ def map_stage(
         say(f"{stage.name}: up to date")
         return stage
     with stage.work() as record:
-        lines, set_aside = stage.path / "stats.jsonl", list[SetAside]()
+        lines, set_aside = stage.path / "stats.jsonl", list[Skipped]()
         done = {id for id in recorded_ids(lines) if is_whole is None or is_whole(id)}
         left = [sample for sample in samples if sample.id not in done]
         careful = partial(_done, work=work, run=run.path)
@@ -252,9 +253,9 @@ def _has_label_map(stage: Stage, identity: str) -> bool:
     return True
 
 
-def _kept_apart(results: Iterable[Any], set_aside: list[SetAside]) -> Iterator[Record]:
+def _kept_apart(results: Iterable[Any], set_aside: list[Skipped]) -> Iterator[Record]:
     for result in results:
-        if isinstance(result, SetAside):
+        if isinstance(result, Skipped):
             set_aside.append(result)
         else:
             yield result

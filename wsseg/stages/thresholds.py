@@ -11,7 +11,8 @@ from wsseg.data.model import Classes, Sample
 from wsseg.data.truth import Truth, true_label_map
 from wsseg.labelmaps import read_scores
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.parallel import Skipped
+from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import labelled, samples_key, scores_path
 from wsseg.runs.progress import say, track
 from wsseg.runs.stage import Run, Stage
@@ -57,7 +58,7 @@ def measure_thresholds(
             total, bad = np.zeros((), np.int64), dict[str, str]()
             results = map_samples(compare, known, run.config)
             for result in track(results, stage.name, len(known)):
-                if isinstance(result, SetAside):
+                if isinstance(result, Skipped):
                     bad[result.id] = result.reason
                 else:
                     total = total + result

@@ -17,7 +17,7 @@ from wsseg.data.truth import Truth, read_truth, true_label_map
 from wsseg.data.writers.jsonl import write_jsonl
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
-from wsseg.runs.engine import SetAside, map_locally
+from wsseg.parallel import Skipped, map_locally
 from wsseg.runs.progress import track
 from wsseg.synthetic.annotator import KINDS, Hand, annotate, look
 from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
@@ -41,7 +41,7 @@ class Simulated:
     """
 
     samples: tuple[Sample, ...]
-    left_out: tuple[SetAside, ...]
+    left_out: tuple[Skipped, ...]
     seconds: float
 
     def lines(self) -> Iterator[str]:
@@ -210,7 +210,7 @@ def simulate_dataset(
     work = partial(_annotated, n_classes=len(truth.classes), hand=hand, seed=seed, masks=masks)
     results = list(track(_each(work, samples, chosen, workers), "simulate", len(samples)))
     drawn = sorted((r for r in results if isinstance(r, Sample)), key=lambda s: s.id)
-    damaged = sorted((r for r in results if isinstance(r, SetAside)), key=lambda r: r.id)
+    damaged = sorted((r for r in results if isinstance(r, Skipped)), key=lambda r: r.id)
     write_jsonl(out, truth.classes, drawn)
     seconds = sum(
         seconds_of(s, EXTREME_BOX if "extremes" in chosen[s.id] else DRAWN_BOX) for s in drawn
@@ -226,11 +226,11 @@ def _check_out(out: Path, overwrite: bool) -> None:
         raise InputError(f"OUT {out}", "a new file", "one that exists", remedy)
 
 
-def _uncovered(truth: Truth, split: str) -> Iterator[SetAside]:
+def _uncovered(truth: Truth, split: str) -> Iterator[Skipped]:
     problems = truth.dataset.problems
-    yield from (SetAside(p.subject, p.message) for p in problems if p.fatal)
+    yield from (Skipped(p.subject, p.message) for p in problems if p.fatal)
     bare = (sample for sample in truth.samples(split) if not truth.covers(sample))
-    yield from (SetAside(sample.id, "it has no full mask") for sample in bare)
+    yield from (Skipped(sample.id, "it has no full mask") for sample in bare)
 
 
 def _each(
@@ -238,7 +238,7 @@ def _each(
     samples: Sequence[Sample],
     chosen: Mapping[str, Kinds],
     workers: int | None,
-) -> Iterator[Sample | SetAside]:
+) -> Iterator[Sample | Skipped]:
     groups: dict[Kinds, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[chosen[sample.id]].append(sample)

@@ -13,8 +13,9 @@ from wsseg.data.constraints import constraints_of, labelled_pixels
 from wsseg.data.model import Dataset, Sample
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.metrics.calibration import BINS, Calibration, counted, surest
+from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import Facts, label_images, label_path, labelled, samples_key
 from wsseg.runs.progress import say
 from wsseg.runs.stage import Run, Stage
@@ -131,7 +132,7 @@ def _thresholds(
 
 def _summed(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
     for result in map_samples(count, samples, config):
-        if isinstance(result, SetAside):
+        if isinstance(result, Skipped):
             say(f"calibration: {result.id} is left out: {result.reason}")
         else:
             total = total + result

@@ -11,7 +11,8 @@ from sklearn.metrics import euclidean_distances
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.parallel import Skipped
+from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import say, track
 from wsseg.runs.stage import Run, Stage
@@ -175,7 +176,7 @@ def _embed_missing(
     results = map_samples(embed, left, run.config)
     set_aside = {}
     for result in track(results, stage.name, count, int(whole.sum())):
-        if isinstance(result, SetAside):
+        if isinstance(result, Skipped):
             set_aside[result.id] = result.reason
             continue
         identity, vector = result

@@ -30,9 +30,10 @@ from wsseg.networks.tag_training import (
     tag_targets,
 )
 from wsseg.networks.train import NetworkTraining, fit
+from wsseg.parallel import Skipped
 from wsseg.refine.named import find_refiner
 from wsseg.runs.config import Config
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import say
 from wsseg.runs.stage import Run, Stage
@@ -114,7 +115,7 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
 def _whole(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
     """The images that can be decoded, and what is wrong with the others."""
     results = map_samples(_decoded, samples, config)
-    bad = {result.id: result.reason for result in results if isinstance(result, SetAside)}
+    bad = {result.id: result.reason for result in results if isinstance(result, Skipped)}
     for identity, reason in sorted(bad.items()):
         say(f"classifier: set aside {identity}: {reason}")
     return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))

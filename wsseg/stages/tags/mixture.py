@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from wsseg.data.classes import is_only_tagged, tags_of
 from wsseg.data.model import Dataset, Sample
+from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
-from wsseg.runs.engine import SetAside, map_samples
+from wsseg.runs.engine import map_samples
 from wsseg.runs.progress import say
 
 
@@ -40,7 +41,7 @@ def with_all_tags(dataset: Dataset, config: Config) -> Dataset:
     """
     tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
     for result in map_samples(_tagged, dataset.samples, config):
-        if isinstance(result, SetAside):
+        if isinstance(result, Skipped):
             say(f"tags: {result.id} is left out: {result.reason}")
         else:
             tagged[result.split, result.id] = result
