@@ -62,7 +62,7 @@ def test_upper_bound_sets_damaged_photographs_aside_too(scenes, config_file, tmp
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={data}", "pipeline=full"]
     assert wsseg("run", config_file, *arguments) == 0
     manifest = json.loads((tmp_path / "run" / "seeds" / "manifest.json").read_text())
-    assert list(manifest["set_aside"]) == [image.stem]
+    assert list(manifest["results"]["skipped"]) == [image.stem]
 
 
 def test_second_call_does_nothing_again(finished, scenes, config_file, capsys):

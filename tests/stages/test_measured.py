@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.counted import CLASSES, measured
+from helpers.running import working
 from PIL import Image
 
 from wsseg.data.model import Dataset, MaskFile, Sample
@@ -12,7 +13,7 @@ from wsseg.metrics.boundaries import boundary_counts, boundary_width
 from wsseg.metrics.objects import ObjectCounts, object_counts
 from wsseg.metrics.segmentation import confusion_matrix
 from wsseg.runs.config import Config
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.measured import pair_ious, read_measured
 
@@ -30,7 +31,7 @@ def sample(folder, name, truth):
 
 def labels_of(run, maps):
     stage = run.stage("seeds")
-    with stage.work() as record:
+    with working(stage) as record:
         for name, label_map in maps.items():
             write_label_map(stage.path / "labels" / f"{name}.png", label_map.astype(np.uint8))
         record["images"] = len(maps)

@@ -9,7 +9,7 @@ from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.pipelines import find_config
 from wsseg.errors import InputError
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 
 @app.command()
@@ -154,7 +154,7 @@ def select(
     page = write_selection_page(selection)
     for line in selection.lines():
         typer.echo(line)
-    say(f"page: {page}")
+    log(f"page: {page}")
 
 
 @app.command()
@@ -196,6 +196,6 @@ def audit(
     page = write_audit_page(found, most)
     for line in found.lines():
         typer.echo(line)
-    say(f"page: {page}")
+    log(f"page: {page}")
     if to is not None:
         export_findings(found, to[1], images=images, most=most)

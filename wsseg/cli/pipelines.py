@@ -10,7 +10,7 @@ import wsseg
 from wsseg.cli.errors import plain_errors
 from wsseg.errors import InputError
 from wsseg.runs.config import Config, load_config
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 
 def run_config(settings: Config, beside: Path) -> None:
@@ -38,7 +38,7 @@ def run_and_tell(settings: Config, beside: Path) -> None:
     """
     _warn_of_shortage(settings)
     run_config(settings, beside)
-    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+    log(f"report: {settings.run_dir / 'report' / 'index.html'}")
 
 
 def _warn_of_shortage(settings: Config) -> None:
@@ -50,7 +50,7 @@ def _warn_of_shortage(settings: Config) -> None:
     if settings.pipeline in CHECKS and not (settings.run_dir / "config.yaml").exists():
         CHECKS[settings.pipeline][0](settings)
         if line := shortage(settings, index(settings.data)):
-            say(f"warning: {line}")
+            log(f"warning: {line}")
 
 
 def run_script(pipeline: Callable[[Config], None]) -> None:

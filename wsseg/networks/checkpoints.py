@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from wsseg.networks.weights import whole_content, write_checkpoint
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
 
@@ -45,11 +45,11 @@ def whole_checkpoint(folder: Path, title: str) -> tuple[Path | None, int]:
         try:
             step = int(whole_content(path)["global_step"])
         except Exception as error:  # torch and zipfile raise many kinds for a damaged file
-            say(f"{title}: {path} is damaged ({type(error).__name__})")
+            log(f"{title}: {path} is damaged ({type(error).__name__})")
             path.unlink()
         else:
-            say(f"{title}: going on from step {step}")
+            log(f"{title}: going on from step {step}")
             return path, step
     if found:
-        say(f"{title}: no whole checkpoint is left; training starts again")
+        log(f"{title}: no whole checkpoint is left; training starts again")
     return None, 0

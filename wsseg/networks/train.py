@@ -33,7 +33,6 @@ from wsseg.networks.objective import Objective
 from wsseg.networks.params import TrainingParams
 from wsseg.networks.training_progress import TrainingWatch
 from wsseg.networks.weights import parameter_groups
-from wsseg.runs.nodes import TrainedTogetherError, follows
 
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _LOG_EVERY = 10  # steps
@@ -176,7 +175,6 @@ def fit(
     Raises:
         DivergenceError: The loss is NaN or infinite.
         KeyboardInterrupt: The user interrupted it; the next call goes on.
-        TrainedTogetherError: This machine followed another, which keeps the result.
     """
     settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
     watch = TrainingWatch(title, curve)
@@ -184,13 +182,11 @@ def fit(
     trainer = _trainer(settings, folder, kept)
     last, batches.first_step = whole_checkpoint(checkpoints, title)
     with on_disk(folder):
-        _log(trainer, () if follows(settings.num_nodes) else loggers(batches.first_step))
+        _log(trainer, loggers(batches.first_step))
     loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
     training.network.to(memory_format=torch.channels_last)
     with _quiet(), on_disk(folder):
         _fitted(trainer, training, loader, last)
-    if follows(settings.num_nodes):
-        raise TrainedTogetherError
     losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
     return losses
 

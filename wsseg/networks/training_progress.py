@@ -7,7 +7,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.progress import Progress
 
 from wsseg.files import write_json
-from wsseg.runs.progress import progress_bar, say
+from wsseg.runs.progress import log, progress_bar
 
 _WINDOW = 50  # steps a point of the loss curve
 
@@ -50,7 +50,7 @@ class TrainingWatch(Callback):
     def _warn(self, step: int) -> None:
         if len(self.curve) > 2 and self.curve[-1] > 1.5 * self.curve[0]:
             rise = f"loss rose from {self.curve[0]:.3f} to {self.curve[-1]:.3f} by step {step}"
-            say(f"{self.title}: {rise}; the learning rate may be too high")
+            log(f"{self.title}: {rise}; the learning rate may be too high")
 
     def on_fit_end(self, trainer: Any, _: Any) -> None:
         """Close the progress bar and write the loss curve, even if no step was left to train."""
@@ -60,7 +60,7 @@ class TrainingWatch(Callback):
         if not trainer.is_global_zero:
             return
         write_json(self.path, self.curve)
-        say(f"{self.title}: {trainer.global_step} steps, loss {self.curve[-1]:.3f}")
+        log(f"{self.title}: {trainer.global_step} steps, loss {self.curve[-1]:.3f}")
 
     def on_exception(self, *_: Any) -> None:
         """Close the progress bar."""

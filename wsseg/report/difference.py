@@ -16,9 +16,9 @@ from wsseg.report.explorer import pairs_of, write_explorer
 from wsseg.report.page import percent, write_page
 from wsseg.report.report import flat, read_summary
 from wsseg.report.stage_section import change
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.folder import locked
-from wsseg.runs.history import preferred_stages
+from wsseg.runs.config import Config
+from wsseg.runs.folder import folder_lock
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage
 from wsseg.stages.measured import Measured, read_measured
 
@@ -79,7 +79,7 @@ def report_difference(first: Path, second: Path) -> Path:
         "gained": _extremes(gains, -1),
         "settings": _settings(own, other),
     }
-    with locked(folder, f"report of {first}", "wait for it"):
+    with folder_lock(folder, f"report of {first}"):
         if labelled:
             _write_images(folder, own, other, gains)
         write_page(folder / "index.html", "difference.html.j2", content)
@@ -94,9 +94,10 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
 
 
 def _side(run: Path, name: str) -> Side:
-    config, summary = load_config(run / "config.yaml"), read_summary(run)
+    opened, summary = Run(run), read_summary(run)
+    config = opened.config
     dataset = read_weak(config.data)
-    stages = preferred_stages(run, config)
+    stages = opened.preferred_stages()
     labels = [name for name in stages if finished_stage(run, name)][:1]
     found = {}
     for kind, names in (("labels", labels), ("val", [f"{name}/val" for name in stages])):

@@ -23,7 +23,7 @@ from wsseg.metrics.signals import SIGNALS
 from wsseg.parallel import Skipped, map_locally
 from wsseg.report.encoding import encoded_label_map, encoded_photograph, shown_size
 from wsseg.report.gallery import css_colour
-from wsseg.runs.labelling import made_by
+from wsseg.runs.labelling import damage_in
 from wsseg.runs.progress import track
 from wsseg.stages.inspecting import read_signals
 from wsseg.stages.measured import Measured
@@ -188,7 +188,7 @@ def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDA
     files = {name: path / kind / f"{identity}.png" for name, path in stages.items()}
     found = {}
     for name, file in files.items():
-        with made_by(stages[name]):
+        with damage_in(stages[name]):
             if file.exists():
                 found[name] = read_label_map(file)
     return found

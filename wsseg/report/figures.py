@@ -192,7 +192,7 @@ def _seconds(run: Path, stages: Sequence[str]) -> dict[str, float]:
         parts = {name, f"{name}/model", f"{name}/val"}
         for part in tuple(parts):
             parts |= {*stages_before(run, part)}
-        taken = (finished_stage(run, part).get("seconds", 0.0) for part in parts - counted)
-        found[name] = sum(taken)
+        made = [stage for part in parts - counted if (stage := finished_stage(run, part))]
+        found[name] = sum(stage.manifest.seconds for stage in made if stage.manifest)
         counted |= parts
     return found

@@ -10,7 +10,8 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset
 from wsseg.report.charts import SERIES, chart, empty_figure
 from wsseg.runs.config import Config
-from wsseg.runs.history import last_model
+from wsseg.runs.names import labels_name
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage
 from wsseg.stages.measured import read_measured
 
@@ -28,19 +29,21 @@ def mask_figures(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
         "masks-only" and "finetuned" that there are, "reliability", "calibration_error",
         "thresholds" by class and "collapsed" that apply; empty where the run used no masks.
     """
-    if not (finished_stage(run, "masks") or finished_stage(run, "calibration")):
+    calibration, model = finished_stage(run, "calibration"), finished_stage(run, "finetuned/model")
+    if not (finished_stage(run, "masks") or calibration):
         return {}
-    calibration = finished_stage(run, "calibration")
     found = {
         "method": config.finetune.method,
         "images": sum(map(has_full_mask, dataset.split(config.data.train))),
         "val_miou": _val_figures(run, config, dataset.classes),
-        "collapsed": finished_stage(run, "finetuned/model").get("collapsed"),
+        "collapsed": model.results.get("collapsed") if model else None,
     }
     if calibration:
-        found["thresholds"] = dict(zip(dataset.classes, calibration["thresholds"], strict=True))
-        measured = {"reliability", "calibration_error"} & set(calibration)
-        found |= {key: calibration[key] for key in measured}
+        found["thresholds"] = dict(
+            zip(dataset.classes, calibration.results["thresholds"], strict=True)
+        )
+        measured = {"reliability", "calibration_error"} & set(calibration.results)
+        found |= {key: calibration.results[key] for key in measured}
     return {"masks": found}
 
 
@@ -126,7 +129,7 @@ def _val_figures(run: Path, config: Config, classes: Classes) -> dict[str, float
     base = config.finetune.base
     if base is None:
         return found
-    return {"base": _miou(base, str(Path(last_model(base)).parent), classes), **found}
+    return {"base": _miou(base, labels_name(Run(base).last_model().name), classes), **found}
 
 
 def _miou(run: Path, name: str, classes: Classes) -> float | None:

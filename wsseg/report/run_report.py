@@ -23,9 +23,10 @@ from wsseg.report.gallery import GalleryRow, chosen_for_gallery, gallery_row
 from wsseg.report.masks import mask_figures
 from wsseg.report.page import percent, write_page
 from wsseg.report.report import read_summary, write_report
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.folder import locked
-from wsseg.runs.history import known_stages, preferred_stages
+from wsseg.runs.config import Config
+from wsseg.runs.folder import folder_lock
+from wsseg.runs.names import SEEDS, is_round, model_name, quality_name
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.inspecting import read_signals
@@ -50,26 +51,27 @@ def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Pa
         InputError: The folder holds no run, its data set is gone, or another process writes the
             report.
     """
-    load_config(path / "config.yaml")  # no folder is made where there is no run
-    with locked(path / "report", f"report of {path}", "wait for it", patient=log):
+    Run(path)  # no folder is made where there is no run
+    with folder_lock(path / "report", f"report of {path}", wait=log):
         discard_partial(path / "report")
         return _report(path, masks, log=log)
 
 
 def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
-    config = load_config(path / "config.yaml")
+    run = Run(path)
+    config = run.config
     data = config.data
     dataset = read_weak(data)
     truth = read_truth(data.root, data.format, data.splits)
     if masks is not None:
         declare_masks(path, masks, dataset.split(data.train), truth)
-    stages = _stages(path, config)
+    stages = _stages(run)
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
     found = {name: read_measured(path, name, dataset.classes) for name in names}
     measured = {name: each for name, each in found.items() if each}
-    result = [name for name in preferred_stages(path, config) if name in stages]
+    result = [name for name in run.preferred_stages() if name in stages]
     truths = {name: truth_figures(each) for name, each in measured.items()}
     summary = {
         "classes": list(dataset.classes),
@@ -140,12 +142,10 @@ def _shown(figure: Spread | None) -> str:
     return f"{percent(figure.mean)} ± {percent(figure.deviation)}"
 
 
-def _stages(path: Path, config: Config) -> list[str]:
+def _stages(run: Run) -> list[str]:
     """The finished stages in order: seeds, round-1, round-2, ..."""
     return [
-        name
-        for name in known_stages(path, config)
-        if finished_stage(path, name) or finished_stage(path, f"{name}/model")
+        name for name in run.label_stages() if run.finished(name) or run.finished(model_name(name))
     ]
 
 
@@ -156,7 +156,7 @@ def _numbers(stage: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _is_of_rounds(name: str) -> bool:
-    return name == "seeds" or name.startswith("round-")
+    return name == SEEDS or is_round(name)
 
 
 def _val_figures(preferred: Sequence[str], truths: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,10 +185,11 @@ def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
     """Of the classifier and its activation maps, where the run has them."""
     figures, curves = dict[str, Any](), {}
     for name in stages_before(path, "seeds"):
-        if precision := finished_stage(path, name).get("average_precision"):
-            figures["tag_precision"] = precision
-        matrices = finished_stage(path, f"{name}/quality").get("matrices")
-        if np.any(matrices or 0):
+        stage, quality = finished_stage(path, name), finished_stage(path, quality_name(name))
+        if stage and stage.results.get("average_precision"):
+            figures["tag_precision"] = stage.results["average_precision"]
+        matrices = quality.results["matrices"] if quality else 0
+        if np.any(matrices):
             curves[name] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
     return {**figures, "thresholds": curves} if curves else figures
 
@@ -197,7 +198,8 @@ def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[Skip
     found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
         for part in (name, f"{name}/quality", f"{name}/val", f"{name}/val/quality"):
-            found |= finished_stage(path, part).get("set_aside", {})
+            stage = finished_stage(path, part)
+            found |= stage.skipped if stage else {}
     return [Skipped(identity, reason) for identity, reason in found.items()]
 
 
@@ -214,7 +216,8 @@ def _gallery(
     labels = [path / name / "labels" for name in finished]
     by_id = {s.id: s for s in samples if all((f / f"{s.id}.png").exists() for f in labels)}
     chosen = chosen_for_gallery({identity: scores.get(identity, 1.0) for identity in by_id})
-    maps = next(iter(finished_stage(path, "seeds").get("upstream", {})), None)
+    seeds = finished_stage(path, SEEDS)
+    maps = next(iter(seeds.upstream), None) if seeds else None
     return [
         _row(by_id[id], labels, truth, _activation(path / maps, by_id[id]) if maps else None)
         for id in chosen

@@ -19,7 +19,6 @@ from typing import Any, NoReturn, TypeVar
 import wsseg
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
-from wsseg.runs.nodes import check_nodes
 
 Item = TypeVar("Item")
 T = TypeVar("T")
@@ -70,7 +69,6 @@ def check_engine(config: Config) -> None:
     Raises:
         InputError: Ray is not installed, or machines are not told how to find each other.
     """
-    check_nodes(config.num_nodes)
     if config.engine == "ray" and find_spec("ray") is None:
         raise InputError("engine", "of an installed package", "ray", "install wsseg[ray]")
 

@@ -84,12 +84,6 @@ class Config(Params):
     rounds: RoundParams = RoundParams()
     finetune: FinetuneParams = FinetuneParams()
 
-    @property
-    def num_nodes(self) -> int:
-        """How many machines the run takes, at least for one of its trainings."""
-        trainers = (self.trainer, self.classifier.trainer, self.affinity.trainer)
-        return max(trainer.num_nodes for trainer in trainers)
-
 
 _MOST_VALUES = 100_000  # of a file of settings, its aliases written out
 UNREADABLE = (

@@ -15,8 +15,10 @@ from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.metrics.estimate import estimated_quality
 from wsseg.metrics.signals import SIGNALS, Look, contrast_of
-from wsseg.runs.labelling import label_path, labelled, map_stage, samples_key
-from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.labelling import label_path, map_stage, samples_key, usable_samples
+from wsseg.runs.names import signals_name
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.declared import DECLARED, declared_ious
 
@@ -37,14 +39,14 @@ def inspect(run: Run, stages: Sequence[Stage], samples: Sequence[Sample]) -> Sta
     """
     *earlier, labels = stages
     stage = run.stage(
-        f"{labels.name}/signals",
+        signals_name(labels.name),
         labels=labels,
         earlier=[each.key for each in earlier],
         samples=samples_key(samples),
         signals=[*SIGNALS],
     )
     work = partial(_rows, stages=stages)
-    return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
+    return map_stage(run, stage, work, usable_samples(labels, samples), needs_one=False)
 
 
 def read_signals(labels: Path) -> pd.DataFrame | None:
@@ -58,7 +60,7 @@ def read_signals(labels: Path) -> pd.DataFrame | None:
         "estimate" of ``estimated_quality``, higher where labels look better, learned from the masks
         of ``declare_masks``; None where the stage was not inspected, or no image shows a class.
     """
-    if not finished_stage(labels.parent, f"{labels.name}/signals"):
+    if not finished_stage(labels.parent, signals_name(labels.name)):
         return None
     files = (labels / "signals" / "stats.parquet", labels.parent / DECLARED)
     return _scored(labels, *(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
@@ -129,13 +131,12 @@ def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 -
 
 def _facts(stage: Stage, identity: str) -> dict[int, dict[Hashable, Any]]:
     """What the stage found of an image, by class."""
-    table = _by_image(stage.path, stage.key)
+    table = stage.load(_by_image)
     if identity not in table.index:
         return {}
     return {row["class"]: row for row in table.loc[[identity]].to_dict("records")}
 
 
-@lru_cache(maxsize=2)
-def _by_image(folder: Path, key: str) -> pd.DataFrame:  # noqa: ARG001 - the key is for the cache
+def _by_image(folder: Path) -> pd.DataFrame:
     table: pd.DataFrame = read_stats(folder).to_pandas()
     return table.set_index("id").sort_index()

@@ -8,9 +8,11 @@ from wsseg.data.model import Sample
 from wsseg.data.truth import Truth, true_label_map
 from wsseg.labelmaps import read_confidence, read_label_map
 from wsseg.metrics.segmentation import SegmentationQuality
-from wsseg.runs.labelling import confidence_path, label_path, labelled, map_stage, samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import confidence_path, label_path, map_stage, samples_key, usable_samples
+from wsseg.runs.names import quality_name
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.measured import counted_rows, read_measured
 
 
@@ -27,7 +29,7 @@ def measure(
 
     Returns:
         The figures, None where no image has truth. Images whose truth cannot be read are told,
-        listed in the manifest under "set_aside" and left out; ``read_measured`` has the others
+        listed in the manifest under "skipped" and left out; ``read_measured`` has the others
         one by one.
 
     Raises:
@@ -35,11 +37,11 @@ def measure(
     """
     if labels is None:
         return None
-    known = [truth.with_mask(s) for s in labelled(labels, samples) if truth.covers(s)]
+    known = [truth.with_mask(s) for s in usable_samples(labels, samples) if truth.covers(s)]
     if not known:
         return None
     stage = run.stage(
-        f"{labels.name}/quality",
+        quality_name(labels.name),
         labels=labels,
         truth=samples_key(known),
         classes=list(truth.classes),
@@ -50,10 +52,10 @@ def measure(
         map_stage(run, stage, compare, known, needs_one=False)
     measured = read_measured(run.path, labels.name, truth.classes)
     if measured is None:
-        say(f"{labels.name}: not measured, no pixel of its images has a true class")
+        log(f"{labels.name}: not measured, no pixel of its images has a true class")
         return None
     quality = measured.quality
-    say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
+    log(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality
 
 

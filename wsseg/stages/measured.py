@@ -17,7 +17,8 @@ from wsseg.metrics.boundaries import boundary_counts, boundary_width
 from wsseg.metrics.calibration import Calibration, Counts, counted
 from wsseg.metrics.objects import ObjectCounts, object_counts
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
-from wsseg.runs.progress import say
+from wsseg.runs.names import quality_name
+from wsseg.runs.progress import log
 from wsseg.runs.stage import finished_stage
 from wsseg.runs.stats import stats_batches
 
@@ -147,7 +148,7 @@ def read_measured(run: Path, name: str, classes: Classes) -> Measured | None:
     for batch in _batches(run, name):
         if not {*_COUNTS} <= {*batch.schema.names}:
             again = "run the pipeline again to see its figures"
-            say(f"{name}: measured by an earlier version; {again}")
+            log(f"{name}: measured by an earlier version; {again}")
             return None
         parts.append(_part(batch, len(classes)))
     if not parts:
@@ -217,8 +218,9 @@ def _ious(batch: RecordBatch) -> pd.Series:
 
 
 def _batches(run: Path, name: str) -> Iterator[RecordBatch]:
-    folder = f"{name}/quality"
-    if finished_stage(run, folder).get("images"):
+    folder = quality_name(name)
+    stage = finished_stage(run, folder)
+    if stage and stage.results["images"]:
         yield from stats_batches(run / folder, _ROWS)
 
 

@@ -11,8 +11,10 @@ import pandas as pd
 
 from wsseg.data.model import Classes
 from wsseg.metrics.intervals import Interval, mean_interval
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.names import ENDING, val_name
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.inspecting import read_signals
 
@@ -114,7 +116,7 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
     """
     signals = dict(_inspected(run, stages))
     stages = [*signals]
-    held_out = {name: _agreement(run, f"{name}/val") for name in stages[1:]}
+    held_out = {name: _agreement(run, val_name(name)) for name in stages[1:]}
     if any(found.empty for found in held_out.values()):
         held_out = {name: _agreement(run, name) for name in stages[1:]}
     first, found = signals[stages[0]] if stages else pd.DataFrame(), []
@@ -150,19 +152,18 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     found = verdicts(run.path, [stage.name for stage in history], classes)
     if not found:
         return False
-    last, ending = found[-1], run.stage("ending", labels=history[-1])
+    last, ending = found[-1], run.stage(ENDING, labels=history[-1])
     if last.worse:
-        say(f"{last.stage}: WARNING: labels get worse: {last.reason}")
+        log(f"{last.stage}: WARNING: labels get worse: {last.reason}")
     if run.config.rounds.count != "auto":
         return False
     if not last.enough and len(found) < run.config.rounds.most:
-        if run.leads:
-            shutil.rmtree(ending.path, ignore_errors=True)
+        shutil.rmtree(ending.path, ignore_errors=True)
         return False
     best = max(found, key=_merit).stage
-    say(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
-    with ending.work() as record:
-        record |= {"rounds": len(found), "best": best}
+    log(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
+    if not ending.is_complete:
+        ending.run(lambda: {"rounds": len(found), "best": best})
     return True
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from wsseg.errors import InputError
 from wsseg.params import Params
 from wsseg.runs.config import UNREADABLE, Config, explained, load_config, read_yaml
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 from wsseg.synthetic.annotator import Hand
 from wsseg.synthetic.simulate import read_kinds, read_mix, simulate_dataset
 
@@ -86,7 +86,7 @@ def run_study(path: Path, run: Callable[[Config, Path], None]) -> list[Path]:
     for name, settings in study.simulate.items():
         _draw(study, name, settings)
     for number, (name, (file, config)) in enumerate(zip(names, configs, strict=True), 1):
-        say(f"study: run {number} of {len(names)}, {name}")
+        log(f"study: run {number} of {len(names)}, {name}")
         run(config, file.parent)
     return [config.run_dir for _, config in configs]
 
@@ -136,7 +136,7 @@ def _filled(text: str, values: dict[str, Any]) -> str:
 def _draw(study: StudySettings, name: str, settings: SimulationSettings) -> None:
     out = study.folder / f"{name}.jsonl"
     if out.exists():
-        say(f"{out}: up to date")
+        log(f"{out}: up to date")
         return
     if study.data is None or (settings.kinds is None) == (settings.mix is None):
         rule, got = "drawn from 'data', by 'kinds' or 'mix'", settings.model_dump()

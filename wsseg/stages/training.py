@@ -1,6 +1,5 @@
 """Training the segmenter on label maps, as a stage of a run."""
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,15 +15,15 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.loggers import training_loggers
-from wsseg.networks.prediction import Segmenter, kept_segmenter, save_segmenter
+from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.train import NetworkTraining, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import label_path, labelled
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import label_path, usable_samples
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 
 
@@ -46,7 +45,6 @@ def training_stage(
     config = run.config
     return run.stage(
         name,
-        num_nodes=config.trainer.num_nodes,
         **inputs,
         start=start,
         model=config.model,
@@ -83,17 +81,17 @@ def train_on_pairs(
         InputError: Settings of the network or the trainer break a rule, or there is no pair.
         DivergenceError: The loss is NaN or infinite.
     """
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    found = pairs()
-    with stage.work() as record:
+
+    def train() -> dict[str, Any]:
+        chosen = pairs()
         training = supervised(first_network(config, classes, start), config)
-        batches = TrainingBatches(found, config.model, config.trainer, seed=config.seed)
+        batches = TrainingBatches(chosen, config.model, config.trainer, seed=config.seed)
         loggers = partial(training_loggers, stage, config)
-        record["loss"] = fit(training, batches, stage.path, stage.name, callbacks, loggers=loggers)
-        save_trained(stage, training.network, classes, config)
-    return stage
+        loss = fit(training, batches, stage.path, stage.name, callbacks, loggers=loggers)
+        save_segmenter(stage.path / "model.ckpt", training.network, classes, config.model)
+        return {"loss": loss}
+
+    return stage.run(train)
 
 
 def supervised(network: nn.Module, config: Config) -> NetworkTraining:
@@ -113,19 +111,6 @@ def supervised(network: nn.Module, config: Config) -> NetworkTraining:
         seed=config.seed,
         freeze_batch_norm=config.model.freeze_batch_norm,
     )
-
-
-def save_trained(stage: Stage, network: nn.Module, classes: Classes, config: Config) -> None:
-    """Write ``model.ckpt`` of a stage, and remove the checkpoint to resume from.
-
-    Args:
-        stage: At work.
-        network: The result.
-        classes: Of the data set.
-        config: Its ``model``.
-    """
-    save_segmenter(stage.path / "model.ckpt", network, classes, config.model)
-    shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
 
 
 def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.Module:
@@ -185,7 +170,7 @@ def labelled_pairs(
             label_path(labels, sample),
             _possible(sample, n_classes, taught[sample.id]),
         )
-        for sample in labelled(labels, samples)
+        for sample in usable_samples(labels, samples)
         if sample.id in taught
     ]
 
@@ -200,7 +185,11 @@ def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
     Returns:
         The segmenter, in eval mode.
     """
-    return kept_segmenter(model.path / "model.ckpt", model.key, accelerator)
+    return model.load(_segmenter, accelerator)
+
+
+def _segmenter(folder: Path, accelerator: str) -> Segmenter:
+    return load_segmenter(folder / "model.ckpt", accelerator)
 
 
 def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:

@@ -9,7 +9,7 @@ from wsseg.cli.doctor.data import index
 from wsseg.data.model import Tags
 from wsseg.files import atomic_write
 from wsseg.networks.segmenter import build_network
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 from wsseg.stages.rounds import seed_labels, train_segmenter
 
 GIVEN_BACK = "checkpoints while training"

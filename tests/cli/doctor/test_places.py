@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from wsseg.cli.doctor import places
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 
 def looked(config):
@@ -32,7 +32,7 @@ def test_a_run_at_work_is_a_problem(configured):
     config = configured()
     with open_run(config):
         found = looked(config)["run_dir"]
-    assert found.state == "problem" and "used by one process" in found.found
+    assert found.state == "problem" and "in use by another process" in found.found
     assert "wait for it" in found.remedy
     assert looked(config)["run_dir"].state == "ok"
 

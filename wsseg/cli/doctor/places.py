@@ -8,7 +8,7 @@ from wsseg.cli.doctor.found import Found, refused
 from wsseg.errors import InputError
 from wsseg.files import PARTIAL
 from wsseg.runs.config import Config
-from wsseg.runs.stage import check_run_folder
+from wsseg.runs.run import check_run_folder
 
 
 def look(config: Config) -> Iterator[Found]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.training_data import TrainingBatches
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 _LEAST = 0.2  # of what the network before it saw
 _BATCHES = 4
@@ -64,7 +64,7 @@ class CollapseAlarm(Callback):
         seen = objects_seen(self.network(), self.batches)
         if seen < _LEAST * self.before:
             self.step, trainer.should_stop = trainer.global_step, True
-            say(f"collapsed by step {self.step}: objects seen in {seen:.1%} of their pixels")
+            log(f"collapsed by step {self.step}: objects seen in {seen:.1%} of their pixels")
 
 
 @torch.no_grad()

@@ -14,11 +14,12 @@ from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import write_json, write_text
 from wsseg.networks.prediction import check_classes, kept_segmenter
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.engine import announce
-from wsseg.runs.folder import alone_in
+from wsseg.runs.config import Config
+from wsseg.runs.engine import report_problems
+from wsseg.runs.folder import exclusive_folder
 from wsseg.runs.labelling import map_stage, samples_key
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.audit.collect import evidence_of
 from wsseg.stages.audit.evidence import Evidence
@@ -79,12 +80,12 @@ def audit_run(
     config = _config(run, given, workers)
     name, network = network_of(run, config, stage)
     dataset = read_weak(config.data)
-    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     samples = _given_samples(dataset, config)
     check_classes(f"run {run}", network.folder / "model.ckpt", dataset.classes)
     about = {"run": str(run), "network": f"{folds} folds" if folds else name}
     folder = out or run / "audit"
-    with alone_in(folder, "--out", _ABOUT, "an audit"):
+    with exclusive_folder(folder, "--out", _ABOUT, "an audit"):
         write_json(folder / _ABOUT, about)
         networks: dict[str, Networks] = {sample.id: (network,) for sample in samples}
         if folds is not None:
@@ -99,14 +100,14 @@ def audit_run(
             classes=dataset.classes,
             samples={sample.id: sample for sample in samples},
             findings=rank(_read_evidence(looked), dataset.classes, least),
-            set_aside={**lost, **looked.manifest["set_aside"]},
+            set_aside={**lost, **looked.skipped},
         )
         _write(audit)
     return audit
 
 
 def _config(run: Path, given: str | None, workers: int | None) -> Config:
-    config = load_config(run / "config.yaml")
+    config = Run(run).config
     if given is None and Path(config.pipeline).stem == "full":
         given = "masks"  # what the upper bound learns from, whatever its settings read besides
     if given not in {None, *GIVEN}:

@@ -7,8 +7,9 @@ from pathlib import Path
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
-from wsseg.runs.history import opened_stage, preferred_stages
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.names import SEEDS, model_name
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.stages.rounds import train_segmenter
 
 
@@ -39,8 +40,8 @@ def network_of(run: Path, config: Config, stage: str | None) -> tuple[str, Netwo
     Raises:
         InputError: It is not there, or its training is not finished.
     """
-    for name in [stage] if stage else preferred_stages(run, config):
-        if model := opened_stage(run, f"{name}/model"):
+    for name in [stage] if stage else Run(run, config).preferred_stages():
+        if model := finished_stage(run, model_name(name)):
             return name, Network(model.path, model.key)
     known = sorted(path.parents[1].name for path in run.glob("*/model/manifest.json"))
     subject = f"--stage {stage}" if stage else f"run {run}"
@@ -90,7 +91,7 @@ def networks_of_folds(  # noqa: PLR0917 - a run, its data and where the networks
 
 
 def _first_labels(run: Path) -> Stage:
-    labels = opened_stage(run, "seeds")
+    labels = finished_stage(run, SEEDS)
     if labels is None:
         raise InputError(f"stage seeds of {run}", "complete", "unfinished", "run it to its end")
     return labels

@@ -12,8 +12,8 @@ from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.networks.prediction import check_classes
-from wsseg.runs.engine import announce
-from wsseg.runs.progress import say
+from wsseg.runs.engine import report_problems
+from wsseg.runs.progress import log
 from wsseg.stages.selection.settings import SelectionSettings, read_known_ids
 
 
@@ -102,7 +102,7 @@ def read_candidates(settings: SelectionSettings) -> tuple[Candidates, dict[str, 
     dataset = read_dataset(settings.dataset, settings.format, [settings.split], "all")
     if settings.annotations:
         dataset = with_annotations(dataset, settings.annotations)
-    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     given = dataset.split(settings.split)
     named, set_aside = _named(given)
     samples = tuple(sample for sample in given if sample.id in named)
@@ -128,7 +128,7 @@ def _named(samples: Sequence[Sample]) -> tuple[dict[str, tuple[int, ...]], dict[
             _check_line(sample.id)
         except InputError as error:
             bad[sample.id] = str(error)
-            say(f"set aside {sample.id!r}: {error}")
+            log(f"set aside {sample.id!r}: {error}")
     return {id: labels for id, labels in named.items() if id not in bad}, bad
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +15,9 @@ from wsseg.images import read_image
 from wsseg.parallel import Skipped
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.progress import say, track
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
 from wsseg.stages.selection.rows import Rows
 
@@ -120,7 +122,7 @@ def embed_images(run: Run, samples: Sequence[Sample], source: EncoderSource) -> 
     """Return the stage "embeddings": a unit vector of every image, in ``rows.npy``.
 
     An interrupted attempt goes on with the images whose rows are not there. Images that cannot
-    be used are listed in the manifest under "set_aside"; their rows are 0.
+    be used are listed in the manifest under "skipped"; their rows are 0.
 
     Args:
         run: Where it is kept, and in how many processes it works.
@@ -135,19 +137,18 @@ def embed_images(run: Run, samples: Sequence[Sample], source: EncoderSource) -> 
     """
     bare = [replace(sample, annotations=()) for sample in samples]
     stage = run.stage("embeddings", samples=samples_key(bare), encoder=source.key())
-    if _is_whole(stage):
-        say(f"{stage.name}: up to date")
-        return stage
-    with stage.work() as record:
-        set_aside = _embed_missing(run, stage, bare, source)
-        if len(set_aside) == len(samples):
-            reason = next(iter(set_aside.values()), "no image")
-            raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
-        record["images"] = len(samples) - len(set_aside)
-        record["set_aside"] = dict(sorted(set_aside.items()))
-    for identity, reason in stage.manifest["set_aside"].items():
-        say(f"{stage.name}: set aside {identity}: {reason}")
-    return stage
+
+    def embed() -> dict[str, Any]:
+        skipped = _embed_missing(run, stage, bare, source)
+        if len(skipped) == len(samples):
+            reason = "".join(f": {text}" for text in [*skipped.values()][:1])
+            problem = f"stage {stage.name} has no usable image{reason}"
+            raise InputError(problem, hint="correct the data")
+        for identity, text in sorted(skipped.items()):
+            log(f"{stage.name}: skipped {identity}: {text}")
+        return {"images": len(samples) - len(skipped), "skipped": dict(sorted(skipped.items()))}
+
+    return stage.run(embed, intact=_is_whole(stage))
 
 
 def embeddings_of(stage: Stage, samples: Sequence[Sample]) -> Embeddings:
@@ -160,7 +161,7 @@ def embeddings_of(stage: Stage, samples: Sequence[Sample]) -> Embeddings:
     Returns:
         Those of the images that were not set aside, in their order.
     """
-    bad = stage.manifest["set_aside"]
+    bad = stage.skipped
     numbers = [number for number, sample in enumerate(samples) if sample.id not in bad]
     return Embeddings(Rows(stage.path / "rows.npy"), np.array(numbers, np.intp))
 
@@ -187,7 +188,7 @@ def _embed_missing(
 
 def _is_whole(stage: Stage) -> bool:
     rows = Rows(stage.path / "rows.npy")
-    return stage.is_complete and int(rows.written().sum()) == stage.manifest["images"]
+    return stage.is_complete and int(rows.written().sum()) == stage.results["images"]
 
 
 def _embed(sample: Sample, source: EncoderSource, key: str) -> tuple[str, NDArray[np.float32]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wsseg.files import read_record, write_json, write_text
-from wsseg.runs.folder import alone_in
+from wsseg.runs.folder import exclusive_folder
 
 SETTINGS = "selection.json"
 CACHE = "selection_cache.json"
@@ -35,8 +35,8 @@ def opened(out: Path, cache: Path, settings: Mapping[str, Any]) -> Iterator[None
         InputError: A folder holds something else, or another process works in it.
     """
     with ExitStack() as stack:
-        stack.enter_context(alone_in(out, "--out", SETTINGS, "a selection"))
-        stack.enter_context(alone_in(cache, "--cache", CACHE, "the cache of one"))
+        stack.enter_context(exclusive_folder(out, "--out", SETTINGS, "a selection"))
+        stack.enter_context(exclusive_folder(cache, "--cache", CACHE, "the cache of one"))
         if read_record(out / SETTINGS) != settings:
             for name in _RESULTS:
                 (out / name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 import wsseg
 from wsseg.data.params import DataParams
 from wsseg.runs.config import Config
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.stages.predict import checkpoint_of
 from wsseg.stages.selection.candidates import Candidates, read_candidates
 from wsseg.stages.selection.choosers import METHODS, Choice, Pool, choose, weighted
@@ -104,8 +104,8 @@ def select_images(settings: SelectionSettings) -> Selection:
         run = Run(cache, Config(run_dir=cache, data=data, workers=settings.workers))
         stage = embed_images(run, found.samples, source)
         embeddings = embeddings_of(stage, found.samples)
-        found = found.only(found.without(stage.manifest["set_aside"]))
-        set_aside |= stage.manifest["set_aside"]
+        found = found.only(found.without(stage.skipped))
+        set_aside |= stage.skipped
         uncertainty = None
         if settings.uncertainty:
             uncertainty, unmeasured = _uncertainty(run, settings, found)
@@ -153,7 +153,7 @@ def _uncertainty(
         checkpoint=checkpoint_of(settings.run),
         prediction=settings.prediction(settings.run),
     )
-    return uncertainties_of(stage, found.samples), stage.manifest["set_aside"]
+    return uncertainties_of(stage, found.samples), stage.skipped
 
 
 def _selected(
