@@ -161,10 +161,9 @@ def read_config(run: Path) -> Config:
 
 
 def _check_layout(run: Path) -> None:
-    if not (run / _CONFIG).exists():
-        return
+    # A damaged file is no sign of another version: the next run writes it again.
     record = read_record(run / _ENVIRONMENT)
-    if record.get("layout") != LAYOUT:
+    if record and record.get("layout") != LAYOUT:
         made_by = f"wsseg {record['wsseg']}" if "wsseg" in record else "another version of wsseg"
         problem = f"the run in {run} was made by {made_by}, whose files have another layout"
         raise InputError(problem, hint="use that version, or choose another run_dir")
