@@ -92,7 +92,7 @@ def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, cap
         assert measure(run, labels, truth, [one]) is None
         assert read_measured(run.path, "seeds", CLASSES) is None
     told = capsys.readouterr().err
-    assert "seeds/quality: set aside a" in told and "seeds: not measured" in told
+    assert "seeds/quality: skipped a" in told and "seeds: not measured" in told
 
 
 def test_truth_that_says_nothing_is_not_measured(config, tmp_path):
