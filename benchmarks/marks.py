@@ -70,17 +70,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/msrc_marks"))
     out = parser.parse_args().out
-    data = Path(os.environ.get("WSSEG_DATA", "data")) / "msrc15"
-    for name, params in MARKS.items():
-        if not (file := out / f"{name}.jsonl").exists():
-            simulate_dataset(data, file, params)
     runs = []
     for name, config, overrides in plan(out):
         path = find_config(Path("configs", config))
-        settings = load_config(path, [*overrides, f"run_dir={out / name}"])
-        run_config(settings, path.parent)
-        runs.append(settings.run_dir)
-    print(*compare_runs(runs, out / "comparison"), sep="\n")
+        runs.append((load_config(path, [*overrides, f"run_dir={out / name}"]), path.parent))
+    for name, params in MARKS.items():
+        if not (file := out / f"{name}.jsonl").exists():
+            data = Path(os.environ.get("WSSEG_DATA", "data")) / "msrc15"
+            simulate_dataset(data, file, params)
+    for settings, beside in runs:
+        run_config(settings, beside)
+    folders = [settings.run_dir for settings, _ in runs]
+    print(*compare_runs(folders, out / "comparison"), sep="\n")
 
 
 if __name__ == "__main__":

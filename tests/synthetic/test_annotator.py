@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
 
 from wsseg.data.constraints import label_map_of
 from wsseg.data.model import Boxes, Tags
@@ -20,7 +21,7 @@ from wsseg.synthetic.annotator import (
     draw_tags,
     find_objects,
 )
-from wsseg.synthetic.drawing import Shape, draw_click, draw_line
+from wsseg.synthetic.drawing import Shape, _Canvas, draw_click, draw_line
 from wsseg.synthetic.params import KINDS, AnnotatorParams
 from wsseg.synthetic.scenes import scene
 
@@ -347,6 +348,15 @@ def test_width_of_its_own_only_where_the_default_would_spill():
 def test_parameters_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=name):
         AnnotatorParams(**{name: value})
+
+
+def test_depths_are_exact_whatever_the_alignment_of_memory():
+    mask = np.pad(scenes(1)[0] > 0, 1)
+    exact = ndimage.distance_transform_edt(np.pad(mask, 6)).astype(np.float32)
+    for offset in range(4):
+        buffer = np.zeros(mask.size + offset, bool)[offset:].reshape(mask.shape)
+        buffer[:] = mask
+        assert (_Canvas(Shape(1, (0, 0), buffer), 4.0).depth == exact).all()
 
 
 def test_every_kind_has_a_function():

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wsseg.data.model import Box, Sample
-from wsseg.data.stacking import front_box
+from wsseg.data.stacking import visible_box_index
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.metrics.estimate import estimated_quality
@@ -83,7 +83,7 @@ def signals_of(
         apply.
     """
     *earlier, label_map = maps
-    owners, contrast = front_box(sample.boxes, label_map.shape), contrast_of(image)
+    owners, contrast = visible_box_index(sample.boxes, label_map.shape), contrast_of(image)
     named = {*(box.label for box in sample.boxes if not box.crowd), *sample.tagged}
     rows = []
     for label in sorted({*np.unique(label_map).tolist(), *named} - {0, IGNORE}):

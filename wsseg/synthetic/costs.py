@@ -1,6 +1,6 @@
 """Published annotation times."""
 
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
 
@@ -50,4 +50,4 @@ def _seconds(annotation: Annotation, box_seconds: float) -> float:
         return SCRIBBLES if any(len(item.points) > 1 for item in annotation.items) else POINTS
     if isinstance(annotation, Regions) and annotation.partial:
         return min(REGION * len(annotation.items), MASK)
-    return annotation.seconds if isinstance(annotation, Marking) else MASK
+    return annotation.seconds if isinstance(annotation, CustomAnnotation) else MASK
