@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_tell, run_config
+from wsseg.cli.pipelines import find_config, run_and_report, run_config
 from wsseg.runs.config import load_config
 
 
@@ -24,7 +24,7 @@ def run_pipeline(
     """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
     config = find_config(config)
     settings = load_config(config, overrides or [])
-    run_and_tell(settings, config.parent)
+    run_and_report(settings, config.parent)
 
 
 @app.command()

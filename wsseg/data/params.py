@@ -8,28 +8,7 @@ from wsseg.params import AbsolutePath, Params
 
 
 class DataParams(Params):
-    """Where the images and annotations lie.
-
-    Attributes:
-        format: A key of ``READERS``, such as "voc", or "auto" to find out.
-        root: The data set's folder. For "scenes" it is where the demo scenes are generated.
-        weak: What is read as weak labels: "boxes", "tags", "boxes_as_tags" (the classes of an
-            image's boxes without the boxes), "all" that is drawn or tagged but full masks, "masks"
-            of the images that have one, or "none" of it.
-        annotations: Files that are laid over these: points, scribbles, boxes, tags and masks in any
-            format of ``OVERLAYS``, or the masks of another data set's folder, such as exported
-            labels that were corrected; their images are found by name.
-        corrections: Files in any format of ``OVERLAYS`` that replace all that is known of their
-            images, such as the findings of an audit, corrected in CVAT.
-        closed: Whether every class that an image shows has a mark where it has points, scribbles or
-            outlines, so that others are absent; null is what their file says, else true.
-        stroke_width: Pixels, of points and scribbles whose file gives none; null is 1 % of the
-            image's longer side, at least 3.
-        masks: A file with an image's id a line, such as ``wsseg select`` writes: training images
-            whose masks in the data set are given; those of others stay hidden.
-        train: Name of the split with weak labels.
-        val: Name of the split that figures are measured on; null where there is none.
-    """
+    """Where the images and annotations lie."""
 
     format: Literal[
         "auto",
@@ -44,15 +23,39 @@ class DataParams(Params):
         "labelme",
         "labelstudio",
     ] = "auto"
+    """A key of ``READERS``, such as "voc", or "auto" to find out."""
     root: AbsolutePath
+    """The data set's folder. For "scenes" it is where the demo scenes are generated."""
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
+    """What is read as weak labels: "boxes", "tags", "boxes_as_tags" (the classes of an image's
+    boxes without the boxes), "all" that is drawn or tagged but full masks, "masks" of the images
+    that have one, or "none" of it.
+    """
     annotations: tuple[AbsolutePath, ...] = ()
+    """Files that are laid over these: points, scribbles, boxes, tags and masks in any format of
+    ``OVERLAYS``, or the masks of another data set's folder, such as exported labels that were
+    corrected; their images are found by name.
+    """
     corrections: tuple[AbsolutePath, ...] = ()
+    """Files in any format of ``OVERLAYS`` that replace all that is known of their images, such as
+    the findings of an audit, corrected in CVAT.
+    """
     closed: bool | None = None
+    """Whether every class that an image shows has a mark where it has points, scribbles or
+    outlines, so that others are absent; null is what their file says, else true.
+    """
     stroke_width: float | None = Field(None, gt=0)
+    """Pixels, of points and scribbles whose file gives none; null is 1 % of the image's longer
+    side, at least 3.
+    """
     masks: AbsolutePath | None = None
+    """A file with an image's id a line, such as ``wsseg select`` writes: training images whose
+    masks in the data set are given; those of others stay hidden.
+    """
     train: str = "train"
+    """Name of the split with weak labels."""
     val: str | None = "val"
+    """Name of the split that figures are measured on; null where there is none."""
 
     @field_validator("val")
     @classmethod

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.model import Sample
-from wsseg.data.stacking import front_box
+from wsseg.data.stacking import visible_box_index
 from wsseg.labelmaps import IGNORE
 
 SIGNALS = {
@@ -44,7 +44,7 @@ def measure_signals(
         A row for each class, without the background, that is in the label map or that boxes or
         tags name: "class" and ``SIGNALS``, NaN for one that does not apply.
     """
-    owners = front_box(sample.boxes, label_map.shape)
+    owners = visible_box_index(sample.boxes, label_map.shape)
     named = {*(box.label for box in sample.boxes if not box.crowd), *sample.tagged}
     rows: list[dict[str, float]] = []
     for label in sorted({*np.unique(label_map).tolist(), *named} - {0, IGNORE}):

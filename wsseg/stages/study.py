@@ -17,59 +17,50 @@ from wsseg.synthetic.simulate import read_kinds, read_mix, simulate_dataset
 
 
 class SimulationSettings(Params):
-    """Weak annotations to draw from full masks, as ``wsseg simulate`` does.
-
-    Attributes:
-        kinds: What every image gets, such as "boxes,points"; or ...
-        mix: ... shares of the images, such as "boxes=0.5,tags=0.5".
-        length: Share of every scribble that is kept.
-        jitter: Edges of boxes move by up to this share of the side.
-        background_points: Clicks on the background.
-        points_per: Whether every "object" or every "class" is clicked.
-        seed: The same seed gives the same file.
-    """
+    """Weak annotations to draw from full masks, as ``wsseg simulate`` does."""
 
     kinds: str | None = None
+    """What every image gets, such as "boxes,points"; or ..."""
     mix: str | None = None
+    """... shares of the images, such as "boxes=0.5,tags=0.5"."""
     length: float = 1.0
+    """Share of every scribble that is kept."""
     jitter: float = 0.0
+    """Edges of boxes move by up to this share of the side."""
     background_points: int = 1
+    """Clicks on the background."""
     points_per: str = "object"
+    """Whether every "object" or every "class" is clicked."""
     seed: int = Field(0, ge=0)
+    """The same seed gives the same file."""
 
 
 class RecipeSettings(Params):
-    """Runs of one configuration.
-
-    Attributes:
-        name: Of each run's folder, with ``<key>`` for each key of ``grid``.
-        config: The YAML file, ``<key>`` filled in.
-        set: ``key=value`` overrides, ``<key>`` and ``<folder>`` filled in.
-        grid: Values by name, or names that are values themselves, of each key; all combinations.
-        seeds: Each combination is run with each of these.
-    """
+    """Runs of one configuration."""
 
     name: str
+    """Of each run's folder, with ``<key>`` for each key of ``grid``."""
     config: str
+    """The YAML file, ``<key>`` filled in."""
     set: tuple[str, ...] = ()
+    """``key=value`` overrides, ``<key>`` and ``<folder>`` filled in."""
     grid: dict[str, dict[str, str] | tuple[str, ...]] = Field(default_factory=dict)
+    """Values by name, or names that are values themselves, of each key; all combinations."""
     seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Each combination is run with each of these."""
 
 
 class StudySettings(Params):
-    """A study.
-
-    Attributes:
-        folder: Holds the runs and the annotations drawn for them.
-        data: The data set that annotations are drawn from.
-        simulate: Files ``<folder>/<name>.jsonl`` to draw, by name.
-        recipes: The runs.
-    """
+    """A study."""
 
     folder: Path
+    """Holds the runs and the annotations drawn for them."""
     data: Path | None = None
+    """The data set that annotations are drawn from."""
     simulate: dict[str, SimulationSettings] = Field(default_factory=dict)
+    """Files ``<folder>/<name>.jsonl`` to draw, by name."""
     recipes: tuple[RecipeSettings, ...] = Field(min_length=1)
+    """The runs."""
 
 
 def run_study(path: Path, run: Callable[[Config, Path], None]) -> list[Path]:

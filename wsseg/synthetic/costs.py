@@ -1,6 +1,6 @@
 """How long people take to annotate an image, as published."""
 
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
 
@@ -53,4 +53,4 @@ def _seconds(drawn: Annotation, box_seconds: float) -> float:
         return SCRIBBLES if any(len(item.points) > 1 for item in drawn.items) else POINTS
     if isinstance(drawn, Regions) and drawn.partial:
         return min(REGION * len(drawn.items), MASK)
-    return drawn.seconds if isinstance(drawn, Marking) else MASK
+    return drawn.seconds if isinstance(drawn, CustomAnnotation) else MASK
