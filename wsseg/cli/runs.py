@@ -59,7 +59,7 @@ def export(
 ) -> None:
     """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
     from wsseg.stages.export import export_labels
-    from wsseg.stages.inspecting import read_signals
+    from wsseg.stages.signals import read_signals
 
     export_labels(
         run,
