@@ -87,12 +87,12 @@ def test_bad_images_are_set_aside(run, samples):
 def test_no_usable_image_is_an_error(run, samples):
     for sample in samples:
         sample.image.write_bytes(b"")
-    with pytest.raises(InputError, match="stage embeddings must be fed usable images"):
+    with pytest.raises(InputError, match="stage embeddings has no usable image"):
         embed_images(run, samples, SOURCE)
 
 
 def test_an_interrupted_stage_goes_on(run, samples, quick, monkeypatch):
-    whole = embed_images(replace(run, path=run.path / "whole"), samples, SOURCE)
+    whole = embed_images(Run(run.path / "whole", run.config), samples, SOURCE)
     quick.clear()
     embed = FrozenEncoder.embed
 
