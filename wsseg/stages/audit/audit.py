@@ -139,11 +139,10 @@ def _evidence_rows(
 
 
 def _read_evidence(stage: Stage) -> list[Evidence]:
-    rows = read_stats(stage.path).to_pylist()
-    return [
-        Evidence(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
-        for row in rows
-    ]
+    def tuples(row: dict[str, Any]) -> dict[str, Any]:
+        return {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
+
+    return [Evidence(**tuples(row)) for row in read_stats(stage.path).to_pylist()]
 
 
 def _write(audit: Audit) -> None:
