@@ -12,7 +12,7 @@ from wsseg.synthetic.scenes import write_scenes
 TINY = """
 pipeline: mixed
 run_dir: unset
-workers: 1
+machine: {workers: 1, device: cpu}
 data: {{format: voc, root: {folder}/scenes, weak: none}}
 seeds: {{name: mixed}}
 rounds: {{count: 0}}

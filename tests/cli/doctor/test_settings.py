@@ -31,9 +31,8 @@ def test_a_run_on_tags_has_a_classifier_too(configured):
         ("model.encoder=tu-unheard", "settings", "unheard"),
         ("rounds.refiner=unheard", "settings", "unheard"),
         ("pipeline=tags", "settings", "data.weak must be tags"),
-        ("trainer.accelerator=unheard", "trainer", "unheard"),
-        ("trainer.precision=17-true", "trainer", "17-true"),
-        ("trainer.devices=3", "trainer", "a multiple of trainer.devices"),
+        ("machine.precision=17-true", "trainer", "17-true"),
+        ("machine.devices=3", "trainer", "a multiple of machine.devices"),
         ("model.weights=/no/such/file.pth", "model.weights", "/no/such/file.pth"),
     ],
 )
@@ -46,4 +45,4 @@ def test_what_a_run_would_stop_at_is_a_problem(configured, override, subject, to
 def test_a_gpu_that_is_not_there_is_a_problem(configured, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert looked(configured("trainer.accelerator=gpu"))["trainer"].state == "problem"
+    assert looked(configured("machine.device=cuda"))["trainer"].state == "problem"

@@ -49,7 +49,7 @@ def _shared_memory() -> Iterator[Found]:
     if _SHARED.is_dir():
         total = shutil.disk_usage(_SHARED).total
         found = f"{_SHARED}: {total / _GIB:.2f} GiB"
-        remedy = "start the container with --shm-size=1g, or set trainer.loader_workers=0"
+        remedy = "start the container with --shm-size=1g, or set machine.loader_workers=0"
         enough = total >= _LEAST_SHARED
         yield (
             Found("shared memory", "ok", found)

@@ -1,6 +1,7 @@
 """What a configuration names: pipeline, seeds, losses, networks, trainers, weights."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from wsseg.cli.doctor import weights
@@ -9,7 +10,7 @@ from wsseg.cli.doctor.need import trains_classifier
 from wsseg.data.model import Dataset
 from wsseg.errors import InputError
 from wsseg.networks.params import TrainingParams
-from wsseg.networks.train import check_trainer
+from wsseg.networks.train import check_training
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
 from wsseg.stages.finetune.settings import check_finetune_settings
@@ -39,10 +40,10 @@ def look(config: Config, dataset: Dataset | InputError) -> Iterator[Found]:
         The settings, each trainer, and the weights of each network.
     """
     yield _checked("settings", f"pipeline {config.pipeline}", _check_all, config)
-    has_classifier = _has_classifier(config, dataset)
+    has_classifier, machine = _has_classifier(config, dataset), config.machine
     for name, trainer in _trainers(config, has_classifier).items():
-        told = f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}"
-        yield _checked(name, told, check_trainer, trainer)
+        told = f"{machine.device}, devices {machine.devices}, precision {machine.precision}"
+        yield _checked(name, told, partial(check_training, machine=config.machine), trainer)
     yield from weights.look("model.weights", config.model)
     if has_classifier:
         yield from weights.look("classifier.weights", config.classifier)

@@ -78,8 +78,8 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    image, accelerator = read_photograph(sample), config.trainer.accelerator
-    segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
+    image, device = read_photograph(sample), config.machine.device
+    segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, device) for path in models]
     constraints, maps = constraints_of(sample, len(segmenters[0].classes)), []
     for segmenter in segmenters:
         scores = segmenter.predict(image, config.prediction)
