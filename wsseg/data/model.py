@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
 from wsseg.labelmaps import IGNORE
@@ -178,7 +178,7 @@ class Regions:
     closed: bool = True
 
 
-Annotation = Tags | Boxes | Strokes | MaskFile | Regions | Marking
+Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_before_burn_in_only_masks_teach_and_the_teacher_waits(
     training, batches = parts(pairs, model_settings, trainer_settings, semi)
     first = {k: v.clone() for k, v in training.network.state_dict().items()}
     waiting = trainer_settings.model_copy(update={"steps": 5})
-    training.settings = batches.settings = batches.labelled.settings = waiting
+    training.params = batches.settings = batches.labelled.settings = waiting
     fit(training, batches, tmp_path)
     torch.testing.assert_close(dict(training.teacher.network.state_dict()), first, rtol=0, atol=0)
 

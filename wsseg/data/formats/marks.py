@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.custom import Marking, maker_of
+from wsseg.data.custom import CustomAnnotation, find_annotation
 from wsseg.data.formats.draft import Draft, Use, is_background
 from wsseg.data.formats.files import inside
 from wsseg.data.formats.geometry import bounds, fitted_box, fitted_polygon
@@ -183,11 +183,11 @@ class _Fitter:
             if mark.kind == "mask" and mark.file:
                 yield MaskFile(inside(mark.file, self.root))
 
-    def others(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[Marking]:
+    def others(self, marks: Sequence[tuple[Mark, int]]) -> Iterator[CustomAnnotation]:
         for mark, label in marks:
             if mark.kind != "other" or mark.values is None:
                 continue
-            kind, make = mark.values["type"], maker_of(mark.values["type"])
+            kind, make = mark.values["type"], find_annotation(mark.values["type"])
             try:
                 made = make(label, mark.values) if make else None
             except Exception as error:  # whatever another package makes of a damaged mark
@@ -195,8 +195,8 @@ class _Fitter:
                     mark.subject, f"{kind} left out: {error!r}", "mark of a plug-in"
                 )
                 continue
-            if not isinstance(made, Marking):
-                rule, got = "a Marking", type(made).__name__
+            if not isinstance(made, CustomAnnotation):
+                rule, got = "a CustomAnnotation", type(made).__name__
                 raise InputError(f"what plug-in {kind!r} makes", rule, got, "correct the plug-in")
             yield made
 
