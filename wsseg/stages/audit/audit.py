@@ -94,7 +94,9 @@ def _config(run: Path, params: AuditParams) -> Config:
     if params.weak is None and Path(config.pipeline).stem == "full":
         weak = "masks"  # what the upper bound learns from, whatever else its settings read
     data = config.data.model_copy(update={"weak": weak})
-    return config.model_copy(update={"data": data, "workers": params.workers or config.workers})
+    workers = params.workers or config.machine.workers
+    machine = config.machine.model_copy(update={"workers": workers})
+    return config.model_copy(update={"data": data, "machine": machine})
 
 
 def _annotated_samples(dataset: Dataset, config: Config) -> list[Sample]:
@@ -126,7 +128,7 @@ def _evidence_rows(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
     image = read_sample_image(sample)
-    device = config.trainer.accelerator
+    device = config.machine.device
     first, *rest = (
         kept_segmenter(network.folder / "model.ckpt", network.key, device)
         for network in networks[sample.id]
