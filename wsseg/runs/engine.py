@@ -48,8 +48,8 @@ def map_samples(
         InputError: An image is unusable and the run is strict; or workers are lost repeatedly,
             which happens when memory runs out.
     """
-    if config.engine == "ray":
+    if config.machine.engine == "ray":
         work = partial(attempt, function, strict=config.strict)
         yield from map_on_cluster(work, samples, config)
     else:
-        yield from map_locally(function, samples, config.workers, config.strict)
+        yield from map_locally(function, samples, config.machine.workers, config.strict)

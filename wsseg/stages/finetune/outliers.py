@@ -41,9 +41,9 @@ def without_outliers(
         Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, arXiv:2204.06507.
     """
     samples = [*known, *extra]
-    segmenter = segmenter_of(base.model, run.config.trainer.accelerator)
-    checkpoint, accelerator = base.model.path / "model.ckpt", run.config.trainer.accelerator
-    source = EncoderSource("run", segmenter.settings, checkpoint, accelerator)
+    segmenter = segmenter_of(base.model, run.config.machine.device)
+    checkpoint, device = base.model.path / "model.ckpt", run.config.machine.device
+    source = EncoderSource("run", segmenter.settings, checkpoint, device)
     stage = embed_images(run, samples, source)
     usable = usable_samples(stage, samples)
     embeddings, known_ids = embeddings_of(stage, samples), {sample.id for sample in known}

@@ -144,8 +144,8 @@ def _locate(
     if classifier is None:
         maps = maps_of_plugin(image, labels, classes, config.cam)
     else:
-        accelerator = config.classifier.trainer.accelerator
-        loaded = classifier.load(_classifier, accelerator)
+        device = config.machine.device
+        loaded = classifier.load(_classifier, device)
         (maps,) = activation_maps(loaded, [image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
@@ -159,8 +159,8 @@ def _spread(
     if affinity_net is None:
         found = find_spreading(config)(image, scores)
     else:
-        accelerator = config.affinity.trainer.accelerator
-        vectors = affinity_net.load(_affinity, accelerator).vectors(image)
+        device = config.machine.device
+        vectors = affinity_net.load(_affinity, device).vectors(image)
         found = spread_by_walk(image, scores, walk_params(config), vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
@@ -184,9 +184,9 @@ def _has_scores(stage: Stage, identity: str) -> bool:
     return True
 
 
-def _classifier(folder: Path, accelerator: str) -> TrainedClassifier:
-    return load_classifier(folder / "model.ckpt", accelerator)
+def _classifier(folder: Path, device: str) -> TrainedClassifier:
+    return load_classifier(folder / "model.ckpt", device)
 
 
-def _affinity(folder: Path, accelerator: str) -> TrainedAffinity:
-    return load_affinity(folder / "model.ckpt", accelerator)
+def _affinity(folder: Path, device: str) -> TrainedAffinity:
+    return load_affinity(folder / "model.ckpt", device)

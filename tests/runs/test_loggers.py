@@ -8,10 +8,10 @@ import torch
 from wsseg.data.model import Classes
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks import loggers as module
 from wsseg.networks import train
-from wsseg.networks.loggers import check_loggers, log_figures
+from wsseg.runs import loggers as module
 from wsseg.runs.config import Config, config_from_values
+from wsseg.runs.loggers import check_loggers, log_figures
 from wsseg.runs.run import Run
 from wsseg.stages.training import train_on_pairs, training_stage
 
@@ -61,7 +61,7 @@ def trained(config, pairs, killed_at=None):
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(train.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        patched.setattr(train.LossCurve, "on_train_batch_start", killed, raising=False)
         if killed_at is None:
             return train_on_pairs(stage, lambda: pairs, CLASSES, config)
         with pytest.raises(KilledError):
@@ -125,7 +125,7 @@ def test_logging_changes_neither_key_nor_weights(config, pairs, tmp_path):
     assert with_it.key == without.key
     assert not (without.path / "tensorboard").exists()
     torch.testing.assert_close(weights(with_it), weights(without), rtol=0, atol=0)
-    assert with_it.results["loss"] == without.results["loss"]
+    assert with_it.results["loss"] == without.manifest["loss"]
 
 
 def test_logging_switched_on_while_training_goes_on_from_there(config, pairs):
