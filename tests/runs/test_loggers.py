@@ -125,7 +125,7 @@ def test_logging_changes_neither_key_nor_weights(config, pairs, tmp_path):
     assert with_it.key == without.key
     assert not (without.path / "tensorboard").exists()
     torch.testing.assert_close(weights(with_it), weights(without), rtol=0, atol=0)
-    assert with_it.results["loss"] == without.manifest["loss"]
+    assert with_it.results["loss"] == without.results["loss"]
 
 
 def test_logging_switched_on_while_training_goes_on_from_there(config, pairs):
