@@ -31,19 +31,7 @@ class DataParams(Params):
         val: Name of the split that figures are measured on; null where there is none.
     """
 
-    format: Literal[
-        "auto",
-        "voc",
-        "coco",
-        "yolo",
-        "csv",
-        "folders",
-        "scenes",
-        "jsonl",
-        "cvat",
-        "labelme",
-        "labelstudio",
-    ] = "auto"
+    format: str = "auto"
     root: AbsolutePath
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
     annotations: tuple[AbsolutePath, ...] = ()
@@ -53,6 +41,16 @@ class DataParams(Params):
     masks: AbsolutePath | None = None
     train: str = "train"
     val: str | None = "val"
+
+    @field_validator("format")
+    @classmethod
+    def _known_format(cls, format: str) -> str:
+        # The table imports every reader, so it is imported only when a format is named.
+        from wsseg.data.formats.table import READABLE  # noqa: PLC0415
+
+        if format not in {"auto", *READABLE}:
+            raise ValueError(f"one of auto, {', '.join(READABLE)}")
+        return format
 
     @field_validator("val")
     @classmethod

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from wsseg.data.formats.marks import merged
+from wsseg.data.formats.fitting import merged
 from wsseg.data.model import Annotation, Box, Boxes, Region, Regions, Tags
 from wsseg.data.strokes import Strokes, default_width
 from wsseg.errors import InputError

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wsseg.cli.doctor.found import Found, refused
-from wsseg.data.formats import detect_format
+from wsseg.data.formats.table import detect_format
 from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.classes import has_full_mask, named_classes
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
