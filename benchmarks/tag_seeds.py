@@ -118,7 +118,7 @@ def _labelled(
     labels = np.array(sample.tagged, np.uint8)
     refine = find_refiner(config, config.cam.refiner).refine
     found = confident_labels(image, maps, labels, constraints, config.cam, refine)
-    return constraints.held(found)
+    return constraints.project(found)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,9 @@ from wsseg.stages.finetune.masks import mask_labels, train_on_masks
 from wsseg.stages.finetune.pseudo_labels import label_surely
 from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.finetune.training import Sources, finetune
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
+from wsseg.stages.signals import inspect
 
 
 def main(config: Config) -> None:

@@ -288,7 +288,7 @@ def test_result_is_permitted_and_inputs_stay(seed):
     result = clean(image, scores, constraints, tuple(boxes), first, RoundParams(), CRF)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
-    assert constraints.permits(result.label_map).all()
+    assert constraints.allows(result.label_map).all()
     assert result.label_map.dtype == np.uint8 and len(result.resets) == len(boxes)
     assert not np.shares_memory(result.label_map, first)
     assert 0 <= part(result, "refiner") <= 1

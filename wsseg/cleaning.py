@@ -8,7 +8,7 @@ from skimage import measure
 
 from wsseg.data.constraints import Constraints
 from wsseg.data.model import Box
-from wsseg.data.stacking import front_box
+from wsseg.data.stacking import visible_box_index
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.refine.named import Refine
@@ -112,13 +112,13 @@ def clean(  # noqa: PLR0917 - an image, what is known of it, and the settings
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1.
     """
     _check(image, scores, constraints, first_labels)
-    first = constraints.held(first_labels)
-    owners = front_box(boxes, first.shape)
-    predicted = constraints.best(scores)
+    first = constraints.project(first_labels)
+    owners = visible_box_index(boxes, first.shape)
+    predicted = constraints.argmax(scores)
     failed = _failed(predicted, boxes, owners, settings.reset_iou)
     reset = failed[owners]
     evidence = _evidence(scores, first, constraints, reset)
-    sharpened = constraints.best(refine(image, evidence, allowed=constraints.allowed))
+    sharpened = constraints.argmax(refine(image, evidence, allowed=constraints.allowed))
     failed = failed | _failed(sharpened, boxes, owners, settings.reset_iou)
     label_map = np.where(failed[owners], first, sharpened)
     unsure = _only_crowd(boxes, first.shape) | islands(label_map, settings.min_island)

@@ -19,13 +19,15 @@ from wsseg.errors import InputError
 class Params(BaseModel):
     """Base of every parameter class: frozen, with keyword arguments only; unknown keys are errors.
 
-    One class serves Python users, YAML files and the command line.
+    One class serves Python users, YAML files and the command line. Each field is documented by a
+    string below it, which becomes the ``description`` of the field: ``wsseg config``, the options
+    of commands and docs/settings.md print it.
 
     Raises:
         InputError: A value breaks a rule of the class.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -41,6 +43,9 @@ def input_error(error: ValidationError, source: str) -> InputError:
         source: Name of the class or file, used in the message.
     """
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return InputError(f"{source} has no parameter {key!r}", hint="remove it")

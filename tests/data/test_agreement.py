@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wsseg.data.agreement import annotation_agreement
+from wsseg.data.example import example_of
 from wsseg.data.model import Box, Boxes, MaskFile, Sample, Tags
 from wsseg.labelmaps import write_label_map
 
@@ -13,7 +14,7 @@ BOX = Boxes((Box(1, 10, 10, 30, 30),))
 
 def agreement(label_map, *annotations):
     sample = Sample("a", Path("a.png"), SIZE, annotations, "val")
-    return annotation_agreement(label_map, sample, 4)
+    return annotation_agreement(label_map, example_of(sample, 4, np.zeros((*SIZE, 3), np.uint8)))
 
 
 def square(first, last, label=1):

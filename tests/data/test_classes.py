@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsseg.data.classes import is_only_tagged, possible_classes, tags_of
+from wsseg.data.classes import candidate_classes, is_only_tagged, tags_of
 from wsseg.data.constraints import constraints_of
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -18,7 +18,7 @@ PART = Region(3, ((0.0, 6.0, 3.0, 6.0, 3.0, 8.0, 0.0, 8.0),))
 
 
 @dataclass(frozen=True)
-class Half(Marking):
+class Half(CustomAnnotation):
     label: int
     answer: str = "left"
 
@@ -56,7 +56,7 @@ def sample(*annotations):
     ],
 )
 def test_what_is_drawn_names_the_classes(annotations, possible, tags):
-    assert possible_classes(sample(*annotations), 5) == possible
+    assert candidate_classes(sample(*annotations), 5) == possible
     assert tags_of(sample(*annotations)) == tags
 
 

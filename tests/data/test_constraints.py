@@ -46,7 +46,7 @@ def test_tags_allow_their_classes_and_the_background_anywhere():
     assert found.classes.tolist() == [0, 1, 3]
     assert found.allowed.all() and found.allowed.shape == (3, *SIZE)
     assert (found.known == IGNORE).all()
-    assert not found.permits(np.full(SIZE, 2, np.uint8)).any()
+    assert not found.allows(np.full(SIZE, 2, np.uint8)).any()
 
 
 def test_tags_of_no_object_make_all_background():
@@ -86,8 +86,8 @@ def test_mask_fixes_its_pixels_except_ignored_ones(tmp_path):
 def test_best_class_is_always_permitted(scores):
     found = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5),))), 5)
     before = scores.copy()
-    best = found.best(scores)
-    assert found.permits(best).all()
+    best = found.argmax(scores)
+    assert found.allows(best).all()
     assert (scores == before).all()
     inside = found.allowed[1]
     expected = np.where(scores[1] > scores[0], 3, 0)
@@ -96,9 +96,9 @@ def test_best_class_is_always_permitted(scores):
 
 def test_permits_ignore_and_refuses_what_is_forbidden():
     found = constraints_of(sample(Boxes((Box(3, 2, 1, 6, 5),))), 5)
-    assert found.permits(np.full(SIZE, IGNORE, np.uint8)).all()
-    assert (found.permits(np.full(SIZE, 3, np.uint8)) == found.allowed[1]).all()
-    assert not found.permits(np.full(SIZE, 1, np.uint8)).any()
+    assert found.allows(np.full(SIZE, IGNORE, np.uint8)).all()
+    assert (found.allows(np.full(SIZE, 3, np.uint8)) == found.allowed[1]).all()
+    assert not found.allows(np.full(SIZE, 1, np.uint8)).any()
 
 
 @pytest.mark.parametrize(
@@ -195,6 +195,6 @@ def test_a_partial_mask_says_nothing_of_the_rest():
 
 def test_held_keeps_to_the_annotations_whatever_it_is_given():
     found = constraints_of(sample(Strokes((CLICK, GROUND))), 5)
-    held = found.held(np.full(SIZE, 4, np.uint8))
+    held = found.project(np.full(SIZE, 4, np.uint8))
     assert (held == found.known).all()
-    assert found.permits(held).all()
+    assert found.allows(held).all()

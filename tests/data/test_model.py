@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
-from wsseg.data.stacking import front_box, smaller_in_front
+from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 
 SIZE = (12, 15)
@@ -103,7 +103,7 @@ def test_unknown_split_names_the_known_ones():
 
 @given(st.lists(boxes(), max_size=5).map(tuple))
 def test_front_box_is_the_smallest_around_each_pixel(drawn):
-    front = front_box(drawn, SIZE)
+    front = visible_box_index(drawn, SIZE)
     for place in np.ndindex(SIZE):
         around = [b for b in drawn if b.top <= place[0] < b.bottom and b.left <= place[1] < b.right]
         if around:
@@ -121,5 +121,5 @@ def test_smaller_boxes_are_painted_last(drawn):
 
 def test_smaller_box_hides_the_larger_one_and_a_crowd_hides_nothing():
     large, small, crowd = Box(1, 0, 0, 6, 6), Box(2, 2, 2, 4, 4), Box(2, 0, 0, 2, 1, crowd=True)
-    counts = np.bincount(front_box((large, small, crowd), SIZE).ravel())
+    counts = np.bincount(visible_box_index((large, small, crowd), SIZE).ravel())
     assert counts.tolist() == [32, 4, 0, SIZE[0] * SIZE[1] - 36]

@@ -100,7 +100,7 @@ def test_every_kind_is_there_and_every_label_keeps_to_it(finished, dataset):
     for sample in samples:
         constraints = constraints_of(sample, len(dataset.classes))
         for stage in ("seeds", "round-1", "round-2"):
-            assert constraints.permits(labels_of(finished, stage, sample)).all()
+            assert constraints.allows(labels_of(finished, stage, sample)).all()
 
 
 def test_strokes_are_never_overwritten(finished, dataset):

@@ -15,10 +15,11 @@ from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample
 from wsseg.data.truth import Truth
 from wsseg.files import write_json
 from wsseg.labelmaps import write_label_map
+from wsseg.metrics.signals import measure_signals
 from wsseg.report.encoding import decoded_label_map
 from wsseg.report.explorer import pairs_of, write_explorer
 from wsseg.report.page import write_page
-from wsseg.stages.inspecting import read_signals, signals_of
+from wsseg.stages.signals import read_signals
 from wsseg.synthetic.scenes import CLASSES, scene
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def made(folder):
         maps = {"seeds": np.roll(truth, 3, axis=0), "round-1": bad}
         for stage, label_map in maps.items():
             write_label_map(folder / stage / "labels" / f"{name}.png", label_map)
-            found = signals_of(image, [label_map], sample, {})
+            found = measure_signals(label_map, None, sample, {})
             rows[stage] += [{"id": name, **row} for row in found]
         write_label_map(folder / "round-1" / "rules" / f"{name}.png", np.full_like(truth, 3))
     for stage, table in rows.items():

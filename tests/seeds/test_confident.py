@@ -137,8 +137,8 @@ def test_a_class_that_a_pixel_may_not_have_is_never_given(seed, settings):
     rng = np.random.default_rng(seed)
     constraints = forbidding(rng, [0, 2, 4, 9], (12, 15))
     found = confident(smooth_maps(3, (12, 15), seed), [9, 4, 2], constraints, settings)
-    assert constraints.permits(found).all()
-    held = constraints.held(found)
+    assert constraints.allows(found).all()
+    held = constraints.project(found)
     known = constraints.known
     np.testing.assert_array_equal(held, np.where(known == IGNORE, found, known))
 
@@ -147,7 +147,7 @@ def test_what_only_a_class_without_a_map_may_be_is_that_class_once_held():
     """A mask of a class that has no map, such as an unsure tag's, cannot stop the refiner."""
     constraints = free([0, 2, 4], (6, 8))
     constraints.allowed[:2, :3] = False
-    found = constraints.held(confident(np.ones((1, 6, 8)), [2], constraints))
+    found = constraints.project(confident(np.ones((1, 6, 8)), [2], constraints))
     assert (found[:3] == 4).all()
     assert (found[3:] == 2).all()
 
@@ -159,8 +159,8 @@ def test_boxes_and_masks_hold_the_labels(tmp_path):
     drawn = Boxes((Box(3, 8, 5, 20, 15), Box(1, 15, 10, 28, 19)))
     sample = Sample("a", None, (20, 30), (drawn, MaskFile(tmp_path / "mask.png")), "train")
     constraints = constraints_of(sample, 4)
-    found = constraints.held(confident(np.full((2, 20, 30), 0.9), [3, 1], constraints))
-    assert constraints.permits(found).all()
+    found = constraints.project(confident(np.full((2, 20, 30), 0.9), [3, 1], constraints))
+    assert constraints.allows(found).all()
     assert (found[mask != IGNORE] == mask[mask != IGNORE]).all()
     inside = (slice(11, 14), slice(21, 27))
     assert (found[inside] == 1).all()

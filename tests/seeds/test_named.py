@@ -50,7 +50,7 @@ def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign
     np.testing.assert_array_equal(constraints.allowed, copies[1])
     assert label_map.dtype == np.uint8
     assert set(np.unique(label_map)) <= {0, 1, 3, IGNORE}
-    assert constraints.permits(label_map).all()
+    assert constraints.allows(label_map).all()
     known = constraints.known
     assert (label_map[known != IGNORE] == known[known != IGNORE]).all()
     assert (label_map == 3).any() or name in OF_STROKES

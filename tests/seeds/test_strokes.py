@@ -46,7 +46,7 @@ def test_marks_are_kept_and_nothing_is_forbidden_or_modified(seed, case):
     assert label_map.dtype == np.uint8
     assert label_map.shape == image.shape[:2]
     assert (label_map[known != IGNORE] == known[known != IGNORE]).all()
-    assert constraints.permits(label_map).all()
+    assert constraints.allows(label_map).all()
     assert set(np.unique(label_map)) <= {*np.unique(known), IGNORE}
     np.testing.assert_array_equal(image, copies[0])
     np.testing.assert_array_equal(constraints.allowed, copies[1])

@@ -20,8 +20,8 @@ from wsseg.runs.history import opened_stage
 from wsseg.runs.labelling import label_images
 from wsseg.runs.stage import open_run
 from wsseg.stages.export import WRITERS, export_labels
-from wsseg.stages.inspecting import inspect, read_signals
 from wsseg.stages.params import RoundParams
+from wsseg.stages.signals import inspect, read_signals
 from wsseg.synthetic.scenes import write_scenes
 
 MASKS = {"voc": "masks", "coco": "masks", "cvat": "all", "jsonl": "all"}

@@ -41,7 +41,7 @@ def test_a_scene_has_its_size_and_known_classes(seed, height, width):
 def test_the_truth_keeps_to_what_its_boxes_allow(seed):
     _, label_map, boxes = scene(np.random.default_rng(seed), (64, 72))
     sample = Sample("a", Path("a.png"), (64, 72), (Boxes(boxes),), "train")
-    assert constraints_of(sample, len(CLASSES)).permits(label_map).all()
+    assert constraints_of(sample, len(CLASSES)).allows(label_map).all()
 
 
 def test_boxes_of_lone_objects_are_tight():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import wsseg
+from wsseg.cli.doctor.machine import check_disk
 from wsseg.cli.errors import plain_errors
 from wsseg.errors import InputError
 from wsseg.runs.config import Config, load_config
@@ -26,8 +27,8 @@ def run_config(settings: Config, beside: Path) -> None:
     _pipeline(settings, beside).main(settings)
 
 
-def run_and_tell(settings: Config, beside: Path) -> None:
-    """Run a pipeline, and say before what will not fit on the disk, and after where the report is.
+def run_and_report(settings: Config, beside: Path) -> None:
+    """Warn if the disk is almost full, run a pipeline, and print where the report is.
 
     Args:
         settings: The resolved settings.
@@ -36,21 +37,11 @@ def run_and_tell(settings: Config, beside: Path) -> None:
     Raises:
         InputError: As ``run_config``.
     """
-    _warn_of_shortage(settings)
+    disk = check_disk(settings.run_dir)
+    if disk.state != "ok":
+        say(f"warning: disk: {disk.message}; {disk.remedy}")
     run_config(settings, beside)
     say(f"report: {settings.run_dir / 'report' / 'index.html'}")
-
-
-def _warn_of_shortage(settings: Config) -> None:
-    """Once a run: one that goes on has part of what it needs already."""
-    from wsseg.cli.doctor.data import index
-    from wsseg.cli.doctor.settings import CHECKS
-    from wsseg.cli.doctor.space import shortage
-
-    if settings.pipeline in CHECKS and not (settings.run_dir / "config.yaml").exists():
-        CHECKS[settings.pipeline][0](settings)
-        if line := shortage(settings, index(settings.data)):
-            say(f"warning: {line}")
 
 
 def run_script(pipeline: Callable[[Config], None]) -> None:

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_tell, run_config
+from wsseg.cli.pipelines import find_config, run_and_report
 from wsseg.runs.config import load_config
 
 
@@ -24,7 +24,7 @@ def run_pipeline(
     """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
     config = find_config(config)
     settings = load_config(config, overrides or [])
-    run_and_tell(settings, config.parent)
+    run_and_report(settings, config.parent)
 
 
 @app.command()
@@ -59,7 +59,7 @@ def export(
 ) -> None:
     """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
     from wsseg.stages.export import export_labels
-    from wsseg.stages.inspecting import read_signals
+    from wsseg.stages.signals import read_signals
 
     export_labels(
         run,
@@ -105,18 +105,12 @@ def report(
 @plain_errors()
 def compare(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Runs, seeds of one recipe are averaged; or the YAML file of a study."),
+        list[Path], typer.Argument(help="Folders of runs; seeds of one recipe are averaged.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
     from wsseg.report.run_report import compare_runs
-    from wsseg.stages.study import run_study
 
-    found: list[Path] = []
-    for path in runs:
-        is_study = path.suffix in {".yaml", ".yml"}
-        found += run_study(find_config(path), run_config) if is_study else [path]
-    for line in compare_runs(found, out):
+    for line in compare_runs(runs, out):
         typer.echo(line)

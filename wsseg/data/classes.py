@@ -1,118 +1,95 @@
-"""Which classes an image shows and may show, by whatever was drawn on it."""
+"""The classes that an image shows or may show, according to its annotations."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
 from wsseg.labelmaps import IGNORE, read_label_map
 
 
-def possible_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
-    """Return the classes that an image may show.
+def candidate_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
+    """Return the classes that an image may show, background included.
+
+    These are the classes that annotations name, or all classes if no annotation excludes any.
 
     Args:
-        sample: The image.
-        n_classes: Classes of the data set, background included.
-
-    Returns:
-        The background and whatever is named; all classes where nothing says that others are
-        absent.
+        n_classes: Number of classes of the data set, background included.
     """
     if not _is_closed(sample):
         return tuple(range(n_classes))
     unsure = sample.tags.unsure if sample.tags else ()
-    named = (label for drawn in sample.annotations for label in _named(drawn))
+    named = (label for annotation in sample.annotations for label in _labels(annotation))
     return tuple(sorted({0, *named, *unsure}))
 
 
 def tags_of(sample: Sample) -> Tags | None:
-    """Return what an image's annotations of any kind say as tags.
+    """Return the annotations of an image, of any kind, as tags.
 
-    Args:
-        sample: The image; the file of a mask is read.
+    Mask files are read.
 
     Returns:
-        The classes that are drawn or tagged; None where nothing says that others are absent.
+        The classes that are drawn or tagged; None if no annotation excludes other classes.
 
     Raises:
-        InputError: The file of a mask is damaged.
+        InputError: A mask file is damaged.
     """
     if not _is_closed(sample) and not has_full_mask(sample):
         return None
-    present = named_classes(sample)
+    present = present_classes(sample)
     unsure = {*sample.tags.unsure} - {*present} if sample.tags else set()
     return Tags(present, tuple(sorted(unsure)))
 
 
-def named_classes(sample: Sample) -> tuple[int, ...]:
-    """Return the classes that an image shows for certain, whatever else it may show.
+def present_classes(sample: Sample) -> tuple[int, ...]:
+    """Return the classes that an image certainly shows.
 
-    Args:
-        sample: The image; the file of a mask is read.
+    Mask files are read.
 
     Returns:
-        Labels of what is drawn or tagged, in order, without the background.
+        Labels that are drawn or tagged, ascending, without the background.
 
     Raises:
-        InputError: The file of a mask is damaged.
+        InputError: A mask file is damaged.
     """
-    named = {label for drawn in sample.annotations for label in _named(drawn)}
-    for drawn in sample.annotations:
-        if isinstance(drawn, MaskFile):
-            named |= {int(label) for label in np.unique(read_label_map(drawn.path))}
-    return tuple(sorted(named - {0, IGNORE}))
+    present = {label for annotation in sample.annotations for label in _labels(annotation)}
+    for annotation in sample.annotations:
+        if isinstance(annotation, MaskFile):
+            present |= {int(label) for label in np.unique(read_label_map(annotation.path))}
+    return tuple(sorted(present - {0, IGNORE}))
 
 
 def has_full_mask(sample: Sample) -> bool:
-    """Return whether somebody labelled an image pixel by pixel.
-
-    Args:
-        sample: The image.
-
-    Returns:
-        False where there are outlines of some objects only.
-    """
-    return any(is_full(drawn) for drawn in sample.annotations)
+    """Return whether an image is labelled pixel by pixel, not only in some regions."""
+    return any(is_full(annotation) for annotation in sample.annotations)
 
 
 def is_only_tagged(sample: Sample) -> bool:
-    """Return whether tags are all that is known of an image.
-
-    Args:
-        sample: The image.
-
-    Returns:
-        False too where nothing is known.
-    """
+    """Return whether an image has tags and no other annotation."""
     return bool(sample.annotations) and all(isinstance(a, Tags) for a in sample.annotations)
 
 
-def is_full(drawn: Annotation) -> bool:
-    """Return whether an annotation is a full mask.
-
-    Args:
-        drawn: Any annotation.
-
-    Returns:
-        True where it says of every pixel what it is.
-    """
-    return isinstance(drawn, MaskFile) or (isinstance(drawn, Regions) and not drawn.partial)
+def is_full(annotation: Annotation) -> bool:
+    """Return whether an annotation is a full mask, which labels every pixel."""
+    return isinstance(annotation, MaskFile) or (
+        isinstance(annotation, Regions) and not annotation.partial
+    )
 
 
 def _is_closed(sample: Sample) -> bool:
-    """Whether classes that nothing names are absent; of marks, all must say so."""
-    if any(isinstance(drawn, Tags | Boxes | Marking) for drawn in sample.annotations):
+    """Return whether classes that no annotation names are absent."""
+    if any(isinstance(a, Tags | Boxes | CustomAnnotation) for a in sample.annotations):
         return True
-    return bool(sample.marks) and all(drawn.closed for drawn in sample.marks)
+    return bool(sample.marks) and all(marks.closed for marks in sample.marks)
 
 
-def _named(drawn: Annotation) -> Iterator[int]:
-    if isinstance(drawn, Tags):
-        yield from drawn.present
-    elif isinstance(drawn, Marking):
-        yield drawn.label
-    elif isinstance(drawn, Boxes | Strokes | Regions):
-        yield from (item.label for item in drawn.items)
+def _labels(annotation: Annotation) -> Iterator[int]:
+    """Yield the labels that an annotation names; a mask file's are not read."""
+    if isinstance(annotation, Tags):
+        yield from annotation.present
+    elif isinstance(annotation, CustomAnnotation):
+        yield annotation.label
+    elif isinstance(annotation, Boxes | Strokes | Regions):
+        yield from (item.label for item in annotation.items)

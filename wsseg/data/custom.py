@@ -1,4 +1,4 @@
-"""A kind of supervision that another package adds; see docs/plugins.md."""
+"""Annotations of other packages; see docs/plugins.md."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -12,17 +12,18 @@ from wsseg.errors import InputError
 from wsseg.plugins import find_plugin, load_plugin
 
 ENTRY_POINTS = "wsseg.annotations"
-"""The entry point group of kinds of marks; a name is the "type" of its marks in JSON Lines."""
+"""Entry point group of annotation types; a name is the "type" of a mark in JSON Lines."""
 
 
-class Marking(ABC):
-    """Something that a person marked on an image.
+class CustomAnnotation(ABC):
+    """Base class of annotations that other packages add.
 
-    Subclasses are frozen dataclasses: a run is redone where what they print as has changed.
+    Subclasses are frozen dataclasses. Their ``repr`` is part of the keys of stages: a run is
+    computed again if it changes.
 
     Attributes:
-        label: The class that it names, 0 to 254.
-        seconds: How long it takes to draw, for the plot of accuracy against annotation time.
+        label: The class that the annotation names, 0 to 254.
+        seconds: The time it takes to draw, for figures of accuracy against annotation time.
     """
 
     label: int
@@ -30,28 +31,21 @@ class Marking(ABC):
 
     @abstractmethod
     def allowed(self, classes: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return what it allows each pixel to be.
+        """Return the classes that this annotation allows for each pixel.
 
         Args:
             classes: (C,) labels that can occur in the image, background first.
             size: (H, W) of the image.
 
         Returns:
-            (C, H, W) bool; a pixel that it says nothing of allows every class.
+            (C, H, W) bool; True for every class at pixels that the annotation does not concern.
         """
 
     def checked(self, classes: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return ``allowed``, refused where it is no answer.
-
-        Args:
-            classes: As of ``allowed``.
-            size: As of ``allowed``.
-
-        Returns:
-            (C, H, W) bool.
+        """Return ``allowed`` after a check of its shape and type.
 
         Raises:
-            InputError: It is of another shape or type.
+            InputError: The plug-in returned another shape or type.
         """
         allowed = np.asarray(self.allowed(classes, size))
         if allowed.shape != (len(classes), *size) or allowed.dtype != bool:
@@ -60,15 +54,16 @@ class Marking(ABC):
         return allowed
 
 
+MakeAnnotation = Callable[[int, Mapping[str, Any]], CustomAnnotation]
+"""(label, the mark as it stands in the file) -> annotation; raises InputError for bad values."""
+
+
 @lru_cache
-def maker_of(kind: str) -> "MakeMarking | None":
-    """Return what makes the markings of a kind.
+def find_annotation(kind: str) -> MakeAnnotation | None:
+    """Return the plug-in that makes annotations of a type, None if no installed package has one.
 
     Args:
         kind: The "type" of a mark.
-
-    Returns:
-        A function of a plug-in; None where no installed package has one.
 
     Raises:
         InputError: The plug-in cannot be imported.
@@ -76,9 +71,5 @@ def maker_of(kind: str) -> "MakeMarking | None":
     plugin = find_plugin(kind, ENTRY_POINTS)
     if plugin is None:
         return None
-    make: MakeMarking = load_plugin(plugin)
+    make: MakeAnnotation = load_plugin(plugin)
     return make
-
-
-MakeMarking = Callable[[int, Mapping[str, Any]], Marking]
-"""(label, the mark as it stands in the file) -> marking; raises ``InputError`` for bad values."""

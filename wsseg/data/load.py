@@ -122,7 +122,8 @@ def joined(one: Dataset, other: Dataset) -> Dataset:
         replace(s, annotations=(*s.annotations, *more.get((s.split, s.id), ())))
         for s in one.samples
     )
-    return Dataset(one.classes, samples, tuple(dict.fromkeys((*one.problems, *other.problems))))
+    problems = tuple(dict.fromkeys((*one.problems, *other.problems)))
+    return replace(one, samples=samples, problems=problems)
 
 
 def _with_given_masks(dataset: Dataset, raw: RawDataset, data: DataParams) -> Dataset:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
 from wsseg.labelmaps import IGNORE
@@ -178,7 +178,7 @@ class Regions:
     closed: bool = True
 
 
-Annotation = Tags | Boxes | Strokes | MaskFile | Regions | Marking
+Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
 
 
 @dataclass(frozen=True)
@@ -275,12 +275,14 @@ class Dataset:
     Args:
         classes: The class names.
         samples: One per image, ids distinct within a split.
-        problems: What the reader had to mend or leave out.
+        problems: What the reader repaired or left out.
+        format: Name of the format that it was read from; empty if it was not read from files.
     """
 
     classes: Classes
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
+    format: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.

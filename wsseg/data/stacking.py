@@ -1,4 +1,4 @@
-"""Which of overlapping boxes is in front: the smaller one."""
+"""The order of overlapping boxes: smaller ones are in front."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,26 +7,19 @@ from wsseg.data.model import Box
 
 
 def smaller_in_front(boxes: tuple[Box, ...]) -> list[Box]:
-    """Return boxes in painting order: the largest first, so that smaller ones end up in front.
-
-    Args:
-        boxes: Boxes of one image.
-
-    Returns:
-        The same boxes; equal areas keep their order.
-    """
+    """Return boxes in painting order, largest first; boxes of equal area keep their order."""
     return sorted(boxes, key=lambda box: -box.area)
 
 
-def front_box(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
-    """Return which box each pixel is a visible part of: the smallest around it.
+def visible_box_index(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.intp]:
+    """Return the index of the box that is visible at each pixel: the smallest around it.
 
     Args:
-        boxes: Boxes of one image; crowds hide nothing. Of equal boxes the first counts.
+        boxes: Boxes of one image. Crowds hide nothing; of equal boxes the first counts.
         size: (H, W) of the image.
 
     Returns:
-        (H, W) index into ``boxes``, their number where there is no box.
+        (H, W) index into ``boxes``, ``len(boxes)`` where there is no box.
     """
     front = np.full(size, len(boxes), np.intp)
     for box in smaller_in_front(boxes):

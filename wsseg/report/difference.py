@@ -8,7 +8,7 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError
-from wsseg.metrics.intervals import class_differences, miou_difference
+from wsseg.metrics.counts import LabelCounts
 from wsseg.report.charts import chart
 from wsseg.report.class_section import title
 from wsseg.report.comparison_charts import run_curves
@@ -20,7 +20,7 @@ from wsseg.runs.config import Config, load_config
 from wsseg.runs.folder import locked
 from wsseg.runs.history import preferred_stages
 from wsseg.runs.stage import finished_stage
-from wsseg.stages.measured import Measured, read_measured
+from wsseg.stages.measure import read_counts
 
 _SHOWN = 12  # images that gained most, and that lost most
 
@@ -44,7 +44,7 @@ class Side(NamedTuple):
     dataset: Dataset
     summary: dict[str, Any]
     labels: str | None
-    measured: dict[str, tuple[str, Measured]]
+    measured: dict[str, tuple[str, LabelCounts]]
 
 
 def report_difference(first: Path, second: Path) -> Path:
@@ -100,7 +100,7 @@ def _side(run: Path, name: str) -> Side:
     labels = [name for name in stages if finished_stage(run, name)][:1]
     found = {}
     for kind, names in (("labels", labels), ("val", [f"{name}/val" for name in stages])):
-        known = ((name, read_measured(run, name, dataset.classes)) for name in names)
+        known = ((name, read_counts(run, name, dataset.classes)) for name in names)
         if first := next(((name, each) for name, each in known if each), None):
             found[kind] = first
     return Side(run, name, config, dataset, summary, labels[0] if labels else None, found)
@@ -116,7 +116,7 @@ def _figures(before: Side, after: Side) -> Iterator[dict[str, str]]:
             "title": title(name),
             "before": percent(old.quality.miou),
             "after": percent(new.quality.miou),
-            "change": change(miou_difference(old, new)) if same else "other images",
+            "change": change(new.quality.gain_over(old.quality)) if same else "other images",
         }
 
 
@@ -130,9 +130,9 @@ def _classes(before: Side, after: Side) -> dict[str, Any]:
     return {"title": "", "rows": []}
 
 
-def _class_rows(old: Measured, new: Measured) -> Iterator[dict[str, Any]]:
+def _class_rows(old: LabelCounts, new: LabelCounts) -> Iterator[dict[str, Any]]:
     before, after = old.quality.per_class, new.quality.per_class
-    for name, difference in class_differences(old, new).items():
+    for name, difference in new.quality.class_gains_over(old.quality).items():
         said = change(difference)
         yield {"name": name, "before": before[name], "after": after[name], "change": said}
 

@@ -19,14 +19,14 @@ from wsseg.data.truth import Truth, true_label_map
 from wsseg.files import write_text
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.metrics.counts import LabelCounts
 from wsseg.metrics.signals import SIGNALS
 from wsseg.parallel import Skipped, map_locally
 from wsseg.report.encoding import encoded_label_map, encoded_photograph, shown_size
 from wsseg.report.gallery import css_colour
 from wsseg.runs.labelling import made_by
 from wsseg.runs.progress import track
-from wsseg.stages.inspecting import read_signals
-from wsseg.stages.measured import Measured
+from wsseg.stages.signals import read_signals
 
 _SIDE = 280  # pixels: sharp on a card, small enough for ten thousand images
 _DIGITS = 4
@@ -60,7 +60,7 @@ def write_explorer(
     stages: Mapping[str, Path],
     classes: Classes,
     pairs: Sequence[Pair],
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, LabelCounts],
     *,
     gains: Mapping[str, Mapping[str, float]] | None = None,
     workers: int | None = None,
@@ -116,7 +116,7 @@ def pairs_of(samples: Sequence[Sample], truth: Truth) -> list[Pair]:
 def _sortable(
     stages: Mapping[str, Path],
     ids: Sequence[str],
-    measured: Mapping[str, Measured],
+    measured: Mapping[str, LabelCounts],
     gains: Mapping[str, Mapping[str, float]],
 ) -> list[dict[str, Any]]:
     """What images can be sorted and filtered by: values by stage, in the order of ``ids``."""
@@ -135,7 +135,7 @@ def _sortable(
         "gain": 1,
         "iou": 1,
         "estimate": 1,
-        **{name: sign for name, (_, sign) in SIGNALS.items()},
+        **SIGNALS,
     }
     return [
         {"name": name, "good": sign, "values": found[name]}

@@ -12,22 +12,22 @@ import pandas as pd
 from wsseg.data.model import Classes
 from wsseg.metrics.boundaries import boundary_f1, boundary_iou
 from wsseg.metrics.calibration import Calibration
-from wsseg.metrics.estimate import PRIOR, agreement
-from wsseg.metrics.intervals import miou_difference, miou_interval
+from wsseg.metrics.counts import LabelCounts
+from wsseg.metrics.estimate import PRIOR, ranking_quality
 from wsseg.metrics.objects import iou_by_size
 from wsseg.metrics.signals import SIGNALS
 from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.runs.stats import read_stats
 from wsseg.stages.declared import declared_ious
-from wsseg.stages.inspecting import read_signals
-from wsseg.stages.measured import Measured, pair_ious
+from wsseg.stages.measure import pair_ious
+from wsseg.stages.signals import read_signals
 from wsseg.stages.stopping import verdicts
 
 _LEAST = 20  # classes in images, to say how well a signal ranks them
 
 
 def stage_figures(
-    run: Path, stages: Sequence[str], measured: Mapping[str, Measured]
+    run: Path, stages: Sequence[str], measured: Mapping[str, LabelCounts]
 ) -> list[dict[str, Any]]:
     """Return what the table of stages says.
 
@@ -39,7 +39,7 @@ def stage_figures(
     Returns:
         For each stage "name", "seconds" and what applies of "label_miou", "label_miou_covered",
         "coverage", "per_class", "val_miou", "resets", "restored", "signals" (their means),
-        "agreement" (of each signal and the estimate with the true IoU, see ``agreement``), and
+        "agreement" (``ranking_quality`` of each signal and the estimate), and
         "label_change" and "val_change", each the difference from the stage before and the ends of
         its interval. Shares are 0..1.
     """
@@ -60,7 +60,7 @@ def stage_figures(
     ]
 
 
-def truth_figures(measured: Measured) -> dict[str, Any]:
+def truth_figures(measured: LabelCounts) -> dict[str, Any]:
     """Return how good the label maps of a stage are, in all ways that a report shows.
 
     Args:
@@ -82,7 +82,7 @@ def truth_figures(measured: Measured) -> dict[str, Any]:
     }
     return {
         "miou": quality.miou,
-        "interval": [*miou_interval(measured)[1:]],
+        "interval": [*quality.interval()[1:]],
         "boundary_iou": boundary_iou(edges),
         "boundary_f1": boundary_f1(edges),
         "classes": {
@@ -117,11 +117,11 @@ def _sureness(sure: Calibration) -> dict[str, Any]:
     return {
         "reliability": sure.reliability(),
         "calibration_error": sure.error,
-        "kept": [[round(share, 4) for share in row] for row in sure.kept()],
+        "kept": [[round(share, 4) for share in row] for row in sure.coverage_curve()],
     }
 
 
-def _labels(measured: Measured | None) -> dict[str, Any]:
+def _labels(measured: LabelCounts | None) -> dict[str, Any]:
     if measured is None:
         return {}
     quality = measured.quality
@@ -141,7 +141,7 @@ def _counts(run: Path, name: str) -> dict[str, int]:
     return {key: int(table[key].sum()) for key in ("resets", "restored") if key in table}
 
 
-def _val(measured: Measured | None) -> dict[str, float]:
+def _val(measured: LabelCounts | None) -> dict[str, float]:
     return {"val_miou": measured.quality.miou} if measured else {}
 
 
@@ -158,29 +158,29 @@ def _agreement(run: Path, name: str, table: pd.DataFrame) -> dict[str, Any]:
     """How well each signal ranks the IoU of classes in images whose masks taught nothing."""
     ious, named = pair_ious(run, name), table.set_index(["id", "class"])
     shared = named.index.intersection(ious.index.difference(declared_ious(run, name).index))
-    signs = {"estimate": 1, **{key: sign for key, (_, sign) in SIGNALS.items()}}
+    signs = {"estimate": 1, **SIGNALS}
     found = {}
     for key, sign in signs.items():
         score = (named.loc[shared, key] * sign).dropna()
         true = ious[score.index]
         if len(score) >= _LEAST and score.nunique() > 1 and true.nunique() > 1:
-            found[key] = agreement(score, true)
+            found[key] = ranking_quality(score, true)
     return {"agreement": found} if found else {}
 
 
 def _changes(
-    names: Mapping[str, str], measured: Mapping[str, Measured]
+    names: Mapping[str, str], measured: Mapping[str, LabelCounts]
 ) -> dict[str, Sequence[float]]:
     """By how much the mIoU of each stage differs from that of the one before, and the interval."""
     known = [(stage, measured[name]) for stage, name in names.items() if name in measured]
     return {
-        stage: miou_difference(before, now)
+        stage: now.quality.gain_over(before.quality)
         for (_, before), (stage, now) in pairwise(known)
         if before.ids == now.ids
     }
 
 
-def _boundary_ious(measured: Measured) -> dict[str, float]:
+def _boundary_ious(measured: LabelCounts) -> dict[str, float]:
     counts = zip(measured.classes, *measured.boundaries[:, 4:].T.tolist(), strict=True)
     return {name: both / either for name, both, either in counts if either}
 

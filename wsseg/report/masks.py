@@ -12,7 +12,7 @@ from wsseg.report.charts import SERIES, chart, empty_figure
 from wsseg.runs.config import Config
 from wsseg.runs.history import last_model
 from wsseg.runs.stage import finished_stage
-from wsseg.stages.measured import read_measured
+from wsseg.stages.measure import read_counts
 
 
 def mask_figures(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
@@ -130,5 +130,5 @@ def _val_figures(run: Path, config: Config, classes: Classes) -> dict[str, float
 
 
 def _miou(run: Path, name: str, classes: Classes) -> float | None:
-    measured = read_measured(run, f"{name}/val", classes)
+    measured = read_counts(run, f"{name}/val", classes)
     return measured.quality.miou if measured else None

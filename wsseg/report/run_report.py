@@ -14,6 +14,7 @@ from wsseg.errors import InputError
 from wsseg.files import discard_partial
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map, read_scores
+from wsseg.metrics.counts import LabelCounts
 from wsseg.networks.loggers import log_figures
 from wsseg.parallel import Skipped
 from wsseg.report.comparison import ComparisonRow, Spread, comparison_table, write_comparison
@@ -28,8 +29,8 @@ from wsseg.runs.folder import locked
 from wsseg.runs.history import known_stages, preferred_stages
 from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.stages.declared import declare_masks
-from wsseg.stages.inspecting import read_signals
-from wsseg.stages.measured import Measured, read_measured
+from wsseg.stages.measure import read_counts
+from wsseg.stages.signals import read_signals
 from wsseg.stages.thresholds import threshold_curve
 from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 
@@ -67,7 +68,7 @@ def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
-    found = {name: read_measured(path, name, dataset.classes) for name in names}
+    found = {name: read_counts(path, name, dataset.classes) for name in names}
     measured = {name: each for name, each in found.items() if each}
     result = [name for name in preferred_stages(path, config) if name in stages]
     truths = {name: truth_figures(each) for name, each in measured.items()}
@@ -222,7 +223,7 @@ def _gallery(
 
 
 def _scores(
-    path: Path, preferred: Sequence[str], measured: Mapping[str, Measured]
+    path: Path, preferred: Sequence[str], measured: Mapping[str, LabelCounts]
 ) -> dict[str, float]:
     """How good the labels of each image are, or else how good they look."""
     for name in preferred:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wsseg.metrics.intervals import Interval
+from wsseg.metrics.bootstrap import Interval
 from wsseg.report.charts import chart, signal_curves, stage_bars, stage_curves
 from wsseg.report.page import NOTHING, duration, percent
 

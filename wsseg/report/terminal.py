@@ -9,10 +9,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from wsseg.metrics.intervals import Interval
+from wsseg.metrics.bootstrap import Interval
 from wsseg.report.page import NOTHING, duration, percent
 from wsseg.report.report import read_summary
-from wsseg.stages.inspecting import read_signals
+from wsseg.stages.signals import read_signals
 
 _WORST = 15  # images
 

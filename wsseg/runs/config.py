@@ -32,46 +32,44 @@ def _listed(names: Any) -> Any:
 
 
 class ClusterParams(Params):
-    """The cluster of ``engine: ray``; see ``wsseg.runs.cluster``.
-
-    Attributes:
-        address: "auto" joins the cluster that this machine belongs to, "host:6379" the one of that
-            head node; null starts one of this machine alone.
-        gpus: Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0
-            the label stages use CPUs only.
-        retries: How often an image is tried again when its worker or node is lost.
-    """
+    """The cluster of ``engine: ray``; see ``wsseg.runs.cluster``."""
 
     address: str | None = None
+    """"auto" joins the cluster that this machine belongs to, "host:6379" the one of that head node;
+    null starts one of this machine alone.
+    """
     gpus: float = Field(0.0, ge=0)
+    """Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0 the label
+    stages use CPUs only.
+    """
     retries: int = Field(5, ge=0)
+    """How often an image is tried again when its worker or node is lost."""
 
 
 class Config(Params):
-    """All settings of a run.
-
-    Attributes:
-        pipeline: A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of
-            one's own.
-        run_dir: The run's folder.
-        seed: Of everything random.
-        engine: Where the label stages run: "local" processes, or "ray", a cluster. The labels are
-            the same.
-        workers: Processes for the label stages; null is one a core. On a cluster, images at a time
-            at most; null is what its cores and GPUs hold.
-        strict: Stop at the first bad image in place of setting it aside.
-        loggers: What gets the curves of every training, one name or several: "tensorboard",
-            "mlflow"; see ``wsseg.networks.loggers``. They change no result.
-    """
+    """All settings of a run."""
 
     pipeline: str = "boxes"
+    """A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of one's own.
+    """
     run_dir: LocalPath
+    """The run's folder."""
     seed: int = Field(0, ge=0)
+    """Of everything random."""
     engine: Literal["local", "ray"] = "local"
+    """Where the label stages run: "local" processes, or "ray", a cluster. The labels are the same.
+    """
     workers: int | None = Field(None, ge=1)
+    """Processes for the label stages; null is one a core. On a cluster, images at a time at most;
+    null is what its cores and GPUs hold.
+    """
     ray: ClusterParams = ClusterParams()
     strict: bool = False
+    """Stop at the first bad image in place of setting it aside."""
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
+    """What gets the curves of every training, one name or several: "tensorboard", "mlflow"; see
+    ``wsseg.networks.loggers``. They change no result.
+    """
     data: DataParams
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()

@@ -98,14 +98,14 @@ def _decided(
 ) -> NDArray[np.uint8]:
     if settings.refiner == "crf" and settings.confidence is not None:
         scores = _told(scores, constraints, settings.confidence)
-    return constraints.best(refine(image, scores, allowed=constraints.allowed))
+    return constraints.argmax(refine(image, scores, allowed=constraints.allowed))
 
 
 def _told(
     scores: NDArray[np.float32], constraints: Constraints, confidence: float
 ) -> NDArray[np.float32]:
     """The class that is ahead with a fixed probability, the others share the rest."""
-    ahead = constraints.best(scores) == constraints.classes[:, None, None]
+    ahead = constraints.argmax(scores) == constraints.classes[:, None, None]
     others = (1 - confidence) / (len(scores) - 1)
     return np.where(ahead, confidence, others).astype(np.float32)
 

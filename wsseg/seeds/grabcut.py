@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wsseg.data.constraints import Constraints
 from wsseg.data.model import Box, Sample
-from wsseg.data.stacking import front_box, smaller_in_front
+from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE
@@ -235,7 +235,7 @@ def _back_to_front(
     sample: Sample, constraints: Constraints
 ) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
     """Boxes in painting order, each with its visible pixels that may be of its class."""
-    front = front_box(sample.boxes, sample.size)
+    front = visible_box_index(sample.boxes, sample.size)
     for drawn in smaller_in_front(sample.boxes):
         possible = constraints.allowed[(constraints.classes == drawn.label, *drawn.slices)]
         visible = front[drawn.slices] == sample.boxes.index(drawn)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import Constraints, label_map_of
-from wsseg.data.custom import Marking
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
@@ -67,7 +67,7 @@ def seed_label_map(
     if label_map.shape != size or label_map.dtype != np.uint8:
         got = f"{label_map.shape} {label_map.dtype}"
         raise InputError(f"seed {settings.name!r}", f"{size} uint8", got, "correct the seed")
-    return constraints.held(label_map)
+    return constraints.project(label_map)
 
 
 def check_seeds(settings: SeedParams) -> None:
@@ -221,7 +221,7 @@ def mixed(
     check_seeds(settings)
     label_map, own = constraints.known, rng.spawn(2)
     if sample.boxes:
-        label_map = constraints.held(
+        label_map = constraints.project(
             find_seed(settings.of_boxes)(image, constraints, sample, settings, own[0])
         )
     if not _is_marked(sample, label_map) or (label_map != IGNORE).all():
@@ -232,7 +232,7 @@ def mixed(
 
 def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
     """Whether some pixels are known that say something of others: marks, or a sparse mask."""
-    if sample.marks or any(isinstance(drawn, Marking) for drawn in sample.annotations):
+    if sample.marks or any(isinstance(drawn, CustomAnnotation) for drawn in sample.annotations):
         return True
     return not sample.boxes and 0 < float((label_map != IGNORE).mean()) < _SPARSE
 

@@ -88,7 +88,7 @@ def grabcut_strokes(
         claims += inside
         claimed[inside] = label
     single = np.where(claims == 1, claimed, IGNORE)
-    return constraints.held(np.where(claims == 0, resized(rest, size), single).astype(np.uint8))
+    return constraints.project(np.where(claims == 0, resized(rest, size), single).astype(np.uint8))
 
 
 def nearest_marks(marks: Marks) -> NDArray[np.uint8]:

@@ -53,7 +53,7 @@ def superpixel_votes(
             markers, _links(regions, rgb2lab(marks.pixels)), settings.superpixel_spread
         )
     label_map = labels_of(markers)[regions]
-    return constraints.held(resized(label_map, constraints.allowed.shape[1:]))
+    return constraints.project(resized(label_map, constraints.allowed.shape[1:]))
 
 
 def superpixels_of(image: NDArray[np.uint8], count: int, compactness: float) -> NDArray[np.intp]:

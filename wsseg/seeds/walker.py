@@ -46,7 +46,7 @@ def random_walker(
         return constraints.known
     probabilities = walk_probabilities(marks, settings.walker_beta)
     likely = _likeliest(marks.distinct, probabilities, constraints, settings.walker_confidence)
-    return constraints.held(likely)
+    return constraints.project(likely)
 
 
 def walk_probabilities(marks: Marks, beta: float) -> NDArray[np.float32]:

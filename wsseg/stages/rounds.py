@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
-from wsseg.data.constraints import Constraints, constraints_of, labelled_pixels
-from wsseg.data.example import read_photograph
+from wsseg.data.constraints import Constraints, labelled_pixels
+from wsseg.data.example import Example, example_of
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
-from wsseg.metrics.confidence import certainty
+from wsseg.metrics.confidence import mean_confidence
 from wsseg.networks.loggers import check_loggers
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
@@ -123,9 +123,9 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
     Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
-    have "boxes", "resets" and "restored", "kept" and "refined" (shares of the class that the
-    network and the refiner chose; without cleaning the share that is permitted), "confidence",
-    "margin", and "agreement" of the network's prediction with the annotations.
+    have "boxes", "resets" and "restored", "kept" (share of the class that is as the network
+    predicted it; without cleaning the share that is permitted), "confidence", and "agreement" of
+    the network's prediction with the annotations.
 
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
@@ -198,27 +198,26 @@ def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, i
 def _seed(
     sample: Sample, config: Config, classes: Classes, ready: Stage | None
 ) -> tuple[NDArray[np.uint8], Facts]:
-    image = read_photograph(sample)
-    constraints = constraints_of(sample, len(classes))
+    example = example_of(sample, len(classes))
     if ready and sample.id in _images_of(ready.path, ready.key):
-        return constraints.held(read_label_map(label_path(ready, sample))), {}
-    random = np.random.default_rng([config.seed, *sample.id.encode()])
-    return seed_label_map(image, constraints, sample, config.seeds, random), {}
+        return example.constraints.project(read_label_map(label_path(ready, sample))), {}
+    rng = np.random.default_rng([config.seed, *sample.id.encode()])
+    return seed_label_map(example.image, example.constraints, sample, config.seeds, rng), {}
 
 
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
 ) -> tuple[NDArray[np.uint8], Facts]:
     segmenter = segmenter_of(model, config.trainer.accelerator)
-    image = read_photograph(sample)
+    example = example_of(sample, len(segmenter.classes))
+    image, constraints = example.image, example.constraints
     scores = segmenter.predict(image, config.prediction)
     best = scores.argmax(axis=0).astype(np.uint8)
-    constraints = constraints_of(sample, len(segmenter.classes))
-    agrees = _agreement(best, sample, len(segmenter.classes))
+    agrees = _agreement(best, example)
     if not config.rounds.clean:
         known = labelled_pixels(sample, len(segmenter.classes))
         label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
-        sure = certainty(label_map, scores, range(len(scores)))
+        sure = _confidence(mean_confidence(label_map, scores, range(len(scores))))
         return label_map, joined(_permitted(label_map, constraints), sure, agrees)
     first_labels = read_label_map(label_path(seeds, sample))
     cleaned = clean(
@@ -233,27 +232,26 @@ def _relabel(
     )
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
     shares = normalised(scores[constraints.classes], constraints.allowed)
-    sure = certainty(cleaned.label_map, shares, constraints.classes)
+    sure = _confidence(mean_confidence(cleaned.label_map, shares, constraints.classes))
     return cleaned.label_map, joined(_facts(sample, cleaned), sure, agrees)
 
 
 def _predict(
     sample: Sample, config: Config, model: Stage, stage: Stage
 ) -> tuple[NDArray[np.uint8], Facts]:
-    scores = segmenter_of(model, config.trainer.accelerator).predict(
-        read_photograph(sample), config.prediction
-    )
+    segmenter = segmenter_of(model, config.trainer.accelerator)
+    example = example_of(sample, len(segmenter.classes))
+    scores = segmenter.predict(example.image, config.prediction)
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))
     label_map = scores.argmax(axis=0).astype(np.uint8)
     try:
-        return label_map, _agreement(label_map, sample, len(scores))
+        return label_map, _agreement(label_map, example)
     except InputError:  # what cannot be compared with can be predicted all the same
         return label_map, {}
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    kept, refined = cleaned.share("network"), cleaned.share("refiner")
-    rules = {label: {"kept": kept[label], "refined": refined[label]} for label in kept}
+    rules = {label: {"kept": share} for label, share in cleaned.share("network").items()}
     facts: Facts = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
@@ -264,14 +262,18 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
     return joined(rules, facts)
 
 
-def _agreement(label_map: NDArray[np.uint8], sample: Sample, n_classes: int) -> Facts:
-    found = annotation_agreement(label_map, sample, n_classes)
-    return {label: {"agreement": share} for label, share in found.items()}
+def _agreement(label_map: NDArray[np.uint8], example: Example) -> Facts:
+    agreement = annotation_agreement(label_map, example)
+    return {label: {"agreement": share} for label, share in agreement.items()}
+
+
+def _confidence(shares: dict[int, float]) -> Facts:
+    return {label: {"confidence": share} for label, share in shares.items()}
 
 
 def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> Facts:
     """Which part of each class the annotations permit: what the rules would keep."""
-    held = constraints.held(label_map) == label_map
+    held = constraints.project(label_map) == label_map
     classes = np.unique(label_map).tolist()
     return {label: {"kept": float(held[label_map == label].mean())} for label in classes}
 

@@ -10,7 +10,7 @@ import lightning
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
-from wsseg.data.classes import possible_classes
+from wsseg.data.classes import candidate_classes
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
@@ -204,5 +204,5 @@ def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
 
 
 def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:
-    possible = {*possible_classes(sample, n_classes), *seen}
+    possible = {*candidate_classes(sample, n_classes), *seen}
     return tuple(label in possible for label in range(n_classes))

@@ -21,78 +21,78 @@ Requires-Dist: delta; extra == 'all'
 
 
 @pytest.fixture
-def looked(tmp_path, monkeypatch):
-    """What is found of a package "probe" beside others of given versions."""
+def checked(tmp_path, monkeypatch):
+    """Checks of a package "probe", with other packages of given versions."""
 
-    def look(python=">=3.11", **installed):
+    def check(python=">=3.11", **installed):
         about = tmp_path / "probe-1.dist-info"
         about.mkdir()
         (about / "METADATA").write_text(METADATA.format(python=python))
         monkeypatch.syspath_prepend(str(tmp_path))
 
         def version(name):
-            if name in installed or name in packages._TOLD:
+            if name in installed or name in packages._SHOWN:
                 return installed.get(name, "0")
             raise PackageNotFoundError(name)
 
         monkeypatch.setattr(packages, "version", version)
-        return {each.subject: each for each in packages.look("probe")}
+        return {check.subject: check for check in packages.check_packages("probe")}
 
-    return look
-
-
-def test_all_there(looked):
-    found = looked(alpha="2.0", beta="1.5", gamma="3.0.1", delta="0.1")
-    assert {each.state for each in found.values()} == {"ok"}
-    assert "there: curves, all; not there: none" in found["extras"].found
-    assert "alpha" not in found and "never" not in found
+    return check
 
 
-def test_too_old_and_missing_packages_are_problems(looked):
-    found = looked(alpha="1.9")
-    assert found["alpha"].state == "problem" and found["alpha"].found == "alpha 1.9, not >=2"
-    assert found["beta"].state == "problem" and found["beta"].found == "beta is not installed"
-    assert "packages" not in found
-    assert "pip install" in found["alpha"].remedy
+def test_all_there(checked):
+    checks = checked(alpha="2.0", beta="1.5", gamma="3.0.1", delta="0.1")
+    assert {check.state for check in checks.values()} == {"ok"}
+    assert "installed: curves, all; missing: none" in checks["extras"].message
+    assert "alpha" not in checks and "never" not in checks
 
 
-def test_a_release_candidate_is_new_enough(looked):
-    assert "alpha" not in looked(alpha="3.0rc1", beta="1")
+def test_too_old_and_missing_packages_are_problems(checked):
+    checks = checked(alpha="1.9")
+    assert checks["alpha"].state == "problem" and checks["alpha"].message == "alpha 1.9, not >=2"
+    assert checks["beta"].state == "problem" and checks["beta"].message == "beta is not installed"
+    assert "packages" not in checks
+    assert "pip install" in checks["alpha"].remedy
 
 
-def test_extras_that_are_not_there_are_no_problem(looked):
-    found = looked(alpha="2", beta="1", gamma="2.9")["extras"]
-    assert found.state == "ok"
-    assert found.found == (
-        "there: none; not there: curves (gamma 2.9, not >=3), all (delta is not installed)"
+def test_a_release_candidate_is_new_enough(checked):
+    assert "alpha" not in checked(alpha="3.0rc1", beta="1")
+
+
+def test_extras_that_are_not_there_are_no_problem(checked):
+    checks = checked(alpha="2", beta="1", gamma="2.9")["extras"]
+    assert checks.state == "ok"
+    assert checks.message == (
+        "installed: none; missing: curves (gamma 2.9, not >=3), all (delta is not installed)"
     )
 
 
-def test_another_python_is_a_problem(looked):
-    found = looked(python=">=4")["Python"]
-    assert found.state == "problem" and "not >=4" in found.found
+def test_another_python_is_a_problem(checked):
+    checks = checked(python=">=4")["Python"]
+    assert checks.state == "problem" and "not >=4" in checks.message
 
 
 def test_used_from_a_folder_versions_are_not_known():
-    (found,) = packages.look("no-such-distribution")
-    assert found.state == "warning" and "pip install -e ." in found.remedy
+    (check,) = packages.check_packages("no-such-distribution")
+    assert check.state == "warning" and "pip install -e ." in check.remedy
 
 
-def test_two_opencvs_are_told(looked):
+def test_two_opencvs_are_told(checked):
     both = {"opencv-python": "4", "opencv-python-headless": "4"}
-    found = looked(alpha="2", beta="1", **both)["OpenCV"]
-    assert found.state == "warning"
-    assert found.remedy.startswith("pip uninstall opencv-python;")
-    assert "--force-reinstall --no-deps opencv-python-headless" in found.remedy
+    checks = checked(alpha="2", beta="1", **both)["OpenCV"]
+    assert checks.state == "warning"
+    assert checks.remedy.startswith("pip uninstall opencv-python;")
+    assert "--force-reinstall --no-deps opencv-python-headless" in checks.remedy
 
 
 def test_this_environment_has_what_wsseg_needs():
-    found = {each.subject: each for each in packages.look()}
-    assert found["Python"].state == found["packages"].state == "ok"
-    assert "torch " in found["packages"].found
-    assert "tensorboard" in found["extras"].found
+    checks = {each.subject: each for each in packages.check_packages()}
+    assert checks["Python"].state == checks["packages"].state == "ok"
+    assert "torch " in checks["packages"].message
+    assert "tensorboard" in checks["extras"].message
 
 
 def test_requirements_are_those_of_pyproject():
     text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
-    assert all(f'"{name}' in text for name in packages._TOLD)
+    assert all(f'"{name}' in text for name in packages._SHOWN)

@@ -1,32 +1,49 @@
+import shutil
+
 import pytest
+import torch
 
 from wsseg.cli.doctor import settings
-from wsseg.cli.doctor.data import index
+from wsseg.networks.params import ClassifierParams, SegmenterParams
+
+SMALL_TAGS = [
+    *("pipeline=tags", "data.weak=tags", "cam.affinity=learned", "classifier.weights=null"),
+    "classifier.encoder=mobilenetv3_small_050",
+]
 
 
-def looked(config):
-    return {each.subject: each for each in settings.look(config, index(config.data))}
+def checked(config):
+    return {check.subject: check for check in settings.check_settings_and_data(config)}
 
 
-def test_a_run_on_boxes(configured):
-    found = looked(configured())
-    assert list(found) == ["settings", "trainer", "model.weights"]
-    assert {each.state for each in found.values()} == {"ok"}
-    assert found["trainer"].found == "cpu, devices 1, precision auto"
+def test_a_run_on_boxes(configured, scenes):
+    checks = checked(configured("data.format=auto"))
+    assert list(checks) == ["data", "settings", "trainer", "model.weights"]
+    assert {check.state for check in checks.values()} == {"ok"}
+    assert checks["data"].message == f"{scenes}: voc; images: 6 train, 3 val; 5 classes"
+    assert checks["trainer"].message == "cpu, devices 1, precision auto"
 
 
 def test_a_run_on_tags_has_a_classifier_too(configured):
-    tags = ["pipeline=tags", "data.weak=tags", "cam.affinity=learned", "classifier.weights=null"]
-    encoder = "classifier.encoder=mobilenetv3_small_050"
-    found = looked(configured(*tags, encoder))
+    checks = checked(configured(*SMALL_TAGS))
     trainers = ["trainer", "classifier.trainer", "affinity.trainer"]
-    assert list(found) == ["settings", *trainers, "model.weights", "classifier.weights"]
-    assert {each.state for each in found.values()} == {"ok"}
+    assert list(checks) == ["data", "settings", *trainers, "model.weights", "classifier.weights"]
+    assert {check.state for check in checks.values()} == {"ok"}
+
+
+def test_demo_scenes_are_not_generated(configured, tmp_path):
+    check = checked(configured(f"data.root={tmp_path}/scenes", "data.format=scenes"))["data"]
+    assert "generated when the run starts; images: 120 train, 40 val" in check.message
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("override", "subject", "told"),
+    ("override", "subject", "message"),
     [
+        ("data.root=/no/such/folder", "data", "data.root /no/such/folder must be a folder"),
+        ("data.train=practice", "data", "practice"),
+        ("data.format=coco", "data", "instances_train.json"),
+        ("data.annotations=[/no/such/points.json]", "data", "/no/such/points.json"),
         ("seeds.name=unheard", "settings", "seeds.name must be a known name"),
         ("model.encoder=tu-unheard", "settings", "unheard"),
         ("rounds.refiner=unheard", "settings", "unheard"),
@@ -37,13 +54,88 @@ def test_a_run_on_tags_has_a_classifier_too(configured):
         ("model.weights=/no/such/file.pth", "model.weights", "/no/such/file.pth"),
     ],
 )
-def test_what_a_run_would_stop_at_is_a_problem(configured, override, subject, told):
-    found = looked(configured(override))[subject]
-    assert found.state == "problem" and told in found.found
-    assert found.remedy
+def test_what_would_stop_a_run_is_a_problem(configured, override, subject, message):
+    check = checked(configured(override))[subject]
+    assert check.state == "problem" and message in check.message
+    assert check.remedy
 
 
-def test_a_gpu_that_is_not_there_is_a_problem(configured, monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert looked(configured("trainer.accelerator=gpu"))["trainer"].state == "problem"
+@pytest.mark.parametrize(("strict", "state"), [("false", "warning"), ("true", "problem")])
+def test_a_missing_image_is_reported(configured, scenes, tmp_path, strict, state):
+    copy = shutil.copytree(scenes, tmp_path / "fewer")
+    (copy / "JPEGImages" / "train-0000.png").unlink()
+    config = configured(f"data.root={copy}", f"strict={strict}")
+    counts, missing, *_ = settings.check_settings_and_data(config)
+    assert "images: 5 train" in counts.message
+    assert missing.state == state
+    assert "train-0000" in missing.message and missing.remedy.startswith(f"wsseg check {copy}")
+
+
+def test_data_without_permission_is_a_problem(configured, monkeypatch):
+    def refused(_):
+        raise PermissionError(13, "Permission denied", "/data")
+
+    monkeypatch.setattr(settings, "_read", refused)
+    checks = checked(configured())
+    assert checks["data"].state == "problem" and "Permission denied" in checks["data"].message
+    assert checks["trainer"].state == "ok"
+
+
+@pytest.fixture
+def empty_caches(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
+    monkeypatch.setattr(settings, "try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+def weights_of(network):
+    return settings.check_weights("model.weights", network)
+
+
+def test_no_weights_are_ok():
+    assert "at random" in weights_of(SegmenterParams(weights=None)).message
+
+
+def test_a_file_of_weights(tmp_path):
+    path = tmp_path / "weights.pth"
+    path.write_bytes(b"0" * 2_500_000)
+    check = weights_of(SegmenterParams(weights=str(path)))
+    assert check.state == "ok" and check.message == f"{path}, 2.5 MB"
+
+
+@pytest.mark.usefixtures("empty_caches")
+@pytest.mark.parametrize(
+    ("network", "source"),
+    [
+        (SegmenterParams(encoder="resnet34"), "smp-hub/resnet34.imagenet"),
+        (SegmenterParams(encoder="tu-mobilenetv2_100"), "timm/mobilenetv2_100.ra_in1k"),
+        (ClassifierParams(encoder="resnet50"), "timm/resnet50."),
+        (ClassifierParams(encoder="hf-hub:someone/net"), "someone/net"),
+    ],
+)
+def test_weights_to_be_downloaded(monkeypatch, network, source):
+    check = weights_of(network)
+    assert check.state == "warning"
+    assert check.message.startswith(source) and "is downloaded at the first use" in check.message
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert weights_of(network).state == "problem"
+
+
+@pytest.mark.usefixtures("empty_caches")
+def test_weights_in_a_cache(tmp_path, monkeypatch):
+    folder = tmp_path / "torch" / "checkpoints"
+    folder.mkdir(parents=True)
+    (folder / "mobilenetv2_100_ra-b33bc2c4.pth").write_bytes(b"0")
+    assert weights_of(ClassifierParams(encoder="mobilenetv2_100")).state == "ok"
+    monkeypatch.setattr(settings, "try_to_load_from_cache", lambda *_, **__: "/cache/x")
+    check = weights_of(SegmenterParams(encoder="resnet34"))
+    assert check.state == "ok" and check.message.endswith("downloaded already")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [SegmenterParams(encoder="resnet34", weights="unheard"), ClassifierParams(encoder="unheard")],
+)
+def test_unknown_weights_are_a_problem(network):
+    check = weights_of(network)
+    assert check.state == "problem" and "unheard" in check.message

@@ -1,1 +1,1 @@
-"""What a run would stumble over, before it starts: the machine, the packages, the settings."""
+"""Checks of the machine and of a configuration before a run."""

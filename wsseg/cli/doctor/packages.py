@@ -1,4 +1,4 @@
-"""Versions of Python and of packages, against what wsseg declares to need."""
+"""Check the versions of Python and of the packages against the requirements of wsseg."""
 
 import platform
 from collections.abc import Iterable, Iterator
@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, metadata, version
 
 from packaging.requirements import Requirement
 
-from wsseg.cli.doctor.found import Found
+from wsseg.cli.doctor.check import Check
 
-_TOLD = ("torch", "torchvision", "lightning", "timm", "segmentation-models-pytorch", "numba")
+_SHOWN = ("torch", "torchvision", "lightning", "timm", "segmentation-models-pytorch", "numba")
 _OPENCV = (
     "opencv-python",
     "opencv-python-headless",
@@ -17,91 +17,86 @@ _OPENCV = (
 )
 
 
-def look(distribution: str = "wsseg") -> Iterator[Found]:
-    """Yield what is wrong with the installed packages, and which extras are there.
+def check_packages(distribution: str = "wsseg") -> Iterator[Check]:
+    """Yield Python, the packages that do not fit, the extras, and duplicates of OpenCV.
 
     Args:
-        distribution: Whose metadata say what is needed.
-
-    Yields:
-        Python, the packages, the extras, and what of OpenCV is installed.
+        distribution: The distribution whose metadata state the requirements.
     """
     try:
         about = metadata(distribution)
     except PackageNotFoundError:
-        found = f"{distribution} is used from a folder, so that nothing says what it needs"
-        yield Found("packages", "warning", found, "install it: pip install -e .")
+        message = f"{distribution} is not installed, so its requirements are unknown"
+        yield Check("packages", "warning", message, "pip install -e .")
         return
-    needed = [Requirement(line) for line in about.get_all("Requires-Dist") or []]
-    yield _python(str(about["Requires-Python"] or ""))
-    yield from _core([need for need in needed if _is_wanted(need, "")])
-    extras = about.get_all("Provides-Extra") or []
-    yield _extras({extra: _of_extra(needed, extra, distribution) for extra in extras})
-    yield from _opencv()
+    requirements = [Requirement(line) for line in about.get_all("Requires-Dist") or []]
+    yield _check_python(str(about["Requires-Python"] or ""))
+    yield from _check_core([need for need in requirements if _belongs_to(need, "")])
+    problems = {
+        extra: [
+            problem
+            for need in requirements
+            # an extra that names other extras of the same distribution is checked through them
+            if need.name != distribution and _belongs_to(need, extra)
+            if (problem := _problem(need))
+        ]
+        for extra in about.get_all("Provides-Extra") or []
+    }
+    yield _check_extras(problems)
+    yield from _check_opencv()
 
 
-def _python(needed: str) -> Found:
-    found, rule = platform.python_version(), Requirement(f"python{needed}")
-    if rule.specifier.contains(found, prereleases=True):
-        return Found("Python", "ok", found)
-    return Found("Python", "problem", f"{found}, not {needed}", "use another Python")
+def _check_python(needed: str) -> Check:
+    installed = platform.python_version()
+    if Requirement(f"python{needed}").specifier.contains(installed, prereleases=True):
+        return Check("Python", "ok", installed)
+    return Check("Python", "problem", f"{installed}, not {needed}", "use another Python")
 
 
-def _core(needed: Iterable[Requirement]) -> Iterator[Found]:
-    """One line for all that is well, and one for each package that is not."""
-    wrong = {need.name: why for need in needed if (why := _wrong(need))}
-    for name, why in wrong.items():
-        yield Found(name, "problem", why, "pip install -c constraints.txt wsseg")
-    told = [f"{name} {version(name)}" for name in _TOLD if name not in wrong]
-    if not wrong:
-        found = f"all as new as they must be: {', '.join(told)}"
-        yield Found("packages", "ok", found)
+def _check_core(needed: Iterable[Requirement]) -> Iterator[Check]:
+    """Yield a line for each package that does not fit, or one line for all."""
+    problems = {need.name: problem for need in needed if (problem := _problem(need))}
+    for name, problem in problems.items():
+        yield Check(name, "problem", problem, "pip install -c constraints.txt wsseg")
+    if not problems:
+        versions = ", ".join(f"{name} {version(name)}" for name in _SHOWN)
+        yield Check("packages", "ok", f"all requirements are met: {versions}")
 
 
-def _extras(wrong: dict[str, list[str]]) -> Found:
-    there = [extra for extra, why in wrong.items() if not why]
-    lacking = [f"{extra} ({why[0]})" for extra, why in wrong.items() if why]
-    found = f"there: {', '.join(there) or 'none'}; not there: {', '.join(lacking) or 'none'}"
-    return Found("extras", "ok", found, "pip install 'wsseg[NAME]' adds one" if lacking else "")
+def _check_extras(problems: dict[str, list[str]]) -> Check:
+    complete = [extra for extra, missing in problems.items() if not missing]
+    lacking = [f"{extra} ({missing[0]})" for extra, missing in problems.items() if missing]
+    message = f"installed: {', '.join(complete) or 'none'}; missing: {', '.join(lacking) or 'none'}"
+    return Check("extras", "ok", message, "pip install 'wsseg[NAME]' adds one" if lacking else "")
 
 
-def _of_extra(needed: Iterable[Requirement], extra: str, distribution: str) -> list[str]:
-    """What an extra lacks; what it names of the distribution's own is listed there."""
-    others = (need for need in needed if need.name != distribution)
-    return [why for need in others if _is_wanted(need, extra) and (why := _wrong(need))]
-
-
-def _is_wanted(need: Requirement, extra: str) -> bool:
-    """Whether a requirement is one of an extra, or of the distribution itself."""
+def _belongs_to(need: Requirement, extra: str) -> bool:
+    """True if a requirement belongs to an extra; to no extra if that is empty."""
     if need.marker is None:
         return not extra
-    alone = need.marker.evaluate({"extra": ""})
-    return alone != bool(extra) and need.marker.evaluate({"extra": extra})
+    without = need.marker.evaluate({"extra": ""})
+    return without != bool(extra) and need.marker.evaluate({"extra": extra})
 
 
-def _wrong(need: Requirement) -> str:
-    try:
-        found = version(need.name)
-    except PackageNotFoundError:
+def _problem(need: Requirement) -> str:
+    if not (installed := _version(need.name)):
         return f"{need.name} is not installed"
-    if need.specifier.contains(found, prereleases=True):
-        return ""
-    return f"{need.name} {found}, not {need.specifier}"
+    fits = need.specifier.contains(installed, prereleases=True)
+    return "" if fits else f"{need.name} {installed}, not {need.specifier}"
 
 
-def _opencv() -> Iterator[Found]:
-    """More than one OpenCV share a folder, and removing one breaks the other."""
-    there = [name for name in _OPENCV if _is_there(name)]
-    if len(there) > 1:
-        others = " ".join(name for name in there if name != "opencv-python-headless")
-        found = f"{' and '.join(there)} overwrite each other's files"
+def _check_opencv() -> Iterator[Check]:
+    """Several OpenCV packages share one folder, so removing one breaks the others."""
+    installed = [name for name in _OPENCV if _version(name)]
+    if len(installed) > 1:
+        others = " ".join(name for name in installed if name != "opencv-python-headless")
+        message = f"{' and '.join(installed)} overwrite each other's files"
         again = "pip install --force-reinstall --no-deps opencv-python-headless"
-        yield Found("OpenCV", "warning", found, f"pip uninstall {others}; {again}")
+        yield Check("OpenCV", "warning", message, f"pip uninstall {others}; {again}")
 
 
-def _is_there(name: str) -> bool:
+def _version(name: str) -> str:
     try:
-        version(name)
+        return version(name)
     except PackageNotFoundError:
-        return False
-    return True
+        return ""

@@ -1,20 +1,30 @@
-"""What a configuration names: pipeline, seeds, losses, networks, trainers, weights."""
+"""Checks of a configuration: its data set, settings, trainers and pre-trained weights."""
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from wsseg.cli.doctor import weights
-from wsseg.cli.doctor.found import Found, refused
-from wsseg.cli.doctor.need import trains_classifier
+import timm
+import torch
+from huggingface_hub import try_to_load_from_cache
+from segmentation_models_pytorch.encoders import encoders
+
+from wsseg.cli.doctor.check import Check, failed
+from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks.params import TrainingParams
+from wsseg.networks.params import ClassifierParams, SegmenterParams, TrainingParams
 from wsseg.networks.train import check_trainer
+from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
 from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.rounds import check_settings
 from wsseg.stages.tags.classifier import check_tag_settings
+from wsseg.stages.tags.mixture import only_tagged
 
 T = TypeVar("T")
 
@@ -25,33 +35,64 @@ CHECKS: dict[str, tuple[Callable[[Config], None], ...]] = {
     "tags": (check_settings, check_tag_settings),
     "finetune": (check_finetune_settings,),
 }
-"""What a shipped pipeline asks of its settings before any work, by its name."""
+"""The checks that each shipped pipeline makes before any work."""
+
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_TIMM_PREFIX = "tu-"  # segmentation-models-pytorch's prefix for encoders of timm
+_HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 
 
-def look(config: Config, dataset: Dataset | InputError) -> Iterator[Found]:
-    """Yield whether what a configuration names is known, and can be had here.
-
-    Args:
-        config: The resolved settings.
-        dataset: Its images, or why there are none.
-
-    Yields:
-        The settings, each trainer, and the weights of each network.
-    """
+def check_settings_and_data(config: Config) -> Iterator[Check]:
+    """Yield the data set, which is read once, the settings, each trainer, and the weights."""
+    dataset = None
+    try:
+        dataset = _read(config.data)
+    except InputError as error:
+        yield failed("data", error)
+    except OSError as error:
+        yield Check("data", "problem", str(error), "check the permissions of data.root")
+    if dataset is not None:
+        yield from _check_data(config, dataset)
     yield _checked("settings", f"pipeline {config.pipeline}", _check_all, config)
     has_classifier = _has_classifier(config, dataset)
     for name, trainer in _trainers(config, has_classifier).items():
-        told = f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}"
-        yield _checked(name, told, check_trainer, trainer)
-    yield from weights.look("model.weights", config.model)
+        message = f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}"
+        yield _checked(name, message, check_trainer, trainer)
+    yield check_weights("model.weights", config.model)
     if has_classifier:
-        yield from weights.look("classifier.weights", config.classifier)
+        yield check_weights("classifier.weights", config.classifier)
 
 
-def _has_classifier(config: Config, dataset: Dataset | InputError) -> bool:
-    if isinstance(dataset, InputError):
-        return config.pipeline == "tags" and find_activation(config.cam.method) is None
-    return trains_classifier(config, dataset)
+def _read(data: DataParams) -> Dataset:
+    """Read the data set; missing demo scenes are generated in a temporary folder."""
+    if data.format == "scenes" and not data.root.exists():
+        with tempfile.TemporaryDirectory(prefix="wsseg-doctor-") as folder:
+            dataset = read_weak(data.model_copy(update={"root": Path(folder)}))
+    else:
+        dataset = read_weak(data)
+    for split in data.splits:
+        dataset.split(split)  # raises if there is no such split
+    return dataset
+
+
+def _check_data(config: Config, dataset: Dataset) -> Iterator[Check]:
+    data = config.data
+    counts = ", ".join(f"{len(dataset.split(split))} {split}" for split in data.splits)
+    classes = f"{len(dataset.classes) - 1} classes"
+    is_new = "" if data.root.exists() else ", generated when the run starts"
+    yield Check("data", "ok", f"{data.root}: {dataset.format}{is_new}; images: {counts}; {classes}")
+    if fatal := [problem for problem in dataset.problems if problem.fatal]:
+        message = f"{len(fatal)} images or files cannot be used, such as {fatal[0].subject}"
+        remedy = f"wsseg check {data.root} lists them"
+        yield Check("data", "problem" if config.strict else "warning", message, remedy)
+
+
+def _has_classifier(config: Config, dataset: Dataset | None) -> bool:
+    if config.pipeline == "mixed":
+        is_tagged = dataset is not None and bool(only_tagged(dataset, config.data.train).samples)
+    else:
+        is_tagged = config.pipeline == "tags"
+    return is_tagged and find_activation(config.cam.method) is None
 
 
 def _check_all(config: Config) -> None:
@@ -59,18 +100,83 @@ def _check_all(config: Config) -> None:
         check(config)
 
 
-def _checked(subject: str, told: str, check: Callable[[T], None], value: T) -> Found:
+def _checked(subject: str, message: str, check: Callable[[T], None], value: T) -> Check:
     try:
         check(value)
     except InputError as error:
-        return refused(subject, error)
-    return Found(subject, "ok", told)
+        return failed(subject, error)
+    return Check(subject, "ok", message)
 
 
 def _trainers(config: Config, has_classifier: bool) -> dict[str, TrainingParams]:
-    found: dict[str, TrainingParams] = {"trainer": config.trainer}
+    trainers: dict[str, TrainingParams] = {"trainer": config.trainer}
     if has_classifier:
-        found["classifier.trainer"] = config.classifier.trainer
+        trainers["classifier.trainer"] = config.classifier.trainer
         if config.cam.affinity == "learned":
-            found["affinity.trainer"] = config.affinity.trainer
-    return found
+            trainers["affinity.trainer"] = config.affinity.trainer
+    return trainers
+
+
+class _Download(NamedTuple):
+    """The source of downloaded weights: a repository on the Hugging Face Hub or a URL."""
+
+    repository: str = ""
+    revision: str | None = None
+    url: str = ""
+
+
+def check_weights(name: str, network: SegmenterParams | ClassifierParams) -> Check:
+    """Return whether the weights that a network starts from are on this machine.
+
+    Args:
+        name: The setting, such as "model.weights".
+    """
+    try:
+        path = local_file(network.weights)
+    except InputError as error:
+        return failed(name, error)
+    if network.weights is None:
+        return Check(name, "ok", f"none: {network.encoder} is initialised at random")
+    if path:
+        return Check(name, "ok", f"{path}, {path.stat().st_size / 1e6:.1f} MB")
+    find = _weights_of_smp if isinstance(network, SegmenterParams) else _weights_of_timm
+    download = find(network.encoder, network.weights)
+    if download is None:
+        message = f"{network.encoder} has no pre-trained weights {network.weights!r}"
+        return Check(name, "problem", message, f"set {name} to a file, or to null")
+    source = download.repository or download.url
+    if _is_cached(download):
+        return Check(name, "ok", f"{source}, downloaded already")
+    offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "on", "yes", "true")
+    message = f"{source} is downloaded at the first use"
+    remedy = "run once with a network connection"
+    return Check(name, "problem" if offline else "warning", message, remedy)
+
+
+def _weights_of_smp(encoder: str, weights: str | None) -> _Download | None:
+    if encoder not in encoders:
+        return _weights_of_timm(encoder.removeprefix(_TIMM_PREFIX), weights)
+    settings = encoders[encoder]["pretrained_settings"].get(weights)
+    return _Download(settings["repo_id"], settings.get("revision")) if settings else None
+
+
+def _weights_of_timm(encoder: str, _: str | None) -> _Download | None:
+    """Return the source of timm's weights, which depend on the encoder's name alone."""
+    if encoder.startswith(_HUB_PREFIXES):
+        return _Download(encoder.partition(":")[2])
+    config = timm.get_pretrained_cfg(encoder)
+    if config is None or not config.has_weights:
+        return None
+    return _Download(str(config.hf_hub_id or ""), None, str(config.url or ""))
+
+
+def _is_cached(download: _Download) -> bool:
+    in_hub_cache = any(
+        isinstance(
+            try_to_load_from_cache(download.repository, file, revision=download.revision), str
+        )
+        for file in _WEIGHT_FILES
+        if download.repository
+    )
+    file = Path(torch.hub.get_dir()) / "checkpoints" / download.url.rpartition("/")[2]
+    return in_hub_cache or (bool(download.url) and file.is_file())

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from wsseg.data.custom import Marking, maker_of
+from wsseg.data.custom import CustomAnnotation, find_annotation
 from wsseg.data.formats.files import inside
 from wsseg.data.formats.geometry import bounds, fitted_box, fitted_polygon, fitted_runs
 from wsseg.data.formats.raw import (
@@ -72,7 +72,7 @@ def view(raw: RawDataset, kind: View) -> Dataset:
     problems = log.problems
     if kind == "none":
         problems = tuple(problem for problem in problems if problem.fatal)
-    return Dataset(raw.classes, tuple(samples), problems)
+    return Dataset(raw.classes, tuple(samples), problems, raw.format)
 
 
 def _is_only_tagged(raw: RawDataset) -> bool:
@@ -293,16 +293,16 @@ class Fitter:
         self.has_all_marks &= polygon is not None
         return Region(label, (polygon,)) if polygon else None
 
-    def _other(self, mark: RawMark, label: int) -> Iterator[Marking]:
+    def _other(self, mark: RawMark, label: int) -> Iterator[CustomAnnotation]:
         values = mark.values or {}
-        kind, make = values["type"], maker_of(values["type"])
+        kind, make = values["type"], find_annotation(values["type"])
         try:
             made = make(label, values) if make else None
         except Exception as error:  # a plug-in may raise anything for a damaged mark
             self.log.add_line(mark.subject, f"{kind} left out: {error!r}", "mark of a plug-in")
             return
-        if not isinstance(made, Marking):
-            rule, got = "a Marking", type(made).__name__
+        if not isinstance(made, CustomAnnotation):
+            rule, got = "a CustomAnnotation", type(made).__name__
             raise InputError(f"what plug-in {kind!r} makes", rule, got, "correct the plug-in")
         yield made
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
-from wsseg.data.custom import maker_of
+from wsseg.data.custom import find_annotation
 from wsseg.data.formats.files import read_text, safe_name
 from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
@@ -103,7 +103,7 @@ def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -
     values = mark if isinstance(mark, dict) else {}
     kind = str(values.get("type", ""))
     if kind not in _KINDS:
-        if isinstance(values.get("class"), str) and maker_of(kind):
+        if isinstance(values.get("class"), str) and find_annotation(kind):
             return RawMark(subject, "other", mark["class"], values=mark)
         rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsseg.data.example import read_photograph
+from wsseg.data.example import read_sample_image
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
@@ -144,7 +144,7 @@ def _look(
 def _seen(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
-    image = read_photograph(sample)
+    image = read_sample_image(sample)
     device = config.trainer.accelerator
     looking = [
         kept_segmenter(network.folder / "model.ckpt", network.key, device)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.model import Box, Sample
-from wsseg.data.stacking import front_box
+from wsseg.data.stacking import visible_box_index
 from wsseg.stages.audit.evidence import Evidence, counts_of, extent, means_over, overlap, tight_box
 from wsseg.stages.audit.finding import Place
 
@@ -33,7 +33,7 @@ def box_evidence(
     Yields:
         One a box.
     """
-    owners = front_box(sample.boxes, sample.size)
+    owners = visible_box_index(sample.boxes, sample.size)
     for number, box in enumerate(sample.boxes):
         visible = owners[box.slices] == number
         if box.crowd or not visible.any():

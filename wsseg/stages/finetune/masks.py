@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.data.classes import has_full_mask, is_full
 from wsseg.data.constraints import labelled_pixels
-from wsseg.data.example import read_photograph
+from wsseg.data.example import read_sample_image
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
@@ -98,5 +98,5 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
 
 
 def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
-    read_photograph(sample)  # a damaged photograph is set aside here
+    read_sample_image(sample)  # an image that cannot be read is skipped here
     return labelled_pixels(sample, n_classes), {}

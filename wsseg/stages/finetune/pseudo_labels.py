@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import Constraints, constraints_of
-from wsseg.data.example import read_photograph
+from wsseg.data.constraints import Constraints
+from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_scores
@@ -80,13 +80,13 @@ def _label(
     sample: Sample, stage: Stage, base: Base, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     segmenter = segmenter_of(base.model, config.trainer.accelerator)
-    image = read_photograph(sample)
-    constraints = constraints_of(without_mask(sample), len(segmenter.classes))
-    scores = segmenter.predict(image, config.prediction)
+    example = example_of(without_mask(sample), len(segmenter.classes))
+    constraints = example.constraints
+    scores = segmenter.predict(example.image, config.prediction)
     shares = probabilities(scores, constraints)
-    label_map = constraints.best(shares)
+    label_map = constraints.argmax(shares)
     if base.labels and (made := label_path(base.labels, sample)).exists():
-        label_map = constraints.held(read_label_map(made))
+        label_map = constraints.project(read_label_map(made))
     confidence = np.where(label_map == constraints.classes[:, None, None], shares, 0).max(axis=0)
     write_scores(scores_path(stage, sample.id), [0], confidence[None])
     write_label_map(label_path(stage, sample), label_map)

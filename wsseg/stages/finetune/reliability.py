@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import constraints_of
-from wsseg.data.example import read_photograph
+from wsseg.data.example import example_of
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.networks.prediction import kept_segmenter
@@ -78,11 +77,12 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    image, accelerator = read_photograph(sample), config.trainer.accelerator
+    accelerator = config.trainer.accelerator
     segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
-    constraints, maps = constraints_of(sample, len(segmenters[0].classes)), []
+    example, maps = example_of(sample, len(segmenters[0].classes)), []
+    constraints = example.constraints
     for segmenter in segmenters:
-        scores = segmenter.predict(image, config.prediction)
-        maps.append(constraints.best(scores[constraints.classes]))
+        scores = segmenter.predict(example.image, config.prediction)
+        maps.append(constraints.argmax(scores[constraints.classes]))
     found = np.mean([agreement(earlier, maps[0]) for earlier in maps[1:]])
     return sample.id, [{"id": sample.id, "reliability": float(found)}]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.classes import has_full_mask, named_classes
+from wsseg.data.classes import has_full_mask, present_classes
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
@@ -124,7 +124,7 @@ def _named(samples: Sequence[Sample]) -> tuple[dict[str, tuple[int, ...]], dict[
     named, bad = {}, {}
     for sample in samples:
         try:
-            named[sample.id] = named_classes(sample)
+            named[sample.id] = present_classes(sample)
             _check_line(sample.id)
         except InputError as error:
             bad[sample.id] = str(error)

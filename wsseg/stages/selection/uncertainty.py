@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import Constraints, constraints_of
-from wsseg.data.example import read_photograph
+from wsseg.data.constraints import Constraints
+from wsseg.data.example import example_of
 from wsseg.data.model import Classes, Sample
 from wsseg.files import fingerprint
 from wsseg.metrics.confidence import margins, vote_entropies
@@ -40,7 +40,7 @@ def vote_entropy(
 ) -> float:
     """Return the mean of ``vote_entropies`` of an image's views; see ``MEASURES``."""
     views = _views(segmenter, image, prediction)
-    votes = [constraints.best(scores[constraints.classes]) for scores in views]
+    votes = [constraints.argmax(scores[constraints.classes]) for scores in views]
     return float(vote_entropies(votes).mean())
 
 
@@ -108,9 +108,8 @@ def _measure(
     sample: Sample, measure: str, checkpoint: Path, prediction: PredictionParams, key: str
 ) -> tuple[str, list[dict[str, Any]]]:
     segmenter = kept_segmenter(checkpoint, key)
-    image = read_photograph(sample)
-    constraints = constraints_of(sample, len(segmenter.classes))
-    value = MEASURES[measure](segmenter, image, constraints, prediction)
+    example = example_of(sample, len(segmenter.classes))
+    value = MEASURES[measure](segmenter, example.image, example.constraints, prediction)
     return sample.id, [{"id": sample.id, "uncertainty": value}]
 
 

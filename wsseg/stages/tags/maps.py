@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import constraints_of
-from wsseg.data.example import read_photograph
+from wsseg.data.example import example_of
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -163,11 +162,11 @@ def _spread(
 def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
-    image = read_photograph(sample)
-    constraints = constraints_of(sample, n_classes)
+    example = example_of(sample, n_classes)
+    image, constraints = example.image, example.constraints
     labels, scores = read_scores(scores_path(maps, sample.id))
     found = confident_labels(image, scores, labels, constraints, settings, refine)
-    return constraints.held(found), {}
+    return constraints.project(found), {}
 
 
 def _has_scores(stage: Stage, identity: str) -> bool:
