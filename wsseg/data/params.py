@@ -47,16 +47,6 @@ class DataParams(Params):
     val: str | None = "val"
     """Name of the split that is measured; null: none."""
 
-    @field_validator("format")
-    @classmethod
-    def _known_format(cls, format: str) -> str:
-        # The table imports every reader, so it is imported only when a format is named.
-        from wsseg.data.formats.table import READABLE  # noqa: PLC0415
-
-        if format not in {"auto", *READABLE}:
-            raise ValueError(f"one of auto, {', '.join(READABLE)}")
-        return format
-
     @field_validator("val")
     @classmethod
     def _is_another_split(cls, val: str | None, known: ValidationInfo) -> str | None:
