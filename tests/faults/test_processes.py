@@ -65,7 +65,13 @@ def slow(tmp_path, scenes, config_file):
     script.write_text(SLOW)
 
     def runner(name, *overrides):
-        given = [config_file, f"data.root={scenes}", f"pipeline={script}", "workers=2", *overrides]
+        given = [
+            config_file,
+            f"data.root={scenes}",
+            f"pipeline={script}",
+            "machine.workers=2",
+            *overrides,
+        ]
         return Killer(["run", *given, f"run_dir={tmp_path / name}"], tmp_path / f"{name}.log")
 
     return runner
@@ -93,7 +99,7 @@ def test_of_runs_started_at_once_in_one_folder_one_goes_on(scenes, config_file, 
 
 
 def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner, moment = tmp_path / "run", slow("run"), random.Random(0)
     for _ in range(3):
         done = len(list(run.glob("seeds/labels/*.png")))
@@ -132,7 +138,7 @@ def is_alive(process):
 
 
 def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
     command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
     process = subprocess.Popen(

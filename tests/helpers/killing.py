@@ -216,6 +216,6 @@ def _timeless(path):
 
 def _without_seconds(value):
     if isinstance(value, dict):
-        skipped = ("seconds", "run_dir", "workers")
+        skipped = ("seconds", "run_dir", "machine")
         return {key: _without_seconds(each) for key, each in value.items() if key not in skipped}
     return [*map(_without_seconds, value)] if isinstance(value, list) else value

@@ -112,7 +112,8 @@ def _config(run: Path, given: str | None, workers: int | None) -> Config:
     if given not in {None, *GIVEN}:
         raise InputError("--given", f"one of {', '.join(GIVEN)}", repr(given), "choose one of them")
     data = config.data.model_copy(update={"weak": given or config.data.weak})
-    return config.model_copy(update={"data": data, "workers": workers or config.workers})
+    machine = config.machine.model_copy(update={"workers": workers or config.machine.workers})
+    return config.model_copy(update={"data": data, "machine": machine})
 
 
 def _given_samples(dataset: Dataset, config: Config) -> list[Sample]:
@@ -145,7 +146,7 @@ def _seen(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
     image = read_sample_image(sample)
-    device = config.trainer.accelerator
+    device = config.machine.device
     looking = [
         kept_segmenter(network.folder / "model.ckpt", network.key, device)
         for network in networks[sample.id]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import wsseg
 from wsseg.data.params import DataParams
 from wsseg.files import read_record, write_json, write_text
-from wsseg.networks.params import PredictionParams
+from wsseg.networks.params import MachineParams, PredictionParams
 from wsseg.networks.prediction import check_classes
 from wsseg.runs.config import Config, config_from_values, load_config
 from wsseg.runs.folder import alone_in
@@ -132,7 +132,8 @@ def select_images(params: SelectionParams) -> Selection:
     cache = params.cache or params.out / "cache"
     with exclusive_folders(params.out, cache, describe(params, source)):
         data = DataParams(root=params.dataset)
-        run = Run(cache, Config(run_dir=cache, data=data, workers=params.workers))
+        machine = MachineParams(workers=params.workers)
+        run = Run(cache, Config(run_dir=cache, data=data, machine=machine))
         stage = embed_images(run, candidates.samples, source)
         embeddings = embeddings_of(stage, candidates.samples)
         candidates = candidates.only(candidates.are_not_in(stage.manifest["set_aside"]))
