@@ -11,6 +11,7 @@ from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.cli.pipelines import find_config
 from wsseg.runs.progress import say, track
+from wsseg.stages.audit.params import AuditParams
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.synthetic.params import SimulationParams
 
@@ -73,43 +74,30 @@ def select(params: SelectionParams) -> None:
 
 @app.command()
 @plain_errors()
+@options(AuditParams)
 def audit(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     *,
+    params: AuditParams,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for findings and page; otherwise RUN/audit.")
+        Path | None, typer.Option(help="Folder for findings and page; default RUN/audit.")
     ] = None,
-    stage: Annotated[
-        str | None,
-        typer.Option(help="Whose network looks, such as round-1; otherwise the last round's."),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(help="Train so many networks, each without a part of the images it judges."),
-    ] = None,
-    given: Annotated[
-        str | None,
-        typer.Option(help="boxes, tags, masks or all of the data set; otherwise what was learned."),
-    ] = None,
-    least: Annotated[float, typer.Option(help="The lowest score of a finding, 0 to 1.")] = 0.2,
-    most: Annotated[int, typer.Option(help="Findings on the page, and exported.", min=1)] = 200,
     to: Annotated[
         tuple[str, Path] | None, typer.Option("--to", help="cvat and a new folder.")
     ] = None,
     images: Annotated[str, typer.Option(help="Of --to: copy, link or none.")] = "copy",
-    workers: Annotated[int | None, typer.Option(help="Processes; as the run.", min=1)] = None,
 ) -> None:
-    """Rank where the given labels of the training images look wrong to the run's network."""
+    """Rank annotations of the training images that look wrong to the run's network."""
     from wsseg.report.audit_page import write_audit_page
-    from wsseg.stages.audit.auditing import audit_run
+    from wsseg.stages.audit.audit import audit_run
     from wsseg.stages.audit.cvat import check_export, export_findings
 
     if to is not None:
         check_export(*to, images)
-    found = audit_run(run, out, stage=stage, folds=folds, given=given, least=least, workers=workers)
-    page = write_audit_page(found, most)
-    for line in found.lines():
+    result = audit_run(run, params, out)
+    page = write_audit_page(result, params.limit)
+    for line in result.lines():
         typer.echo(line)
     say(f"page: {page}")
     if to is not None:
-        export_findings(found, to[1], images=images, most=most)
+        export_findings(result, to[1], limit=params.limit, images=images)
