@@ -16,8 +16,6 @@ READS_TRUTH += ("stages/thresholds",)
 # Library modules that still import the pipeline half; the list may only become shorter.
 TO_DO = {
     *("cleaning", "seeds/spreading", "refine/named"),
-    *("networks/loggers", "networks/training_progress", "networks/checkpoints", "networks/train"),
-    *("networks/semi/collapse",),
 }
 
 

@@ -12,7 +12,7 @@ from wsseg.report.charts import chart
 from wsseg.report.comparison_charts import CostedRecipe, cost_points, recipe_bars, run_curves
 from wsseg.report.page import write_page
 
-_NOT_THE_RECIPE = ("seed", "run_dir", "engine", "workers", "ray", "strict", "loggers")
+_NOT_THE_RECIPE = ("seed", "run_dir", "machine", "strict", "loggers")
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _write_images(folder: Path, own: Side, other: Side, gains: Mapping[str, floa
         pairs,
         measured,
         gains=found,
-        workers=own.config.workers,
+        workers=own.config.machine.workers,
     )
     name = f"{own.name} against {other.name}"
     write_page(folder / "images.html", "images.html.j2", {"name": name})

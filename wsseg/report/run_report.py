@@ -15,7 +15,6 @@ from wsseg.files import discard_partial
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map, read_scores
 from wsseg.metrics.counts import LabelCounts
-from wsseg.networks.loggers import log_figures
 from wsseg.parallel import Skipped
 from wsseg.report.comparison import ComparisonRow, Spread, comparison_table, write_comparison
 from wsseg.report.explorer import pairs_of, write_explorer
@@ -27,6 +26,7 @@ from wsseg.report.report import read_summary, write_report
 from wsseg.runs.config import Config, load_config
 from wsseg.runs.folder import locked
 from wsseg.runs.history import known_stages, preferred_stages
+from wsseg.runs.loggers import log_figures
 from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
@@ -90,7 +90,9 @@ def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
     usable = [sample for sample in dataset.split(data.train) if sample.id not in bad]
     folders = {name: path / name for name in stages if finished_stage(path, name)}
     pairs, report = pairs_of(usable, truth), path / "report"
-    write_explorer(report, folders, dataset.classes, pairs, measured, workers=config.workers)
+    write_explorer(
+        report, folders, dataset.classes, pairs, measured, workers=config.machine.workers
+    )
     write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
     gallery = _gallery(path, stages, usable, truth, _scores(path, result, measured))
     write_report(report, summary, gallery, set_aside)
