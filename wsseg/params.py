@@ -40,6 +40,10 @@ class Params(BaseModel):
     # Groups inside another class are validated by pydantic itself, so that an error has its path.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
+    # Pydantic calls an __init__ that lacks this mark for nested models too, which would hide where
+    # in the settings a value stands.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
 
 def input_error(error: ValidationError, source: str, params: type[Params]) -> InputError:
     """Return the first broken rule of a validation as an ``InputError``.
