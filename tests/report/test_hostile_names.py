@@ -47,8 +47,7 @@ IDS = {
 }
 OVER_EVERYTHING = """
 for (const each of document.querySelectorAll("*"))
-  if (!each.closest(".js-plotly-plot"))  // which wants events of a real mouse
-    for (const kind of ["mouseover", "load", "error"]) each.dispatchEvent(new Event(kind));
+  for (const kind of ["mouseover", "load", "error"]) each.dispatchEvent(new Event(kind));
 """
 DATA, MINE, OTHER = "<blink>data", "run <blink>mine", 'run\'s <blink>"other"&'
 
