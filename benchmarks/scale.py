@@ -140,10 +140,10 @@ def seconds_of(stage: str, folder: Path, workers: int) -> float:
 def _config(folder: Path, workers: int) -> Config:
     values = {
         "run_dir": folder / "run",
-        "workers": workers,
+        "machine": {"workers": workers, "device": "cpu"},
         "data": {"root": folder / "data", "format": "voc"},
         "model": NETWORK,
-        "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64], "accelerator": "cpu"},
+        "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64]},
         "prediction": {"scales": [1.0], "flip": False},
         "rounds": {"count": 1},
     }

@@ -55,8 +55,7 @@ def main(config: Config) -> None:
             if end_rounds(run, history, dataset.classes):
                 break
 
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -64,8 +64,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 if __name__ == "__main__":

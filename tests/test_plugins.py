@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "plugins.md").read_text()
 SETTINGS = """
 pipeline: mixed
 run_dir: {folder}/run
-workers: 2
+machine: {workers: 2, device: cpu}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/circles.jsonl]}}
 seeds: {{name: cores}}
 model:
@@ -29,7 +29,7 @@ model:
   encoder: tu-mobilenetv3_small_050
   weights: null
   decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
-trainer: {{steps: 8, batch_size: 4, crop: [48, 48], accelerator: cpu}}
+trainer: {{steps: 8, batch_size: 4, crop: [48, 48]}}
 prediction: {{scales: [1.0], flip: false}}
 rounds: {{count: 1, refiner: smooth}}
 """

@@ -43,6 +43,9 @@ def input_error(error: ValidationError, source: str) -> InputError:
         source: Name of the class or file, used in the message.
     """
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return InputError(f"{source} has no parameter {key!r}", hint="remove it")

@@ -28,7 +28,8 @@ def test_summary_and_report(finished):
 
 
 @pytest.mark.parametrize(
-    "refiner", [["rounds.refiner=par"], ["crf.backend=torch", "workers=2"], ["crf.scale=0.5"]]
+    "refiner",
+    [["rounds.refiner=par"], ["crf.backend=torch", "machine.workers=2"], ["crf.scale=0.5"]],
 )
 def test_another_refiner_redoes_the_labels_only(finished, scenes, config_file, tmp_path, refiner):
     run = shutil.copytree(finished, tmp_path / "run")

@@ -6,7 +6,12 @@ from wsseg.report.summary import Summary
 
 
 def _run(pipeline="boxes", seed=0, val=0.6, labels=(0.5, 0.7), seeds="grabcut"):
-    config = {"pipeline": pipeline, "seed": seed, "run_dir": f"runs/{seed}", "workers": seed + 1}
+    config = {
+        "pipeline": pipeline,
+        "seed": seed,
+        "run_dir": f"runs/{seed}",
+        "machine": {"workers": seed + 1},
+    }
     summary = {
         "classes": ["background", "cow"],
         "seed": seed,

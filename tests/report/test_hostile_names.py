@@ -108,7 +108,7 @@ def outputs(tmp_path_factory, scenes, config_file):
     assert wsseg("report", run, "--compare", folder / OTHER) == 0
     assert wsseg("compare", run, folder / OTHER, "--out", folder / "compared") == 0
     assert wsseg("select", root, "--budget", 3, "--out", folder / "chosen", *settings) == 0
-    assert wsseg("audit", run, "--least", 0) == 0
+    assert wsseg("audit", run, "--min-score", 0) == 0
     for to in ("voc", "coco", "cvat", "fiftyone"):
         assert wsseg("export", run, folder / to, "--to", to, "--images", "none") == 0
     return folder

@@ -49,7 +49,9 @@ def made(run, folder):
 
 @pytest.fixture
 def config(tmp_path):
-    return Config(run_dir=tmp_path / "run", data={"root": tmp_path}, workers=1)
+    return Config(
+        run_dir=tmp_path / "run", data={"root": tmp_path}, machine={"workers": 1, "device": "cpu"}
+    )
 
 
 def test_declared_masks_teach_what_signals_tell(config, tmp_path):

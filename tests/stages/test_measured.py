@@ -38,7 +38,9 @@ def labels_of(run, maps):
 
 @pytest.fixture
 def config(tmp_path):
-    return Config(run_dir=tmp_path / "run", data={"root": tmp_path}, workers=1)
+    return Config(
+        run_dir=tmp_path / "run", data={"root": tmp_path}, machine={"workers": 1, "device": "cpu"}
+    )
 
 
 def test_counts_on_disk_are_those_of_the_label_maps(config, tmp_path):

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_report, run_config
+from wsseg.cli.pipelines import find_config, run_and_report
 from wsseg.runs.config import load_config
 
 
@@ -105,18 +105,12 @@ def report(
 @plain_errors()
 def compare(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Runs, seeds of one recipe are averaged; or the YAML file of a study."),
+        list[Path], typer.Argument(help="Folders of runs; seeds of one recipe are averaged.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
     from wsseg.report.comparison_page import compare_runs
-    from wsseg.stages.study import run_study
 
-    found: list[Path] = []
-    for path in runs:
-        is_study = path.suffix in {".yaml", ".yml"}
-        found += run_study(find_config(path), run_config) if is_study else [path]
-    for line in compare_runs(found, out):
+    for line in compare_runs(runs, out):
         typer.echo(line)

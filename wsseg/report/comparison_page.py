@@ -16,7 +16,7 @@ from wsseg.report.page import percent, write_page
 from wsseg.report.run_charts import share_curves
 from wsseg.report.summary import Summary, read_summary
 
-_NOT_THE_RECIPE = ("seed", "run_dir", "engine", "workers", "ray", "strict", "loggers", "machine")
+_NOT_THE_RECIPE = ("seed", "run_dir", "machine", "strict", "loggers")
 _WIDTH = 860  # pixels of a chart
 
 

@@ -157,7 +157,7 @@ def _write_images(folder: Path, own: Side, other: Side, gains: Mapping[str, floa
         truth=report.truth,
         counts={name: side.counts["labels"][1] for name, side in sides.items() if gains},
         gains={[*sides][-1]: gains} if gains else None,
-        workers=report.config.workers,
+        workers=report.config.machine.workers,
     )
 
 

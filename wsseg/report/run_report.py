@@ -15,7 +15,6 @@ from wsseg.files import discard_partial
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map, read_scores
 from wsseg.metrics.counts import LabelCounts
-from wsseg.networks.loggers import log_figures
 from wsseg.parallel import Skipped
 from wsseg.report.collect import summarise
 from wsseg.report.images_page import write_images_page
@@ -25,6 +24,7 @@ from wsseg.report.summary import StageStats, Summary
 from wsseg.runs.config import Config, load_config
 from wsseg.runs.folder import locked
 from wsseg.runs.history import known_stages, preferred_stages
+from wsseg.runs.loggers import log_figures
 from wsseg.runs.stage import finished_stage
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
@@ -150,7 +150,7 @@ def write(report: Report) -> None:
         samples=report.samples,
         truth=report.truth,
         counts=report.counts,
-        workers=report.config.workers,
+        workers=report.config.machine.workers,
     )
     write_run_page(folder, report.summary, _gallery(report), report.skipped)
 

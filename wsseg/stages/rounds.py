@@ -16,7 +16,6 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
-from wsseg.networks.loggers import check_loggers
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.refine.named import Refine, find_refiner
@@ -32,6 +31,7 @@ from wsseg.runs.labelling import (
     labelled,
     samples_key,
 )
+from wsseg.runs.loggers import check_loggers
 from wsseg.runs.stage import Run, Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.named import check_fit, check_seeds, seed_label_map
@@ -208,7 +208,7 @@ def _seed(
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
 ) -> tuple[NDArray[np.uint8], Facts]:
-    segmenter = segmenter_of(model, config.trainer.accelerator)
+    segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     image, constraints = example.image, example.constraints
     scores = segmenter.predict(image, config.prediction)
@@ -239,7 +239,7 @@ def _relabel(
 def _predict(
     sample: Sample, config: Config, model: Stage, stage: Stage
 ) -> tuple[NDArray[np.uint8], Facts]:
-    segmenter = segmenter_of(model, config.trainer.accelerator)
+    segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     scores = segmenter.predict(example.image, config.prediction)
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))

@@ -58,8 +58,7 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     if run.config.rounds.count != "auto":
         return False
     if not last.enough and len(known) < run.config.rounds.most:
-        if run.leads:
-            shutil.rmtree(ending.path, ignore_errors=True)
+        shutil.rmtree(ending.path, ignore_errors=True)
         return False
     best = best_round(known)
     say(f"{last.stage}: rounds end: {last.reason}; {best} is the result")

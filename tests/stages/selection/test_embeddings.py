@@ -54,7 +54,12 @@ def samples(tmp_path):
 @pytest.fixture
 def run(tmp_path):
     return Run(
-        tmp_path / "cache", Config(run_dir=tmp_path, data=DataParams(root=tmp_path), workers=1)
+        tmp_path / "cache",
+        Config(
+            run_dir=tmp_path,
+            data=DataParams(root=tmp_path),
+            machine={"workers": 1, "device": "cpu"},
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -18,7 +19,7 @@ from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierParams, SegmenterParams, TrainingParams
-from wsseg.networks.train import check_trainer
+from wsseg.networks.train import check_training
 from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
@@ -55,10 +56,10 @@ def check_settings_and_data(config: Config) -> Iterator[Check]:
     if dataset is not None:
         yield from _check_data(config, dataset)
     yield _checked("settings", f"pipeline {config.pipeline}", _check_all, config)
-    has_classifier = _has_classifier(config, dataset)
+    has_classifier, machine = _has_classifier(config, dataset), config.machine
     for name, trainer in _trainers(config, has_classifier).items():
-        message = f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}"
-        yield _checked(name, message, check_trainer, trainer)
+        message = f"{machine.device}, devices {machine.devices}, precision {machine.precision}"
+        yield _checked(name, message, partial(check_training, machine=machine), trainer)
     yield check_weights("model.weights", config.model)
     if has_classifier:
         yield check_weights("classifier.weights", config.classifier)

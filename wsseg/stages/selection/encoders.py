@@ -83,13 +83,13 @@ class EncoderSource:
         section: Where it comes from.
         settings: Of its network.
         checkpoint: The run's segmenter, for "run".
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
     """
 
     section: Section
     settings: ClassifierParams | SegmenterParams
     checkpoint: Path | None = None
-    accelerator: str = field(default="auto", compare=False)
+    device: str = field(default="auto", compare=False)
 
     def __hash__(self) -> int:
         return hash((self.section, self.settings.model_dump_json(), self.checkpoint))
@@ -132,12 +132,12 @@ class EncoderSource:
             InputError: It cannot be built, or its weights are missing or do not fit.
         """
         network, name, multiple = self._network()
-        body = network.get_submodule(name).to(device_of(self.accelerator))
+        body = network.get_submodule(name).to(device_of(self.device))
         return FrozenEncoder(body.eval(), self.settings, multiple)
 
     def _network(self) -> tuple[nn.Module, str, int]:
         if self.checkpoint is not None:
-            network = load_segmenter(self.checkpoint, self.accelerator).network
+            network = load_segmenter(self.checkpoint, self.device).network
             return network, "encoder", output_stride(network)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -171,11 +171,10 @@ def encoder_source(
         if checkpoint is None:
             raise InputError("--encoder run", "given with a --run", "none", "name the run")
         settings = load_segmenter(checkpoint, "cpu").settings
-        return EncoderSource("run", settings, checkpoint, config.trainer.accelerator)
+        return EncoderSource("run", settings, checkpoint, config.machine.device)
     if section == "classifier":
-        accelerator = config.classifier.trainer.accelerator
-        return EncoderSource("classifier", config.classifier, None, accelerator)
+        return EncoderSource("classifier", config.classifier, None, config.machine.device)
     if section == "model":
-        return EncoderSource("model", config.model, None, config.trainer.accelerator)
+        return EncoderSource("model", config.model, None, config.machine.device)
     remedy = "choose one of them"
     raise InputError("--encoder", f"one of {', '.join(SECTIONS)}", repr(section), remedy)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 import wsseg
 from wsseg.data.params import DataParams
+from wsseg.networks.params import MachineParams
 from wsseg.runs.config import Config
 from wsseg.runs.stage import Run
 from wsseg.stages.predict import checkpoint_of
@@ -101,7 +102,9 @@ def select_images(settings: SelectionSettings) -> Selection:
     cache = settings.cache or settings.out / "cache"
     with opened(settings.out, cache, described(settings, source.describe())):
         data = DataParams(root=settings.dataset)
-        run = Run(cache, Config(run_dir=cache, data=data, workers=settings.workers))
+        run = Run(
+            cache, Config(run_dir=cache, data=data, machine=MachineParams(workers=settings.workers))
+        )
         stage = embed_images(run, found.samples, source)
         embeddings = embeddings_of(stage, found.samples)
         found = found.only(found.without(stage.manifest["set_aside"]))

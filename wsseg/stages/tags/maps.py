@@ -137,8 +137,8 @@ def _locate(
     if classifier is None:
         maps = maps_of_plugin(image, labels, classes, config.cam)
     else:
-        accelerator = config.classifier.trainer.accelerator
-        loaded = _loaded(classifier.path, classifier.key, accelerator)
+        device = config.machine.device
+        loaded = _loaded(classifier.path, classifier.key, device)
         (maps,) = activation_maps(loaded, [image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
@@ -152,8 +152,8 @@ def _spread(
     if affinity_net is None:
         found = find_spreading(config)(image, scores)
     else:
-        accelerator = config.affinity.trainer.accelerator
-        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, accelerator).vectors(image)
+        device = config.machine.device
+        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, device).vectors(image)
         found = spread_by_walk(image, scores, walk_params(config), vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
@@ -178,11 +178,11 @@ def _has_scores(stage: Stage, identity: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # noqa: ARG001 - see below
+def _loaded(folder: Path, key: str, device: str) -> TrainedClassifier:  # noqa: ARG001 - see below
     # The key is there for the cache: a folder with a new key holds a new network.
-    return load_classifier(folder / "model.ckpt", accelerator)
+    return load_classifier(folder / "model.ckpt", device)
 
 
 @lru_cache(maxsize=1)
-def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001 - as above
-    return load_affinity(folder / "model.ckpt", accelerator)
+def _loaded_affinity(folder: Path, key: str, device: str) -> TrainedAffinity:  # noqa: ARG001 - as above
+    return load_affinity(folder / "model.ckpt", device)

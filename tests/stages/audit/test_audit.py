@@ -29,8 +29,9 @@ from wsseg.runs.config import load_config
 from wsseg.runs.folder import alone_in
 from wsseg.runs.stage import open_run
 from wsseg.seeds.params import SeedParams
-from wsseg.stages.audit import auditing
-from wsseg.stages.audit.auditing import audit_run
+from wsseg.stages.audit import audit as module
+from wsseg.stages.audit.audit import audit_run
+from wsseg.stages.audit.params import AuditParams
 from wsseg.stages.rounds import seed_labels
 
 EXPECTED = {
@@ -53,7 +54,7 @@ def contents(folder):
 
 def found_in(out):
     findings = json.loads((out / "findings.json").read_text())["findings"]
-    return {(f["image"], f["kind"], f["given"], f["suggested"]) for f in findings}
+    return {(f["image"], f["kind"], f["annotated"], f["suggested"]) for f in findings}
 
 
 def test_every_kind_of_planted_error_is_found_and_nothing_else(run):
@@ -78,7 +79,7 @@ def test_findings_are_written_as_a_table_and_with_masks(run):
     assert np.array_equal(missing.mask, painted((3, 60, 5, 78, 25)) > 0)
     kept = json.loads((run / "audit" / "findings.json").read_text())
     assert kept["network"] == "round-2" and kept["images"] == 8
-    assert [f["mask"] is None for f in kept["findings"]] == [not f.counts for f in audit.findings]
+    assert [f["mask"] is None for f in kept["findings"]] == [not f.rle for f in audit.findings]
 
 
 def test_a_stage_is_chosen_and_the_last_is_the_default(run, tmp_path, monkeypatch):
@@ -89,28 +90,28 @@ def test_a_stage_is_chosen_and_the_last_is_the_default(run, tmp_path, monkeypatc
         return reader(path, *more)
 
     monkeypatch.setattr(prediction, "load_segmenter", noted)
-    assert audit_run(run, tmp_path / "one", stage="round-1").network == "round-1"
-    assert audit_run(run, tmp_path / "two").network == "round-2"
+    assert audit_run(run, AuditParams(stage="round-1"), tmp_path / "one").network == "round-1"
+    assert audit_run(run, out=tmp_path / "two").network == "round-2"
     assert looked == ["round-1", "round-1", "round-2", "round-2"]
 
 
 def test_what_was_seen_is_kept_until_something_changes(run, monkeypatch):
     seen = []
-    once = auditing.evidence_of
+    once = module.collect_evidence
     monkeypatch.setattr(
-        auditing, "evidence_of", lambda *pair: [seen.append(pair[0].id), once(*pair)][1]
+        module, "collect_evidence", lambda *pair: [seen.append(pair[0].id), once(*pair)][1]
     )
     first = audit_run(run)
     assert len(seen) == 8
     assert audit_run(run).findings == first.findings
-    assert len(audit_run(run, least=0.9).findings) < 4
+    assert len(audit_run(run, AuditParams(min_score=0.9)).findings) < 4
     assert len(seen) == 8
-    audit_run(run, stage="round-1")
+    audit_run(run, AuditParams(stage="round-1"))
     assert len(seen) == 16
 
 
 def test_an_interrupted_audit_goes_on(run, monkeypatch):
-    seen, once = [], auditing.evidence_of
+    seen, once = [], module.collect_evidence
 
     def interrupted(sample, scores):
         seen.append(sample.id)
@@ -118,7 +119,7 @@ def test_an_interrupted_audit_goes_on(run, monkeypatch):
             raise KeyboardInterrupt
         return once(sample, scores)
 
-    monkeypatch.setattr(auditing, "evidence_of", interrupted)
+    monkeypatch.setattr(module, "collect_evidence", interrupted)
     with pytest.raises(KeyboardInterrupt):
         audit_run(run)
     assert not (run / "audit" / "findings.json").exists()
@@ -132,17 +133,17 @@ def test_bad_images_are_set_aside_and_the_others_looked_at(run, tmp_path):
     (tmp_path / "data" / "images" / "mixed.png").unlink()
     audit = audit_run(run)
     assert {f.id for f in audit.findings} == {"missing", "absent"}
-    assert any("misfit" in id for id in audit.set_aside)
+    assert any("misfit" in id for id in audit.skipped)
     assert wsseg("audit", run) == 0
     page = (run / "audit" / "index.html").read_text()
-    assert "Images set aside" in page and "misfit" in page
+    assert "Skipped images" in page and "misfit" in page
 
 
 def test_one_image_and_a_box_of_one_pixel(tmp_path, monkeypatch):
     monkeypatch.setattr(prediction, "load_segmenter", reader)
     pages = {"a": (painted((2, *OBJECT)), [mark(2, OBJECT), mark(1, (3, 3, 4, 4))])}
     run = make_run(tmp_path / "run", write_images(tmp_path / "data", pages))
-    audit = audit_run(run, least=0.0)
+    audit = audit_run(run, AuditParams(min_score=0))
     assert {(f.kind, f.place) for f in audit.findings} == {("no such object", (3, 3, 4, 4))}
 
 
@@ -151,30 +152,29 @@ def test_without_findings_there_is_a_page_too(tmp_path, monkeypatch):
     pages = {"a": (painted((2, *OBJECT)), [mark(2, OBJECT)])}
     run = make_run(tmp_path / "run", write_images(tmp_path / "data", pages))
     assert wsseg("audit", run) == 0
-    assert "no given label looks wrong" in (run / "audit" / "index.html").read_text()
+    assert "no annotation looks wrong" in (run / "audit" / "index.html").read_text()
     assert pd.read_csv(run / "audit" / "findings.csv").empty
 
 
 def test_what_cannot_be_audited_is_an_error(run, tmp_path):
-    with pytest.raises(InputError, match=r"--stage round-9 must be one with a finished network"):
-        audit_run(run, stage="round-9")
-    with pytest.raises(InputError, match=r"--given must be one of"):
-        audit_run(run, given="everything")
-    with pytest.raises(InputError, match=r"must be one with given labels, got none"):
-        audit_run(run, given="none")
-    with pytest.raises(InputError, match=r"--least must be from 0 to 1"):
-        audit_run(run, least=2)
+    with pytest.raises(
+        InputError,
+        match=r"stage round-9 of .* has no finished network; choose one of round-1, round-2",
+    ):
+        audit_run(run, AuditParams(stage="round-9"))
+    with pytest.raises(InputError, match=r"has no annotations of data.weak=none"):
+        audit_run(run, AuditParams(weak="none"))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     with pytest.raises(InputError, match=r"must be new, empty or an audit, got other files"):
-        audit_run(run, tmp_path / "mine")
+        audit_run(run, out=tmp_path / "mine")
     with pytest.raises(InputError, match=r"a folder, got a file"):
-        audit_run(run, tmp_path / "mine" / "thesis.txt")
+        audit_run(run, out=tmp_path / "mine" / "thesis.txt")
     with pytest.raises(InputError, match=r"new, empty or an audit"):
-        audit_run(run, run)
+        audit_run(run, out=run)
     for number in (1, 2):
         (run / f"round-{number}" / "model" / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"finished network, got none; run it to its end"):
+    with pytest.raises(InputError, match=r"no finished network; run it to its end"):
         audit_run(run)
 
 
@@ -204,16 +204,16 @@ def test_folds_are_networks_of_the_runs_own_making(run, model_settings, trainer_
     )
     with open_run(config) as opened:
         seed_labels(opened, read_weak(config.data))
-    audit = audit_run(run, folds=2)
+    audit = audit_run(run, AuditParams(folds=2))
     assert audit.network == "2 folds" and found_in(run / "audit") == EXPECTED
     models = sorted((run / "audit").glob("fold-*-of-2/round-1/model/model.ckpt"))
     one, two = (torch.load(path, weights_only=True)["state_dict"] for path in models)
     assert any(not torch.equal(one[name], two[name]) for name in one)
     before = contents(run / "audit")
-    audit_run(run, folds=2)
+    audit_run(run, AuditParams(folds=2))
     assert contents(run / "audit") == before
-    with pytest.raises(InputError, match=r"--folds must be from 2 to 8"):
-        audit_run(run, folds=9)
+    with pytest.raises(InputError, match=r"folds must be at most 8"):
+        audit_run(run, AuditParams(folds=9))
 
 
 @pytest.fixture
@@ -235,7 +235,7 @@ def taught(run, monkeypatch):
 
 
 def test_folds_train_on_every_other_image_once(run, taught):
-    audit_run(run, folds=3)
+    audit_run(run, AuditParams(folds=3))
     everything = set().union(*taught)
     assert len(taught) == 3 and len(everything) == 8
     held_out = [everything - images for images in taught]
@@ -255,7 +255,7 @@ def test_the_runs_own_network_has_a_quarter_of_the_vote(run, monkeypatch):
         return Sure(None, CLASSES, (0.2, 0.6, 0.2, 0.0) if is_fold else (0.8, 0.0, 0.0, 0.2))
 
     monkeypatch.setattr(prediction, "load_segmenter", load)
-    audit_run(run, folds=2)
+    audit_run(run, AuditParams(folds=2))
     table = pd.read_parquet(run / "audit" / "evidence" / "stats.parquet")
     for means in table["means"]:
         assert means == pytest.approx([0.35, 0.45, 0.15, 0.05], abs=1e-4)

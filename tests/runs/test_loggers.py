@@ -8,10 +8,10 @@ import torch
 from wsseg.data.model import Classes
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks import loggers as module
 from wsseg.networks import train
-from wsseg.networks.loggers import check_loggers, log_figures
+from wsseg.runs import loggers as module
 from wsseg.runs.config import Config, config_from_values
+from wsseg.runs.loggers import check_loggers, log_figures
 from wsseg.runs.stage import Run
 from wsseg.stages.training import train_on_pairs, training_stage
 
@@ -61,7 +61,7 @@ def trained(config, pairs, killed_at=None):
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(train.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        patched.setattr(train.LossCurve, "on_train_batch_start", killed, raising=False)
         if killed_at is None:
             return train_on_pairs(stage, lambda: pairs, CLASSES, config)
         with pytest.raises(KilledError):
