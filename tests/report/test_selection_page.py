@@ -1,5 +1,4 @@
 import re
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,12 +9,10 @@ from wsseg.data.model import Classes, Sample
 from wsseg.report import selection_page
 from wsseg.report.selection_page import projection_chart, write_selection_page
 from wsseg.stages.selection.candidates import Candidates
-from wsseg.stages.selection.choosers import Choice
-from wsseg.stages.selection.coverage import Coverage
-from wsseg.stages.selection.embeddings import Embeddings
-from wsseg.stages.selection.rows import Rows
+from wsseg.stages.selection.choosing import Choice, Coverage
+from wsseg.stages.selection.embeddings import Embeddings, Rows
+from wsseg.stages.selection.params import SelectionParams
 from wsseg.stages.selection.selecting import Selection
-from wsseg.stages.selection.settings import SelectionSettings
 
 NASTY = "<script>alert(1)</script>"
 
@@ -38,7 +35,7 @@ def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("backgrou
     is_labelled = np.zeros(count, bool)
     is_labelled[list(labelled)] = True
     return Selection(
-        settings=SelectionSettings(Path("data"), folder / "out", len(chosen)),
+        params=SelectionParams(dataset="data", out=folder / "out", budget=len(chosen)),
         candidates=Candidates(tuple(samples), Classes(classes), shows, is_labelled),
         embeddings=Embeddings(rows, np.arange(count)),
         choice=Choice(np.array(chosen), np.array([np.inf, 0.25]), np.full(count, 0.5)),
@@ -47,7 +44,7 @@ def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("backgrou
         covered=Coverage(0.75, 0.5, 2),
         at_random=Coverage(0.875, 0.625, 1.4),
         notes=("cat is in 1 of 2 images: no other image shows it",),
-        set_aside={"<b>bad": "a <i>reason"},
+        skipped={"<b>bad": "a <i>reason"},
     )
 
 
@@ -99,7 +96,7 @@ def test_points_are_chosen_labelled_and_others(tmp_path):
 
 
 def test_of_many_others_a_part_is_drawn_and_the_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(selection_page, "_DRAWN", 4)
+    monkeypatch.setattr(selection_page, "_MAX_POINTS", 4)
     selection = selection_in(tmp_path)
     chart = projection_chart(selection, np.zeros((8, 2), np.float32))
     assert len(markers(chart)) == 4 + 2

@@ -1,4 +1,4 @@
-"""The page of a selection: where the chosen images lie among all, and what they look like."""
+"""The page of a selection: the chosen images, and where they lie among all images."""
 
 import base64
 import io
@@ -13,24 +13,21 @@ from PIL import Image
 from wsseg.images import read_image
 from wsseg.report.charts import GRAY, SERIES, Axis, Chart
 from wsseg.report.page import write_page
-from wsseg.stages.selection.projection import project
-from wsseg.stages.selection.selecting import Selection
+from wsseg.stages.selection.choosing import project
+from wsseg.stages.selection.selecting import SelectedImage, Selection
 
-_DRAWN = 5000  # points that are neither chosen nor labelled: more make the page slow
+_MAX_POINTS = 5000  # images that are neither chosen nor labelled; more make the page slow
 _SIDE = 240  # pixels of a thumbnail
 _TITLES = ("first component", "second component")
 
 
 def write_selection_page(selection: Selection) -> Path:
-    """Write ``index.html`` into the folder of a selection; pictures are in the page.
-
-    Args:
-        selection: Of ``select_images``.
+    """Write ``index.html`` into the folder of a selection; thumbnails are embedded in the page.
 
     Returns:
-        The page.
+        Path of the page.
     """
-    page = selection.settings.out / "index.html"
+    page = selection.params.out / "index.html"
     points, explained = project(selection.embeddings)
     content = {
         "count": len(selection.choice.order),
@@ -39,31 +36,30 @@ def write_selection_page(selection: Selection) -> Path:
         "notes": selection.notes,
         "map": projection_chart(selection, points),
         "explained": explained,
-        "hidden": max(0, _others(selection).size - _DRAWN),
+        "hidden": max(0, _others(selection).size - _MAX_POINTS),
         "classes": _classes(selection),
         "any_labelled": bool(selection.candidates.is_labelled.any()),
         "quota": selection.quota,
-        "images": [_shown(row) for row in selection.rows()],
-        "set_aside": list(selection.set_aside.items()),
+        "images": [_entry(image) for image in selection.images()],
+        "skipped": list(selection.skipped.items()),
     }
     write_page(page, "selection.html.j2", content)
     return page
 
 
 def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Markup:
-    """Return the images as points: all, labelled ones and chosen ones.
+    """Return a scatter plot of all images, with the labelled and the chosen ones highlighted.
+
+    Of more than 5000 other images a random part is drawn.
 
     Args:
         selection: Of ``select_images``.
-        points: (N, 2).
-
-    Returns:
-        The chart; of more than 5000 others a random part is drawn.
+        points: (N, 2) positions of the images.
     """
     others, chosen = _others(selection), selection.choice.order
-    if others.size > _DRAWN:
-        random = np.random.default_rng(selection.settings.seed)
-        others = np.sort(random.choice(others, _DRAWN, replace=False))
+    if others.size > _MAX_POINTS:
+        random = np.random.default_rng(selection.params.seed)
+        others = np.sort(random.choice(others, _MAX_POINTS, replace=False))
     labelled = np.flatnonzero(selection.candidates.is_labelled)
     # Both components have one scale, as distances are compared by eye.
     centre = (points.max(axis=0) + points.min(axis=0)) / 2
@@ -87,7 +83,7 @@ def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Marku
 
 
 def _names(selection: Selection) -> list[str]:
-    """What the chart says of each image: its id, and its rank where it is chosen."""
+    """Return the label of each image: its id, preceded by its rank if it is chosen."""
     names = [sample.id for sample in selection.candidates.samples]
     for rank, image in enumerate(selection.choice.order.tolist(), 1):
         names[image] = f"{rank}. {names[image]}"
@@ -95,19 +91,19 @@ def _names(selection: Selection) -> list[str]:
 
 
 def _others(selection: Selection) -> NDArray[np.intp]:
-    """Images that are neither chosen nor labelled."""
-    left = ~selection.candidates.is_labelled
-    left[selection.choice.order] = False
-    return np.flatnonzero(left)
+    """Return the images that are neither chosen nor labelled."""
+    is_other = ~selection.candidates.is_labelled
+    is_other[selection.choice.order] = False
+    return np.flatnonzero(is_other)
 
 
 def _subtitle(selection: Selection) -> list[str]:
-    settings = selection.settings
-    parts = [f"split {settings.split}", f"method {settings.method}"]
-    if settings.uncertainty:
-        parts.append(f"times {settings.uncertainty} of {settings.run}")
+    params = selection.params
+    parts = [f"split {params.split}", f"method {params.used_method}"]
+    if params.uncertainty:
+        parts.append(f"times {params.uncertainty} of {params.run}")
     parts.append(f"quota {selection.quota}" if selection.quota else "no quota")
-    return [str(settings.dataset), *parts, f"seed {settings.seed}"]
+    return [str(params.dataset), *parts, f"seed {params.seed}"]
 
 
 def _tiles(selection: Selection) -> list[dict[str, str]]:
@@ -124,14 +120,14 @@ def _tiles(selection: Selection) -> list[dict[str, str]]:
 
 
 def _classes(selection: Selection) -> list[dict[str, Any]]:
-    """One row a class that occurs, the rarest last."""
-    found = selection.candidates
-    counts = found.shows.sum(axis=0)
-    chosen = found.shows[selection.choice.order].sum(axis=0)
-    labelled = found.shows[found.is_labelled].sum(axis=0)
+    """Return a row per class that occurs, the rarest last."""
+    candidates = selection.candidates
+    counts = candidates.shows.sum(axis=0)
+    chosen = candidates.shows[selection.choice.order].sum(axis=0)
+    labelled = candidates.shows[candidates.is_labelled].sum(axis=0)
     return [
         {
-            "name": found.classes[label],
+            "name": candidates.classes[label],
             "images": int(counts[label]),
             "labelled": int(labelled[label]),
             "chosen": int(chosen[label]),
@@ -142,20 +138,16 @@ def _classes(selection: Selection) -> list[dict[str, Any]]:
     ]
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _entry(image: SelectedImage) -> dict[str, Any]:
     scores = []
-    if np.isfinite(row["distance"]):
-        scores.append(f"distance {row['distance']:.3f}")
-    if "uncertainty" in row:
-        scores.append(f"uncertainty {row['uncertainty']:.3f}")
-    classes = row["classes"].split(";") if row["classes"] else []
-    picture = _thumbnail(Path(row["path"]))
-    return {**row, "classes": classes, "scores": scores, "picture": picture}
-
-
-def _thumbnail(path: Path) -> str:
-    """A picture as a text that stands in the page."""
-    picture, file = Image.fromarray(read_image(path)), io.BytesIO()
-    picture.thumbnail((_SIDE, _SIDE))
-    picture.save(file, "jpeg", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    if np.isfinite(image.distance):
+        scores.append(f"distance {image.distance:.3f}")
+    if image.uncertainty is not None:
+        scores.append(f"uncertainty {image.uncertainty:.3f}")
+    thumbnail = Image.fromarray(read_image(image.path))
+    thumbnail.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    thumbnail.save(file, "jpeg", quality=82)
+    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    names = {"rank": image.rank, "id": image.id, "classes": image.classes}
+    return {**names, "scores": scores, "thumbnail": source}
