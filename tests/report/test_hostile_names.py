@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from helpers.running import wsseg
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.synthetic.scenes import CLASSES
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.classes import has_full_mask, present_classes
-from wsseg.data.formats import read_dataset
 from wsseg.data.formats.files import read_ids
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
