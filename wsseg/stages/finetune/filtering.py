@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -57,7 +58,8 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         known = _measured(given, predicted, len(classes), config)
         results: dict[str, Any] = {"thresholds": _thresholds(dataset, predicted, known, config)}
         if config.finetune.base:
-            results |= {"reliability": known.reliability(), "calibration_error": known.error}
+            results["reliability"] = [asdict(bar) for bar in known.reliability()]
+            results["calibration_error"] = known.error
         return results
 
     stage.run(compare)
