@@ -7,17 +7,16 @@ on the weak labels; without it the masks alone train the first network.
 """
 
 from wsseg.cli import run_script
-from wsseg.data.load import read_weak
-from wsseg.data.truth import read_truth
+from wsseg.data.truth import load
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
+from wsseg.stages.checks import check_settings
 from wsseg.stages.finetune.base_run import open_base
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import mask_labels, train_on_masks
 from wsseg.stages.finetune.pseudo_labels import label_surely
-from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.finetune.training import Sources, finetune
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
@@ -30,14 +29,14 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings.
     """
-    check_finetune_settings(config)
+    check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
-        dataset = read_weak(data)
+        labelled = load(data)
+        dataset, truth = labelled.dataset, labelled.truth  # The truth only measures.
         report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
-        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
 
         base = open_base(settings.base, dataset.classes) if settings.base else None
 
@@ -64,7 +63,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        report_run(run.path)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 if __name__ == "__main__":

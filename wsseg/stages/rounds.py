@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
+from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import Constraints, labelled_pixels
 from wsseg.data.example import Example, example_of
 from wsseg.data.model import Classes, Dataset, Sample
@@ -16,11 +17,8 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
-from wsseg.networks.losses.named import check_losses
-from wsseg.networks.segmenter import check_network
 from wsseg.refine.named import Refine, find_refiner
 from wsseg.refine.scores import normalised
-from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
@@ -31,38 +29,17 @@ from wsseg.runs.labelling import (
     samples_key,
     usable_samples,
 )
-from wsseg.runs.loggers import check_loggers
 from wsseg.runs.names import SEEDS, labels_name, model_name, round_name, val_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
-from wsseg.seeds.named import check_fit, check_seeds, seed_label_map
+from wsseg.seeds.named import check_fit, seed_label_map
 from wsseg.stages.training import (
     labelled_pairs,
     segmenter_of,
     train_on_pairs,
     training_stage,
 )
-
-
-def check_settings(config: Config) -> None:
-    """Refuse names that no stage will know, before any work is done.
-
-    Args:
-        config: The resolved settings.
-
-    Raises:
-        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
-            engine or a logger that is not installed, or machines that cannot find each other.
-    """
-    check_engine(config)
-    check_loggers(config.loggers)
-    check_seeds(config.seeds)
-    check_losses(config.trainer.loss)
-    if config.rounds.loss:
-        check_losses(config.rounds.loss, "rounds.loss")
-    find_refiner(config, config.rounds.refiner)
-    check_network(config.model)
 
 
 def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:
@@ -77,7 +54,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         The complete stage.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    check_fit(config.seeds, samples)
+    check_fit(config.seeds, [s for s in samples if not is_only_tagged(s)])
     stage = run.stage(
         SEEDS,
         seeds=config.seeds,
