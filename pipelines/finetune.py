@@ -11,17 +11,17 @@ from wsseg.data.load import read_weak
 from wsseg.data.truth import read_truth
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.run import open_run
 from wsseg.stages.finetune.base_run import open_base
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import mask_labels, train_on_masks
 from wsseg.stages.finetune.pseudo_labels import label_surely
 from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.finetune.training import Sources, finetune
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
+from wsseg.stages.signals import inspect
 
 
 def main(config: Config) -> None:
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     data, settings = config.data, config.finetune
     with open_run(config) as run:
         dataset = read_weak(data)
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
@@ -64,8 +64,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -13,17 +13,23 @@ from helpers.killing import Killer, assert_same_run, manifests
 from helpers.running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
-from wsseg.runs.folder import locked
+from wsseg.runs.folder import folder_lock
 from wsseg.stages.export import appearing
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
-ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
+INTERRUPTIBLE = """
+import signal
+from wsseg.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run with `&`
+main()
+"""
+ONE_AT_WORK = "is in use by another process; wait for it"
 
 HOLD = """
 import time
 from pathlib import Path
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 def main(config):
     with open_run(config):
@@ -37,7 +43,7 @@ import numpy as np
 from pathlib import Path
 from wsseg.data.model import Sample
 from wsseg.runs.labelling import label_images
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 def main(config):
     with open_run(config) as run:
@@ -65,7 +71,13 @@ def slow(tmp_path, scenes, config_file):
     script.write_text(SLOW)
 
     def runner(name, *overrides):
-        given = [config_file, f"data.root={scenes}", f"pipeline={script}", "workers=2", *overrides]
+        given = [
+            config_file,
+            f"data.root={scenes}",
+            f"pipeline={script}",
+            "machine.workers=2",
+            *overrides,
+        ]
         return Killer(["run", *given, f"run_dir={tmp_path / name}"], tmp_path / f"{name}.log")
 
     return runner
@@ -93,7 +105,7 @@ def test_of_runs_started_at_once_in_one_folder_one_goes_on(scenes, config_file, 
 
 
 def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner, moment = tmp_path / "run", slow("run"), random.Random(0)
     for _ in range(3):
         done = len(list(run.glob("seeds/labels/*.png")))
@@ -107,7 +119,7 @@ def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow
         until(lambda workers=workers: not any(map(is_alive, workers)))
     runner.finish()
     assert hashes(run) == hashes(tmp_path / "whole")
-    assert manifests(run)["seeds"]["images"] == 40
+    assert manifests(run)["seeds"]["results"]["images"] == 40
 
 
 def children(process):
@@ -132,9 +144,9 @@ def is_alive(process):
 
 
 def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
-    command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
+    command = [sys.executable, "-c", INTERRUPTIBLE, *runner.arguments]
     process = subprocess.Popen(
         [*map(str, command)], start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENV
     )
@@ -169,7 +181,7 @@ def test_commands_that_write_into_a_folder_in_use_are_refused(finished, scenes, 
         tmp_path / "chosen": [*chosen, tmp_path / "chosen"],
     }
     for folder, command in commands.items():
-        with locked(folder, "test", "wait"):
+        with folder_lock(folder, "test"):
             assert wsseg(*command) == 2
         told = capsys.readouterr().err
         assert told.count("error: ") == 1 and ONE_AT_WORK in told

@@ -117,7 +117,7 @@ def kill_in_every_stage(killer, run, whole):
         whole: The folder of the unbroken run.
     """
     for stage, manifest in manifests(whole).items():
-        for _ in range(2 if "loss" in manifest else 1):
+        for _ in range(2 if "loss" in manifest["results"] else 1):
             killer.kill_in(stage, manifest["seconds"])
             assert not (run / stage / "manifest.json").exists()
     killer.kill_in(REPORT, 0.3)
@@ -160,6 +160,8 @@ def _forks():
 
 
 def _attempt(arguments, log, stage, tell):
+    # A shell starts background commands with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -216,6 +218,6 @@ def _timeless(path):
 
 def _without_seconds(value):
     if isinstance(value, dict):
-        skipped = ("seconds", "run_dir", "workers")
+        skipped = ("seconds", "run_dir", "machine")
         return {key: _without_seconds(each) for key, each in value.items() if key not in skipped}
     return [*map(_without_seconds, value)] if isinstance(value, list) else value

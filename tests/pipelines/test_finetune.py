@@ -15,7 +15,7 @@ from wsseg.synthetic.scenes import write_scenes
 SETTINGS = """
 pipeline: {pipeline}
 run_dir: unset
-workers: 1
+machine: {workers: 1, device: cpu}
 data: {{format: voc, root: {folder}/scenes}}
 seeds: {{name: box}}
 crf: {{iterations: 2}}
@@ -30,7 +30,6 @@ trainer:
   crop: [48, 48]
   checkpoint_every: 3
   decoder_lr: 3.0e-3
-  accelerator: cpu
 prediction: {{scales: [1.0], flip: false}}
 rounds: {{count: 2, refiner: none}}
 """
@@ -136,7 +135,7 @@ def test_a_network_that_collapses_is_never_the_result(folder, capsys):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["finetune.base=nowhere"], "config.yaml"),
+        (["finetune.base=nowhere"], "is not the folder of a run"),
         (["data.masks=null"], "data.masks"),
         (["finetune.filter.rule=calibrated"], "finetune.filter.rule must be another without"),
         (["finetune.method=semi", "finetune.semi.burn_in=24"], "below the 24 steps"),

@@ -1,11 +1,9 @@
 """Params from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
-import difflib
 import io
-import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from omegaconf import OmegaConf
@@ -17,11 +15,12 @@ from wsseg.errors import InputError
 from wsseg.networks.params import (
     AffinityParams,
     ClassifierParams,
+    MachineParams,
     PredictionParams,
     SegmenterParams,
     SegmenterTrainingParams,
 )
-from wsseg.params import LocalPath, Params
+from wsseg.params import LocalPath, Params, input_error
 from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
@@ -29,21 +28,6 @@ from wsseg.stages.params import FinetuneParams, RoundParams
 
 def _listed(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
-
-
-class ClusterParams(Params):
-    """The cluster of ``engine: ray``; see ``wsseg.runs.cluster``."""
-
-    address: str | None = None
-    """"auto" joins the cluster that this machine belongs to, "host:6379" the one of that head node;
-    null starts one of this machine alone.
-    """
-    gpus: float = Field(0.0, ge=0)
-    """Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0 the label
-    stages use CPUs only.
-    """
-    retries: int = Field(5, ge=0)
-    """How often an image is tried again when its worker or node is lost."""
 
 
 class Config(Params):
@@ -56,20 +40,13 @@ class Config(Params):
     """The run's folder."""
     seed: int = Field(0, ge=0)
     """Of everything random."""
-    engine: Literal["local", "ray"] = "local"
-    """Where the label stages run: "local" processes, or "ray", a cluster. The labels are the same.
-    """
-    workers: int | None = Field(None, ge=1)
-    """Processes for the label stages; null is one a core. On a cluster, images at a time at most;
-    null is what its cores and GPUs hold.
-    """
-    ray: ClusterParams = ClusterParams()
     strict: bool = False
     """Stop at the first bad image in place of setting it aside."""
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
     """What gets the curves of every training, one name or several: "tensorboard", "mlflow"; see
-    ``wsseg.networks.loggers``. They change no result.
+    ``wsseg.runs.loggers``. They change no result.
     """
+    machine: MachineParams = MachineParams()
     data: DataParams
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
@@ -83,12 +60,6 @@ class Config(Params):
     prediction: PredictionParams = PredictionParams()
     rounds: RoundParams = RoundParams()
     finetune: FinetuneParams = FinetuneParams()
-
-    @property
-    def num_nodes(self) -> int:
-        """How many machines the run takes, at least for one of its trainings."""
-        trainers = (self.trainer, self.classifier.trainer, self.affinity.trainer)
-        return max(trainer.num_nodes for trainer in trainers)
 
 
 _MOST_VALUES = 100_000  # of a file of settings, its aliases written out
@@ -180,10 +151,7 @@ def config_from_values(values: Any, source: str) -> Config:
 
     Args:
         values: Nested mapping, as read from YAML.
-        source: Named in errors.
-
-    Returns:
-        The settings.
+        source: Name used in errors.
 
     Raises:
         InputError: A key is unknown or missing, or a value breaks its rule.
@@ -191,48 +159,4 @@ def config_from_values(values: Any, source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise explained(error, source, Config) from error
-
-
-def explained(error: ValidationError, source: str, settings: type[Params]) -> InputError:
-    """Return the first of the rules that values break, in a person's words.
-
-    Args:
-        error: What pydantic raised.
-        source: The file, named in the error.
-        settings: What the values were to become.
-
-    Returns:
-        An error that names the key; of an unknown one the nearest known.
-    """
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        got = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
-        return InputError(
-            f"{key or 'settings'} in {source}", _rule(first["msg"]), got, f"set {key}"
-        )
-    known = _keys_beside(first["loc"], settings)
-    nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
-    remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
-    return InputError(f"{key} in {source}", "a known setting", "an unknown key", remedy)
-
-
-def _rule(message: str) -> str:
-    return (
-        message.removeprefix("Value error, ")
-        .replace("Input is not a valid path for <class 'pathlib.Path'>", "a path")
-        .replace("Input should be ", "")
-        .replace("Field required", "set")
-    )
-
-
-def _keys_beside(location: tuple[int | str, ...], settings: type[Params]) -> list[str]:
-    """The keys that stand beside the last of a location; names and numbers of items are skipped."""
-    for part in location[:-1]:
-        if part in settings.model_fields:
-            annotation = settings.model_fields[str(part)].annotation
-            inner = [annotation, *get_args(annotation)]
-            groups = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Params)]
-            settings = groups[0] if groups else settings
-    return list(settings.model_fields)
+        raise input_error(error, source, Config) from error

@@ -14,7 +14,7 @@ from wsseg.errors import InputError
 from wsseg.networks.prediction import kept_segmenter
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import map_stage, samples_key
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.runs.stats import read_stats
 from wsseg.stages.finetune.base_run import Base
 
@@ -77,8 +77,9 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    accelerator = config.trainer.accelerator
-    segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
+    segmenters = [
+        kept_segmenter(path, path.stat().st_mtime_ns, config.machine.device) for path in models
+    ]
     example, maps = example_of(sample, len(segmenters[0].classes)), []
     constraints = example.constraints
     for segmenter in segmenters:

@@ -1,13 +1,12 @@
 """The classifier of tags as a stage of a run."""
 
-import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from torch import Tensor, nn
 
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
@@ -19,8 +18,6 @@ from wsseg.networks.classifier import (
     load_classifier,
     save_classifier,
 )
-from wsseg.networks.loggers import training_loggers
-from wsseg.networks.objective import of_output
 from wsseg.networks.tag_training import (
     TagBatches,
     average_precision,
@@ -29,15 +26,17 @@ from wsseg.networks.tag_training import (
     soft_margin,
     tag_targets,
 )
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule
 from wsseg.parallel import Skipped
 from wsseg.refine.named import find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import find_activation
+from wsseg.stages.training import fit_in_stage
 
 
 def check_tag_settings(config: Config) -> None:
@@ -86,23 +85,23 @@ def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
     val = _tagged_val(dataset, config)
     stage = run.stage(
         "classifier",
-        num_nodes=settings.trainer.num_nodes,
         samples=samples_key(tagged),
         val=samples_key(val),
         classes=list(dataset.classes),
         weights=fingerprint(Path(settings.weights or "")),
-        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        machine=config.machine.numerics,
         seed=config.seed,
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-    else:
-        with stage.work() as record:
-            whole, record["set_aside"] = _whole(tagged, config)
-            _train(stage, record, whole, dataset.classes, config)
-            record["average_precision"] = _precision(stage, _whole(val, config)[0], config)
-            shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
-    _tell_precision(stage)
+
+    def train() -> dict[str, Any]:
+        readable, skipped = _readable(tagged, config)
+        loss = _train(stage, readable, dataset.classes, config)
+        precision = _precision(stage, _readable(val, config)[0], config)
+        return {"skipped": skipped, "loss": loss, "average_precision": precision}
+
+    stage.run(train)
+    _log_precision(stage)
     return stage
 
 
@@ -112,12 +111,12 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
     return [s for s in dataset.split(config.data.val) if s.tags is not None]
 
 
-def _whole(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
+def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
     """The images that can be decoded, and what is wrong with the others."""
     results = map_samples(_decoded, samples, config)
     bad = {result.id: result.reason for result in results if isinstance(result, Skipped)}
     for identity, reason in sorted(bad.items()):
-        say(f"classifier: set aside {identity}: {reason}")
+        log(f"classifier: skipped {identity}: {reason}")
     return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))
 
 
@@ -125,43 +124,44 @@ def _decoded(sample: Sample) -> None:
     read_image(sample.image)
 
 
-def _train(
-    stage: Stage, record: dict[str, Any], tagged: list[Sample], classes: Classes, config: Config
-) -> None:
+def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config) -> list[float]:
     if not tagged:
         remedy = "tag some images, or set data.weak"
         raise InputError("training images", "tagged", "no usable image with tags", remedy)
     settings = config.classifier
     for name in check_targets(tag_targets(tagged, classes), classes):
-        say(f"{stage.name}: no training image has the tag {name!r}; it will not be learnt")
+        log(f"{stage.name}: no training image has the tag {name!r}; it will not be learnt")
     lightning.seed_everything(config.seed, verbose=False)
     network = build_classifier(settings, len(classes) - 1)
-    training = NetworkTraining(
+    training = TrainingModule(
         network,
         settings.trainer,
-        partial(of_output, loss=soft_margin),
+        _objective,
         seed=config.seed,
         freeze_batch_norm=settings.freeze_batch_norm,
     )
     batches = TagBatches(tagged, classes, settings, config.seed)
-    loggers = partial(training_loggers, stage, config)
-    record["loss"] = fit(training, batches, stage.path, stage.name, loggers=loggers)
+    loss = fit_in_stage(stage, training, batches, config)
     save_classifier(stage.path / "model.ckpt", network, classes, settings)
+    return loss
+
+
+def _objective(network: nn.Module, images: Tensor, targets: Tensor, _: float) -> Tensor:
+    return soft_margin(network(images), targets)
 
 
 def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, float]:
     if not val:
         return {}
-    accelerator = config.classifier.trainer.accelerator
-    classifier = load_classifier(stage.path / "model.ckpt", accelerator)
+    classifier = load_classifier(stage.path / "model.ckpt", config.machine.device)
     scores = [torch.from_numpy(classifier.scores(read_image(s.image))) for s in val]
     classes = classifier.classes
     return average_precision(torch.stack(scores), tag_targets(val, classes), classes)
 
 
-def _tell_precision(stage: Stage) -> None:
-    found = stage.manifest["average_precision"]
+def _log_precision(stage: Stage) -> None:
+    found = stage.results["average_precision"]
     if found:
         worst = min(found, key=lambda name: found[name])
         about = f"worst {worst!r} {found[worst]:.3f}"
-        say(f"{stage.name}: mean average precision {mean(found.values()):.3f}, {about}")
+        log(f"{stage.name}: mean average precision {mean(found.values()):.3f}, {about}")
