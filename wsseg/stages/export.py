@@ -20,11 +20,11 @@ from wsseg.data.writers.fiftyone import write_fiftyone
 from wsseg.data.writers.regions import DIGITS, LabelledImage, mean_estimate
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.engine import announce
-from wsseg.runs.history import preferred_stages
-from wsseg.runs.progress import say, track
-from wsseg.runs.stage import finished_stage
+from wsseg.runs.config import Config
+from wsseg.runs.engine import report_problems
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.stages.params import ExportParams
 from wsseg.stages.signals import read_signals
 
@@ -65,31 +65,29 @@ def export_labels(run: Path, out: Path, params: ExportParams) -> int:
             not empty, no image can be exported, or ``worst`` is set for a stage without estimates.
     """
     write, place = WRITERS[params.to]
-    config = load_config(run / "config.yaml")
+    config = Run(run).config
     split = params.split or _split_of(params.stage, config)
     stage = _complete_stage(run, params.stage, split, config)
     dataset = read_weak(config.data)
-    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     estimates = _estimates(run, stage)
     if params.worst is not None and not estimates:
         hint = "leave --worst out or choose another --stage"
-        raise InputError(f"--worst: stage {stage} has no estimates of quality", hint=hint)
+        raise InputError(f"--worst: stage {stage.name} has no estimates of quality", hint=hint)
     if len(safe_name(split).parts) > 1:  # it becomes a part of file names; JSON Lines allow any
         raise InputError("split", "a name without '/'", repr(split), "rename it")
     samples = sorted(dataset.split(split), key=lambda sample: _rank(estimates.get(sample.id, {})))
-    skipped_by_stage: dict[str, str] = finished_stage(run, stage).get("set_aside", {})
-    skipped = {s.id: skipped_by_stage[s.id] for s in samples if s.id in skipped_by_stage}
-    labels = run / stage / "labels"
+    skipped = {s.id: stage.skipped[s.id] for s in samples if s.id in stage.skipped}
     with new_folder(out) as folder:
-        readable = _label_maps(labels, samples, len(dataset.classes), estimates, skipped)
+        readable = _label_maps(stage, samples, len(dataset.classes), estimates, skipped)
         images = track(islice(readable, params.worst), "export", len(samples[: params.worst]))
         placed = _place_images(images, folder / place.format(split=split), params.images)
         write(folder, dataset.classes, placed, split)
-        _report_skipped(skipped, samples, stage)
+        _report_skipped(skipped, samples, stage.name)
         written = [sample for sample in samples if sample.id not in skipped][: params.worst]
         if estimates:
             write_quality(folder / "quality.csv", dataset.classes, written, estimates)
-    say(f"{len(written)} images of stage {stage} are in {out}")
+    log(f"{len(written)} images of stage {stage.name} are in {out}")
     return len(written)
 
 
@@ -99,29 +97,31 @@ def _split_of(stage: str | None, config: Config) -> str:
     return is_val or config.data.train
 
 
-def _complete_stage(run: Path, stage: str | None, split: str, config: Config) -> str:
-    """Return the name of a complete stage with label maps: the given one, else the last."""
+def _complete_stage(run: Path, name: str | None, split: str, config: Config) -> Stage:
+    """Return a complete stage with label maps: the named one, else the last one of the split."""
     folders = (path.parent for depth in ("*", "*/*") for path in run.glob(f"{depth}/labels"))
-    stages = sorted(path.relative_to(run).as_posix() for path in folders)
-    if stage is None:
+    known = sorted(path.relative_to(run).as_posix() for path in folders)
+    if name is None:
         suffix = "/val" if split == config.data.val else ""
-        names = [f"{name}{suffix}" for name in preferred_stages(run, config)]
-        stage = next((n for n in names if n in stages and finished_stage(run, n)), None)
-        if stage is None:
-            message = f"Run {run} has no complete stage with label maps of the split {split!r}"
-            raise InputError(message, hint="run it to its end, or name a --stage")
-    if stage not in stages:
-        hint = f"stages with label maps: {', '.join(stages) or 'none'}"
-        raise InputError(f"--stage {stage}: {run} has no label maps of this stage", hint=hint)
-    if not finished_stage(run, stage):
-        message = f"--stage {stage} must be complete and newer than the stages it is made from"
-        raise InputError(message, hint="run the pipeline to its end")
-    return stage
+        for preferred in Run(run, config).preferred_stages():
+            stage = finished_stage(run, preferred + suffix)
+            if stage and stage.name in known:
+                return stage
+        message = f"Run {run} has no complete stage with label maps of the split {split!r}"
+        raise InputError(message, hint="run it to its end, or name a --stage")
+    if name not in known:
+        hint = f"stages with label maps: {', '.join(known) or 'none'}"
+        raise InputError(f"--stage {name}: {run} has no label maps of this stage", hint=hint)
+    if stage := finished_stage(run, name):
+        return stage
+    message = f"--stage {name} must be complete and newer than the stages it is made from"
+    raise InputError(message, hint="run the pipeline to its end")
 
 
-def _estimates(run: Path, stage: str) -> Estimates:
+def _estimates(run: Path, stage: Stage) -> Estimates:
     """Return the estimates of the labels of a stage; none if they belong to older labels."""
-    table = read_signals(run / stage) if finished_stage(run, f"{stage}/signals") else None
+    is_fresh = finished_stage(run, f"{stage.name}/signals")
+    table = read_signals(stage.path) if is_fresh else None
     estimates: Estimates = {}
     if table is not None:
         for row in table.dropna(subset="estimate").to_dict("records"):
@@ -135,7 +135,7 @@ def _rank(estimates: dict[int, float]) -> float:
 
 
 def _label_maps(
-    folder: Path,
+    stage: Stage,
     samples: Sequence[Sample],
     n_classes: int,
     estimates: Estimates,
@@ -147,7 +147,7 @@ def _label_maps(
             continue
         try:
             safe_name(f"{sample.id}{sample.image.suffix}")
-            mask = MaskFile(folder / f"{sample.id}.png")
+            mask = MaskFile(stage.path / "labels" / f"{sample.id}.png")
             label_map = label_map_of(mask, sample.size, n_classes)
         except InputError as error:
             skipped[sample.id] = str(error)
@@ -180,18 +180,18 @@ def write_quality(
         rows.writerow(["rank", "image", "quality", "worst_class", "estimate"])
         for rank, sample in enumerate(samples, 1):
             known = estimates.get(sample.id, {})
-            label = min(known, key=known.__getitem__) if known else None
-            worst = (
-                ("", "") if label is None else (classes.names[label], round(known[label], DIGITS))
-            )
-            rows.writerow([rank, sample.id, mean_estimate(known), *worst])
+            worst: tuple[object, ...] = ("", "", "")
+            if known:
+                label = min(known, key=known.__getitem__)
+                worst = (mean_estimate(known), classes.names[label], round(known[label], DIGITS))
+            rows.writerow([rank, sample.id, *worst])
 
 
 def _report_skipped(skipped: dict[str, str], samples: Sequence[Sample], stage: str) -> None:
     for id, reason in list(skipped.items())[:_SHOWN]:
-        say(f"skipped {id}: {reason}")
+        log(f"skipped {id}: {reason}")
     if len(skipped) > _SHOWN:
-        say(f"and {len(skipped) - _SHOWN} more")
+        log(f"and {len(skipped) - _SHOWN} more")
     if len(skipped) == len(samples):
         message = f"Stage {stage} has no label map of the {len(samples)} images of the split"
         raise InputError(f"{message} {samples[0].split!r}", hint="choose another --stage")
