@@ -10,7 +10,7 @@ from helpers.running import wsseg
 
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
@@ -139,7 +139,8 @@ def test_only_tagged_images_get_their_labels_from_maps(finished, dataset):
         found = labels_of(finished, "seeds", sample)
         np.testing.assert_array_equal(found, labels_of(finished, "tag-seeds", sample))
     assert len(list((finished / "tag-seeds" / "labels").glob("*.png"))) == len(tagged)
-    precision = json.loads((finished / "classifier" / "manifest.json").read_text())
+    manifest = json.loads((finished / "classifier" / "manifest.json").read_text())
+    precision = manifest["results"]
     assert precision["images"] if "images" in precision else precision["loss"]
 
 
