@@ -114,12 +114,13 @@ def finished(tmp_path_factory, scenes, config_file):
 @contextmanager
 def unchanged(folder):
     """Check that no test has changed a shared folder, which fails others that run after it."""
-    before = modification_times(folder)
+    before = contents(folder)
     yield
-    changed = set(modification_times(folder).items()) ^ set(before.items())
-    assert not changed, f"a test changed {folder}: {sorted(path for path, _ in changed)}"
+    after = contents(folder)
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    assert not changed, f"a test changed {folder}: {changed}"
 
 
-def modification_times(folder):
+def contents(folder):
     files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in files}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
