@@ -87,14 +87,14 @@ def report(
     text: Annotated[bool, typer.Option("--text", help="Print it in place of its path.")] = False,
 ) -> None:
     """Write report/index.html, images.html and summary.json anew."""
-    from wsseg.report.difference import report_difference
+    from wsseg.report.difference import report_runs
     from wsseg.report.run_report import report_run
     from wsseg.report.terminal import text_report
 
-    page = report_run(run, masks, log=False)
-    if compare is not None:
-        report_run(compare, log=False)
-        page = report_difference(run, compare)
+    if compare is None:
+        page = report_run(run, masks, log=False)
+    else:
+        page = report_runs(run, compare, masks)
     if text:
         Console().print(text_report(run))
     else:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
-from wsseg.data.truth import read_truth
+from wsseg.data.truth import LabelledData, Truth, load
 from wsseg.errors import InputError
 from wsseg.metrics.counts import LabelCounts
 from wsseg.report.charts import chart
@@ -15,6 +14,7 @@ from wsseg.report.comparison_charts import run_curves
 from wsseg.report.explorer import pairs_of, write_explorer
 from wsseg.report.page import percent, write_page
 from wsseg.report.report import flat, read_summary
+from wsseg.report.run_report import report_run
 from wsseg.report.stage_section import change
 from wsseg.runs.config import Config, load_config
 from wsseg.runs.folder import locked
@@ -33,6 +33,7 @@ class Side(NamedTuple):
         name: Enough of its path to tell the two apart.
         config: Its settings.
         dataset: Its images and weak annotations.
+        truth: Full masks of the same images.
         summary: Of its report.
         labels: The label maps that are its result, None where it made none.
         measured: What is measured of "labels" and "val", those that there are.
@@ -42,17 +43,43 @@ class Side(NamedTuple):
     name: str
     config: Config
     dataset: Dataset
+    truth: Truth
     summary: dict[str, Any]
     labels: str | None
     measured: dict[str, tuple[str, LabelCounts]]
 
 
-def report_difference(first: Path, second: Path) -> Path:
+def report_runs(first: Path, second: Path, masks: Path | None = None) -> Path:
+    """Write the reports of two runs, and how the first differs from the second.
+
+    Args:
+        first: The run that is reported on.
+        second: Another run on the same classes.
+        masks: As of ``report_run``, for the first run.
+
+    Returns:
+        The page of ``report_difference``.
+
+    Raises:
+        InputError: As ``report_run`` and ``report_difference``.
+    """
+    configs = [load_config(run / "config.yaml").data for run in (first, second)]
+    data = load(configs[0])
+    other = data if configs[0] == configs[1] else load(configs[1])
+    report_run(first, masks, data=data, log=False)
+    report_run(second, data=other, log=False)
+    return report_difference(first, second, (data, other))
+
+
+def report_difference(
+    first: Path, second: Path, data: Sequence[LabelledData | None] = (None, None)
+) -> Path:
     """Write how a run differs from another one: ``report/against-<other>/index.html``.
 
     Args:
         first: The run that is reported on.
         second: The other one, with a report and on the same classes.
+        data: The data sets of both, if they have been read already.
 
     Returns:
         The page; ``images.html`` beside it shows the labels of both in each image.
@@ -62,7 +89,7 @@ def report_difference(first: Path, second: Path) -> Path:
     """
     if first.resolve() == second.resolve():
         raise InputError(f"--compare {second}", "another run", "the same", "name another folder")
-    own, other = map(_side, (first, second), _names(first.resolve(), second.resolve()))
+    own, other = map(_side, (first, second), _names(first.resolve(), second.resolve()), data)
     if own.dataset.classes != other.dataset.classes:
         rule, remedy = f"on the same classes as {first}", "compare runs of one data set"
         raise InputError(f"--compare {second}", rule, ", ".join(other.dataset.classes), remedy)
@@ -93,9 +120,10 @@ def _names(first: Path, second: Path) -> tuple[str, str]:
     return "/".join(first.parts[-depth:]), "/".join(second.parts[-depth:])
 
 
-def _side(run: Path, name: str) -> Side:
+def _side(run: Path, name: str, loaded: LabelledData | None) -> Side:
     config, summary = load_config(run / "config.yaml"), read_summary(run)
-    dataset = read_weak(config.data)
+    loaded = loaded or load(config.data)
+    dataset = loaded.dataset
     stages = preferred_stages(run, config)
     labels = [name for name in stages if finished_stage(run, name)][:1]
     found = {}
@@ -103,7 +131,8 @@ def _side(run: Path, name: str) -> Side:
         known = ((name, read_counts(run, name, dataset.classes)) for name in names)
         if first := next(((name, each) for name, each in known if each), None):
             found[kind] = first
-    return Side(run, name, config, dataset, summary, labels[0] if labels else None, found)
+    result = labels[0] if labels else None
+    return Side(run, name, config, dataset, loaded.truth, summary, result, found)
 
 
 def _figures(before: Side, after: Side) -> Iterator[dict[str, str]]:
@@ -155,9 +184,8 @@ def _write_images(folder: Path, own: Side, other: Side, gains: Mapping[str, floa
     stages = {name: side.path / str(side.labels) for name, side in sides.items()}
     known = {name: side.measured["labels"] for name, side in sides.items() if gains}
     measured = {name: found for name, (_, found) in known.items()}
-    data = own.config.data
-    samples = own.dataset.split(data.train)
-    pairs = pairs_of(samples, read_truth(data.root, data.format, data.splits))
+    samples = own.dataset.split(own.config.data.train)
+    pairs = pairs_of(samples, own.truth)
     found = {[*stages][-1]: gains} if gains else None
     write_explorer(
         folder,

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset, Sample
-from wsseg.data.truth import Truth, read_truth
+from wsseg.data.truth import LabelledData, Truth, load
 from wsseg.errors import InputError
 from wsseg.files import discard_partial
 from wsseg.images import read_image
@@ -35,12 +34,15 @@ from wsseg.stages.thresholds import threshold_curve
 from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 
 
-def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Path:
+def report_run(
+    path: Path, masks: Path | None = None, *, data: LabelledData | None = None, log: bool = True
+) -> Path:
     """Write ``report/index.html`` and ``report/summary.json`` of a run.
 
     Args:
         path: The run's folder; unfinished stages are left out.
         masks: A list of images whose masks may teach what signals tell, see ``declare_masks``.
+        data: The data set of the run, if it has been read already.
         log: Whether it is the run's own: its loggers get the figures of its stages, too, and it
             waits where another process writes the report.
 
@@ -54,14 +56,13 @@ def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Pa
     load_config(path / "config.yaml")  # no folder is made where there is no run
     with locked(path / "report", f"report of {path}", "wait for it", patient=log):
         discard_partial(path / "report")
-        return _report(path, masks, log=log)
+        return _report(path, masks, data, log=log)
 
 
-def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
+def _report(path: Path, masks: Path | None, loaded: LabelledData | None, *, log: bool) -> Path:
     config = load_config(path / "config.yaml")
-    data = config.data
-    dataset = read_weak(data)
-    truth = read_truth(data.root, data.format, data.splits)
+    data, loaded = config.data, loaded or load(config.data)
+    dataset, truth = loaded.dataset, loaded.truth
     if masks is not None:
         declare_masks(path, masks, dataset.split(data.train), truth)
     stages = _stages(path, config)
