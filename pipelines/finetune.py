@@ -10,8 +10,8 @@ from wsseg.cli import run_script
 from wsseg.data.truth import load
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.run import open_run
 from wsseg.stages.finetune.base_run import open_base
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import mask_labels, train_on_masks
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     with open_run(config) as run:
         loaded = load(data)
         dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
 
@@ -63,7 +63,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        report_run(run.path, data=loaded)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.labelling import Facts, label_images, samples_key
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import check_settings, predict_val, train_segmenter
 
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     with open_run(config) as run:
         loaded = load(data)
         dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         validation_images = dataset.split(data.val) if data.val else ()
 
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
@@ -45,10 +45,10 @@ def main(config: Config) -> None:
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
         model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
-        report_run(run.path, data=loaded)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
-def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
     read_image(sample.image)  # a damaged photograph is set aside here, as in the weak pipelines
     return true_label_map(sample, n_classes), {}
 

@@ -8,8 +8,8 @@ from typing import Any
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.report.audit_pictures import ANNOTATED, SIDE, SUGGESTED, figures_of
-from wsseg.report.gallery import GalleryRow, write_pictures
 from wsseg.report.page import write_page
+from wsseg.report.pictures import GalleryRow, write_pictures
 from wsseg.runs.progress import track
 from wsseg.stages.audit.finding import KINDS, Audit, Finding, suggested_name
 

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg.images import read_image
-from wsseg.report.charts import SERIES, chart, empty_figure, plain
+from wsseg.report.charts import GRAY, SERIES, Axis, Chart
 from wsseg.report.page import write_page
 from wsseg.stages.selection.choosing import project
 from wsseg.stages.selection.selecting import SelectedImage, Selection
 
 _MAX_POINTS = 5000  # images that are neither chosen nor labelled; more make the page slow
 _SIDE = 240  # pixels of a thumbnail
+_TITLES = ("first component", "second component")
 
 
 def write_selection_page(selection: Selection) -> Path:
@@ -33,7 +34,7 @@ def write_selection_page(selection: Selection) -> Path:
         "subtitle": _subtitle(selection),
         "tiles": _tiles(selection),
         "notes": selection.notes,
-        "map": chart(projection_figure(selection, points), "map"),
+        "map": projection_chart(selection, points),
         "explained": explained,
         "hidden": max(0, _others(selection).size - _MAX_POINTS),
         "classes": _classes(selection),
@@ -46,43 +47,44 @@ def write_selection_page(selection: Selection) -> Path:
     return page
 
 
-def projection_figure(selection: Selection, points: NDArray[np.float32]) -> go.Figure:
+def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Markup:
     """Return a scatter plot of all images, with the labelled and the chosen ones highlighted.
 
     Of more than 5000 other images a random part is drawn.
 
     Args:
+        selection: Of ``select_images``.
         points: (N, 2) positions of the images.
     """
-    figure = empty_figure("second component").update_layout(height=560, hovermode="closest")
-    figure.update_xaxes(title="first component", showgrid=True)
-    figure.update_yaxes(rangemode="normal", scaleanchor="x")
     others, chosen = _others(selection), selection.choice.order
     if others.size > _MAX_POINTS:
         random = np.random.default_rng(selection.params.seed)
         others = np.sort(random.choice(others, _MAX_POINTS, replace=False))
     labelled = np.flatnonzero(selection.candidates.is_labelled)
-    groups = {
-        "not chosen": (others, {"color": "#8a929b", "size": 6, "opacity": 0.55}),
-        "labelled before": (labelled, {"color": SERIES[1], "size": 9, "symbol": "square"}),
-        "chosen": (
-            chosen,
-            {"color": SERIES[0], "size": 10, "line": {"color": "white", "width": 1}},
-        ),
-    }
+    # Both components have one scale, as distances are compared by eye.
+    centre = (points.max(axis=0) + points.min(axis=0)) / 2
+    half = 0.53 * float(np.ptp(points, axis=0).max()) or 1.0
+    x, y = (
+        Axis(middle - half, middle + half, ticks=(), title=title)
+        for middle, title in zip(centre.tolist(), _TITLES, strict=True)
+    )
+    chart = Chart("map", x, y, height=528, grid="")
     names = _names(selection)
-    for title, (images, marker) in groups.items():
-        x, y = points[images].astype(float).round(4).T.tolist()
-        texts = [names[image] for image in images.tolist()]
-        shown = {"mode": "markers", "hovertemplate": "%{text}<extra></extra>", "showlegend": True}
+    for title, images, colour, index, more in (
+        ("not chosen", others, GRAY, 0, ' opacity="0.55"'),
+        ("labelled before", labelled, SERIES[1], 1, ""),
+        ("chosen", chosen, SERIES[0], 0, ' stroke="white" stroke-width="0.8"'),
+    ):
         if images.size:
-            figure.add_trace(go.Scatter(x=x, y=y, text=texts, name=title, marker=marker, **shown))
-    return figure
+            texts = [names[image] for image in images.tolist()]
+            places = [(float(at_x), float(at_y)) for at_x, at_y in points[images]]
+            chart.scatter(places, texts, title, colour, index=index, more=more)
+    return chart.html("projection of the images")
 
 
 def _names(selection: Selection) -> list[str]:
     """Return the label of each image: its id, preceded by its rank if it is chosen."""
-    names = [plain(sample.id) for sample in selection.candidates.samples]
+    names = [sample.id for sample in selection.candidates.samples]
     for rank, image in enumerate(selection.choice.order.tolist(), 1):
         names[image] = f"{rank}. {names[image]}"
     return names

@@ -7,9 +7,11 @@ import pytest
 from PIL import Image
 
 from wsseg.errors import InputError
+from wsseg.metrics.bootstrap import Interval
 from wsseg.parallel import Skipped
-from wsseg.report.gallery import gallery_row
-from wsseg.report.report import read_summary, write_report
+from wsseg.report.pictures import gallery_row
+from wsseg.report.run_page import write_run_page
+from wsseg.report.summary import RoundStats, StageStats, Summary, read_summary
 from wsseg.synthetic.scenes import CLASSES, scene
 
 NETWORK = "validation mIoU of the final network; 55.0 to 62.5 on other such images (95 %)"
@@ -67,29 +69,41 @@ def _page(folder):
     return _Page((folder / "index.html").read_text())
 
 
+def _write(folder, summary, *more):
+    write_run_page(folder, Summary.model_validate(summary), *more)
+
+
 def test_the_summary_comes_back_with_nan_as_null(tmp_path):
-    write_report(tmp_path / "report", _summary())
-    found = read_summary(tmp_path)
-    assert found["stages"][1]["per_class"].pop("ring") is None
+    summary = Summary.model_validate(_summary())
+    write_run_page(tmp_path / "report", summary)
+    raw = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert raw["stages"][1]["per_class"].pop("ring") is None
     expected = _summary()
     del expected["stages"][1]["per_class"]["ring"]
-    assert found == expected
+    assert raw == expected
+    assert read_summary(tmp_path) == summary
+
+
+def test_intervals_come_back(tmp_path):
+    stage = StageStats(name="seeds", seconds=1, label_change=Interval(0.1, 0.0, 0.2))
+    _write(tmp_path / "report", {**_summary(), "stages": [stage]})
+    assert read_summary(tmp_path).stages[0].label_change == Interval(0.1, 0.0, 0.2)
 
 
 def test_a_missing_or_damaged_summary_is_explained(tmp_path):
-    with pytest.raises(InputError, match="no such file; finish the run first"):
+    with pytest.raises(InputError, match=r"There is no report .*; finish the run first"):
         read_summary(tmp_path)
     (tmp_path / "report").mkdir()
     (tmp_path / "report" / "summary.json").write_text("{")
     with pytest.raises(InputError, match="must be JSON"):
         read_summary(tmp_path)
     (tmp_path / "report" / "summary.json").write_text("[]")
-    with pytest.raises(InputError, match="other content; write it with wsseg report"):
+    with pytest.raises(InputError, match="not the summary of a run; write it with wsseg report"):
         read_summary(tmp_path)
 
 
 def test_headline_figures(tmp_path):
-    write_report(tmp_path, _summary())
+    _write(tmp_path, _summary())
     texts = _page(tmp_path).texts
     assert texts[texts.index("best label mIoU, after round-1") - 1] == "70.0 %"
     assert texts[texts.index("points gained over seeds") - 1] == "+17.5"
@@ -98,7 +112,7 @@ def test_headline_figures(tmp_path):
 
 
 def test_the_stage_table_has_every_figure_and_a_dash_where_none_applies(tmp_path):
-    write_report(tmp_path, _summary())
+    _write(tmp_path, _summary())
     texts = _page(tmp_path).texts
     header = texts.index("stage")
     assert texts[header : header + 6] == [
@@ -121,7 +135,7 @@ def test_the_stage_table_has_every_figure_and_a_dash_where_none_applies(tmp_path
 
 
 def test_the_class_table_is_heated_by_share(tmp_path):
-    write_report(tmp_path, _summary())
+    _write(tmp_path, _summary())
     cells = [a for t, a in _page(tmp_path).tags if t == "td" and a.get("class") in ("heat", "none")]
     assert len(cells) == len(CLASSES) * 3
     ring = cells[2 * 3 : 3 * 3]
@@ -131,14 +145,14 @@ def test_the_class_table_is_heated_by_share(tmp_path):
 def test_a_run_without_truth_shows_what_it_has(tmp_path):
     summary = {**_summary(), "stages": [{"name": "seeds", "coverage": 0.9, "seconds": 2.0}]}
     del summary["val_miou"], summary["val_per_class"]
-    write_report(tmp_path, summary)
+    _write(tmp_path, summary)
     texts = _page(tmp_path).texts
-    assert "90.0" in texts and "None: every image could be used." in texts
+    assert "90.0" in texts and "None: all images could be used." in texts
     assert not any("mIoU" in text or "IoU of each class" in text for text in texts)
 
 
 def test_the_page_needs_no_network_and_no_other_folder(tmp_path):
-    write_report(tmp_path, _summary(), [_row()])
+    _write(tmp_path, _summary(), [_row()])
     page = _page(tmp_path)
     beside, image, *pictures = page.sources()
     assert (beside, image) == ("images.html", "images.html#train-0000")
@@ -147,16 +161,35 @@ def test_the_page_needs_no_network_and_no_other_folder(tmp_path):
     assert "@import" not in (tmp_path / "index.html").read_text().split("<script>")[0]
 
 
-def test_charts_are_drawn_by_one_embedded_library(tmp_path):
-    write_report(tmp_path, _summary())
+def test_charts_are_in_the_page_which_stays_small(tmp_path):
+    _write(tmp_path, _summary())
     text = (tmp_path / "index.html").read_text()
-    assert len(re.findall(r"Plotly\.newPlot\(\s*\"(.+?)\"", text)) == 3
-    assert 4e6 < len(text) < 7e6
+    names = re.findall(r'<div class="chart" id="(.+?)">', text)
+    assert names == ["curves", "resets-of-stages", "seconds-of-stages"]
+    assert len(text) < 40_000
+
+
+def test_verdicts_are_said_in_words(tmp_path):
+    verdict = RoundStats(
+        stage="round-2",
+        agreement=0.618,
+        gain=Interval(-0.1, -0.12, -0.08),
+        churn=0.1,
+        vanished=0.0,
+        worse=True,
+        word="labels get worse",
+        reason="they agree less",
+    )
+    _write(tmp_path, {**_summary(), "verdicts": [verdict]})
+    texts = _page(tmp_path).texts
+    assert "labels get worse: they agree less" in texts
+    first = texts.index("verdict") + 1
+    assert texts[first : first + 4] == ["round-2", "61.8", "-10.0 (-12.0 to -8.0)", "10.0"]
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        write_report(tmp_path / name, _summary(), [_row()], [Skipped("x", "damaged")])
+        _write(tmp_path / name, _summary(), [_row()], [Skipped("x", "damaged")])
     for path in (tmp_path / "a").rglob("*.*"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
@@ -166,40 +199,40 @@ def test_names_from_files_stay_text(tmp_path):
     summary = _summary()
     summary["classes"][1] = summary["stages"][1]["name"] = evil
     summary["config"]["data"] = {"root": evil}
-    write_report(tmp_path, summary, [_row(image_id=evil)], [Skipped(evil, evil)])
+    _write(tmp_path, summary, [_row(image_id=evil)], [Skipped(evil, evil)])
     text = (tmp_path / "index.html").read_text()
     assert "<script>alert" not in text
     assert _page(tmp_path).texts.count(evil) >= 6
 
 
-def test_images_set_aside_are_listed_with_reasons(tmp_path):
+def test_skipped_images_are_listed_with_reasons(tmp_path):
     bad = [Skipped("b", "truncated"), Skipped("a", "empty")]
-    write_report(tmp_path, _summary(), (), bad)
+    _write(tmp_path, _summary(), (), bad)
     texts = _page(tmp_path).texts
     assert texts[texts.index("a") : texts.index("a") + 4] == ["a", "empty", "b", "truncated"]
 
 
 def test_settings_are_listed_with_dots(tmp_path):
-    write_report(tmp_path, _summary())
+    _write(tmp_path, _summary())
     texts = _page(tmp_path).texts
     assert texts[texts.index("seeds.name") + 1] == "grabcut"
 
 
 def test_pictures_of_an_earlier_report_are_replaced(tmp_path):
-    write_report(tmp_path, _summary(), [_row(0), _row(1)])
-    write_report(tmp_path, _summary(), [_row(1)])
+    _write(tmp_path, _summary(), [_row(0), _row(1)])
+    _write(tmp_path, _summary(), [_row(1)])
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
 def test_large_pictures_are_made_small(tmp_path):
     image = np.zeros((300, 900, 3), np.uint8)
-    write_report(tmp_path, _summary(), [gallery_row("a", image, (), {})])
+    _write(tmp_path, _summary(), [gallery_row("a", image, (), {})])
     with Image.open(tmp_path / "pictures" / "000-0.jpg") as shown:
         assert shown.size == (360, 120)
 
 
 def test_the_summary_is_plain_json(tmp_path):
-    write_report(tmp_path, _summary())
+    _write(tmp_path, _summary())
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -225,23 +258,25 @@ def _tag_summary(**cam):
 
 
 def test_a_run_on_tags_says_how_they_were_found(tmp_path):
-    write_report(tmp_path, _tag_summary())
+    _write(tmp_path, _tag_summary())
     texts = _page(tmp_path).texts
-    assert any("first labels from tags: layercam spread by colour" in text for text in texts)
+    assert any(
+        "first labels from tags: layercam, propagated by colour affinity" in text for text in texts
+    )
     first = texts.index("Average precision of each tag on the validation images, %")
     assert texts[first + 1 : first + 5] == ["ring", "50.0", "disc", "75.0"]
     assert "Label maps straight from the activation maps" in texts
     page = (tmp_path / "index.html").read_text()
-    assert '"text":"0.3"' in page and '"text":"0.05"' in page
+    assert ">0.3</text>" in page and ">0.05</text>" in page
 
 
 def test_powers_are_no_marks_on_the_axis_of_constants(tmp_path):
-    write_report(tmp_path, _tag_summary(rule="power", affinity="none"))
+    _write(tmp_path, _tag_summary(rule="power", affinity="none"))
     page = (tmp_path / "index.html").read_text()
-    assert '"text":"0.3"' not in page
+    assert ">0.3</text>" not in page
     assert any("first labels from tags: layercam ·" in text for text in _page(tmp_path).texts)
 
 
 def test_a_run_on_boxes_says_nothing_of_tags(tmp_path):
-    write_report(tmp_path, _summary())
-    assert "Tags and where they were seen" not in _page(tmp_path).texts
+    _write(tmp_path, _summary())
+    assert "Tags and activation maps" not in _page(tmp_path).texts

@@ -1,14 +1,16 @@
 """The page of all images: its files, and what a person does with it in a browser."""
 
-from __future__ import annotations
-
+import base64
+import io
 import json
 import re
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample
@@ -16,17 +18,46 @@ from wsseg.data.truth import Truth
 from wsseg.files import write_json
 from wsseg.labelmaps import write_label_map
 from wsseg.metrics.signals import measure_signals
-from wsseg.report.encoding import decoded_label_map
-from wsseg.report.explorer import pairs_of, write_explorer
-from wsseg.report.page import write_page
+from wsseg.report.images_page import (
+    encode_image,
+    encode_label_map,
+    shown_size,
+    write_images_page,
+)
 from wsseg.stages.signals import read_signals
 from wsseg.synthetic.scenes import CLASSES, scene
 
-if TYPE_CHECKING:
-    pass
-
 NAMES = Classes((*[*CLASSES][:-1], "<script>alert(1)</script>"))
 COUNT = 40
+LABEL_MAPS = arrays.arrays(
+    np.uint8, arrays.array_shapes(min_dims=2, max_dims=2), elements=st.sampled_from([0, 1, 255])
+)
+
+
+def write(folder, stages, samples, truth):
+    write_images_page(
+        folder,
+        name="<b>mine</b>",
+        stages=stages,
+        classes=NAMES,
+        samples=samples,
+        truth=truth,
+        counts={},
+        workers=1,
+    )
+
+
+def decode_label_map(text, size):
+    """As the page's script does it."""
+    data = iter(base64.b64decode(text))
+    pixels = []
+    for label in data:
+        length, shift, byte = 0, 0, 0x80
+        while byte & 0x80:
+            byte = next(data)
+            length, shift = length | (byte & 0x7F) << shift, shift + 7
+        pixels += [label] * length
+    return np.array(pixels, np.uint8).reshape(size)
 
 
 def made(folder):
@@ -53,12 +84,14 @@ def made(folder):
     for stage, table in rows.items():
         (folder / stage / "signals").mkdir()
         for name in (stage, f"{stage}/signals"):
-            write_json(folder / name / "manifest.json", {"key": name})
+            write_json(
+                folder / name / "manifest.json",
+                {"stage": name, "key": name, "upstream": {}, "seconds": 1},
+            )
         pd.DataFrame(table).to_parquet(folder / stage / "signals" / "stats.parquet")
     truth = Truth(Dataset(NAMES, tuple(masks)))
     stages = {name: folder / name for name in rows}
-    write_explorer(folder / "report", stages, NAMES, pairs_of(samples, truth), {}, workers=1)
-    write_page(folder / "report" / "images.html", "images.html.j2", {"name": "<b>mine</b>"})
+    write(folder / "report", stages, samples, truth)
     return stages
 
 
@@ -83,7 +116,7 @@ def test_files_hold_every_image_and_stage(run):
     for identity, file in zip(index["ids"][:3], index["files"], strict=False):
         name, content = called(run / f"report/images/{file}.js")
         assert name == file and {*content["maps"]} == {"seeds", "round-1"}
-        found = decoded_label_map(content["maps"]["round-1"], content["size"])
+        found = decode_label_map(content["maps"]["round-1"], content["size"])
         kept = Image.open(run / "round-1/labels" / f"{identity}.png")
         np.testing.assert_array_equal(found, np.asarray(kept))
         assert content["truth"] and content["rows"]["seeds"][0]["fill"] >= 0
@@ -94,8 +127,7 @@ def test_an_image_that_cannot_be_read_is_left_out(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"nothing")
     box = Boxes((Box(1, 0, 0, 2, 2),))
     samples = [Sample(n, tmp_path / f"{n}.png", (4, 6), (box,), "train") for n in ("bad", "good")]
-    pairs = pairs_of(samples, Truth(Dataset(NAMES, ())))
-    write_explorer(tmp_path, {}, NAMES, pairs, {}, workers=1)
+    write(tmp_path, {}, samples, Truth(Dataset(NAMES, ())))
     (index,) = called(tmp_path / "images/index.js")
     assert index["ids"] == ["good"] and index["columns"] == []
 
@@ -228,9 +260,47 @@ def test_an_address_opens_its_image(page):
 
 def test_only_what_is_in_view_is_loaded(page):
     page.set_viewport_size({"width": 500, "height": 450})
-    assert page.locator(".image").count() < COUNT / 2
+    few = "most => document.querySelectorAll('.image').length < most"
+    page.wait_for_function(few, arg=COUNT / 2)  # once the browser has told the page of its size
     first = names(page)[0]
     page.mouse.wheel(0, 3000)
     gone = "name => ![...document.querySelectorAll('.image')].some(card => card.title === name)"
     page.wait_for_function(gone, arg=first)
     assert page.locator(".image").count() < COUNT / 2
+
+
+@settings(max_examples=60, deadline=None)
+@given(LABEL_MAPS)
+def test_small_label_maps_come_back_as_they_were(label_map):
+    text = encode_label_map(label_map, 100)
+    np.testing.assert_array_equal(decode_label_map(text, label_map.shape), label_map)
+
+
+def test_long_runs():
+    label_map = np.zeros((200, 300), np.uint8)
+    label_map[150:] = 7
+    text = encode_label_map(label_map, 300)
+    assert len(text) < 16
+    np.testing.assert_array_equal(decode_label_map(text, (200, 300)), label_map)
+
+
+def test_large_label_maps_show_pixels_at_centres():
+    label_map = np.arange(81, dtype=np.uint8).reshape(9, 9)
+    found = decode_label_map(encode_label_map(label_map, 3), (3, 3))
+    np.testing.assert_array_equal(found, label_map[1::3, 1::3])
+
+
+def test_images_are_shown_in_the_size_of_their_labels():
+    image = np.full((50, 80, 3), (200, 30, 30), np.uint8)
+    head, data = encode_image(image, 40).split(",")
+    assert head == "data:image/jpeg;base64"
+    shown = Image.open(io.BytesIO(base64.b64decode(data)))
+    assert shown.size[::-1] == shown_size((50, 80), 40) == (25, 40)
+    assert np.abs(np.asarray(shown, int) - (200, 30, 30)).max() < 12
+
+
+def test_thin_images_keep_a_pixel():
+    assert shown_size((1, 5000), 100) == (1, 100)
+    assert (
+        decode_label_map(encode_label_map(np.zeros((1, 5000), np.uint8), 100), (1, 100)).any() == 0
+    )

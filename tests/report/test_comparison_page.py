@@ -1,7 +1,8 @@
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.report.comparison import comparison_table, write_comparison
+from wsseg.report.comparison_page import comparison_table, cost_points, write_comparison
+from wsseg.report.summary import Summary
 
 
 def _run(pipeline="boxes", seed=0, val=0.6, labels=(0.5, 0.7), seeds="grabcut"):
@@ -22,7 +23,7 @@ def _run(pipeline="boxes", seed=0, val=0.6, labels=(0.5, 0.7), seeds="grabcut"):
     }
     if val is not None:
         summary.update(val_miou=val, val_per_class={"background": 0.9, "cow": 2 * val - 0.9})
-    return summary
+    return Summary(**summary)
 
 
 def test_seeds_of_one_recipe_stand_together():
@@ -63,13 +64,13 @@ def test_figures_that_no_run_has_are_absent():
 
 def test_classes_that_occur_nowhere_are_left_out():
     summary = _run()
-    summary["val_per_class"]["cow"] = None
-    (row,) = comparison_table({"a": summary})
+    unknown = summary.model_copy(update={"val_per_class": {"background": 0.9, "cow": None}})
+    (row,) = comparison_table({"a": unknown})
     assert row.per_class == {"background": 0.9}
 
 
 def test_runs_of_different_data_are_refused():
-    other = {**_run(), "classes": ["background", "sheep"]}
+    other = _run().model_copy(update={"classes": ["background", "sheep"]})
     with pytest.raises(
         InputError, match=r"run b must be on the same classes as run a, got .*sheep"
     ):
@@ -101,3 +102,28 @@ def test_the_same_runs_give_the_same_page(tmp_path):
     for name in ("a", "b"):
         write_comparison(tmp_path / name, {"weak": _run(), "again": _run(seed=1)})
     assert (tmp_path / "a/index.html").read_bytes() == (tmp_path / "b/index.html").read_bytes()
+
+
+def test_recipes_stand_with_their_spread(tmp_path):
+    runs = {"a": _run(val=0.60), "b": _run(seed=1, val=0.64), "c": _run("full", val=0.8)}
+    write_comparison(tmp_path, runs)
+    text = (tmp_path / "index.html").read_text()
+    assert "<title>a, b: 62.0 ± 2.8 %</title>" in text and "<title>c: 80.0 %</title>" in text
+    assert "<td>62.0 ± 2.8</td>" in text
+
+
+def test_costs_join_what_nothing_cheaper_beats():
+    def costed(seconds, val, seeds):
+        return _run(val=val, seeds=seeds).model_copy(update={"annotation_seconds": seconds})
+
+    runs = {
+        "runs/tags": costed((20.0, 20.0), 0.4, "a"),
+        "runs/dear": costed((100.0, 100.0), 0.3, "b"),
+        "runs/boxes": costed((14.0, 70.0), 0.6, "c"),
+        "runs/free": costed((0.0, 0.0), 0.9, "d"),
+    }
+    text = str(cost_points(comparison_table(runs)))
+    assert text.count("<title>") == 3 and "runs/free" not in text
+    assert "<title>runs/boxes: 14 to 70 s per image, 60.0 %</title>" in text
+    assert ">tags</text>" in text and ">boxes</text>" in text and ">dear</text>" not in text
+    assert text.count('stroke-dasharray="2 3"') == 1
