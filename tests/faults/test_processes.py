@@ -58,7 +58,7 @@ def label(sample):
 
 def until(condition):
     """Wait for something that must come."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600  # only a hang takes longer
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
