@@ -32,8 +32,8 @@ def main(config: Config) -> None:
     check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
-        labelled = load(data)
-        dataset, truth = labelled.dataset, labelled.truth  # The truth only measures.
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()

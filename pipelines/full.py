@@ -33,8 +33,8 @@ def main(config: Config) -> None:
     check_settings(config)
     data = config.data
     with open_run(config) as run:
-        labelled = load(data)
-        dataset, truth = labelled.dataset, labelled.truth  # The truth only measures.
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         validation_images = dataset.split(data.val) if data.val else ()
 

@@ -91,7 +91,9 @@ def test_second_call_does_nothing_again(finished, scenes, config_file, capsys):
     assert before
     assert wsseg("run", config_file, f"run_dir={finished}", f"data.root={scenes}") == 0
     assert {path: path.stat().st_mtime_ns for path in finished.glob("**/*.npz")} == before
-    assert capsys.readouterr().err.count("up to date") == 12  # 2 of them signals, 2 of them thresholds
+    assert (
+        capsys.readouterr().err.count("up to date") == 12
+    )  # 2 of them signals, 2 of them thresholds
 
 
 def test_another_threshold_redoes_no_map_and_no_classifier(finished, scenes, config_file, tmp_path):
