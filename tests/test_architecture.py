@@ -15,7 +15,7 @@ READS_TRUTH = ("data/truth", "synthetic/simulate", "report/", "stages/measure", 
 READS_TRUTH += ("stages/thresholds",)
 # Library modules that still import the pipeline half; the list may only become shorter.
 TO_DO = {
-    *("cleaning", "synthetic/simulate", "seeds/spreading", "refine/named"),
+    *("synthetic/simulate",),
     *("networks/loggers", "networks/training_progress", "networks/checkpoints", "networks/train"),
     *("networks/semi/collapse", "metrics/intervals"),
 }

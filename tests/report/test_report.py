@@ -213,7 +213,7 @@ def _tag_summary(**cam):
         "run_dir": "runs/tags",
         "data": {"weak": "tags"},
         "seeds": {"name": "grabcut"},
-        "cam": {"method": "layercam", "affinity": "colour", "rule": "constant", **cam},
+        "cam": {"method": "layercam", "affinity": "colour", "threshold": "constant", **cam},
     }
     config["cam"] |= {"foreground": 0.3, "background": 0.05}
     return {

@@ -14,7 +14,6 @@ pipeline: mixed
 run_dir: unset
 workers: 1
 data: {{format: voc, root: {folder}/scenes, weak: none}}
-seeds: {{name: mixed}}
 rounds: {{count: 0}}
 """
 STUDY = """
@@ -29,7 +28,7 @@ recipes:
     grid:
       marks: [points, scribbles]
       seed: {{spread: superpixel_votes, bare: strokes}}
-    set: ["data.annotations=[<folder>/<marks>.jsonl]", seeds.of_strokes=<seed>]
+    set: ["data.annotations=[<folder>/<marks>.jsonl]", seeds.strokes=<seed>]
   - name: twice
     config: {folder}/tiny.yaml
     set: ["data.annotations=[<folder>/points.jsonl]"]
@@ -56,8 +55,8 @@ def test_every_combination_and_seed_is_a_run(study):
     runs = planned(study)
     grid = [f"{marks}-{seed}" for marks in ("points", "scribbles") for seed in ("spread", "bare")]
     assert list(runs) == [*grid, "twice-s0", "twice-s7"]
-    assert runs["points-spread"].seeds.of_strokes == "superpixel_votes"
-    assert runs["scribbles-bare"].seeds.of_strokes == "strokes"
+    assert runs["points-spread"].seeds.strokes == "superpixel_votes"
+    assert runs["scribbles-bare"].seeds.strokes == "strokes"
     annotations = (study.parent / "study" / "scribbles.jsonl",)
     assert runs["scribbles-bare"].data.annotations == annotations
     assert (runs["twice-s0"].seed, runs["twice-s7"].seed) == (0, 7)
@@ -81,7 +80,7 @@ def test_annotations_are_drawn_once(study):
         ("grid:", "gird:", "did you mean 'grid'"),
         ("kinds: points", "mix: 'points=2'", "points=2"),
         ("{kinds: points}", "{}", "simulate.points must be drawn from 'data', by 'kinds' or 'mix'"),
-        ("seeds.of_strokes=<seed>", "seeds.of_storks=<seed>", "did you mean 'of_strokes'"),
+        ("seeds.strokes=<seed>", "seeds.storks=<seed>", "did you mean 'strokes'"),
         ("tiny.yaml", "missing.yaml", "missing.yaml must be a YAML file"),
         ("folder:", "folder: [", "must be a YAML file of a study"),
     ],

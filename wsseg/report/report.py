@@ -146,7 +146,7 @@ def _tag_content(summary: Mapping[str, Any]) -> dict[str, Any]:
     rows = sorted(precision.items(), key=lambda row: row[1])
     cam = summary["config"].get("cam", {})
     # a power of 1 - maximum is no place on the axis of constants
-    chosen = [cam["background"], cam["foreground"]] if cam.get("rule") == "constant" else []
+    chosen = [cam["background"], cam["foreground"]] if cam.get("threshold") == "constant" else []
     drawn = chart(threshold_lines(curves, chosen), "thresholds") if curves else None
     return {"tag_precision": rows, "thresholds": drawn}
 

@@ -22,7 +22,7 @@ from wsseg.networks.params import (
     SegmenterTrainingParams,
 )
 from wsseg.params import LocalPath, Params
-from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
+from wsseg.refine.params import CRFParams, PARParams
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
 
@@ -74,10 +74,9 @@ class Config(Params):
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
     cam: CAMParams = CAMParams()
-    walk: WalkSettings = WalkSettings()
     affinity: AffinityParams = AffinityParams()
-    crf: CRFSettings = CRFSettings()
-    par: PARSettings = PARSettings()
+    crf: CRFParams = CRFParams()
+    par: PARParams = PARParams()
     model: SegmenterParams = SegmenterParams()
     trainer: SegmenterTrainingParams = SegmenterTrainingParams()
     prediction: PredictionParams = PredictionParams()

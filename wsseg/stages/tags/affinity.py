@@ -46,15 +46,15 @@ def learn_affinity(
     if config.cam.affinity != "learned" or classifier is None:
         return None
     levels = {"foreground": settings.foreground, "background": settings.background}
-    rule = {"rule": "constant", "refiner": "crf", **levels}
-    cam = config.cam.model_copy(update=rule)
+    changes = {"threshold": "constant", "refiner": "crf", **levels}
+    cam = config.cam.model_copy(update=changes)
     confident = label_by_maps(run, dataset, maps, "confident", cam)
     stage = run.stage(
         "affinity",
         num_nodes=settings.trainer.num_nodes,
         labels=confident,
         classifier=classifier,
-        radius=config.walk.radius,
+        radius=config.cam.walk.radius,
         affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
         seed=config.seed,
     )
@@ -78,7 +78,7 @@ def _train(
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder, config.affinity.width)
-    objective = partial(_objective, radius=config.walk.radius)
+    objective = partial(_objective, radius=config.cam.walk.radius)
     training = NetworkTraining(
         network, trainer, objective, seed=config.seed, freeze_batch_norm=True
     )

@@ -14,14 +14,14 @@ from wsseg.images import read_image
 from wsseg.labelmaps import read_scores, write_scores
 from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
 from wsseg.networks.classifier import TrainedClassifier, load_classifier
-from wsseg.refine.named import Refine, find_refiner
+from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import Facts, label_images, labelled, map_stage, samples_key, scores_path
 from wsseg.runs.stage import Run, Stage
-from wsseg.seeds.cam import activation_maps, maps_of_plugin
+from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_activation
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
-from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
+from wsseg.seeds.spreading import spread
 
 _OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
 
@@ -71,7 +71,7 @@ def spread_maps(
     if affinity == "none":
         return maps
     samples = labelled(maps, dataset.split(config.data.train))
-    settings = config.par if affinity == "par" else config.walk
+    settings = config.par if affinity == "par" else config.cam.walk
     stage = run.stage(
         "spread",
         maps=maps,
@@ -80,12 +80,10 @@ def spread_maps(
         affinity=affinity,
         settings=settings,
     )
-    spread = partial(
-        _spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net
-    )
+    work = partial(_spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net)
     whole = partial(_has_scores, stage)
     before = maps.manifest.get("set_aside")
-    return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
+    return map_stage(run, stage, work, samples, is_whole=whole, before=before)
 
 
 def label_by_maps(
@@ -109,12 +107,12 @@ def label_by_maps(
     """
     config, settings = run.config, cam or run.config.cam
     samples = labelled(maps, dataset.split(config.data.train))
-    refiner = find_refiner(config, settings.refiner)
+    refiner = find_refiner(settings.refiner, config.crf, config.par)
     stage = run.stage(
         name,
         maps=maps,
         samples=samples_key(samples),
-        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity", "walk"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -133,13 +131,16 @@ def _locate(
     sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     labels = sample.tagged
-    image = read_image(sample.image)
-    if classifier is None:
-        maps = maps_of_plugin(image, labels, classes, config.cam)
+    example = example_of(sample, len(classes))
+    activation = find_activation(config.cam.method)
+    if activation:
+        maps = activation_maps_by_plugin(activation, example, labels, classes)
+    elif classifier is None:
+        raise TypeError(f"{config.cam.method} needs a classifier")
     else:
         accelerator = config.classifier.trainer.accelerator
         loaded = _loaded(classifier.path, classifier.key, accelerator)
-        (maps,) = activation_maps(loaded, [image], [labels], config.cam)
+        (maps,) = activation_maps(loaded, [example.image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
 
@@ -149,12 +150,11 @@ def _spread(
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
-    if affinity_net is None:
-        found = find_spreading(config)(image, scores)
-    else:
+    vectors = None
+    if affinity_net:
         accelerator = config.affinity.trainer.accelerator
         vectors = _loaded_affinity(affinity_net.path, affinity_net.key, accelerator).vectors(image)
-        found = spread_by_walk(image, scores, walk_params(config), vectors)
+    found = spread(image, scores, config.cam, config.par, vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
@@ -163,10 +163,9 @@ def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
 ) -> tuple[NDArray[np.uint8], Facts]:
     example = example_of(sample, n_classes)
-    image, constraints = example.image, example.constraints
     labels, scores = read_scores(scores_path(maps, sample.id))
-    found = confident_labels(image, scores, labels, constraints, settings, refine)
-    return constraints.project(found), {}
+    label_map = confident_labels(example, scores, labels, settings, refine)
+    return example.constraints.project(label_map), {}
 
 
 def _has_scores(stage: Stage, identity: str) -> bool:
