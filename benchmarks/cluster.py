@@ -28,10 +28,11 @@ def main() -> None:
     arguments, overrides = _arguments()
     out = arguments.out or Path(tempfile.mkdtemp(prefix="wsseg-cluster-"))
     local, remote = out / "local", out / "ray"
-    print(f"local, 2 processes: {seconds(arguments.config, overrides, local, 'workers=2'):.0f} s")
+    spent = seconds(arguments.config, overrides, local, "machine.workers=2")
+    print(f"local, 2 processes: {spent:.0f} s")
     head = {"num_cpus": 1, "include_dashboard": False}
     cluster: Any = Cluster(initialize_head=True, head_node_args=head)
-    engine = ["engine=ray", f"ray.address={cluster.address}"]
+    engine = ["machine.engine=ray", f"machine.ray.address={cluster.address}"]
     started = time.perf_counter()
     command = [*_COMMAND, str(arguments.config), *overrides, f"run_dir={remote}", *engine]
     with subprocess.Popen(command) as process:

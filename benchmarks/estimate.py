@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from wsseg.metrics.estimate import agreement, estimated_quality
-from wsseg.stages.inspecting import read_signals
-from wsseg.stages.measured import pair_ious
+from wsseg.metrics.estimate import estimate_quality, ranking_quality
+from wsseg.stages.measure import pair_ious
+from wsseg.stages.signals import read_signals
 
 
 def main() -> None:
@@ -48,8 +48,8 @@ def compared(
         draws: Choices of them, over which figures are means.
 
     Returns:
-        ``agreement`` without and with masks; the mean absolute error with masks, and that of the
-        mean IoU of the masks for all.
+        ``ranking_quality`` without and with masks; the mean absolute error with masks, and that
+        of the mean IoU of the masks for all.
     """
     signals = read_signals(run / name)
     if signals is None:
@@ -66,10 +66,14 @@ def _drawn(
     table: pd.DataFrame, ious: pd.Series, images: pd.Index, masks: int, random: np.random.Generator
 ) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
     taught = images.isin(random.choice(images.unique(), masks, replace=False))
-    blind, estimate = estimated_quality(table), estimated_quality(table, ious[taught])
+    blind, estimate = estimate_quality(table), estimate_quality(table, ious[taught])
     others, mean = ious[~taught], ious[taught].mean()
     errors = (float((estimate[~taught] - others).abs().mean()), float((mean - others).abs().mean()))
-    return agreement(blind[~taught], others), agreement(estimate[~taught], others), errors
+    return (
+        ranking_quality(blind[~taught], others),
+        ranking_quality(estimate[~taught], others),
+        errors,
+    )
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ from wsseg.labelmaps import overlay, read_label_map, write_label_map
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import Facts, label_images
 from wsseg.runs.stage import open_run
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
+from wsseg.stages.signals import inspect
 from wsseg.synthetic.scenes import write_scenes
 
 DIFFERENT = 100

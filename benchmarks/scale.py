@@ -25,9 +25,9 @@ from wsseg.data.truth import read_truth
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.stage import Run, open_run
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val, seed_labels, train_segmenter
+from wsseg.stages.signals import inspect
 from wsseg.synthetic.scenes import write_scenes
 
 DIFFERENT = 100
@@ -140,10 +140,10 @@ def seconds_of(stage: str, folder: Path, workers: int) -> float:
 def _config(folder: Path, workers: int) -> Config:
     values = {
         "run_dir": folder / "run",
-        "workers": workers,
+        "machine": {"workers": workers, "device": "cpu"},
         "data": {"root": folder / "data", "format": "voc"},
         "model": NETWORK,
-        "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64], "accelerator": "cpu"},
+        "trainer": {"steps": 50, "batch_size": 4, "crop": [64, 64]},
         "prediction": {"scales": [1.0], "flip": False},
         "rounds": {"count": 1},
     }

@@ -100,8 +100,10 @@ def _spread(
     config: Config,
     affinity: TrainedAffinity | None,
 ) -> NDArray[np.float32]:
-    learned = config.cam.affinity == "learned" and affinity is not None
-    return spread(image, maps, config.cam, config.par, affinity.vectors(image) if learned else None)
+    features = None
+    if affinity is not None and config.cam.affinity == "learned":
+        features = affinity.vectors(image)
+    return spread(image, maps, config.cam, config.par, features)
 
 
 def _labelled(

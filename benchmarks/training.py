@@ -1,10 +1,10 @@
 """What a training step costs in mixed precision and compiled, against single precision as it is.
 
-    python -m benchmarks.training [--steps 30] [--batch 8] [--crop 160] [--accelerator auto]
+    python -m benchmarks.training [--steps 30] [--batch 8] [--crop 160] [--device auto]
 
 A DeepLabV3+ on a MobileNetV2 learns generated scenes by the trainer of a run. The first step, which
 compiles, is told apart; the others are the median of all but five. On a GPU 16-mixed is what
-``trainer.precision: auto`` takes. The peer is PyTorch's default: 32-true, not compiled.
+``machine.precision: auto`` takes. The peer is PyTorch's default: 32-true, not compiled.
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Stopwatch(Callback):
 def main() -> None:
     """Print a line for each precision, compiled or not."""
     arguments = _arguments()
-    on_gpu = torch.cuda.is_available() and arguments.accelerator != "cpu"
+    on_gpu = torch.cuda.is_available() and arguments.device != "cpu"
     precisions = ["32-true", "bf16-mixed", *(["16-mixed"] if on_gpu else [])]
     with tempfile.TemporaryDirectory() as folder:
         write_scenes(Path(folder) / "data", train=32, val=1, seed=0, sides=(200, 240))
@@ -82,7 +82,7 @@ def pace_of(folder: Path, precision: str, compiled: bool, arguments: argparse.Na
         folder: With ``data``.
         precision: Of Lightning's trainer.
         compiled: Whether the network is compiled.
-        arguments: Steps, batch size, crop, accelerator.
+        arguments: Steps, batch size, crop, device.
 
     Returns:
         Its pace.
@@ -91,13 +91,17 @@ def pace_of(folder: Path, precision: str, compiled: bool, arguments: argparse.Na
         "steps": arguments.steps,
         "batch_size": arguments.batch,
         "crop": [arguments.crop, arguments.crop],
-        "precision": precision,
-        "compile": compiled,
-        "accelerator": arguments.accelerator,
         "checkpoint_every": arguments.steps + 1,
     }
     model = {"encoder": "tu-mobilenetv2_100", "weights": None}
-    values = {"run_dir": folder, "data": {"root": folder}, "model": model, "trainer": trainer}
+    machine = {"device": arguments.device, "precision": precision, "compile": compiled}
+    values = {
+        "run_dir": folder,
+        "data": {"root": folder},
+        "model": model,
+        "trainer": trainer,
+        "machine": machine,
+    }
     config = Config.model_validate(values)
     images = sorted((folder / "data" / "JPEGImages").glob("train-*.png"))
     masks = folder / "data" / "SegmentationClass"
@@ -107,7 +111,7 @@ def pace_of(folder: Path, precision: str, compiled: bool, arguments: argparse.Na
     batches = TrainingBatches(pairs, config.model, config.trainer, seed=0)
     watch = Stopwatch()
     work = Path(tempfile.mkdtemp(dir=folder))
-    losses = fit(training, batches, work, f"{precision} {compiled}", [watch])
+    losses = fit(training, batches, work, [watch], machine=config.machine)
     steps = [after - before for before, after in zip(watch.ends, watch.ends[1:], strict=False)]
     return Pace(steps[0], 1000 * statistics.median(steps[_WARM_UP:]), losses[-1])
 
@@ -117,7 +121,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--crop", type=int, default=160)
-    parser.add_argument("--accelerator", default="auto")
+    parser.add_argument("--device", default="auto")
     return parser.parse_args()
 
 

@@ -19,9 +19,9 @@ from wsseg.stages.finetune.masks import mask_labels, train_on_masks
 from wsseg.stages.finetune.pseudo_labels import label_surely
 from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.finetune.training import Sources, finetune
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
+from wsseg.stages.signals import inspect
 
 
 def main(config: Config) -> None:
@@ -64,8 +64,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,7 @@ def main(config: Config) -> None:
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
         model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:

@@ -12,9 +12,9 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import announce
 from wsseg.runs.stage import open_run
-from wsseg.stages.inspecting import inspect
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import check_settings, clean_labels, predict_val, train_segmenter
+from wsseg.stages.signals import inspect
 from wsseg.stages.stopping import end_rounds
 from wsseg.stages.tags.affinity import learn_affinity
 from wsseg.stages.tags.classifier import check_tag_settings, train_classifier
@@ -60,8 +60,7 @@ def main(config: Config) -> None:
             if end_rounds(run, history, dataset.classes):
                 break
 
-        if run.leads:
-            report_run(run.path)
+        report_run(run.path)
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def model_settings():
 @pytest.fixture
 def trainer_settings():
     return SegmenterTrainingParams(
-        steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2, accelerator="cpu"
+        steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2
     )
 
 
@@ -71,7 +71,7 @@ def pairs(tmp_path):
 SETTINGS = """
 pipeline: boxes
 run_dir: unset
-workers: 1
+machine: {workers: 1, device: cpu}
 data: {format: voc, root: unset}
 seeds: {name: box}
 crf: {iterations: 2}
@@ -80,7 +80,7 @@ model:
   encoder: tu-mobilenetv3_small_050
   weights: null
   decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4, accelerator: cpu}
+trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4}
 prediction: {scales: [1.0], flip: false}
 rounds: {count: 2}
 """

@@ -35,6 +35,10 @@ class Params(BaseModel):
         except ValidationError as error:
             raise input_error(error, type(self).__name__) from error
 
+    # Pydantic calls an __init__ that lacks this mark for nested models too, which would hide where
+    # in the settings a value stands.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
 
 def input_error(error: ValidationError, source: str) -> InputError:
     """Return the first broken rule of a validation as an ``InputError``.
@@ -43,6 +47,9 @@ def input_error(error: ValidationError, source: str) -> InputError:
         source: Name of the class or file, used in the message.
     """
     first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return InputError(f"{source} has no parameter {key!r}", hint="remove it")

@@ -112,7 +112,7 @@ def test_an_attempt_whose_record_is_damaged_begins_anew(finished, run, again):
 def test_a_damaged_label_map_in_a_loading_process_is_told_too(run, again):
     cut(run / "round-1" / "labels" / "train-0002.png")
     shutil.rmtree(run / "round-2")
-    code, told = again("trainer.loader_workers=1")
+    code, told = again("machine.loader_workers=1")
     assert code == 2
     assert f"error: {run / 'round-1/labels/train-0002.png'} must be a readable label map" in told
 

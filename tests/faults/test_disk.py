@@ -37,7 +37,7 @@ def disk(tmp_path):
         ([], 2.0, {"seeds/labels", "round-1/model/checkpoint"}),
         ([NO_CHECKPOINT], 3.0, {"round-1/model", "report"}),
         pytest.param([], 1.2, {"seeds/quality", "round-2/model"}, marks=pytest.mark.slow),
-        pytest.param([NO_CHECKPOINT, "workers=2"], 3.0, {"report"}, marks=pytest.mark.slow),
+        pytest.param([NO_CHECKPOINT, "machine.workers=2"], 3.0, {"report"}, marks=pytest.mark.slow),
         pytest.param(["loggers=[tensorboard]"], 1.2, {"round-1"}, marks=pytest.mark.slow),
         pytest.param(["loggers=[mlflow]", NO_CHECKPOINT], 1.7, {"round-1"}, marks=pytest.mark.slow),
     ],

@@ -9,7 +9,7 @@ from helpers.running import wsseg
 from wsseg.synthetic.scenes import write_scenes
 
 SCENES = "scenes"
-SMALL = "{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}"
+SMALL = "{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}"
 OF_TAGS = [
     f"classifier={{encoder: mobilenetv3_small_050, weights: null, trainer: {SMALL}}}",
     "cam={scales: [1.0], refiner: none, affinity: learned}",

@@ -18,6 +18,12 @@ from wsseg.stages.export import appearing
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
+INTERRUPTIBLE = """
+import signal
+from wsseg.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run with `&`
+main()
+"""
 ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
 
 HOLD = """
@@ -65,7 +71,13 @@ def slow(tmp_path, scenes, config_file):
     script.write_text(SLOW)
 
     def runner(name, *overrides):
-        given = [config_file, f"data.root={scenes}", f"pipeline={script}", "workers=2", *overrides]
+        given = [
+            config_file,
+            f"data.root={scenes}",
+            f"pipeline={script}",
+            "machine.workers=2",
+            *overrides,
+        ]
         return Killer(["run", *given, f"run_dir={tmp_path / name}"], tmp_path / f"{name}.log")
 
     return runner
@@ -93,7 +105,7 @@ def test_of_runs_started_at_once_in_one_folder_one_goes_on(scenes, config_file, 
 
 
 def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner, moment = tmp_path / "run", slow("run"), random.Random(0)
     for _ in range(3):
         done = len(list(run.glob("seeds/labels/*.png")))
@@ -132,9 +144,9 @@ def is_alive(process):
 
 
 def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
-    slow("whole", "workers=1").finish()
+    slow("whole", "machine.workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
-    command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
+    command = [sys.executable, "-c", INTERRUPTIBLE, *runner.arguments]
     process = subprocess.Popen(
         [*map(str, command)], start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENV
     )

@@ -94,8 +94,8 @@ DEMO = ["rounds.count=1", "trainer.steps=4", "trainer.checkpoint_every=2"]
 def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):
     demo = [ROOT / "configs" / "demo_boxes.yaml", *DEMO, f"data.root={tmp_path / 'scenes'}"]
     one, two = tmp_path / "one", tmp_path / "two"
-    run_apart(*demo, f"run_dir={one}", "workers=1", PYTHONHASHSEED="1")
-    run_apart(*demo, f"run_dir={two}", "workers=2", PYTHONHASHSEED="2", TZ="Asia/Kathmandu")
+    run_apart(*demo, f"run_dir={one}", "machine.workers=1", PYTHONHASHSEED="1")
+    run_apart(*demo, f"run_dir={two}", "machine.workers=2", PYTHONHASHSEED="2", TZ="Asia/Kathmandu")
     assert hashes(one)
     assert_same_run(two, one)
 

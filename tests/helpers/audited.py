@@ -78,7 +78,13 @@ def make_run(folder, root):
     """A run whose network is to be ``reader``."""
     data = DataParams(format="jsonl", root=root, weak="all", val=None)
     rounds = RoundParams(count=2)
-    config = Config(run_dir=folder, data=data, workers=1, rounds=rounds, pipeline="mixed")
+    config = Config(
+        run_dir=folder,
+        data=data,
+        machine={"workers": 1, "device": "cpu"},
+        rounds=rounds,
+        pipeline="mixed",
+    )
     with open_run(config) as run:
         for number in (1, 2):
             with run.stage(f"round-{number}/model", number=number).work():

@@ -3,18 +3,18 @@
 import numpy as np
 
 from wsseg.data.model import Classes
+from wsseg.metrics.counts import LabelCounts, count_labels
 from wsseg.metrics.objects import ObjectCounts
-from wsseg.stages.measured import Measured, counted_rows
 
 CLASSES = Classes(("background", "cow", "sheep"))
 
 
 def measured(pairs):
-    """What ``read_measured`` gives for predictions and truths of 3 classes."""
+    """What ``read_counts`` returns for predictions and truths of 3 classes."""
     rows = [
         (image, row)
         for image, (prediction, truth) in enumerate(pairs)
-        for row in counted_rows(prediction, truth, 3)
+        for row in count_labels(prediction, truth, 3)
     ]
 
     def column(key):
@@ -25,5 +25,5 @@ def measured(pairs):
     counts = {key: column(key) for key in ("confusion", "predicted", "boundary")}
     label = column("class").astype(np.intp)
     none = np.zeros((0, len(ObjectCounts._fields)))
-    sure = np.zeros((2, 3, 1), np.int64)
-    return Measured(CLASSES, ids, image, label, **counts, objects=none, sure=sure)
+    confidence = np.zeros((2, 3, 1), np.int64)
+    return LabelCounts(CLASSES, ids, image, label, **counts, objects=none, confidence=confidence)

@@ -160,6 +160,8 @@ def _forks():
 
 
 def _attempt(arguments, log, stage, tell):
+    # A shell starts background commands with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
@@ -216,6 +218,6 @@ def _timeless(path):
 
 def _without_seconds(value):
     if isinstance(value, dict):
-        skipped = ("seconds", "run_dir", "workers")
+        skipped = ("seconds", "run_dir", "machine")
         return {key: _without_seconds(each) for key, each in value.items() if key not in skipped}
     return [*map(_without_seconds, value)] if isinstance(value, list) else value

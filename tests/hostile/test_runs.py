@@ -34,7 +34,7 @@ def main(config):
 SETTINGS = """
 pipeline: {script}
 run_dir: {run}
-workers: 1
+machine: {workers: 1, device: cpu}
 data: {{format: {format}, root: {root}, val: null}}
 seeds: {{name: box}}
 model:
@@ -42,7 +42,7 @@ model:
   encoder: tu-mobilenetv3_small_050
   weights: null
   decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
-trainer: {{steps: 2, batch_size: 2, crop: [24, 24], accelerator: cpu}}
+trainer: {{steps: 2, batch_size: 2, crop: [24, 24]}}
 """
 
 

@@ -1,5 +1,7 @@
 import signal
+import sys
 import zipfile
+from functools import partial
 from shutil import which
 
 import pytest
@@ -8,10 +10,10 @@ import torch
 from wsseg.errors import DivergenceError, InputError
 from wsseg.networks import checkpoints
 from wsseg.networks import train as module
-from wsseg.networks.params import SegmenterParams
+from wsseg.networks.params import MachineParams, SegmenterParams
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.segmenter_objective import WeightedLosses
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule, check_training, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
@@ -21,16 +23,18 @@ class KilledError(RuntimeError):
     pass
 
 
-def trained(pairs, model, trainer, folder):
+def trained(pairs, model, trainer, folder, **machine):
     torch.manual_seed(0)
     work = training_of(build_network(model, 2), trainer, model.freeze_batch_norm)
-    curve = fit(work, TrainingBatches(pairs, model, trainer, seed=0), folder, "test")
+    batches = TrainingBatches(pairs, model, trainer, seed=0)
+    machine = MachineParams(device="cpu", **machine)
+    curve = fit(work, batches, folder, machine=machine, report=partial(print, file=sys.stderr))
     return work.network, curve
 
 
 def training_of(network, trainer, frozen):
     objective = WeightedLosses(trainer, SegmenterParams())
-    return NetworkTraining(network, trainer, objective, seed=0, freeze_batch_norm=frozen)
+    return TrainingModule(network, trainer, objective, seed=0, freeze_batch_norm=frozen)
 
 
 def test_it_learns(pairs, model_settings, trainer_settings, tmp_path):
@@ -61,7 +65,7 @@ def test_a_resumed_training_equals_an_unbroken_one(
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        patched.setattr(module.LossCurve, "on_train_batch_start", killed, raising=False)
         with pytest.raises(KilledError):
             trained(pairs, model, trainer_settings, tmp_path / "b")
     assert (tmp_path / "b" / "checkpoint" / "last.ckpt").exists()
@@ -78,7 +82,7 @@ def test_average_of_weights_is_the_result(pairs, model_settings, trainer_setting
         seen.append(training.network.get_parameter(name).detach().clone())
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.TrainingWatch, "on_train_batch_start", watched, raising=False)
+        patched.setattr(module.LossCurve, "on_train_batch_start", watched, raising=False)
         averaging = trainer_settings.model_copy(update={"average": 0.7})
         network, _ = trained(pairs, model_settings, averaging, tmp_path / "a")
     last, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
@@ -93,7 +97,7 @@ def test_killed_after_the_last_step_it_still_ends(
 ):
     unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.TrainingWatch, "on_fit_end", _kill)
+        patched.setattr(module.LossCurve, "on_fit_end", _kill)
         with pytest.raises(KilledError):
             trained(pairs, model_settings, trainer_settings, tmp_path / "b")
     assert not (tmp_path / "b" / "loss.json").exists()
@@ -112,7 +116,7 @@ def test_frozen_batch_norm_keeps_its_statistics(pairs, model_settings, trainer_s
     before = {k: v.clone() for k, v in network.get_submodule("encoder").named_buffers()}
     work = training_of(network, trainer_settings, frozen=True)
     batches = TrainingBatches(pairs, model_settings, trainer_settings, seed=0)
-    fit(work, batches, tmp_path, "test")
+    fit(work, batches, tmp_path, machine=MachineParams(device="cpu"))
     after = dict(network.get_submodule("encoder").named_buffers())
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -130,7 +134,7 @@ def test_two_devices_train_as_one(pairs, model_settings, trainer_settings, tmp_p
     model = model_settings.model_copy(update={"decoder_kwargs": plain, "freeze_batch_norm": True})
     trainer = trainer_settings.model_copy(update={"zoom": (1.0, 1.0)})
     one, curve = trained(pairs, model, trainer, tmp_path / "1")
-    two, both = trained(pairs, model, trainer.model_copy(update={"devices": 2}), tmp_path / "2")
+    two, both = trained(pairs, model, trainer, tmp_path / "2", devices=2)
     assert len(both) == len(curve)
     torch.testing.assert_close(two.state_dict(), one.state_dict(), rtol=1e-3, atol=1e-4)
 
@@ -144,7 +148,7 @@ def interrupted(pairs, model_settings, trainer_settings, tmp_path):
             raise KilledError
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.TrainingWatch, "on_train_batch_start", killed, raising=False)
+        patched.setattr(module.LossCurve, "on_train_batch_start", killed, raising=False)
         with pytest.raises(KilledError):
             trained(pairs, model_settings, trainer_settings, tmp_path / "b")
     return tmp_path / "b" / "checkpoint"
@@ -229,8 +233,9 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_one_before(
 @pytest.mark.skipif(which("g++") is None, reason="torch compiles with g++")
 def test_a_compiled_network_learns_the_same(pairs, model_settings, trainer_settings, tmp_path):
     plain, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
-    settings = trainer_settings.model_copy(update={"compile": True})
-    compiled, its_curve = trained(pairs, model_settings, settings, tmp_path / "b")
+    compiled, its_curve = trained(
+        pairs, model_settings, trainer_settings, tmp_path / "b", compile=True
+    )
     assert compiled.state_dict().keys() == plain.state_dict().keys()
     assert its_curve == pytest.approx(curve, rel=1e-2)
 
@@ -245,7 +250,7 @@ def test_an_interrupt_stays_one(
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.TrainingWatch, "on_train_batch_start", interrupted, raising=False)
+    monkeypatch.setattr(module.LossCurve, "on_train_batch_start", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
         trained(pairs, model_settings, trainer_settings, tmp_path)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -254,13 +259,15 @@ def test_an_interrupt_stays_one(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"precision": "banana"}, "trainer must be settings that Lightning knows"),
-        ({"accelerator": "banana"}, "trainer must be settings that Lightning knows"),
-        ({"devices": 3}, r"trainer\.batch_size must be a multiple of trainer\.devices x .*, got 4"),
-        ({"num_nodes": 8}, r"trainer\.batch_size must be a multiple of .* x num_nodes, got 4"),
+        ({"precision": "banana"}, "Lightning refuses the trainer: .*banana"),
+        ({"devices": 3}, r"trainer\.batch_size must be a multiple of machine\.devices x .*, got 4"),
+        (
+            {"engine": "ray", "ray": {"nodes": 8}},
+            r"trainer\.batch_size must be a multiple of .* x machine\.ray\.nodes, got 4",
+        ),
     ],
 )
-def test_settings_that_lightning_refuses(
+def test_machines_that_lightning_refuses(
     pairs,
     model_settings,
     trainer_settings,
@@ -269,4 +276,10 @@ def test_settings_that_lightning_refuses(
     message,
 ):
     with pytest.raises(InputError, match=message):
-        trained(pairs, model_settings, trainer_settings.model_copy(update=change), tmp_path)
+        trained(pairs, model_settings, trainer_settings, tmp_path, **change)
+
+
+def test_a_gpu_that_torch_does_not_find_is_refused(trainer_settings, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match=r"machine\.device is cuda, but torch finds no GPU"):
+        check_training(trainer_settings, MachineParams(device="cuda"))

@@ -9,7 +9,7 @@ from helpers.running import wsseg
 
 from wsseg.cli import pipelines
 
-SEEDS_ONLY = ["rounds.count=0", "workers=1"]
+SEEDS_ONLY = ["rounds.count=0", "machine.workers=1"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from wsseg.synthetic.scenes import write_scenes
 SETTINGS = """
 pipeline: {pipeline}
 run_dir: unset
-workers: 1
+machine: {workers: 1, device: cpu}
 data: {{format: voc, root: {folder}/scenes}}
 seeds: {{name: box}}
 crf: {{iterations: 2}}
@@ -30,7 +30,6 @@ trainer:
   crop: [48, 48]
   checkpoint_every: 3
   decoder_lr: 3.0e-3
-  accelerator: cpu
 prediction: {{scales: [1.0], flip: false}}
 rounds: {{count: 2, refiner: none}}
 """

@@ -10,7 +10,7 @@ from helpers.running import wsseg
 
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
@@ -24,12 +24,12 @@ MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,no
 SETTINGS = """
 pipeline: mixed
 run_dir: unset
-workers: 1
+machine: {{workers: 1, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
 classifier:
   encoder: mobilenetv3_small_050
   weights: null
-  trainer: {{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3, accelerator: cpu}}
+  trainer: {{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}}
 cam: {{scales: [1.0], refiner: none}}
 crf: {{iterations: 2}}
 model:
@@ -42,7 +42,6 @@ trainer:
   batch_size: 4
   crop: [48, 48]
   checkpoint_every: 3
-  accelerator: cpu
   loss: {{partial_ce: 1, gated_crf: 0.1, dense_crf: 0.1, tree_energy: 0.4, agmm: 0.5}}
 prediction: {{scales: [1.0], flip: false}}
 rounds: {{count: 2, min_island: 0.01}}
@@ -112,7 +111,11 @@ def test_strokes_are_never_overwritten(finished, dataset):
     [
         ["rounds.clean=false"],
         ["rounds.refiner=par", "seeds.strokes=grabcut_strokes"],
-        ["seeds.strokes=superpixel_votes", "seeds.boxes=grabcut_votes", "seeds.grabcut_votes.votes=3"],
+        [
+            "seeds.strokes=superpixel_votes",
+            "seeds.boxes=grabcut_votes",
+            "seeds.grabcut_votes.votes=3",
+        ],
         ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
         ["data.closed=false", "data.stroke_width=5"],
     ],

@@ -9,7 +9,7 @@ from helpers.running import hashes, wsseg
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
 
 
@@ -28,7 +28,8 @@ def test_summary_and_report(finished):
 
 
 @pytest.mark.parametrize(
-    "refiner", [["rounds.refiner=par"], ["crf.backend=torch", "workers=2"], ["crf.scale=0.5"]]
+    "refiner",
+    [["rounds.refiner=par"], ["crf.backend=torch", "machine.workers=2"], ["crf.scale=0.5"]],
 )
 def test_another_refiner_redoes_the_labels_only(finished, scenes, config_file, tmp_path, refiner):
     run = shutil.copytree(finished, tmp_path / "run")

@@ -12,9 +12,10 @@ from helpers.running import hashes, wsseg
 from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
+from wsseg.networks.params import MachineParams
 from wsseg.parallel import Skipped
 from wsseg.runs.cluster import _Place, check_engine
-from wsseg.runs.config import ClusterParams, Config
+from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 
 ray = pytest.importorskip("ray", reason="needs wsseg[ray]")
@@ -33,8 +34,8 @@ def cluster():
 
 @pytest.fixture
 def config(cluster, tmp_path):
-    address = ClusterParams(address=cluster.address, retries=3)
-    return Config(run_dir=tmp_path, data=DataParams(root=tmp_path), engine="ray", ray=address)
+    machine = MachineParams(engine="ray", ray={"address": cluster.address})
+    return Config(run_dir=tmp_path, data=DataParams(root=tmp_path), machine=machine)
 
 
 def samples(folder, count):
@@ -89,8 +90,8 @@ def test_a_killed_node_costs_its_images_in_flight(cluster, config, tmp_path):
     assert len(attempts) == 24 and sum(attempts) - 24 <= 2  # one at work, one that was next
 
 
-def test_an_image_that_kills_every_worker_is_explained(config, tmp_path):
-    config = config.model_copy(update={"ray": config.ray.model_copy(update={"retries": 1})})
+def test_an_image_that_kills_every_worker_is_explained(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("wsseg.runs.cluster.RETRIES", 1)
     with pytest.raises(InputError, match="lost again and again"):
         list(map_samples(dead, samples(tmp_path, 2), config))
 
@@ -109,10 +110,10 @@ def test_a_run_that_loses_a_node_ends_with_the_labels_of_a_local_one(
 ):
     second, run = cluster.add_node(num_cpus=1), tmp_path / "run"
     ray.shutdown()  # the command joins the cluster itself
-    arguments = [config_file, f"run_dir={run}", f"data.root={scenes}", "engine=ray"]
+    arguments = [config_file, f"run_dir={run}", f"data.root={scenes}", "machine.engine=ray"]
     killer = threading.Thread(target=kill_when_begun, args=(cluster, second, run / "round-1"))
     killer.start()
-    assert wsseg("run", *arguments, f"ray.address={cluster.address}") == 0
+    assert wsseg("run", *arguments, f"machine.ray.address={cluster.address}") == 0
     killer.join()
     assert hashes(run) == hashes(finished)
     for table in finished.rglob("stats.parquet"):  # whatever order the results came in
@@ -128,14 +129,15 @@ def kill_when_begun(cluster, node, stage):
 
 def test_a_cluster_of_this_machine_alone_is_started(config, tmp_path):
     ray.shutdown()
-    own = config.model_copy(update={"ray": ClusterParams(), "workers": 1})
+    own = config.model_copy(update={"machine": MachineParams(engine="ray", workers=1)})
     assert list(map_samples(slow, samples(tmp_path, 3), own)) == ["0", "1", "2"]
     ray.shutdown()
 
 
 def test_no_such_cluster_is_told(config, tmp_path):
     ray.shutdown()
-    nowhere = config.model_copy(update={"ray": ClusterParams(address="127.0.0.1:1")})
+    machine = MachineParams(engine="ray", ray={"address": "127.0.0.1:1"})
+    nowhere = config.model_copy(update={"machine": machine})
     with pytest.raises(
         InputError, match=r"ray\.address 127\.0\.0\.1:1 must be a cluster that runs"
     ):

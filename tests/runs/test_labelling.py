@@ -31,7 +31,9 @@ def samples(*ids):
 
 def run_in(folder, *, strict=False, workers=1):
     data = DataParams(root=folder)
-    run = Run(folder, Config(run_dir=folder, data=data, strict=strict, workers=workers))
+    run = Run(
+        folder, Config(run_dir=folder, data=data, strict=strict, machine={"workers": workers})
+    )
     return run, run.stage("seeds")
 
 

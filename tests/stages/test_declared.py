@@ -9,21 +9,20 @@ from wsseg.data.model import Classes, Dataset, MaskFile, Sample
 from wsseg.data.truth import Truth
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
-from wsseg.metrics.estimate import agreement
+from wsseg.metrics.estimate import ranking_quality
 from wsseg.metrics.signals import SIGNALS
 from wsseg.runs.config import Config
 from wsseg.runs.stage import open_run
 from wsseg.stages.declared import declare_masks, declared_ious
-from wsseg.stages.inspecting import read_signals
-from wsseg.stages.measure import measure
-from wsseg.stages.measured import pair_ious
+from wsseg.stages.measure import measure, pair_ious
+from wsseg.stages.signals import read_signals
 
 CLASSES = Classes(("background", "cow"))
 COUNT = 60
 
 
 def made(run, folder):
-    """A stage of labels that shift to the right; only the signal ``edges`` tells how far."""
+    """A stage of labels that shift to the right; only the signal ``agreement`` tells how far."""
     stage, random = run.stage("seeds"), np.random.default_rng(0)
     samples, masks, rows = [], [], []
     with stage.work() as record:
@@ -38,7 +37,7 @@ def made(run, folder):
             write_label_map(stage.path / "labels" / f"{name}.png", np.roll(truth, shift, axis=1))
             samples.append(Sample(name, image, truth.shape, (), "train"))
             masks.append(Sample(name, image, truth.shape, (MaskFile(mask),), "train"))
-            found = {signal: random.random() for signal in SIGNALS} | {"edges": -shift}
+            found = {signal: random.random() for signal in SIGNALS} | {"agreement": -shift}
             rows.append({"id": name, "class": 1, **found})
         record["images"] = COUNT
     with run.stage("seeds/signals", labels=stage).work():
@@ -50,7 +49,9 @@ def made(run, folder):
 
 @pytest.fixture
 def config(tmp_path):
-    return Config(run_dir=tmp_path / "run", data={"root": tmp_path}, workers=1)
+    return Config(
+        run_dir=tmp_path / "run", data={"root": tmp_path}, machine={"workers": 1, "device": "cpu"}
+    )
 
 
 def test_declared_masks_teach_what_signals_tell(config, tmp_path):
@@ -65,8 +66,8 @@ def test_declared_masks_teach_what_signals_tell(config, tmp_path):
         assert len(declared_ious(run.path, "seeds")) == 60  # a cow and a background in each
         taught = read_signals(labels).set_index(["id", "class"])["estimate"]
         others = [(f"{number:02d}", 1) for number in range(30, COUNT)]
-        assert agreement(taught[others], ious[others])[0] > 0.8
-        assert agreement(blind[others], ious[others])[0] < 0.5
+        assert ranking_quality(taught[others], ious[others])[0] > 0.8
+        assert ranking_quality(blind[others], ious[others])[0] < 0.5
         assert taught[others].to_numpy() == pytest.approx(ious[others].to_numpy(), abs=0.25)
         listed.write_text("")
         declare_masks(run.path, listed, samples, truth)

@@ -10,7 +10,7 @@ import pytest
 from helpers.running import wsseg
 
 from wsseg.data.constraints import constraints_of, label_map_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
@@ -20,8 +20,8 @@ from wsseg.runs.history import opened_stage
 from wsseg.runs.labelling import label_images
 from wsseg.runs.stage import open_run
 from wsseg.stages.export import WRITERS, export_labels
-from wsseg.stages.inspecting import inspect, read_signals
 from wsseg.stages.params import RoundParams
+from wsseg.stages.signals import inspect, read_signals
 from wsseg.synthetic.scenes import write_scenes
 
 MASKS = {"voc": "masks", "coco": "masks", "cvat": "all", "jsonl": "all"}
@@ -54,7 +54,9 @@ def run(tmp_path, scenes):
     """A run of two rounds that trained nothing; one image is set aside."""
     data = DataParams(format="voc", root=scenes)
     rounds = RoundParams(count=2)
-    config = Config(run_dir=tmp_path / "run", data=data, workers=1, rounds=rounds)
+    config = Config(
+        run_dir=tmp_path / "run", data=data, machine={"workers": 1, "device": "cpu"}, rounds=rounds
+    )
     dataset = read_weak(data)
     with open_run(config) as made:
         seeds = made.stage("seeds")
@@ -426,7 +428,7 @@ def test_images_in_folders_with_signs_in_their_names(tmp_path):
     rows = "".join(f"{name}.png,cow\n" for name in names)
     (tmp_path / "set" / "train.csv").write_text(f"image,tags\n{rows}")
     data = DataParams(format="csv", root=tmp_path / "set", weak="tags", val=None)
-    config = Config(run_dir=tmp_path / "run", data=data, workers=1)
+    config = Config(run_dir=tmp_path / "run", data=data, machine={"workers": 1, "device": "cpu"})
     with open_run(config) as made:
         samples = read_weak(data).split("train")
         label_images(made, made.stage("seeds"), one_class, samples)

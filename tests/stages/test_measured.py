@@ -13,8 +13,7 @@ from wsseg.metrics.objects import ObjectCounts, object_counts
 from wsseg.metrics.segmentation import confusion_matrix
 from wsseg.runs.config import Config
 from wsseg.runs.stage import open_run
-from wsseg.stages.measure import measure
-from wsseg.stages.measured import pair_ious, read_measured
+from wsseg.stages.measure import measure, pair_ious, read_counts
 
 RANDOM = np.random.default_rng(0)
 TRUTHS = {name: RANDOM.integers(0, 3, (12, 16)).astype(np.uint8) for name in "cab"}
@@ -39,7 +38,9 @@ def labels_of(run, maps):
 
 @pytest.fixture
 def config(tmp_path):
-    return Config(run_dir=tmp_path / "run", data={"root": tmp_path}, workers=1)
+    return Config(
+        run_dir=tmp_path / "run", data={"root": tmp_path}, machine={"workers": 1, "device": "cpu"}
+    )
 
 
 def test_counts_on_disk_are_those_of_the_label_maps(config, tmp_path):
@@ -47,7 +48,7 @@ def test_counts_on_disk_are_those_of_the_label_maps(config, tmp_path):
     with open_run(config) as run:
         truth = Truth(Dataset(CLASSES, tuple(samples)))
         quality = measure(run, labels_of(run, LABELS), truth, samples)
-        found = read_measured(run.path, "seeds", CLASSES)
+        found = read_counts(run.path, "seeds", CLASSES)
     assert found is not None and quality is not None
     assert found.ids == ("a", "b", "c") and found.calibration is None
     matrices = {n: confusion_matrix(LABELS[n].astype(np.uint8), TRUTHS[n], 3) for n in TRUTHS}
@@ -73,14 +74,14 @@ def test_confidence_is_counted_where_it_is_known(config, tmp_path):
         labels = labels_of(run, LABELS)
         write_confidence(labels.path / "confidence" / "a.png", sure)
         measure(run, labels, truth, samples)
-        found = read_measured(run.path, "seeds", CLASSES)
+        found = read_counts(run.path, "seeds", CLASSES)
     assert found is not None and found.calibration is not None
     low, high = found.calibration.reliability()
     right = LABELS["a"] == TRUTHS["a"]
-    assert low["accuracy"] == pytest.approx(right[sure < 0.5].mean())
-    assert high["accuracy"] == pytest.approx(right[sure > 0.5].mean())
-    assert (low["confidence"], high["confidence"]) == pytest.approx((0.35, 0.95), abs=0.01)
-    assert high["share"] == pytest.approx((sure > 0.5).mean())
+    assert low.accuracy == pytest.approx(right[sure < 0.5].mean())
+    assert high.accuracy == pytest.approx(right[sure > 0.5].mean())
+    assert (low.confidence, high.confidence) == pytest.approx((0.35, 0.95), abs=0.01)
+    assert high.share == pytest.approx((sure > 0.5).mean())
 
 
 def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, capsys):
@@ -89,7 +90,7 @@ def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, cap
     with open_run(config) as run:
         labels, truth = labels_of(run, LABELS), Truth(Dataset(CLASSES, (one,)))
         assert measure(run, labels, truth, [one]) is None
-        assert read_measured(run.path, "seeds", CLASSES) is None
+        assert read_counts(run.path, "seeds", CLASSES) is None
     told = capsys.readouterr().err
     assert "seeds/quality: set aside a" in told and "seeds: not measured" in told
 

@@ -32,7 +32,11 @@ def maps(tmp_path):
 
 def measured(samples, maps, tmp_path):
     truth = Truth(Dataset(CLASSES, tuple(samples)))
-    config = Config(run_dir=tmp_path / "measured", data={"root": tmp_path}, workers=1)
+    config = Config(
+        run_dir=tmp_path / "measured",
+        data={"root": tmp_path},
+        machine={"workers": 1, "device": "cpu"},
+    )
     with open_run(config) as run:
         return measure_thresholds(run, maps, truth, samples)
 

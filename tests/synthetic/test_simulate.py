@@ -7,7 +7,7 @@ import pytest
 from helpers.running import wsseg
 from PIL import Image
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
@@ -15,9 +15,9 @@ from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map
-from wsseg.synthetic.annotator import Hand
+from wsseg.synthetic.params import SimulationParams, read_kinds, read_mix
 from wsseg.synthetic.scenes import write_scenes
-from wsseg.synthetic.simulate import assign, read_kinds, read_mix, simulate_dataset
+from wsseg.synthetic.simulate import assign, simulate_dataset
 
 MIX = "boxes=0.3,scribbles=0.2,boxes+points=0.1,tags=0.1,masks=0.1,blocks=0.1,nothing=0.1"
 
@@ -29,9 +29,8 @@ def scenes(tmp_path_factory):
     return root
 
 
-def simulated(root, out, mix=MIX, hand=None, **options):
-    options = {"workers": 1, **options}
-    return simulate_dataset(root, out, read_mix(mix), hand or Hand(), **options)
+def simulated(root, out, mix=MIX, workers=1, **params):
+    return simulate_dataset(root, out, SimulationParams(mix=mix, workers=workers, **params))
 
 
 def laid_over(root, file):
@@ -41,7 +40,7 @@ def laid_over(root, file):
 
 def test_what_is_written_is_read_again(scenes, tmp_path):
     out = tmp_path / "mixed.jsonl"
-    done = simulated(scenes, out, hand=Hand(jitter=0.1, length=0.5))
+    done = simulated(scenes, out, jitter=0.1, length=0.5)
     read = laid_over(scenes, out)
     assert read.problems == ()
     assert read.samples == done.samples
@@ -134,12 +133,12 @@ def test_images_without_truth_are_left_out_and_named(tmp_path):
     Image.fromarray(np.zeros((5, 5), np.uint8)).save(root / "SegmentationClass" / "train-0002.png")
     done = simulated(root, out, "points=1")
     assert [sample.id for sample in done.samples] == ["train-0000", "train-0003"]
-    assert [aside.id for aside in done.left_out] == ["train-0001", "train-0002"]
+    assert [aside.id for aside in done.skipped] == ["train-0001", "train-0002"]
     shown = "\n".join(done.lines())
     assert "train-0001: it has no full mask" in shown and "of the image's size" in shown
     for path in (root / "SegmentationClass").glob("*.png"):
         path.unlink()
-    with pytest.raises(InputError, match="of images with masks"):
+    with pytest.raises(InputError, match="has a mask"):
         simulated(root, out, "points=1", overwrite=True)
 
 
@@ -151,12 +150,12 @@ def test_a_file_that_exists_is_kept_unless_told(scenes, tmp_path):
     assert out.read_text() == "hours of work"
     simulated(scenes, out, overwrite=True)
     assert out.read_text().startswith('{"classes"')
-    with pytest.raises(InputError, match=r"named \.jsonl"):
+    with pytest.raises(InputError, match=r"must be named \.jsonl"):
         simulated(scenes, tmp_path / "drawn.json")
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("boxes=0.5", "add up to 1"),
         ("boxes", "KINDS=SHARE"),
@@ -168,9 +167,9 @@ def test_a_file_that_exists_is_kept_unless_told(scenes, tmp_path):
         ("boxes+extremes=1", "alone"),
     ],
 )
-def test_a_mix_that_means_nothing_is_refused(text, told):
-    with pytest.raises(InputError, match=told):
-        read_mix(text)
+def test_an_invalid_mix_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        SimulationParams(mix=text)
 
 
 def test_kinds_are_named_once():
@@ -207,8 +206,8 @@ def test_no_stroke_on_photographs_leaves_its_class(shared_data, data, tmp_path):
     root = shared_data / data
     truth, out = read_truth(root, splits=["train"]), tmp_path / "all.jsonl"
     mix = "tags+boxes+points+scribbles=0.8,masks=0.1,blocks=0.1"
-    done = simulated(root, out, mix, Hand(jitter=0.1))
-    assert not done.left_out
+    done = simulated(root, out, mix, jitter=0.1)
+    assert not done.skipped
     for sample in done.samples:
         label_map = truth.label_map(sample)
         for stroke in sample.strokes:

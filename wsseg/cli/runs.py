@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_report, run_config
+from wsseg.cli.pipelines import find_config, run_and_report
 from wsseg.runs.config import load_config
 
 
@@ -59,7 +59,7 @@ def export(
 ) -> None:
     """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
     from wsseg.stages.export import export_labels
-    from wsseg.stages.inspecting import read_signals
+    from wsseg.stages.signals import read_signals
 
     export_labels(
         run,
@@ -87,14 +87,14 @@ def report(
     text: Annotated[bool, typer.Option("--text", help="Print it in place of its path.")] = False,
 ) -> None:
     """Write report/index.html, images.html and summary.json anew."""
-    from wsseg.report.difference import report_difference
+    from wsseg.report.difference_page import report_difference
     from wsseg.report.run_report import report_run
     from wsseg.report.terminal import text_report
 
-    page = report_run(run, masks, log=False)
-    if compare is not None:
-        report_run(compare, log=False)
-        page = report_difference(run, compare)
+    if compare is None:
+        page = report_run(run, masks, log=False).page
+    else:
+        page = report_difference(run, compare, masks)
     if text:
         Console().print(text_report(run))
     else:
@@ -105,18 +105,12 @@ def report(
 @plain_errors()
 def compare(
     runs: Annotated[
-        list[Path],
-        typer.Argument(help="Runs, seeds of one recipe are averaged; or the YAML file of a study."),
+        list[Path], typer.Argument(help="Folders of runs; seeds of one recipe are averaged.")
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
-    from wsseg.report.run_report import compare_runs
-    from wsseg.stages.study import run_study
+    from wsseg.report.comparison_page import compare_runs
 
-    found: list[Path] = []
-    for path in runs:
-        is_study = path.suffix in {".yaml", ".yml"}
-        found += run_study(find_config(path), run_config) if is_study else [path]
-    for line in compare_runs(found, out):
+    for line in compare_runs(runs, out):
         typer.echo(line)

@@ -1,4 +1,4 @@
-"""How well the boundaries of label maps follow the true ones: counts that add up over images."""
+"""Boundary F1 and boundary IoU of label maps, from counts that add up over images."""
 
 import cv2
 import numpy as np
@@ -11,14 +11,7 @@ _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)).astype(np.uint8)
 
 
 def boundary_width(size: tuple[int, int], share: float = 0.01) -> float:
-    """Return a boundary's tolerance as a share of the image's diagonal.
-
-    Args:
-        size: (H, W) of the image.
-        share: Of the diagonal.
-
-    Returns:
-        Pixels.
+    """Return a boundary's tolerance in pixels, as a share of the diagonal of an image (H, W).
 
     Example:
         >>> boundary_width((300, 400))
@@ -30,10 +23,10 @@ def boundary_width(size: tuple[int, int], share: float = 0.01) -> float:
 def boundary_counts(
     prediction: NDArray[np.uint8], truth: NDArray[np.uint8], n_classes: int, width: float = 2.0
 ) -> NDArray[np.int64]:
-    """Return what ``boundary_f1`` and ``boundary_iou`` need of one image; counts add over images.
+    """Return the counts of one image for ``boundary_f1`` and ``boundary_iou``; they add up.
 
-    The boundary of a class are its pixels with a neighbour (of four) of another class. Pixels
-    that are IGNORE in the truth belong to no boundary and make none, nor does the image's frame.
+    The boundary of a class consists of its pixels with a 4-neighbour of another class. Pixels that
+    are IGNORE in the truth neither belong to a boundary nor create one, nor does the image border.
     IGNORE in the prediction is another class.
 
     Args:
@@ -60,32 +53,32 @@ def boundary_counts(
 
 
 def boundary_f1(counts: NDArray[np.int64]) -> float | None:
-    """Return the mean over classes of how well boundaries match, as an F1 score.
+    """Return the mean F1 score of the boundaries of all classes.
 
     Args:
         counts: (K, 6) of ``boundary_counts``, or their sum over images.
 
     Returns:
-        0..1, or None where no class has a boundary. Classes without one are dropped.
+        0..1, or None if no class has a boundary. Classes without one are dropped.
 
     References:
         Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC 2013.
     """
-    predicted, precise, true, found = counts[:, :4].T
-    # 2PR / (P + R) for P = precise / predicted and R = found / true, without dividing by 0
-    top, bottom = 2 * precise * found, precise * true + found * predicted
+    predicted, precise, true, recalled = counts[:, :4].T
+    # 2PR / (P + R) for P = precise / predicted and R = recalled / true, without dividing by 0.
+    top, bottom = 2 * precise * recalled, precise * true + recalled * predicted
     scores = np.divide(top, bottom, out=np.zeros(len(counts)), where=bottom > 0)
     return _mean(scores[predicted + true > 0])
 
 
 def boundary_iou(counts: NDArray[np.int64]) -> float | None:
-    """Return the mean over classes of the IoU of their boundary bands.
+    """Return the mean IoU of the boundary bands of all classes.
 
     Args:
         counts: (K, 6) of ``boundary_counts``, or their sum over images.
 
     Returns:
-        0..1, or None where no class has a boundary. Classes without one are dropped.
+        0..1, or None if no class has a boundary. Classes without one are dropped.
 
     References:
         Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562.
@@ -118,6 +111,6 @@ def _boundary(mask: NDArray[np.bool_], known: NDArray[np.bool_]) -> NDArray[np.b
 def _within(edge: NDArray[np.bool_], width: float) -> NDArray[np.bool_]:
     if not edge.any():
         return np.zeros(edge.shape, bool)
-    away = (~edge).astype(np.uint8)
-    distance = cv2.distanceTransform(away, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    outside = (~edge).astype(np.uint8)
+    distance = cv2.distanceTransform(outside, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance <= width)

@@ -1,6 +1,5 @@
-"""How often a network is right when it is so sure: measured on the pixel-labelled images."""
+"""Calibration: how often predictions of some confidence are right, on pixel-labelled images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,45 +11,50 @@ BINS = 1000
 """Bins of confidence, from 0 to 1."""
 
 Counts = NDArray[np.int64]
-"""(K, BINS) pixels by label and confidence."""
+"""(K, B) pixels by predicted label and confidence, in B equal bins of 0..1."""
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """A bar of a reliability diagram: mean confidence, accuracy and share of pixels, 0..1."""
+
+    confidence: float
+    accuracy: float
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Pixels by their label and confidence, and how many of them are right.
+    """Pixels by predicted label and confidence.
 
     Args:
-        right: (K, B) pixels whose label a mask confirms, by confidence in B equal bins of 0..1.
-        total: (K, B) pixels of which a mask says what they are.
+        right: (K, B) correctly predicted pixels.
+        total: (K, B) pixels whose true class is known.
     """
 
     right: Counts
     total: Counts
 
-    def least_confidence(self, precision: float) -> list[float | None]:
-        """Return from which confidence on labels of each class are right often enough.
+    def thresholds_at(self, precision: float) -> list[float | None]:
+        """Return the lowest confidence of each class from which labels reach a precision.
 
         Args:
-            precision: Share of the pixels at least as sure that must be right.
+            precision: Correct share of the pixels at or above the threshold, 0..1.
 
         Returns:
-            K confidences, the smallest there are; None where not even the surest pixels are right
-            so often. NaN where no pixel with a mask has the label.
+            K thresholds; None if no threshold of the class reaches the precision, NaN if no pixel
+            with a true class has the label.
         """
         return [
-            _least(right, total, precision)
+            _threshold(right, total, precision)
             for right, total in zip(self.right, self.total, strict=True)
         ]
 
-    def reliability(self, bins: int = 10) -> list[dict[str, float]]:
-        """Return the reliability diagram over all classes.
+    def reliability(self, bins: int = 10) -> list[ReliabilityBin]:
+        """Return the reliability diagram over all classes, without empty bars.
 
         Args:
             bins: Number of bars; divides B.
-
-        Returns:
-            For each bar that has pixels "confidence" (mean), "accuracy" (share that is right) and
-            "share" of the pixels.
 
         References:
             Guo et al., On Calibration of Modern Neural Networks, arXiv:1706.04599.
@@ -58,24 +62,23 @@ class Calibration:
         total = self.total.sum(axis=0).reshape(bins, -1)
         right = self.right.sum(axis=0).reshape(bins, -1).sum(axis=1)
         centres = (np.arange(total.size) + 0.5) / total.size
-        sure = (total * centres.reshape(bins, -1)).sum(axis=1)
+        confidence = (total * centres.reshape(bins, -1)).sum(axis=1)
         counts = total.sum(axis=1)
         return [
-            {
-                "confidence": float(sure[i] / counts[i]),
-                "accuracy": float(right[i] / counts[i]),
-                "share": float(counts[i] / counts.sum()),
-            }
+            ReliabilityBin(
+                confidence=float(confidence[i] / counts[i]),
+                accuracy=float(right[i] / counts[i]),
+                share=float(counts[i] / counts.sum()),
+            )
             for i in range(bins)
             if counts[i]
         ]
 
-    def kept(self) -> list[tuple[float, float, float]]:
-        """Return what would be left of the labels at each threshold of confidence.
+    def coverage_curve(self) -> list[tuple[float, float, float]]:
+        """Return (threshold, coverage, accuracy) at each threshold of confidence, all 0..1.
 
-        Returns:
-            For each bin of confidence that has pixels its lower end, the share of the pixels that
-            are at least as sure, and the share of these that is right.
+        Coverage is the share of the pixels at or above the threshold, accuracy the correct share
+        of these.
         """
         total, right = self.total.sum(axis=0), self.right.sum(axis=0)
         above, right_above = (counts[::-1].cumsum()[::-1] for counts in (total, right))
@@ -88,10 +91,10 @@ class Calibration:
     def error(self) -> float:
         """Expected calibration error: mean of |accuracy - confidence| over the pixels."""
         bars = self.reliability()
-        return sum(bar["share"] * abs(bar["accuracy"] - bar["confidence"]) for bar in bars)
+        return sum(bar.share * abs(bar.accuracy - bar.confidence) for bar in bars)
 
 
-def counted(
+def count_confidence(
     label_map: NDArray[np.uint8],
     confidence: NDArray[np.floating],
     n_classes: int,
@@ -116,30 +119,30 @@ def counted(
     return np.bincount(index, minlength=n_classes * bins).reshape(n_classes, bins)
 
 
-def surest(total: Counts, keep: float) -> list[float]:
-    """Return from which confidence on a share of the pixels of each class is kept.
+def thresholds_that_keep(total: Counts, share: float) -> list[float]:
+    """Return the confidence of each class above which a share of its pixels lies.
 
     Args:
         total: (K, BINS) pixels by label and confidence.
-        keep: The share, 0..1.
+        share: Share of the pixels of each class to keep at least, 0..1.
 
     Returns:
-        K confidences; at least the share is kept. 0 where a class has no pixel.
+        K thresholds; 0 for a class without a pixel.
 
     References:
         Zou et al., Unsupervised Domain Adaptation for Semantic Segmentation via Class-Balanced
         Self-Training, arXiv:1810.07911.
     """
     above = total[:, ::-1].cumsum(axis=1)[:, ::-1]
-    enough = above >= keep * total.sum(axis=1, keepdims=True)
+    enough = above >= share * total.sum(axis=1, keepdims=True)
     highest = BINS - 1 - enough[:, ::-1].argmax(axis=1)
     return [float(b) / BINS if n else 0.0 for b, n in zip(highest, total.sum(axis=1), strict=True)]
 
 
-def _least(right: Sequence[int] | Counts, total: Counts, precision: float) -> float | None:
+def _threshold(right: Counts, total: Counts, precision: float) -> float | None:
     above = np.cumsum(total[::-1])[::-1]
     if not above[0]:
         return float("nan")
-    right_above = np.cumsum(np.asarray(right)[::-1])[::-1]
+    right_above = np.cumsum(right[::-1])[::-1]
     good = np.flatnonzero((above > 0) & (right_above >= precision * above))
     return float(good[0]) / len(total) if good.size else None

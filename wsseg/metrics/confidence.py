@@ -1,4 +1,4 @@
-"""How sure a network is: of each pixel, and of the labels that an image got in the end."""
+"""Confidence of a network's predictions, pixel by pixel and class by class."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from wsseg.labelmaps import IGNORE
 
 
 def margins(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return how little the best class of each pixel leads: 1 - (p1 - p2).
+    """Return 1 minus the difference of the two largest probabilities of each pixel.
 
     Args:
         probabilities: (C, H, W) that sum to 1 over C; 0 for classes that a pixel may not have.
@@ -34,14 +34,13 @@ def margins(probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
 def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Return how much label maps of one image disagree at each pixel.
 
-    The entropy of the classes that they give it, -sum_c v_c/V log(v_c/V) over the V maps, as a
-    share of log V.
+    This is the entropy of their labels, -sum_c v_c/V log(v_c/V) over the V maps, divided by log V.
 
     Args:
         votes: V label maps (H, W), at least 2.
 
     Returns:
-        (H, W) float32, 0..1: 0 where all agree, 1 where each says something else.
+        (H, W) float32, 0..1: 0 where all agree, 1 where all differ.
 
     Raises:
         InputError: There are fewer than 2.
@@ -66,35 +65,27 @@ def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
     return np.asarray((entropy / np.log(len(votes))).clip(0), np.float32)
 
 
-def certainty(
+def mean_confidence(
     label_map: NDArray[np.uint8],
     probabilities: NDArray[np.floating],
     classes: Sequence[int] | NDArray[np.integer],
-) -> dict[int, dict[str, float]]:
-    """Return how sure a network is of the labels that an image got, whoever chose them.
+) -> dict[int, float]:
+    """Return the mean probability that a network gives the labels of an image, class by class.
 
     Args:
-        label_map: (H, W) uint8, IGNORE where unknown.
+        label_map: (H, W) uint8, IGNORE where unknown; not necessarily the network's prediction.
         probabilities: (C, H, W) that sum to 1 over C.
         classes: The C labels.
 
     Returns:
-        For each class that the label map has, means over its pixels: "confidence", the probability
-        of the label, 0..1, and "margin", by how much it leads the likeliest other class, -1..1.
+        0..1 for each class in the label map; 0 for a class that is not among ``classes``.
 
     Example:
         >>> probabilities = np.array([[[0.75, 0.5]], [[0.25, 0.5]]])
-        >>> certainty(np.array([[0, 2]], np.uint8), probabilities, [0, 2])
-        {0: {'confidence': 0.75, 'margin': 0.5}, 2: {'confidence': 0.5, 'margin': 0.0}}
+        >>> mean_confidence(np.array([[0, 2]], np.uint8), probabilities, [0, 2])
+        {0: 0.75, 2: 0.5}
     """
     chosen = label_map == np.asarray(classes)[:, None, None]
     own = np.where(chosen, probabilities, 0).max(axis=0)
-    margin = own - np.where(chosen, 0, probabilities).max(axis=0)
-    return {
-        int(label): {
-            "confidence": float(own[label_map == label].mean()),
-            "margin": float(margin[label_map == label].mean()),
-        }
-        for label in np.unique(label_map)
-        if label != IGNORE
-    }
+    labels = [int(label) for label in np.unique(label_map) if label != IGNORE]
+    return {label: float(own[label_map == label].mean()) for label in labels}

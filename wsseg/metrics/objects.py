@@ -1,4 +1,4 @@
-"""How good label maps are on each object: by its size, and where the image's frame cuts it."""
+"""IoU of single objects, by their size and by whether the image border cuts them."""
 
 from typing import NamedTuple
 
@@ -10,19 +10,19 @@ from wsseg.labelmaps import IGNORE
 from wsseg.metrics.segmentation import check_maps
 
 SIZES = {"small": 0.01, "medium": 0.1, "large": 1.0}
-"""Sizes of objects, by the largest share of the image that they cover."""
+"""Size groups of objects, with the largest share of the image that they cover."""
 
 
 class ObjectCounts(NamedTuple):
-    """One object: a connected region of a class in the truth.
+    """Pixels of one object, a connected region of a class in the truth.
 
     Attributes:
-        label: Its class.
-        true: Its pixels.
-        hits: Those of them that are predicted as its class.
-        predicted: Pixels predicted as its class that no other object of the class is nearer to.
-        share: Of the image that it covers, 0..1.
-        is_cut: Whether it touches the image's frame.
+        label: The class.
+        true: Pixels of the object.
+        hits: Pixels of the object that are predicted as its class.
+        predicted: Pixels predicted as the class that no other object of the class is nearer to.
+        share: Share of the image that the object covers, 0..1.
+        is_cut: Whether the object touches the image border.
     """
 
     label: int
@@ -41,9 +41,9 @@ class ObjectCounts(NamedTuple):
 def object_counts(
     prediction: NDArray[np.uint8], truth: NDArray[np.uint8], n_classes: int
 ) -> list[ObjectCounts]:
-    """Return the objects of an image and how much of each was found.
+    """Return the counts of each object of an image.
 
-    Pixels that are IGNORE in the truth count nowhere. The background is no object.
+    Pixels that are IGNORE in the truth do not count. The background is not an object.
 
     Args:
         prediction: (H, W) uint8 label map, IGNORE where unknown.
@@ -60,27 +60,26 @@ def object_counts(
     Example:
         >>> truth = np.array([[1, 0, 0, 1, 1]], np.uint8)
         >>> prediction = np.array([[1, 1, 0, 0, 1]], np.uint8)
-        >>> [round(found.iou, 2) for found in object_counts(prediction, truth, n_classes=2)]
+        >>> [round(item.iou, 2) for item in object_counts(prediction, truth, n_classes=2)]
         [0.5, 0.5]
     """
     check_maps(prediction, truth)
     return [
-        each
+        item
         for label in range(1, n_classes)
         if (truth == label).any()
-        for each in _of_class(label, (prediction == label) & (truth != IGNORE), truth == label)
+        for item in _of_class(label, (prediction == label) & (truth != IGNORE), truth == label)
     ]
 
 
 def iou_by_size(objects: ArrayLike) -> dict[str, tuple[float, int]]:
-    """Return the mean IoU of objects of each size, and of those that the frame cuts.
+    """Return the mean IoU of objects by size, and of those that the image border cuts.
 
     Args:
         objects: M ``ObjectCounts`` of any number of images, or (M, 6) of their fields.
 
     Returns:
-        Mean IoU, 0..1, and the number of objects of each of ``SIZES``, "whole" and "cut" that
-        there are.
+        Mean IoU, 0..1, and number of objects for each of ``SIZES``, "whole" and "cut" that occurs.
     """
     fields = np.asarray(objects, float).reshape(-1, len(ObjectCounts._fields))
     _, true, hits, predicted, share, is_cut = fields.T
@@ -99,9 +98,9 @@ def _of_class(
 ) -> list[ObjectCounts]:
     owner = _nearest(true)
     count = int(owner.max()) + 1
-    framed = np.zeros(true.shape, bool)
-    framed[[0, -1]], framed[:, [0, -1]] = True, True
-    areas = (true, true & predicted, predicted, true & framed)
+    border = np.zeros(true.shape, bool)
+    border[[0, -1]], border[:, [0, -1]] = True, True
+    areas = (true, true & predicted, predicted, true & border)
     pixels = np.stack([np.bincount(owner[area], minlength=count) for area in areas])
     return [
         ObjectCounts(label, int(t), int(h), int(p), float(t / true.size), bool(cut))
@@ -110,10 +109,12 @@ def _of_class(
 
 
 def _nearest(objects: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """The number, from 1, of the object that each pixel is nearest to."""
-    if cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2:  # one, and none
+    """Return the number, from 1, of the nearest object of each pixel."""
+    if (
+        cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2
+    ):  # one object and the background
         return np.ones(objects.shape, np.intp)
-    away = (~objects).astype(np.uint8)
+    outside = (~objects).astype(np.uint8)
     kind, mask = cv2.DIST_L2, cv2.DIST_MASK_5
-    _, owner = cv2.distanceTransformWithLabels(away, kind, mask, labelType=cv2.DIST_LABEL_CCOMP)
+    _, owner = cv2.distanceTransformWithLabels(outside, kind, mask, labelType=cv2.DIST_LABEL_CCOMP)
     return owner.astype(np.intp)

@@ -161,12 +161,12 @@ def save_affinity(
     write_checkpoint(path, content)
 
 
-def load_affinity(path: Path, accelerator: str = "auto") -> TrainedAffinity:
+def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:
     """Return a network of ``save_affinity``, on the GPU where there is one.
 
     Args:
         path: The file.
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
 
     Returns:
         The network, in eval mode.
@@ -181,4 +181,4 @@ def load_affinity(path: Path, accelerator: str = "auto") -> TrainedAffinity:
         settings = AffinityParams.model_validate(content["affinity"])
         network = AffinityNet(construct_encoder(encoder, pretrained=False), settings.width)
         network.load_state_dict(content["state_dict"])
-    return TrainedAffinity(network.to(device_of(accelerator)).eval(), encoder)
+    return TrainedAffinity(network.to(device_of(device)).eval(), encoder)

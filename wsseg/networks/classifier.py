@@ -196,12 +196,12 @@ def save_classifier(
     write_checkpoint(path, content)
 
 
-def load_classifier(path: Path, accelerator: str = "auto") -> TrainedClassifier:
+def load_classifier(path: Path, device: str = "auto") -> TrainedClassifier:
     """Return a classifier of ``save_classifier``, on the GPU where there is one.
 
     Args:
         path: The file.
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
 
     Returns:
         The classifier, in eval mode.
@@ -216,7 +216,7 @@ def load_classifier(path: Path, accelerator: str = "auto") -> TrainedClassifier:
         classes = Classes(tuple(content["classes"]))
         network = build_classifier(settings.model_copy(update={"weights": None}), len(classes) - 1)
         network.load_state_dict(content["state_dict"])
-    network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
+    network = network.to(device_of(device), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return TrainedClassifier(network.eval(), classes, settings)
 
 

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PlainSerializer,
+    PositiveFloat,
+    PositiveInt,
+)
 
 from wsseg.params import Params, Range
 
@@ -39,6 +46,63 @@ class SegmenterParams(NetworkParams):
     """Passed to the architecture, such as ``{decoder_channels: 128}``."""
 
 
+def _none_if_auto(value: object) -> object:
+    return None if value == "auto" else value
+
+
+_AUTO = (BeforeValidator(_none_if_auto), PlainSerializer(lambda n: "auto" if n is None else n))
+AutoPositive = Annotated[PositiveInt | None, *_AUTO]
+"""A positive number; "auto" becomes None."""
+AutoNonNegative = Annotated[NonNegativeInt | None, *_AUTO]
+"""A number of at least 0; "auto" becomes None."""
+
+
+class RayParams(Params):
+    """The cluster of ``machine.engine: ray``."""
+
+    address: str | None = None
+    """"auto" joins the cluster that this machine belongs to, "host:6379" the one of that head node;
+    null starts one on this machine.
+    """
+    gpus: float = Field(0.0, ge=0)
+    """Share of a GPU that an image of a label stage takes, such as 0.25 for four at a time on each;
+    0 uses CPUs only.
+    """
+    nodes: int = Field(1, ge=1)
+    """Machines that share the batches of each training."""
+
+
+class MachineParams(Params):
+    """Where a run computes; shared by all networks and label stages."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """"auto" is the GPU if there is one."""
+    devices: PositiveInt | Literal["auto"] = 1
+    """Devices of each machine that share the batches of a training; "auto" is all of them."""
+    precision: str = "auto"
+    """Precision of trainings, one of Lightning's; "auto" is mixed on a GPU."""
+    workers: AutoPositive = None
+    """Processes of the label stages; "auto" is one per core. On a cluster, the largest number of
+    images in progress.
+    """
+    loader_workers: AutoNonNegative = None
+    """Processes that load training images; "auto" is none for a CPU, and one per core, 8 at most,
+    for a GPU.
+    """
+    compile: bool = False
+    """Compile networks with torch before a training: steps are faster after minutes of compilation.
+    Needs a C++ compiler.
+    """
+    engine: Literal["local", "ray"] = "local"
+    """"local" runs on this machine, "ray" on a cluster. The labels are the same."""
+    ray: RayParams = RayParams()
+
+    @property
+    def numerics(self) -> dict[str, Any]:
+        """The settings that can change the weights of a trained network."""
+        return self.model_dump(include={"device", "devices", "precision", "compile"})
+
+
 class TrainingParams(Params):
     """A training."""
 
@@ -56,30 +120,12 @@ class TrainingParams(Params):
     """Peak learning rate of the encoder."""
     decoder_lr: float = Field(1.5e-3, gt=0)
     """Peak learning rate of the decoder and head."""
-    weight_decay: float = Field(0.01, ge=0)
-    """Of AdamW."""
-    gradient_clip: float = Field(5.0, gt=0)
-    """Largest gradient norm."""
     average: float | None = Field(None, gt=0, lt=1)
     """Decay, a step, of an exponential moving average of the weights, which is the result in place
     of the last weights; null averages nothing.
     """
     checkpoint_every: int = Field(200, ge=1)
     """Steps between the checkpoints that a killed training resumes from."""
-    loader_workers: int = Field(0, ge=0)
-    """Processes that load training images."""
-    accelerator: str = "auto"
-    """Passed to Lightning's trainer."""
-    devices: int | str = 1
-    """How many of each machine share each batch (DDP); "auto" is all."""
-    num_nodes: int = Field(1, ge=1)
-    """How many machines share each batch; see ``wsseg.runs.nodes``."""
-    precision: str = "auto"
-    """Passed to Lightning's trainer; "auto" is mixed where there is a GPU."""
-    compile: bool = False
-    """Whether the network is compiled by torch first: steps are faster after minutes of
-    compilation; needs a C++ compiler.
-    """
 
 
 class GatedCRFParams(Params):

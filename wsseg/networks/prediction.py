@@ -102,12 +102,12 @@ def save_segmenter(
     write_checkpoint(path, content)
 
 
-def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
+def load_segmenter(path: Path, device: str = "auto") -> Segmenter:
     """Return a network of ``save_segmenter``, on the GPU where there is one.
 
     Args:
         path: The file.
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
 
     Returns:
         The segmenter, in eval mode.
@@ -122,23 +122,23 @@ def load_segmenter(path: Path, accelerator: str = "auto") -> Segmenter:
         classes = Classes(tuple(content["classes"]))
         network = build_network(settings.model_copy(update={"weights": None}), len(classes))
         network.load_state_dict(content["state_dict"])
-    network = network.to(device_of(accelerator), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
+    network = network.to(device_of(device), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
     return Segmenter(network.eval(), classes, settings)
 
 
 @lru_cache(maxsize=4)
-def kept_segmenter(path: Path, key: Hashable, accelerator: str = "auto") -> Segmenter:  # noqa: ARG001 - see below
+def kept_segmenter(path: Path, key: Hashable, device: str = "auto") -> Segmenter:  # noqa: ARG001 - see below
     """Return ``load_segmenter(path)``; the last four that were asked for are kept loaded.
 
     Args:
         path: The file.
         key: Another value where the file holds another network by now.
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
 
     Returns:
         The segmenter, in eval mode.
     """
-    return load_segmenter(path, accelerator)
+    return load_segmenter(path, device)
 
 
 def check_classes(subject: str, path: Path, classes: Classes) -> None:

@@ -1,4 +1,4 @@
-"""Training a network with Lightning: resumable, and the same after a resume."""
+"""Training loop on Lightning: a killed training resumes to the same weights."""
 
 import json
 import logging
@@ -13,6 +13,7 @@ from typing import Any
 
 import lightning
 import torch
+from joblib import cpu_count
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
@@ -26,17 +27,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from wsseg.errors import DivergenceError, InputError
+from wsseg.files import write_json
 from wsseg.networks.batches import Steps
-from wsseg.networks.checkpoints import LAST, AtomicCheckpoints, whole_checkpoint
-from wsseg.networks.loggers import on_disk
-from wsseg.networks.objective import Objective
-from wsseg.networks.params import TrainingParams
-from wsseg.networks.training_progress import TrainingWatch
-from wsseg.networks.weights import parameter_groups
-from wsseg.runs.nodes import TrainedTogetherError, follows
+from wsseg.networks.checkpoints import LAST, AtomicCheckpoints, find_checkpoint
+from wsseg.networks.params import MachineParams, TrainingParams
+from wsseg.networks.weights import device_of, parameter_groups
 
+Objective = Callable[[nn.Module, Tensor, Any, float], Tensor]
+"""(network, images (B, 3, h, w), targets, completed share of the steps 0..1) -> scalar loss."""
+
+GRADIENT_CLIP = 5.0
+"""Largest norm of the gradient."""
+
+_WEIGHT_DECAY = 0.01
 _WARM_UP = 0.05  # share of the steps in which the learning rate rises
 _LOG_EVERY = 10  # steps
+_WINDOW = 50  # steps per point of the loss curve
+# Advice of Lightning on settings that are chosen here on purpose.
 _ADVICE = (
     ".*does not have many workers.*",
     ".*exists and is not empty.*",
@@ -46,49 +53,45 @@ _ADVICE = (
 )
 
 
-class NetworkTraining(lightning.LightningModule):
-    """One network, its objective and its optimizer: AdamW with a one-cycle schedule.
+class TrainingModule(lightning.LightningModule):
+    """A network, its objective and its optimizer: AdamW with a one-cycle schedule.
 
     Args:
-        network: Has a submodule ``encoder``, which has a learning rate of its own.
-        settings: Learning rates, steps.
-        objective: What is minimised.
-        seed: Of dropout, which depends on seed and step only.
-        freeze_batch_norm: Keep the encoder's normalisation statistics as they are.
+        network: Has a submodule ``encoder``, which gets its own learning rate.
+        seed: Seed of dropout, which depends on seed and step only.
+        freeze_batch_norm: Keep the normalisation statistics of the encoder.
     """
 
     def __init__(
         self,
         network: nn.Module,
-        settings: TrainingParams,
+        params: TrainingParams,
         objective: Objective,
         *,
         seed: int,
         freeze_batch_norm: bool,
     ) -> None:
         super().__init__()
-        self.network, self.settings, self.seed = network, settings, seed
+        self.network, self.params, self.seed = network, params, seed
         self.freeze_batch_norm = freeze_batch_norm
         self.objective = objective
+        self.is_compiled = False
 
     @property
     def result(self) -> nn.Module:
-        """The network that the training is for."""
+        """The network to keep after the training."""
         return self.network
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning's
-        """Compile the network in each process that trains it, where the settings say so."""
-        if self.settings.compile:
+        """Compile the network if ``is_compiled``, in each process: a compiled one has no pickle."""
+        if self.is_compiled:
             self.network.compile()
 
     def on_train_batch_start(self, batch: Any, *_: Any) -> None:
-        """Make dropout depend on the step, and hold the encoder's batch norm still.
-
-        Args:
-            batch: Of the step.
+        """Seed dropout by the step and set the encoder's batch norm to eval mode.
 
         Raises:
-            InputError: A loading process could not make it.
+            InputError: A loader process could not make the batch.
         """
         if isinstance(batch, InputError):
             raise batch
@@ -100,12 +103,6 @@ class NetworkTraining(lightning.LightningModule):
 
     def training_step(self, batch: tuple[Any, Any], _: int) -> Tensor:
         """Return the loss of a batch.
-
-        Args:
-            batch: What ``loss_of`` takes.
-
-        Returns:
-            Scalar.
 
         Raises:
             DivergenceError: The loss is NaN or infinite.
@@ -122,130 +119,153 @@ class NetworkTraining(lightning.LightningModule):
 
         Args:
             batch: Images (B, 3, h, w) and the targets that the objective takes.
-
-        Returns:
-            Scalar.
         """
         images, targets = batch
         images = images.contiguous(memory_format=torch.channels_last)
-        progress = self.global_step / self.settings.steps
-        return self.objective(self.network, images, targets, progress)
+        return self.objective(self.network, images, targets, self.global_step / self.params.steps)
 
-    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return what trains: parameters of the encoder, and all others."""
+    def trainable(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters to train: those of the encoder, and all others."""
         return parameter_groups(self.network)
 
     def configure_optimizers(self) -> Any:
-        """Return AdamW with a learning rate each for encoder and decoder, and its schedule."""
-        rates = [self.settings.encoder_lr, self.settings.decoder_lr]
-        groups = zip(("encoder", "decoder"), self.trained(), rates, strict=True)
+        """Return AdamW with two learning rates, and its schedule."""
+        rates = [self.params.encoder_lr, self.params.decoder_lr]
+        groups = zip(("encoder", "decoder"), self.trainable(), rates, strict=True)
         optimizer = torch.optim.AdamW(
             [{"name": name, "params": params, "lr": rate} for name, params, rate in groups],
-            weight_decay=self.settings.weight_decay,
+            weight_decay=_WEIGHT_DECAY,
         )
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, rates, total_steps=self.settings.steps + 1, pct_start=_WARM_UP
+            optimizer, rates, total_steps=self.params.steps + 1, pct_start=_WARM_UP
         )
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]
 
 
+class LossCurve(Callback):
+    """Record the mean loss of every 50 steps, and report early signs of divergence."""
+
+    def __init__(self, path: Path, report: Callable[[str], None]) -> None:
+        self.path, self.report = path, report
+        self.curve: list[float] = []
+        self._window: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, _: Any, outputs: Any, *__: Any) -> None:
+        """Add the loss of a step."""
+        self._window.append(float(outputs["loss"]))
+        if len(self._window) == _WINDOW:
+            self._add_point()
+            if len(self.curve) > 2 and self.curve[-1] > 1.5 * self.curve[0]:
+                rise = f"loss rose from {self.curve[0]:.3f} to {self.curve[-1]:.3f}"
+                advice = "the learning rate may be too high"
+                self.report(f"{rise} by step {trainer.global_step}; {advice}")
+
+    def on_fit_end(self, trainer: Any, _: Any) -> None:
+        """Write the curve, even if no step was left to train."""
+        if self._window:
+            self._add_point()
+        if trainer.is_global_zero:
+            write_json(self.path, self.curve)
+            self.report(f"{trainer.global_step} steps, loss {self.curve[-1]:.3f}")
+
+    def _add_point(self) -> None:
+        self.curve.append(round(sum(self._window) / len(self._window), 4))
+        self._window = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state that a checkpoint keeps."""
+        return {"curve": self.curve, "window": self._window}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state that a checkpoint has kept."""
+        self.curve, self._window = list(state_dict["curve"]), list(state_dict["window"])
+
+
 def fit(
-    training: NetworkTraining,
+    training: TrainingModule,
     batches: Steps,
     folder: Path,
-    title: str,
     callbacks: Sequence[Callback] = (),
     *,
+    machine: MachineParams | None = None,
     loggers: Callable[[int], Sequence[Logger]] = lambda _: (),
+    report: Callable[[str], None] = lambda _: None,
+    strategy: Any = None,
+    plugins: Sequence[Any] = (),
 ) -> list[float]:
-    """Train a network in place, resuming from the folder's last checkpoint where there is one.
+    """Train a network in place, from the last checkpoint in the folder if there is one.
 
     Args:
-        training: The network and its settings.
-        batches: What to train on.
-        folder: Gets ``checkpoint/`` with the last two while training; remove it once the network
-            is saved.
-        title: Shown beside the progress.
-        callbacks: Lightning's or one's own, beside those of every training.
-        loggers: Given the steps that are done already, returns what the curves of loss and
-            learning rates go to besides.
+        folder: Gets ``loss.json``, and ``checkpoint/`` with the last two checkpoints; remove that
+            folder once the network is saved.
+        callbacks: Further callbacks of Lightning.
+        loggers: Receives the number of completed steps, returns loggers of loss and learning rates.
+        report: Receives messages for the user.
+        strategy: Strategy of Lightning for a training that a launcher such as Ray Train has
+            started in several processes; this function is then called in each of them.
+        plugins: Plugins of Lightning that the strategy needs.
 
     Returns:
-        The loss curve, one mean for every 50 steps; also in ``loss.json``.
+        The loss curve: the mean loss of every 50 steps.
 
     Raises:
+        InputError: The machine lacks the device, the devices or the precision.
         DivergenceError: The loss is NaN or infinite.
-        KeyboardInterrupt: The user interrupted it; the next call goes on.
-        TrainedTogetherError: This machine followed another, which keeps the result.
+        KeyboardInterrupt: The user interrupted the training; the next call resumes it.
     """
-    settings, checkpoints, curve = training.settings, folder / "checkpoint", folder / "loss.json"
-    watch = TrainingWatch(title, curve)
-    kept = [watch, _checkpoints(checkpoints, settings), *_average(settings), *callbacks]
-    trainer = _trainer(settings, folder, kept)
-    last, batches.first_step = whole_checkpoint(checkpoints, title)
-    with on_disk(folder):
-        _log(trainer, () if follows(settings.num_nodes) else loggers(batches.first_step))
-    loader = DataLoader(batches, batch_size=None, num_workers=settings.loader_workers)
+    machine = machine or MachineParams()
+    training.is_compiled = machine.compile
+    params, curve = training.params, LossCurve(folder / "loss.json", report)
+    checkpoint, batches.first_step = find_checkpoint(folder / "checkpoint", report)
+    every = [curve, _checkpoint_callback(folder / "checkpoint", params)]
+    if params.average is not None:
+        every.append(EMAWeightAveraging(decay=params.average, use_buffers=True))
+    options = {"strategy": strategy, "plugins": list(plugins)} if strategy else {}
+    trainer = _trainer(params, machine, folder, [*every, *callbacks], **options)
+    if used := list(loggers(batches.first_step)):
+        trainer.loggers = used
+        trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]  # not in Lightning's types
+    loader = DataLoader(batches, batch_size=None, num_workers=_loader_workers(machine))
     training.network.to(memory_format=torch.channels_last)
-    with _quiet(), on_disk(folder):
-        _fitted(trainer, training, loader, last)
-    if follows(settings.num_nodes):
-        raise TrainedTogetherError
-    losses: list[float] = json.loads(curve.read_text(encoding="utf-8"))
+    with _without_advice():
+        try:
+            trainer.fit(training, loader, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stop:
+            # Lightning turns Ctrl-C into SystemExit and keeps its own handler installed.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from stop
+    losses: list[float] = json.loads(curve.path.read_text(encoding="utf-8"))
     return losses
 
 
-def check_trainer(settings: TrainingParams) -> None:
-    """Refuse a trainer that this machine cannot have, without training.
-
-    Args:
-        settings: Accelerator, devices, precision, batch size.
+def check_training(params: TrainingParams, machine: MachineParams) -> None:
+    """Raise if this machine cannot run a training, without training.
 
     Raises:
-        InputError: There is no such accelerator, fewer devices, or another precision only.
+        InputError: The device, the number of devices or the precision is not available.
     """
     with tempfile.TemporaryDirectory(prefix="wsseg-trainer-") as folder:
-        _trainer(settings, Path(folder), [])
+        _trainer(params, machine, Path(folder), [])
 
 
-def _fitted(
-    trainer: lightning.Trainer,
-    training: NetworkTraining,
-    loader: DataLoader[tuple[Any, Any]],
-    last: Path | None,
-) -> None:
-    try:
-        trainer.fit(training, loader, ckpt_path=last, weights_only=True)
-    except SystemExit as stop:  # what Lightning makes of Ctrl-C, whose handler it takes away
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        raise KeyboardInterrupt from stop
+def _loader_workers(machine: MachineParams) -> int:
+    if machine.loader_workers is not None:
+        return machine.loader_workers
+    return min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
 
 
-def _log(trainer: lightning.Trainer, loggers: Sequence[Logger]) -> None:
-    if loggers:
-        trainer.loggers = list(loggers)
-        trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]  # not in Lightning's types
-
-
-def _average(settings: TrainingParams) -> list[Callback]:
-    if settings.average is None:
-        return []
-    return [EMAWeightAveraging(decay=settings.average, use_buffers=True)]
-
-
-def _checkpoints(folder: Path, settings: TrainingParams) -> ModelCheckpoint:
+def _checkpoint_callback(folder: Path, params: TrainingParams) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
         filename=Path(LAST).stem,
-        every_n_train_steps=settings.checkpoint_every,
+        every_n_train_steps=params.checkpoint_every,
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Lightning's advice on settings that are chosen here on purpose off the screen."""
+def _without_advice() -> Iterator[None]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         for advice in _ADVICE:
@@ -254,42 +274,47 @@ def _quiet() -> Iterator[None]:
 
 
 def _trainer(
-    settings: TrainingParams, folder: Path, callbacks: Sequence[Callback]
+    params: TrainingParams,
+    machine: MachineParams,
+    folder: Path,
+    callbacks: Sequence[Callback],
+    **options: Any,
 ) -> lightning.Trainer:
-    devices = settings.devices if isinstance(settings.devices, int) else 1
-    if settings.batch_size % (devices * settings.num_nodes):
-        rule, remedy = "a multiple of trainer.devices x num_nodes", "correct one of them"
-        raise InputError("trainer.batch_size", rule, settings.batch_size, remedy)
+    nodes = machine.ray.nodes if machine.engine == "ray" else 1
+    devices = machine.devices if isinstance(machine.devices, int) else 1
+    if params.batch_size % (devices * nodes):
+        rule, remedy = "a multiple of machine.devices x machine.ray.nodes", "correct one of them"
+        raise InputError("trainer.batch_size", rule, params.batch_size, remedy)
+    device = device_of(machine.device)
+    if options:
+        parallel = {"devices": "auto", **options}
+    elif machine.devices == 1:
+        parallel = {"devices": 1, "strategy": "auto", "plugins": []}
+    else:
+        # Lightning's own choice would run the whole pipeline once per device; spawning trains only.
+        # Its own environment keeps it from taking the variables of a scheduler for its own.
+        plugins = [LightningEnvironment()]
+        parallel = {"devices": machine.devices, "strategy": "ddp_spawn", "plugins": plugins}
+    automatic = "16-mixed" if device == "cuda" else "32-true"
     try:
-        with _quiet():
-            return _built(settings, folder, callbacks)
+        with _without_advice():
+            return lightning.Trainer(
+                accelerator=device,
+                devices=parallel["devices"],
+                strategy=parallel["strategy"],
+                plugins=[AtomicCheckpoints(), *parallel["plugins"]],
+                precision=automatic if machine.precision == "auto" else machine.precision,  # type: ignore[arg-type]  # Lightning checks it
+                max_steps=params.steps,
+                gradient_clip_val=GRADIENT_CLIP,
+                callbacks=list(callbacks),
+                default_root_dir=folder,
+                logger=False,  # set once the trainer is known to work
+                log_every_n_steps=_LOG_EVERY,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                use_distributed_sampler=False,
+            )
     except (ValueError, MisconfigurationException) as error:
-        got, remedy = " ".join(str(error).split()), "correct accelerator, devices or precision"
-        raise InputError("trainer", "settings that Lightning knows", got, remedy) from error
-
-
-def _built(
-    settings: TrainingParams, folder: Path, callbacks: Sequence[Callback]
-) -> lightning.Trainer:
-    on_gpu = torch.cuda.is_available() and settings.accelerator != "cpu"
-    automatic = "16-mixed" if on_gpu else "32-true"
-    alone = settings.devices == 1 and settings.num_nodes == 1
-    return lightning.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        # Lightning's own choice would run the whole pipeline once a device; spawning trains only.
-        strategy="auto" if alone else "ddp_spawn",
-        precision=automatic if settings.precision == "auto" else settings.precision,  # type: ignore[arg-type]  # checked by Lightning, not by us
-        max_steps=settings.steps,
-        gradient_clip_val=settings.gradient_clip,
-        callbacks=list(callbacks),
-        # NODE_RANK and MASTER_ADDR say what Lightning would take from a scheduler's variables
-        plugins=[AtomicCheckpoints(), *([] if alone else [LightningEnvironment()])],
-        default_root_dir=folder,
-        logger=False,  # until all is known to be right
-        log_every_n_steps=_LOG_EVERY,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+        got = " ".join(str(error).split())
+        hint = "correct machine.device, machine.devices or machine.precision"
+        raise InputError(f"Lightning refuses the trainer: {got}", hint=hint) from error

@@ -102,16 +102,16 @@ def freeze_encoder(network: nn.Module, blocks: int) -> None:
         part.requires_grad_(False)
 
 
-def device_of(accelerator: str) -> str:
-    """Return where a trained network is used.
+def device_of(device: str) -> str:
+    """Return the torch device of the setting ``machine.device``: "cuda" or "cpu".
 
-    Args:
-        accelerator: Of its trainer; "cpu" keeps it off the GPU.
-
-    Returns:
-        "cuda" where there is a GPU, else "cpu".
+    Raises:
+        InputError: It is "cuda", and torch finds no GPU.
     """
-    return "cuda" if torch.cuda.is_available() and accelerator != "cpu" else "cpu"
+    has_gpu = torch.cuda.is_available()
+    if device == "cuda" and not has_gpu:
+        raise InputError("machine.device is cuda, but torch finds no GPU", hint="set it to auto")
+    return "cuda" if has_gpu and device != "cpu" else "cpu"
 
 
 def write_checkpoint(path: Path, content: Any) -> None:

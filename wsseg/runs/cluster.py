@@ -19,12 +19,14 @@ from typing import Any, NoReturn, TypeVar
 import wsseg
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
-from wsseg.runs.nodes import check_nodes
 
 Item = TypeVar("Item")
 T = TypeVar("T")
 
 _QUEUED = 2  # images a core: one at work, one that is there when it ends
+RETRIES = 5
+"""How often an image is tried again when its worker or node is lost."""
+
 _PATIENCE = 10  # seconds
 _ONE_THREAD = {
     f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")
@@ -62,17 +64,16 @@ class _Place:
 
 
 def check_engine(config: Config) -> None:
-    """Refuse a cluster or machines that cannot work together, before any work is done.
+    """Refuse a cluster that cannot work, before any work is done.
 
     Args:
-        config: Its ``engine``, and the ``num_nodes`` of its trainers.
+        config: Its ``machine.engine``.
 
     Raises:
-        InputError: Ray is not installed, or machines are not told how to find each other.
+        InputError: Ray is not installed.
     """
-    check_nodes(config.num_nodes)
-    if config.engine == "ray" and find_spec("ray") is None:
-        raise InputError("engine", "of an installed package", "ray", "install wsseg[ray]")
+    if config.machine.engine == "ray" and find_spec("ray") is None:
+        raise InputError("machine.engine", "of an installed package", "ray", "install wsseg[ray]")
 
 
 def map_on_cluster(
@@ -84,17 +85,17 @@ def map_on_cluster(
         work: Called once a sample, as a Ray task of one core; again where its worker or node is
             lost.
         samples: The images.
-        config: Its ``ray`` says which cluster; ``workers`` how many images at a time at most.
+        config: Its ``machine`` names the cluster and the largest number of images in progress.
 
     Yields:
         Results.
 
     Raises:
         InputError: Ray is missing or has no such cluster, a node lacks what it needs, an image
-            lost its worker more than ``ray.retries`` times, or what the work itself raises.
+            lost its worker more than ``RETRIES`` times, or what the work itself raises.
     """
     ray = _joined(config)
-    resources = {"num_cpus": 1, "num_gpus": config.ray.gpus, "max_retries": config.ray.retries}
+    resources = {"num_cpus": 1, "num_gpus": config.machine.ray.gpus, "max_retries": RETRIES}
     task = ray.remote(**resources)(_in_place)
     needs = (config.run_dir.absolute(), config.data.root)
     place = ray.put(_Place(Path.cwd(), needs, wsseg.__version__))
@@ -120,8 +121,8 @@ def _in_place(work: Callable[[Item], T], sample: Item, place: _Place) -> T:
 
 def _at_a_time(ray: Any, config: Config) -> int:
     """Nodes may come and go."""
-    if config.workers:
-        return config.workers
+    if config.machine.workers:
+        return config.machine.workers
     return max(1, _QUEUED * int(ray.cluster_resources().get("CPU", 1)))
 
 
@@ -132,7 +133,7 @@ def _result(ray: Any, reference: Any) -> Any:
         raise error.cause from error
     except ray.exceptions.RayError as error:
         got = f"one that was lost again and again ({type(error).__name__})"
-        remedy = "lower workers or add memory, and run the same command again"
+        remedy = "lower machine.workers or add memory, and run the same command again"
         raise InputError("a worker of the cluster", "alive", got, remedy) from error
 
 
@@ -142,11 +143,11 @@ def _joined(config: Config) -> Any:
     ray: Any = import_module("ray")
     if ray.is_initialized():
         return ray
-    own = {} if config.ray.address else {"include_dashboard": False}
+    own = {} if config.machine.ray.address else {"include_dashboard": False}
     try:
-        _reach(config.ray.address)
+        _reach(config.machine.ray.address)
         ray.init(
-            address=config.ray.address or "local",
+            address=config.machine.ray.address or "local",
             runtime_env={
                 "env_vars": {**_ONE_THREAD, "PYTHONPATH": os.pathsep.join(_own_modules())}
             },
@@ -155,7 +156,7 @@ def _joined(config: Config) -> Any:
             **own,
         )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        _refuse(config.ray.address, error)
+        _refuse(config.machine.ray.address, error)
     return ray
 
 
@@ -174,5 +175,7 @@ def _reach(address: str | None) -> None:
 
 def _refuse(address: str | None, error: Exception) -> NoReturn:
     got = " ".join(str(error).split()) or type(error).__name__
-    remedy = "start it with `ray start --head`, or set ray.address=null"
-    raise InputError(f"ray.address {address}", "a cluster that runs", got, remedy) from error
+    remedy = "start it with `ray start --head`, or set machine.ray.address=null"
+    raise InputError(
+        f"machine.ray.address {address}", "a cluster that runs", got, remedy
+    ) from error

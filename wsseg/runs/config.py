@@ -17,6 +17,7 @@ from wsseg.errors import InputError
 from wsseg.networks.params import (
     AffinityParams,
     ClassifierParams,
+    MachineParams,
     PredictionParams,
     SegmenterParams,
     SegmenterTrainingParams,
@@ -31,21 +32,6 @@ def _listed(names: Any) -> Any:
     return [names] if isinstance(names, str) else names
 
 
-class ClusterParams(Params):
-    """The cluster of ``engine: ray``; see ``wsseg.runs.cluster``."""
-
-    address: str | None = None
-    """"auto" joins the cluster that this machine belongs to, "host:6379" the one of that head node;
-    null starts one of this machine alone.
-    """
-    gpus: float = Field(0.0, ge=0)
-    """Share of a GPU that an image takes, such as 0.25 for four at a time on each; with 0 the label
-    stages use CPUs only.
-    """
-    retries: int = Field(5, ge=0)
-    """How often an image is tried again when its worker or node is lost."""
-
-
 class Config(Params):
     """All settings of a run."""
 
@@ -56,20 +42,13 @@ class Config(Params):
     """The run's folder."""
     seed: int = Field(0, ge=0)
     """Of everything random."""
-    engine: Literal["local", "ray"] = "local"
-    """Where the label stages run: "local" processes, or "ray", a cluster. The labels are the same.
-    """
-    workers: int | None = Field(None, ge=1)
-    """Processes for the label stages; null is one a core. On a cluster, images at a time at most;
-    null is what its cores and GPUs hold.
-    """
-    ray: ClusterParams = ClusterParams()
     strict: bool = False
     """Stop at the first bad image in place of setting it aside."""
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
     """What gets the curves of every training, one name or several: "tensorboard", "mlflow"; see
-    ``wsseg.networks.loggers``. They change no result.
+    ``wsseg.runs.loggers``. They change no result.
     """
+    machine: MachineParams = MachineParams()
     data: DataParams
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
@@ -82,12 +61,6 @@ class Config(Params):
     prediction: PredictionParams = PredictionParams()
     rounds: RoundParams = RoundParams()
     finetune: FinetuneParams = FinetuneParams()
-
-    @property
-    def num_nodes(self) -> int:
-        """How many machines the run takes, at least for one of its trainings."""
-        trainers = (self.trainer, self.classifier.trainer, self.affinity.trainer)
-        return max(trainer.num_nodes for trainer in trainers)
 
 
 _MOST_VALUES = 100_000  # of a file of settings, its aliases written out

@@ -44,7 +44,7 @@ def map_samples(
     Args:
         function: Called once a sample, in a worker process of one thread; picklable.
         samples: The images.
-        config: Its ``engine``, ``workers`` and ``strict`` say where, and what a bad image does.
+        config: Its ``machine`` and ``strict`` say where, and what a bad image does.
 
     Yields:
         Results, and a ``Skipped`` for each image whose function raised ``InputError``.
@@ -53,8 +53,8 @@ def map_samples(
         InputError: A bad image, when ``strict``; or workers are lost again and again, which is
             what happens when memory runs out.
     """
-    if config.engine == "ray":
+    if config.machine.engine == "ray":
         work = partial(attempt, function, strict=config.strict)
         yield from map_on_cluster(work, samples, config)
     else:
-        yield from map_locally(function, samples, config.workers, config.strict)
+        yield from map_locally(function, samples, config.machine.workers, config.strict)

@@ -23,7 +23,6 @@ from wsseg.files import (
 from wsseg.runs.config import Config
 from wsseg.runs.environment import environment
 from wsseg.runs.folder import alone_in, check_free, check_own
-from wsseg.runs.nodes import TrainedTogetherError, follows, wait_until
 
 _KNOWN_BY = ("config.yaml", "a run")  # the file that a run writes first, and what it says there is
 
@@ -40,17 +39,11 @@ class Run:
     path: Path
     config: Config
 
-    @property
-    def leads(self) -> bool:
-        """False on a machine that takes part in another's trainings and writes nothing."""
-        return not follows(self.config.num_nodes)
-
-    def stage(self, name: str, *, num_nodes: int = 1, **inputs: Any) -> "Stage":
+    def stage(self, name: str, **inputs: Any) -> "Stage":
         """Return a stage of this run.
 
         Args:
             name: Its folder below the run's, such as "seeds" or "round-1".
-            num_nodes: Machines that work on it together.
             **inputs: Everything its result depends on: settings, samples, other stages.
 
         Returns:
@@ -62,7 +55,7 @@ class Run:
         stages = [stage for stage in inputs.values() if isinstance(stage, Stage)]
         own = [stage for stage in stages if stage.path.is_relative_to(self.path)]
         upstream = {stage.name: stage.key for stage in own}
-        return Stage(name, self.path / name, key, upstream, self.leads, num_nodes > 1)
+        return Stage(name, self.path / name, key, upstream)
 
 
 @dataclass(frozen=True)
@@ -74,16 +67,12 @@ class Stage:
         path: Its folder.
         key: Hash of its inputs, settings and the code's version.
         upstream: Names and keys of the stages of its run that it is made from.
-        leads: Whether this machine makes it; where not, it waits for the one that does.
-        joint: Whether machines that do not lead work on it, too.
     """
 
     name: str
     path: Path
     key: str
     upstream: dict[str, str]
-    leads: bool = True
-    joint: bool = False
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -93,9 +82,7 @@ class Stage:
 
     @property
     def is_complete(self) -> bool:
-        """True where the stage can be skipped; a machine that does not lead waits until it can."""
-        if not (self.leads or self.joint):
-            wait_until(lambda: self.manifest, self.name)
+        """True if the stage can be skipped."""
         return bool(self.manifest)
 
     @contextmanager
@@ -107,9 +94,6 @@ class Stage:
         Yields:
             A dict whose values go into the manifest. "seconds" adds up over attempts.
         """
-        if not self.leads:
-            yield from self._follow()
-            return
         self._discard_other_keys()
         record: dict[str, Any] = {}
         started, before = time.monotonic(), self._attempt()["seconds"]
@@ -124,12 +108,6 @@ class Stage:
         about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
         done = {**about, "seconds": seconds, **record}
         write_json(self.path / "manifest.json", done)
-
-    def _follow(self) -> Iterator[dict[str, Any]]:
-        wait_until(lambda: self._attempt()["key"] == self.key, self.name)
-        with suppress(TrainedTogetherError):
-            yield {}
-        wait_until(lambda: self.manifest, self.name)
 
     def _spend(self, seconds: float) -> float:
         """Keep how long the attempts took together."""
@@ -163,9 +141,6 @@ def open_run(config: Config) -> Iterator[Run]:
         InputError: Another process works in the folder, or it holds something else.
     """
     path = config.run_dir
-    if follows(config.num_nodes):
-        yield Run(path, config)
-        return
     with alone_in(path, "run_dir", *_KNOWN_BY):
         discard_partial(path, ".")
         write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))

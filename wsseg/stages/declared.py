@@ -1,4 +1,4 @@
-"""Images whose masks may be looked at: they teach what signals tell of this run's labels."""
+"""Declared masks: those of some training images, from which the estimate of quality learns."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,24 +11,25 @@ from wsseg.data.model import Sample
 from wsseg.data.truth import Truth
 from wsseg.errors import InputError
 from wsseg.files import write_text
-from wsseg.stages.measured import pair_ious
+from wsseg.stages.measure import pair_ious
 
 DECLARED = "declared.txt"
-"""In a run's folder: the images, an id a line."""
+"""In a run's folder: the images with declared masks, one id a line."""
 
 
 def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Truth) -> None:
-    """Keep in a run's folder which images' masks may be looked at; an empty list takes it back.
+    """Record in a run's folder which images' masks may be used; an empty list revokes it.
 
     Args:
         run: The run's folder.
-        listed: As of ``wsseg select``, an image's id a line. The run must not have learned from
-            these masks: labels that are the masks say nothing of others.
+        listed: File with an image id a line, as of ``wsseg select``. The run must not have learned
+            from these masks, or their labels would say nothing about the other labels.
         samples: The run's training images.
         truth: The masks.
 
     Raises:
-        InputError: The list names no training image, or one without a mask or with a given one.
+        InputError: The list names no training image, or one without a mask, or one whose mask the
+            run was given.
     """
     ids, known = read_ids(listed), {sample.id: sample for sample in samples}
     for image in ids:
@@ -45,14 +46,9 @@ def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Tru
 
 
 def declared_ious(run: Path, name: str) -> pd.Series:
-    """Return what is known of a stage's labels by the masks that may be looked at.
+    """Return the IoU, 0..1, of a stage's labels in the images with declared masks.
 
-    Args:
-        run: The run's folder.
-        name: The stage of label maps.
-
-    Returns:
-        IoU, 0..1, by image id and class; empty without ``declare_masks``.
+    It is indexed by image id and class, and empty without ``declare_masks``.
     """
     if not (run / DECLARED).exists():
         return pd.Series(dtype=float)

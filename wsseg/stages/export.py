@@ -87,7 +87,7 @@ def export_labels(
         images: "copy", "link" (hard links, on one file system), or "none" for a tool that has the
             photographs already. Only a folder with images is a data set that wsseg reads.
         worst: How many images to write, the worst; None writes all.
-        read_signals: What reads the estimates of a stage: ``wsseg.stages.inspecting``'s.
+        read_signals: What reads the estimates of a stage: ``wsseg.stages.signals``'s.
 
     Returns:
         The number of images written.

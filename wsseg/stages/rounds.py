@@ -15,8 +15,7 @@ from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
-from wsseg.metrics.confidence import certainty
-from wsseg.networks.loggers import check_loggers
+from wsseg.metrics.confidence import mean_confidence
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.refine.refiners import Refine, find_refiner
@@ -32,6 +31,7 @@ from wsseg.runs.labelling import (
     labelled,
     samples_key,
 )
+from wsseg.runs.loggers import check_loggers
 from wsseg.runs.stage import Run, Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
@@ -123,9 +123,9 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """Return the stage "round-N": predictions on the training images, cleaned by what is known.
 
     Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
-    have "boxes", "resets" and "restored", "kept" and "refined" (shares of the class that the
-    network and the refiner chose; without cleaning the share that is permitted), "confidence",
-    "margin", and "agreement" of the network's prediction with the annotations.
+    have "boxes", "resets" and "restored", "kept" (share of the class that is as the network
+    predicted it; without cleaning the share that is permitted), "confidence", and "agreement" of
+    the network's prediction with the annotations.
 
     Args:
         run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
@@ -206,7 +206,7 @@ def _seed(
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
 ) -> tuple[NDArray[np.uint8], Facts]:
-    segmenter = segmenter_of(model, config.trainer.accelerator)
+    segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     scores = segmenter.predict(example.image, config.prediction)
     constraints = example.constraints
@@ -215,20 +215,20 @@ def _relabel(
     if not config.rounds.clean:
         known = labelled_pixels(sample, len(segmenter.classes))
         label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
-        sure = certainty(label_map, scores, range(len(scores)))
+        sure = _confidence(mean_confidence(label_map, scores, range(len(scores))))
         return label_map, joined(_permitted(label_map, constraints), sure, agrees)
     first_labels = read_label_map(label_path(seeds, sample))
     cleaned = clean(scores[constraints.classes], example, first_labels, config.rounds, refine)
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
     shares = normalise(scores[constraints.classes], constraints.allowed)
-    sure = certainty(cleaned.label_map, shares, constraints.classes)
+    sure = _confidence(mean_confidence(cleaned.label_map, shares, constraints.classes))
     return cleaned.label_map, joined(_facts(sample, cleaned), sure, agrees)
 
 
 def _predict(
     sample: Sample, config: Config, model: Stage, stage: Stage
 ) -> tuple[NDArray[np.uint8], Facts]:
-    segmenter = segmenter_of(model, config.trainer.accelerator)
+    segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     scores = segmenter.predict(example.image, config.prediction)
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))
@@ -240,8 +240,7 @@ def _predict(
 
 
 def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
-    kept, refined = cleaned.share("network"), cleaned.share("refiner")
-    rules = {label: {"kept": kept[label], "refined": refined[label]} for label in kept}
+    rules = {label: {"kept": share} for label, share in cleaned.share("network").items()}
     facts: Facts = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
@@ -255,6 +254,10 @@ def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
 def _agreement(label_map: NDArray[np.uint8], example: Example) -> Facts:
     agreement = annotation_agreement(label_map, example)
     return {label: {"agreement": share} for label, share in agreement.items()}
+
+
+def _confidence(shares: dict[int, float]) -> Facts:
+    return {label: {"confidence": share} for label, share in shares.items()}
 
 
 def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> Facts:

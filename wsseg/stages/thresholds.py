@@ -1,4 +1,4 @@
-"""Activation maps measured against hidden truth, at every threshold of the background."""
+"""Activation maps measured against the hidden truth, at each threshold of the background."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,29 +18,29 @@ from wsseg.runs.progress import say, track
 from wsseg.runs.stage import Run, Stage
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
-"""The background's scores that are tried, 0.05 to 0.95."""
+"""Scores of the background that are measured, 0.05 to 0.95."""
 
 
 def measure_thresholds(
     run: Run, maps: Stage, truth: Truth, samples: Sequence[Sample]
 ) -> dict[float, float] | None:
-    """Return how good label maps straight from activation maps are, and record it.
+    """Measure the label maps that activation maps alone would give, and record the counts.
 
-    At each threshold the class of the highest map counts where it beats the threshold, and the
-    background elsewhere; nothing is refined or IGNORE. The curve tells how much hangs on the
-    choice of the threshold. It must not make that choice: that would be learning from the truth.
+    A pixel gets the class of the highest map if it exceeds the threshold, else the background;
+    nothing is refined or IGNORE. The curve shows how much depends on the choice of the threshold.
+    It must not make that choice: that would be learning from the truth.
 
     Args:
         run: The run.
         maps: A complete stage of activation maps.
-        truth: Hidden truth. Images it does not cover are left out.
+        truth: Hidden truth. Images that it does not cover are left out.
         samples: The images.
 
     Returns:
-        mIoU, 0..1, by threshold; None where no image has truth.
+        mIoU, 0..1, by threshold; None if no image has truth.
 
     Raises:
-        InputError: The truth or the maps of an image cannot be read, when the run is strict.
+        InputError: The truth or the maps of an image cannot be read, and the run is strict.
     """
     known = [truth.with_mask(s) for s in labelled(maps, samples) if truth.covers(s)]
     if not known:
@@ -73,17 +73,9 @@ def measure_thresholds(
 
 
 def threshold_curve(matrices: NDArray[np.int64], classes: Classes) -> dict[float, float]:
-    """Return the mIoU at each threshold.
-
-    Args:
-        matrices: (thresholds, K, K + 1) confusion matrices.
-        classes: The K class names.
-
-    Returns:
-        mIoU, 0..1, by threshold.
-    """
-    found = [SegmentationQuality(matrix, classes).miou for matrix in matrices]
-    return dict(zip(THRESHOLDS, found, strict=True))
+    """Return the mIoU, 0..1, at each of ``THRESHOLDS``, from confusion matrices (T, K, K + 1)."""
+    mious = [SegmentationQuality(matrix, classes).miou for matrix in matrices]
+    return dict(zip(THRESHOLDS, mious, strict=True))
 
 
 def _matrices(sample: Sample, maps: Stage, n_classes: int) -> NDArray[np.int64]:
@@ -91,7 +83,7 @@ def _matrices(sample: Sample, maps: Stage, n_classes: int) -> NDArray[np.int64]:
     truth = true_label_map(sample, n_classes)
     if not len(labels):
         labels, scores = np.zeros(1, np.uint8), np.zeros((1, 1, 1), np.float32)
-    large = np.stack([cv2.resize(each, truth.shape[::-1]) for each in scores])
-    ahead, most = labels[large.argmax(axis=0)], large.max(axis=0)
-    at_each = (np.where(most > level, ahead, 0).astype(np.uint8) for level in THRESHOLDS)
-    return np.stack([confusion_matrix(each, truth, n_classes) for each in at_each])
+    large = np.stack([cv2.resize(score, truth.shape[::-1]) for score in scores])
+    best, highest = labels[large.argmax(axis=0)], large.max(axis=0)
+    label_maps = (np.where(highest > level, best, 0).astype(np.uint8) for level in THRESHOLDS)
+    return np.stack([confusion_matrix(label_map, truth, n_classes) for label_map in label_maps])

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning
 from lightning.pytorch.callbacks import Callback
+from rich.progress import Progress
 from torch import nn
 
 from wsseg.data.classes import candidate_classes
@@ -15,15 +16,16 @@ from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE
-from wsseg.networks.loggers import training_loggers
+from wsseg.networks.batches import Steps
 from wsseg.networks.prediction import Segmenter, kept_segmenter, save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.segmenter_objective import WeightedLosses
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, labelled
-from wsseg.runs.progress import say
+from wsseg.runs.loggers import on_disk, training_loggers
+from wsseg.runs.progress import progress_bar, say
 from wsseg.runs.stage import Run, Stage
 from wsseg.runs.stats import read_stats
 
@@ -46,13 +48,13 @@ def training_stage(
     config = run.config
     return run.stage(
         name,
-        num_nodes=config.trainer.num_nodes,
         **inputs,
         start=start,
         model=config.model,
         classes=list(classes),
         weights=fingerprint(Path(config.model.weights or "")),
-        trainer=config.trainer.model_dump(exclude={"checkpoint_every", "loader_workers"}),
+        trainer=config.trainer.model_dump(exclude={"checkpoint_every"}),
+        machine=config.machine.numerics,
         seed=config.seed,
     )
 
@@ -90,13 +92,73 @@ def train_on_pairs(
     with stage.work() as record:
         training = supervised(first_network(config, classes, start), config)
         batches = TrainingBatches(found, config.model, config.trainer, seed=config.seed)
-        loggers = partial(training_loggers, stage, config)
-        record["loss"] = fit(training, batches, stage.path, stage.name, callbacks, loggers=loggers)
+        record["loss"] = fit_in_stage(stage, training, batches, config, callbacks)
         save_trained(stage, training.network, classes, config)
     return stage
 
 
-def supervised(network: nn.Module, config: Config) -> NetworkTraining:
+def fit_in_stage(
+    stage: Stage,
+    training: TrainingModule,
+    batches: Steps,
+    config: Config,
+    callbacks: Sequence[Callback] = (),
+) -> list[float]:
+    """Call ``fit`` in the folder of a stage, with its progress bar and loggers.
+
+    Returns:
+        The loss curve.
+
+    Raises:
+        DivergenceError: The loss is NaN or infinite.
+    """
+    with on_disk(stage.path):
+        return fit(
+            training,
+            batches,
+            stage.path,
+            [TrainingProgress(stage.name), *callbacks],
+            machine=config.machine,
+            loggers=partial(training_loggers, stage, config),
+            report=partial(_report, stage.name),
+        )
+
+
+def _report(name: str, message: str) -> None:
+    say(f"{name}: {message}")
+
+
+class TrainingProgress(Callback):
+    """Show the progress bar of a training."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._bar: Progress | None = None
+
+    def on_train_start(self, trainer: Any, _: Any) -> None:
+        """Open the progress bar."""
+        self._bar = progress_bar()
+        self._bar.start()
+        steps, done = trainer.max_steps, trainer.global_step
+        self._task = self._bar.add_task(self.title, total=steps, completed=done, note="")
+
+    def on_train_batch_end(self, trainer: Any, _: Any, outputs: Any, *__: Any) -> None:
+        """Advance the progress bar."""
+        if self._bar:
+            note = f"loss {float(outputs['loss']):.3f}"
+            self._bar.update(self._task, completed=trainer.global_step, note=note)
+
+    def on_fit_end(self, *_: Any) -> None:
+        """Close the progress bar."""
+        if self._bar:
+            self._bar.stop()
+
+    def on_exception(self, *_: Any) -> None:
+        """Close the progress bar."""
+        self.on_fit_end()
+
+
+def supervised(network: nn.Module, config: Config) -> TrainingModule:
     """Return the training of a network on label maps.
 
     Args:
@@ -106,7 +168,7 @@ def supervised(network: nn.Module, config: Config) -> NetworkTraining:
     Returns:
         What ``fit`` takes.
     """
-    return NetworkTraining(
+    return TrainingModule(
         network,
         config.trainer,
         WeightedLosses(config.trainer, config.model),
@@ -190,17 +252,17 @@ def labelled_pairs(
     ]
 
 
-def segmenter_of(model: Stage, accelerator: str = "auto") -> Segmenter:
+def segmenter_of(model: Stage, device: str = "auto") -> Segmenter:
     """Return the network of a complete training stage, kept loaded.
 
     Args:
         model: A stage of ``train_on_pairs``.
-        accelerator: "cpu" keeps it off the GPU.
+        device: "cpu" keeps it off the GPU.
 
     Returns:
         The segmenter, in eval mode.
     """
-    return kept_segmenter(model.path / "model.ckpt", model.key, accelerator)
+    return kept_segmenter(model.path / "model.ckpt", model.key, device)
 
 
 def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:

@@ -1,4 +1,4 @@
-"""Weak annotations of one image, as a person would draw them who sees its full mask."""
+"""Draw weak annotations of one image from its label map, as a person would draw them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,65 +9,25 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from wsseg.data.formats.marks import merged
 from wsseg.data.model import Annotation, Box, Boxes, Region, Regions, Tags
 from wsseg.data.strokes import Strokes, default_width
-from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.synthetic.drawing import Shape, draw_click, draw_line
+from wsseg.synthetic.params import KINDS, AnnotatorParams
 
-_TOUCHING = np.ones((3, 3), bool)
-_WORTH_A_LINE = 0.25  # of the largest part of the background
-_BACKGROUND_LINES = 3
-
-
-@dataclass(frozen=True)
-class Hand:
-    """How a simulated person annotates.
-
-    Args:
-        length: Share of every scribble that is kept, above 0 to 1.
-        jitter: Every edge of a box is moved by up to this share of its side, 0 to below 0.5.
-        background_points: Clicks on the background of an image with points.
-        points_per: "object", or "class" to click on the largest object of each class only.
-        least_area: Pixels; smaller objects are overlooked.
-        blocks: Squares of an image with blocks.
-        block_side: Side of a square as a share of the image's longer side, above 0 to 1.
-
-    Raises:
-        InputError: A value is out of range.
-    """
-
-    length: float = 1.0
-    jitter: float = 0.0
-    background_points: int = 1
-    points_per: str = "object"
-    least_area: int = 9
-    blocks: int = 5
-    block_side: float = 0.1
-
-    def __post_init__(self) -> None:
-        self._check("length", "above 0, to 1", 0 < self.length <= 1)
-        self._check("jitter", "from 0 to below 0.5", 0 <= self.jitter < 0.5)
-        self._check("background_points", "0 or more", self.background_points >= 0)
-        self._check("points_per", "object or class", self.points_per in {"object", "class"})
-        self._check("least_area", "1 or more", self.least_area >= 1)
-        self._check("blocks", "1 or more", self.blocks >= 1)
-        self._check("block_side", "above 0, to 1", 0 < self.block_side <= 1)
-
-    def _check(self, name: str, rule: str, is_kept: bool) -> None:
-        if not is_kept:
-            raise InputError(name, rule, repr(getattr(self, name)), f"correct {name}")
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+_MIN_BACKGROUND = 0.25  # of the largest background part; smaller parts get no scribble
+_MAX_BACKGROUND_LINES = 3
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a person sees who annotates an image.
+@dataclass(frozen=True, eq=False)
+class SceneObjects:
+    """The objects of an image.
 
     Args:
-        label_map: (H, W) uint8 truth; IGNORE is of no class.
-        objects: The objects large enough to be seen.
-        background: The connected parts of the background, the largest first.
+        label_map: (H, W) uint8 truth; IGNORE belongs to no object.
+        objects: Objects that are large enough to be annotated, ordered by class and position.
+        background: Connected parts of the background, the largest first.
     """
 
     label_map: NDArray[np.uint8]
@@ -81,37 +41,35 @@ class Seen:
 
     @property
     def stroke_width(self) -> float:
-        """Pixels, of strokes without a width of their own."""
+        """Default width of a stroke in pixels."""
         return default_width(self.size)
 
 
-def look(
+def find_objects(
     label_map: NDArray[np.uint8],
     instances: NDArray[np.integer] | None = None,
-    least_area: int = 1,
-) -> Seen:
-    """Return the objects of a label map.
+    min_area: int = 1,
+) -> SceneObjects:
+    """Find the objects of a label map.
 
     Args:
-        label_map: (H, W) uint8; IGNORE is of no class.
-        instances: (H, W) numbers that tell objects of one class apart; without them each connected
+        label_map: (H, W) uint8; IGNORE belongs to no object.
+        instances: (H, W) numbers that separate objects of one class. Without them each connected
             region (8 neighbours) of a class is an object.
-        least_area: Pixels; smaller objects are left out.
-
-    Returns:
-        The objects in the order of their classes and places, and the background's parts.
+        min_area: Objects with fewer pixels are left out.
     """
     objects: list[Shape] = []
     for label in sorted({*np.unique(label_map).tolist()} - {0, IGNORE}):
-        of_class = label_map == label
-        numbers = _numbered(of_class) if instances is None else np.where(of_class, instances + 1, 0)
+        mask = label_map == label
+        numbers = _number_regions(mask) if instances is None else np.where(mask, instances + 1, 0)
         objects += _shapes(numbers, label)
-    background = sorted(_shapes(_numbered(label_map == 0), 0), key=lambda shape: -shape.area)
-    return Seen(label_map, tuple(s for s in objects if s.area >= least_area), tuple(background))
+    parts = sorted(_shapes(_number_regions(label_map == 0), 0), key=lambda shape: -shape.area)
+    large = tuple(shape for shape in objects if shape.area >= min_area)
+    return SceneObjects(label_map, large, tuple(parts))
 
 
-def _numbered(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    numbers: NDArray[np.intp] = ndimage.label(mask, _TOUCHING)[0]
+def _number_regions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    numbers: NDArray[np.intp] = ndimage.label(mask, _EIGHT_NEIGHBOURS)[0]
     return numbers
 
 
@@ -122,121 +80,86 @@ def _shapes(numbers: NDArray[np.integer], label: int) -> Iterator[Shape]:
             yield Shape(label, corner, numbers[window] == number)
 
 
-def tags(seen: Seen) -> Tags:
-    """Return the classes of the objects.
+def draw_tags(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator) -> Tags:
+    """Name the classes of the objects; the tags are empty if there is no object."""
+    del params, rng
+    return Tags(tuple(sorted({shape.label for shape in scene.objects})))
 
-    Args:
-        seen: The image.
 
-    Returns:
-        Tags; empty where there is no object.
+def draw_boxes(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator) -> Boxes:
+    """Draw a box around every object, with edges shifted by up to ``params.jitter``.
+
+    The boxes lie inside the image and have at least one pixel.
     """
-    return Tags(tuple(sorted({shape.label for shape in seen.objects})))
+    return Boxes(tuple(_draw_box(s, scene.size, params.jitter, rng) for s in scene.objects))
 
 
-def boxes(seen: Seen, rng: np.random.Generator, jitter: float = 0.0) -> Boxes:
-    """Return a box around every object, tight or not.
-
-    Args:
-        seen: The image.
-        rng: Decides how far each edge is moved.
-        jitter: By up to this share of the box's side, 0 to below 0.5.
-
-    Returns:
-        Boxes inside the image of at least a pixel.
-    """
-    return Boxes(tuple(_jittered(shape, jitter, seen.size, rng) for shape in seen.objects))
-
-
-def _jittered(shape: Shape, jitter: float, size: tuple[int, int], rng: np.random.Generator) -> Box:
+def _draw_box(shape: Shape, size: tuple[int, int], jitter: float, rng: np.random.Generator) -> Box:
     edges = []
     for start, side, limit in zip(shape.corner, shape.mask.shape, size, strict=True):
-        moves = np.rint(rng.uniform(-1, 1, 2) * jitter * side).astype(int)
-        low = min(max(start + int(moves[0]), 0), limit - 1)
-        edges.append((low, min(max(start + side + int(moves[1]), low + 1), limit)))
+        shifts = np.rint(rng.uniform(-1, 1, 2) * jitter * side).astype(int)
+        low = min(max(start + int(shifts[0]), 0), limit - 1)
+        edges.append((low, min(max(start + side + int(shifts[1]), low + 1), limit)))
     (top, bottom), (left, right) = edges
     return Box(shape.label, left, top, right, bottom)
 
 
-def extremes(seen: Seen) -> Boxes:
-    """Return the boxes of clicks on the outermost pixels of every object: tight ones.
-
-    Args:
-        seen: The image.
-
-    Returns:
-        Boxes.
+def draw_extremes(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator) -> Boxes:
+    """Draw tight boxes, as clicks on the four outermost points of an object give them.
 
     References:
         Papadopoulos et al., Extreme clicking for efficient object annotation, arXiv:1708.02750.
     """
-    return boxes(seen, np.random.default_rng(0), jitter=0.0)
+    return draw_boxes(scene, params.model_copy(update={"jitter": 0.0}), rng)
 
 
-def points(
-    seen: Seen, rng: np.random.Generator, per: str = "object", background: int = 1
-) -> Strokes:
-    """Return a click on every object, or class, and some on the background.
+def draw_points(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator) -> Strokes:
+    """Click on every object or class, and on the largest part of the background.
 
-    Args:
-        seen: The image.
-        rng: Decides the places.
-        per: "object", or "class" to click on the largest object of each class only.
-        background: Clicks on the background, far from the objects.
-
-    Returns:
-        Clicks, each well inside its class.
+    Each point lies well inside its class.
 
     References:
         Bearman et al., What's the point: semantic segmentation with point supervision,
         arXiv:1506.02106.
     """
-    shapes = seen.objects
-    if per == "class":
+    shapes = scene.objects
+    if params.points_per == "class":  # of each class the largest object comes last, and stays
         shapes = tuple({s.label: s for s in sorted(shapes, key=lambda s: s.area)}.values())
-    ground = seen.background[:1] * background
-    return Strokes(tuple(draw_click(s, seen.stroke_width, rng) for s in (*shapes, *ground)))
+    background = scene.background[:1] * params.background_points
+    return Strokes(tuple(draw_click(s, scene.stroke_width, rng) for s in (*shapes, *background)))
 
 
-def scribbles(seen: Seen, rng: np.random.Generator, length: float = 1.0) -> Strokes:
-    """Return a line in every object and in the largest parts of the background.
+def draw_scribbles(
+    scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator
+) -> Strokes:
+    """Draw a line in every object and in the largest parts of the background.
 
-    Args:
-        seen: The image.
-        rng: Decides how the lines are drawn.
-        length: Share of every line that is kept, above 0 to 1, a part of those of longer shares.
-
-    Returns:
-        Lines, and clicks on what is too small for a line.
+    A shape that is too small for a line gets a point. For one random stream, a scribble of a
+    smaller ``params.length`` is a part of the longer one.
 
     References:
         Lin et al., ScribbleSup: scribble-supervised convolutional networks for semantic
         segmentation, arXiv:1604.05144.
     """
-    ground = seen.background[:_BACKGROUND_LINES]
-    shapes = (*seen.objects, *(s for s in ground if s.area >= _WORTH_A_LINE * ground[0].area))
+    parts = scene.background[:_MAX_BACKGROUND_LINES]
+    shapes = (*scene.objects, *(s for s in parts if s.area >= _MIN_BACKGROUND * parts[0].area))
     pairs = zip(shapes, rng.spawn(len(shapes)), strict=True)
-    return Strokes(tuple(draw_line(s, seen.stroke_width, length, own) for s, own in pairs))
+    return Strokes(tuple(draw_line(s, scene.stroke_width, params.length, own) for s, own in pairs))
 
 
-def blocks(seen: Seen, rng: np.random.Generator, count: int = 5, side: float = 0.1) -> Regions:
-    """Return the true classes inside some squares.
+def draw_blocks(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Generator) -> Regions:
+    """Label the pixels of some squares with their true classes.
 
-    Args:
-        seen: The image.
-        rng: Decides the places.
-        count: Number of squares.
-        side: Of a square, as a share of the image's longer side, above 0 to 1.
-
-    Returns:
-        A partial mask that is not closed: a region for each class in each square.
+    The result is a partial mask that is not closed, with one region per class in each square.
     """
-    pixels, found = max(1, round(side * max(seen.size))), list[Region]()
-    for _ in range(count):
-        top, left = (int(rng.integers(0, max(1, length - pixels + 1))) for length in seen.size)
-        window = slice(top, top + pixels), slice(left, left + pixels)
-        found += _regions_inside(seen.label_map, window)
-    return Regions(tuple(found), partial=True, closed=False)
+    side = max(1, round(params.block_side * max(scene.size)))
+    regions: list[Region] = []
+    for _ in range(params.blocks):
+        top, left = (int(rng.integers(0, max(1, length - side + 1))) for length in scene.size)
+        regions += _regions_inside(
+            scene.label_map, (slice(top, top + side), slice(left, left + side))
+        )
+    return Regions(tuple(regions), partial=True, closed=False)
 
 
 def _regions_inside(label_map: NDArray[np.uint8], window: tuple[slice, slice]) -> Iterator[Region]:
@@ -248,52 +171,52 @@ def _regions_inside(label_map: NDArray[np.uint8], window: tuple[slice, slice]) -
             yield Region(int(label), rle=((height, width), coco_mask.encode(mask)["counts"]))
 
 
-KINDS: Mapping[str, Callable[[Seen, Hand, np.random.Generator], Annotation]] = MappingProxyType(
+Draw = Callable[
+    [SceneObjects, AnnotatorParams, np.random.Generator], Tags | Boxes | Strokes | Regions
+]
+
+DRAW: Mapping[str, Draw] = MappingProxyType(
     {
-        "tags": lambda seen, _, __: tags(seen),
-        "boxes": lambda seen, hand, rng: boxes(seen, rng, hand.jitter),
-        "extremes": lambda seen, _, __: extremes(seen),
-        "points": lambda seen, hand, rng: points(
-            seen, rng, hand.points_per, hand.background_points
-        ),
-        "scribbles": lambda seen, hand, rng: scribbles(seen, rng, hand.length),
-        "blocks": lambda seen, hand, rng: blocks(seen, rng, hand.blocks, hand.block_side),
+        "tags": draw_tags,
+        "boxes": draw_boxes,
+        "extremes": draw_extremes,
+        "points": draw_points,
+        "scribbles": draw_scribbles,
+        "blocks": draw_blocks,
     }
 )
-"""What a person draws on an image, by the kind of annotation."""
+"""The function that draws each of ``KINDS``."""
 
 
 def annotate(
-    seen: Seen, kinds: Sequence[str], hand: Hand, seed: tuple[int, ...]
+    scene: SceneObjects, kinds: Sequence[str], params: AnnotatorParams, seed: tuple[int, ...]
 ) -> tuple[Annotation, ...]:
-    """Return annotations of one or more kinds of one image.
+    """Draw annotations of one or more kinds.
 
     Args:
-        seen: The image.
-        kinds: Of ``KINDS``; "boxes" and "extremes" exclude each other.
-        hand: How the person annotates.
-        seed: Each kind's own stream begins with it, so that kinds do not change each other.
+        kinds: Names of ``KINDS``; "boxes" and "extremes" exclude each other.
+        seed: Start of the random stream of every kind, so that kinds do not change each other.
 
     Returns:
-        One annotation of a type, clicks and lines together; empty tags where there is no object
-        and nothing else would say so; nothing where no pixel's class is known.
+        At most one annotation of each type; points and scribbles are joined. Empty tags if there is
+        no object and no other annotation; nothing if every pixel is IGNORE.
 
     Example:
         >>> label_map = np.zeros((40, 60), np.uint8)
         >>> label_map[10:30, 20:50] = 7
-        >>> annotate(look(label_map), ["tags"], Hand(), (0,))
+        >>> annotate(find_objects(label_map), ["tags"], AnnotatorParams(), (0,))
         (Tags(present=(7,), unsure=()),)
     """
-    if not (seen.label_map != IGNORE).any():
+    if not (scene.label_map != IGNORE).any():
         return ()
-    made = (
-        draw(seen, hand, np.random.default_rng((*seed, number)))
-        for number, (kind, draw) in enumerate(KINDS.items())
-        if kind in kinds
-    )
-    drawn = merged(annotation for annotation in made if _says_something(annotation))
-    return drawn if drawn or not kinds else (Tags(()),)
-
-
-def _says_something(annotation: Annotation) -> bool:
-    return not isinstance(annotation, Boxes | Strokes | Regions) or bool(annotation.items)
+    annotations: list[Annotation] = []
+    for number, kind in enumerate(KINDS):
+        if kind not in kinds:
+            continue
+        new = DRAW[kind](scene, params, np.random.default_rng((*seed, number)))
+        last = annotations[-1] if annotations else None
+        if isinstance(new, Strokes) and isinstance(last, Strokes):
+            annotations[-1] = Strokes((*last.items, *new.items))
+        elif isinstance(new, Tags) or new.items:
+            annotations.append(new)
+    return tuple(annotations) or (Tags(()),)

@@ -1,56 +1,53 @@
-"""How long people take to annotate an image, as published."""
+"""Published annotation times."""
 
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
 
 TAGS = 20.0
-"""Seconds an image: naming the classes that it shows."""
+"""Seconds to name the classes of an image."""
 
 POINTS = 22.0
-"""Seconds an image: clicks on its objects."""
+"""Seconds to click on the objects of an image."""
 
 SCRIBBLES = 35.0
-"""Seconds an image: a line through each of its objects and its background."""
+"""Seconds to draw a line through each object and the background of an image."""
 
 EXTREME_BOX = 7.0
-"""Seconds an object: clicks on its four outermost points."""
+"""Seconds to click on the four outermost points of an object."""
 
 DRAWN_BOX = 35.0
-"""Seconds an object: a tight box drawn by its corners."""
+"""Seconds to drag a tight box around an object."""
 
 REGION = 80.0
-"""Seconds a region: the outline of one object."""
+"""Seconds to draw the polygon of an object."""
 
 MASK = 240.0
-"""Seconds an image: a full mask of Pascal VOC's quality."""
+"""Seconds to draw the full mask of an image at the quality of Pascal VOC."""
 
 
 def seconds_of(sample: Sample, box_seconds: float = DRAWN_BOX) -> float:
-    """Return how long the annotations of an image take to make.
+    """Return the annotation time of an image in seconds, summed over its annotations.
+
+    Annotations of a plug-in count with the ``seconds`` of their class.
 
     Args:
-        sample: The image; what was drawn in several ways adds up.
-        box_seconds: Of a box, such as ``EXTREME_BOX``.
-
-    Returns:
-        Seconds, 0 without annotations; marks of a plug-in's own kind count nothing, as nobody has
-        published how long they take.
+        box_seconds: Time per box, such as ``EXTREME_BOX``.
 
     References:
         Bearman et al., What's the point, arXiv:1506.02106 (tags, points, scribbles, masks);
         Papadopoulos et al., Extreme clicking, arXiv:1708.02750 (boxes).
     """
-    return sum(_seconds(drawn, box_seconds) for drawn in sample.annotations)
+    return sum(_seconds(annotation, box_seconds) for annotation in sample.annotations)
 
 
-def _seconds(drawn: Annotation, box_seconds: float) -> float:
-    if isinstance(drawn, Tags):
+def _seconds(annotation: Annotation, box_seconds: float) -> float:
+    if isinstance(annotation, Tags):
         return TAGS
-    if isinstance(drawn, Boxes):
-        return box_seconds * len(drawn.items)
-    if isinstance(drawn, Strokes):
-        return SCRIBBLES if any(len(item.points) > 1 for item in drawn.items) else POINTS
-    if isinstance(drawn, Regions) and drawn.partial:
-        return min(REGION * len(drawn.items), MASK)
-    return drawn.seconds if isinstance(drawn, CustomAnnotation) else MASK
+    if isinstance(annotation, Boxes):
+        return box_seconds * len(annotation.items)
+    if isinstance(annotation, Strokes):
+        return SCRIBBLES if any(len(item.points) > 1 for item in annotation.items) else POINTS
+    if isinstance(annotation, Regions) and annotation.partial:
+        return min(REGION * len(annotation.items), MASK)
+    return annotation.seconds if isinstance(annotation, CustomAnnotation) else MASK

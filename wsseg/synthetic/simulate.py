@@ -1,11 +1,11 @@
-"""Whole data sets annotated from their full masks: what would cheaper annotations have given?"""
+"""Simulate the weak annotations of a data set that has full masks."""
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,236 +18,150 @@ from wsseg.data.writers.jsonl import write_jsonl
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
 from wsseg.parallel import Skipped, map_locally
-from wsseg.runs.progress import track
-from wsseg.synthetic.annotator import KINDS, Hand, annotate, look
+from wsseg.synthetic.annotator import annotate, find_objects
 from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
+from wsseg.synthetic.params import MASKS, NOTHING, Kinds, SimulationParams
 
-MASKS, NOTHING = "masks", "nothing"
-_ALONE = (MASKS, NOTHING, "blocks")
-_SHOWN = 5
+_SHOWN = 5  # skipped images that a summary names
 
-Kinds = tuple[str, ...]
-"""What one image gets: names of ``KINDS``, or "masks" or "nothing"."""
+Progress: TypeAlias = Callable[..., Iterator[Any]]
+"""Wraps an iterator as ``tqdm`` does: called as ``progress(items, total=n)``."""
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """What was drawn on a data set.
+    """The simulated annotations of a data set.
 
     Args:
-        samples: The images with their annotations, by id.
-        left_out: Images that have no truth, or whose truth cannot be read.
-        seconds: That people would have needed.
+        samples: The annotated images, ordered by id.
+        skipped: Images that have no mask, or whose mask cannot be read.
+        seconds: Time that people would have needed.
     """
 
     samples: tuple[Sample, ...]
-    left_out: tuple[Skipped, ...]
+    skipped: tuple[Skipped, ...]
     seconds: float
 
     def lines(self) -> Iterator[str]:
-        """Yield what was drawn and what it would have cost, for a person."""
+        """Yield a summary: numbers of annotations, annotation time, skipped images."""
         yield f"{len(self.samples)} images"
-        marks = [Counter(dict(_marks(sample.annotations))) for sample in self.samples]
-        for kind, count in sorted(sum(marks, Counter[str]()).items()):
-            yield f"  {kind}: {count} in {sum(kind in found for found in marks)} images"
+        counts = [_counts(sample.annotations) for sample in self.samples]
+        for kind, count in sorted(sum(counts, Counter[str]()).items()):
+            yield f"  {kind}: {count} in {sum(kind in one for one in counts)} images"
         bare = sum(not sample.annotations for sample in self.samples)
-        yield f"  without a mark: {bare} images"
-        whole = MASK * len(self.samples)
-        share = f"{self.seconds / max(whole, 1):.1%} of the {_hours(whole)} of full masks"
-        yield f"annotation time: {self.seconds:.0f} s ({_hours(self.seconds)}), {share}"
-        yield from (f"left out: {each.id}: {each.reason}" for each in self.left_out[:_SHOWN])
-        if len(self.left_out) > _SHOWN:
-            yield f"and {len(self.left_out) - _SHOWN} more left out"
+        yield f"  without annotations: {bare} images"
+        full = MASK * len(self.samples)
+        share = f"{self.seconds / max(full, 1):.1%} of the {full / 3600:.1f} h of full masks"
+        yield f"annotation time: {self.seconds:.0f} s ({self.seconds / 3600:.1f} h), {share}"
+        yield from (f"skipped: {image.id}: {image.reason}" for image in self.skipped[:_SHOWN])
+        if len(self.skipped) > _SHOWN:
+            yield f"and {len(self.skipped) - _SHOWN} more skipped"
 
 
-def _marks(annotations: Sequence[Annotation]) -> Iterator[tuple[str, int]]:
-    for drawn in annotations:
-        if isinstance(drawn, Tags):
-            yield "tags", len(drawn.present)
-        elif isinstance(drawn, Strokes):
-            clicks = sum(len(stroke.points) == 1 for stroke in drawn.items)
-            yield from (("points", clicks),) if clicks else ()
-            yield from (("scribbles", n),) if (n := len(drawn.items) - clicks) else ()
-        elif isinstance(drawn, MaskFile):
-            yield "masks", 1
-        elif isinstance(drawn, Boxes | Regions):
-            yield "boxes" if isinstance(drawn, Boxes) else "regions", len(drawn.items)
-
-
-def _hours(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h"
-
-
-def read_mix(text: str) -> dict[Kinds, float]:
-    """Return which share of the images gets what.
-
-    Args:
-        text: Such as "boxes=0.5,scribbles+tags=0.3,nothing=0.2".
-
-    Returns:
-        Shares by kinds.
-
-    Raises:
-        InputError: A kind is unknown or cannot be had beside another, a share is not a number, or
-            they do not add up to 1.
-
-    Example:
-        >>> read_mix("boxes+points=0.25,nothing=0.75")
-        {('boxes', 'points'): 0.25, ('nothing',): 0.75}
-    """
-    mix: dict[Kinds, float] = {}
-    for part in text.split(","):
-        names, _, share = part.partition("=")
-        kinds = read_kinds(names, "+")
-        if kinds in mix:
-            raise InputError("mix", "of distinct kinds", f"{names.strip()} twice", "add them up")
-        mix[kinds] = _share(share, part)
-    if not math.isclose(sum(mix.values()), 1, abs_tol=1e-6):
-        remedy = "correct the shares, or give the rest to nothing"
-        raise InputError("mix", "shares that add up to 1", f"{sum(mix.values()):g}", remedy)
-    return mix
-
-
-def _share(text: str, part: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = math.nan
-    if not 0 <= share <= 1:
-        rule, remedy = "KINDS=SHARE with a share from 0 to 1", "write boxes=0.7,nothing=0.3"
-        raise InputError("mix", rule, repr(part), remedy)
-    return share
-
-
-def read_kinds(text: str, separator: str = ",") -> Kinds:
-    """Return the kinds that one image gets.
-
-    Args:
-        text: Their names.
-        separator: Between them.
-
-    Returns:
-        The names, each once.
-
-    Raises:
-        InputError: One is unknown, or cannot be had beside another.
-    """
-    kinds = tuple(dict.fromkeys(name.strip() for name in text.split(separator)))
-    known = (*KINDS, MASKS, NOTHING)
-    for kind in kinds:
-        if kind not in known:
-            raise InputError("kinds", f"of {', '.join(known)}", repr(kind), "choose among them")
-    alone = [kind for kind in kinds if kind in _ALONE]
-    if (alone and len(kinds) > 1) or {"boxes", "extremes"} <= {*kinds}:
-        rule = f"one of {', '.join(_ALONE)} alone, or others with boxes or extremes"
-        raise InputError("kinds", rule, " and ".join(kinds), "drop one of them")
-    return kinds
+def _counts(annotations: Sequence[Annotation]) -> Counter[str]:
+    """Count the marks of an image by kind; a kind of which there are empty marks is counted 0."""
+    counts = Counter[str]()
+    for annotation in annotations:
+        if isinstance(annotation, Tags):
+            counts["tags"] += len(annotation.present)
+        elif isinstance(annotation, Strokes):
+            for stroke in annotation.items:
+                counts["points" if len(stroke.points) == 1 else "scribbles"] += 1
+        elif isinstance(annotation, MaskFile):
+            counts["masks"] += 1
+        elif isinstance(annotation, Boxes | Regions):
+            kind = "boxes" if isinstance(annotation, Boxes) else "regions"
+            counts[kind] += len(annotation.items)
+    return counts
 
 
 def assign(ids: Sequence[str], mix: Mapping[Kinds, float], seed: int) -> dict[str, Kinds]:
-    """Return what each image gets.
+    """Choose at random what each image gets.
 
     Args:
-        ids: The images, in any order.
+        ids: Ids in any order; the result does not depend on it.
         mix: Shares that add up to 1.
-        seed: Decides who gets what.
 
     Returns:
-        Kinds by id; as many images of each as its share says, up to less than one.
+        Kinds by id. The number of images of each kind differs from its share by less than one.
     """
     exact = np.array(list(mix.values())) * len(ids)
     counts = np.floor(exact + 1e-9).astype(int)
     rest = len(ids) - counts.sum()
     counts[np.argsort(counts - exact, kind="stable")[:rest]] += 1
-    given = [kinds for kinds, count in zip(mix, counts, strict=True) for _ in range(count)]
+    deck = [kinds for kinds, count in zip(mix, counts, strict=True) for _ in range(count)]
     shuffled = np.random.default_rng(seed).permutation(len(ids))
-    return {id: given[place] for id, place in zip(sorted(ids), shuffled, strict=True)}
+    return {id: deck[place] for id, place in zip(sorted(ids), shuffled, strict=True)}
+
+
+def _no_progress(items: Iterator[Any], total: int) -> Iterator[Any]:
+    del total
+    return items
 
 
 def simulate_dataset(
-    root: Path,
-    out: Path,
-    mix: Mapping[Kinds, float],
-    hand: Hand,
-    *,
-    split: str = "train",
-    format: str = "auto",
-    seed: int = 0,
-    workers: int | None = None,
-    overwrite: bool = False,
+    root: Path, out: Path, params: SimulationParams, progress: Progress = _no_progress
 ) -> Simulated:
     """Write weak annotations of a data set with full masks.
 
-    An image's annotations depend on the seed, its id and its mask alone.
+    The annotations of an image depend on the seed, its id and its mask only.
 
     Args:
-        root: The data set's folder.
-        out: The JSON Lines file, written last and atomically; masks lie beside it in
+        root: Folder of the data set.
+        out: JSON Lines file, written last and atomically; masks are written beside it into
             ``<stem>_masks``.
-        mix: Shares of the images by what they get.
-        hand: How the person annotates.
-        split: The split to annotate.
-        format: A key of ``READERS``, or "auto" to find out.
-        seed: The same seed gives the same file.
-        workers: Processes; None is one a core.
-        overwrite: Replace the file where there is one.
-
-    Returns:
-        What was written.
+        progress: Wraps the iterator over the images, such as ``tqdm.tqdm``.
 
     Raises:
-        InputError: As ``read_dataset``; or the file exists, is not named .jsonl, or no image has
-            a mask.
+        InputError: The data set cannot be read, the file exists or is not named .jsonl, or no image
+            has a mask.
     """
-    _check_out(out, overwrite)
-    truth = read_truth(root, format, [split])
-    samples = [truth.with_mask(s) for s in truth.samples(split) if truth.covers(s)]
-    if not samples:
-        remedy = "choose a split with masks or polygons"
-        raise InputError(f"split {split!r} of {root}", "of images with masks", "none", remedy)
-    chosen = assign([sample.id for sample in samples], mix, seed)
-    masks = out.parent.absolute() / f"{out.stem}_masks"
-    work = partial(_annotated, n_classes=len(truth.classes), hand=hand, seed=seed, masks=masks)
-    results = list(track(_each(work, samples, chosen, workers), "simulate", len(samples)))
-    drawn = sorted((r for r in results if isinstance(r, Sample)), key=lambda s: s.id)
-    damaged = sorted((r for r in results if isinstance(r, Skipped)), key=lambda r: r.id)
-    write_jsonl(out, truth.classes, drawn)
-    seconds = sum(
-        seconds_of(s, EXTREME_BOX if "extremes" in chosen[s.id] else DRAWN_BOX) for s in drawn
-    )
-    return Simulated(tuple(drawn), (*_uncovered(truth, split), *damaged), seconds)
-
-
-def _check_out(out: Path, overwrite: bool) -> None:
     if out.suffix.lower() != ".jsonl":
-        raise InputError(f"OUT {out}", "named .jsonl", repr(out.suffix), "name it so")
-    if out.exists() and not overwrite:
-        remedy = "choose another name or add --overwrite"
-        raise InputError(f"OUT {out}", "a new file", "one that exists", remedy)
+        raise InputError(f"{out} must be named .jsonl", hint="rename it")
+    if out.exists() and not params.overwrite:
+        raise InputError(f"{out} exists", hint="choose another name or add --overwrite")
+    truth = read_truth(root, params.format, [params.split])
+    samples = [truth.with_mask(s) for s in truth.samples(params.split) if truth.covers(s)]
+    if not samples:
+        hint = "choose a split with masks or polygons"
+        raise InputError(f"No image of the split {params.split!r} of {root} has a mask", hint=hint)
+    kinds = assign([sample.id for sample in samples], params.shares, params.seed)
+    masks = out.parent.absolute() / f"{out.stem}_masks"
+    work = partial(_annotate, n_classes=len(truth.classes), params=params, masks=masks)
+    results = list(
+        progress(_map_by_kinds(work, samples, kinds, params.workers), total=len(samples))
+    )
+    annotated = sorted((r for r in results if isinstance(r, Sample)), key=lambda s: s.id)
+    damaged = sorted((r for r in results if isinstance(r, Skipped)), key=lambda r: r.id)
+    write_jsonl(out, truth.classes, annotated)
+    seconds = sum(
+        seconds_of(s, EXTREME_BOX if "extremes" in kinds[s.id] else DRAWN_BOX) for s in annotated
+    )
+    return Simulated(tuple(annotated), (*_without_mask(truth, params.split), *damaged), seconds)
 
 
-def _uncovered(truth: Truth, split: str) -> Iterator[Skipped]:
+def _without_mask(truth: Truth, split: str) -> Iterator[Skipped]:
     problems = truth.dataset.problems
     yield from (Skipped(p.subject, p.message) for p in problems if p.fatal)
     bare = (sample for sample in truth.samples(split) if not truth.covers(sample))
     yield from (Skipped(sample.id, "it has no full mask") for sample in bare)
 
 
-def _each(
+def _map_by_kinds(
     work: Callable[..., Sample],
     samples: Sequence[Sample],
-    chosen: Mapping[str, Kinds],
+    kinds: Mapping[str, Kinds],
     workers: int | None,
 ) -> Iterator[Sample | Skipped]:
     groups: dict[Kinds, list[Sample]] = defaultdict(list)
     for sample in samples:
-        groups[chosen[sample.id]].append(sample)
-    for kinds, group in groups.items():
-        yield from map_locally(partial(work, kinds=kinds), group, workers, strict=False)
+        groups[kinds[sample.id]].append(sample)
+    for names, group in groups.items():
+        yield from map_locally(partial(work, kinds=names), group, workers, strict=False)
 
 
-def _annotated(
-    sample: Sample, *, kinds: Kinds, n_classes: int, hand: Hand, seed: int, masks: Path
+def _annotate(
+    sample: Sample, *, kinds: Kinds, n_classes: int, params: SimulationParams, masks: Path
 ) -> Sample:
     annotations: tuple[Annotation, ...] = ()
     if kinds != (NOTHING,):
@@ -257,18 +171,19 @@ def _annotated(
             write_label_map(path, label_map)
             annotations = (MaskFile(path),)
         else:
-            seen = look(label_map, _instances(sample), hand.least_area)
-            annotations = annotate(seen, kinds, hand, (seed, *sample.id.encode()))
+            scene = find_objects(label_map, _instances(sample), params.min_area)
+            annotations = annotate(scene, kinds, params, (params.seed, *sample.id.encode()))
     return replace(sample, annotations=annotations)
 
 
 def _instances(sample: Sample) -> NDArray[np.intp] | None:
-    """Number the objects of an image, where the truth has them one by one."""
+    """Number the objects of an image whose mask consists of separate regions."""
     (mask,) = sample.annotations
     if not isinstance(mask, Regions):
         return None
     numbers = np.zeros(sample.size, np.intp)
-    drawn = [region_mask(region, sample.size) for region in mask.items if not region.crowd]
-    for number, pixels in enumerate(sorted(drawn, key=lambda pixels: -pixels.sum()), 1):
+    masks = [region_mask(region, sample.size) for region in mask.items if not region.crowd]
+    # Smaller objects are numbered last, so that they stay visible in front of larger ones.
+    for number, pixels in enumerate(sorted(masks, key=lambda pixels: -pixels.sum()), 1):
         numbers[pixels] = number
     return numbers

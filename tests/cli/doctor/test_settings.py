@@ -48,9 +48,8 @@ def test_demo_scenes_are_not_generated(configured, tmp_path):
         ("model.encoder=tu-unheard", "settings", "unheard"),
         ("rounds.refiner=unheard", "settings", "unheard"),
         ("pipeline=tags", "settings", "data.weak must be tags"),
-        ("trainer.accelerator=unheard", "trainer", "unheard"),
-        ("trainer.precision=17-true", "trainer", "17-true"),
-        ("trainer.devices=3", "trainer", "a multiple of trainer.devices"),
+        ("machine.precision=17-true", "trainer", "17-true"),
+        ("machine.devices=3", "trainer", "a multiple of machine.devices"),
         ("model.weights=/no/such/file.pth", "model.weights", "/no/such/file.pth"),
     ],
 )

@@ -64,7 +64,7 @@ def test_a_resumed_training_equals_an_unbroken_one(
 ):
     semi = SemiParams.model_validate({"confidence": 0.55, **changes})
     unbroken, batches = parts(pairs, model_settings, trainer_settings, semi)
-    fit(unbroken, batches, tmp_path / "a", "test")
+    fit(unbroken, batches, tmp_path / "a")
 
     class Kill(Callback):
         def on_train_batch_start(self, trainer, *_):
@@ -73,9 +73,9 @@ def test_a_resumed_training_equals_an_unbroken_one(
 
     killed, batches = parts(pairs, model_settings, trainer_settings, semi)
     with pytest.raises(KilledError):
-        fit(killed, batches, tmp_path / "b", "test", [Kill()])
+        fit(killed, batches, tmp_path / "b", [Kill()])
     resumed, batches = parts(pairs, model_settings, trainer_settings, semi)
-    fit(resumed, batches, tmp_path / "b", "test")
+    fit(resumed, batches, tmp_path / "b")
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     moved = unbroken.teacher.network.state_dict()
     assert any(not torch.equal(moved[k], v) for k, v in unbroken.network.state_dict().items())
@@ -107,8 +107,8 @@ def test_before_burn_in_only_masks_teach_and_the_teacher_waits(
     training, batches = parts(pairs, model_settings, trainer_settings, semi)
     first = {k: v.clone() for k, v in training.network.state_dict().items()}
     waiting = trainer_settings.model_copy(update={"steps": 5})
-    training.settings = batches.settings = batches.labelled.settings = waiting
-    fit(training, batches, tmp_path, "test")
+    training.params = batches.settings = batches.labelled.settings = waiting
+    fit(training, batches, tmp_path)
     torch.testing.assert_close(dict(training.teacher.network.state_dict()), first, rtol=0, atol=0)
 
 
@@ -142,7 +142,7 @@ def test_alarm_stops_a_network_that_sees_background_only(
         head.bias.copy_(torch.tensor([1000.0, 0.0]))
     assert objects_seen(training.network, batches.labelled) == 0
     alarm = CollapseAlarm(lambda: training.result, 0.9, batches.labelled, trainer_settings.steps)
-    curve = fit(training, batches, tmp_path, "test", [alarm])
+    curve = fit(training, batches, tmp_path, [alarm])
     assert alarm.step == 3
     assert len(curve) == 1
 
@@ -152,5 +152,5 @@ def test_no_alarm_where_the_network_before_saw_as_little(
 ):
     training, batches = parts(pairs, model_settings, trainer_settings, SemiParams())
     alarm = CollapseAlarm(lambda: training.result, 0.0, batches.labelled, trainer_settings.steps)
-    fit(training, batches, tmp_path, "test", [alarm])
+    fit(training, batches, tmp_path, [alarm])
     assert alarm.step is None

@@ -32,14 +32,13 @@ def run(tmp_path):
     config = Config.model_validate(
         {
             "run_dir": tmp_path / "run",
-            "workers": 1,
+            "machine": {"workers": 1, "device": "cpu"},
             "data": {
                 "format": "voc",
                 "root": tmp_path / "scenes",
                 "masks": tmp_path / "masks.txt",
             },
             "prediction": {"scales": [1.0], "flip": False},
-            "trainer": {"accelerator": "cpu"},
             "finetune": {"base": tmp_path / "base"},
         }
     )

@@ -46,7 +46,7 @@ def check_devices() -> Iterator[Check]:
         if total >= MIN_SHARED:
             yield Check("shared memory", "ok", message)
         else:
-            remedy = "start the container with --shm-size=1g, or set trainer.loader_workers=0"
+            remedy = "start the container with --shm-size=1g, or set machine.loader_workers=0"
             yield Check("shared memory", "warning", message, remedy)
 
 

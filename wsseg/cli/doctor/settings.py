@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -12,13 +13,12 @@ from huggingface_hub import try_to_load_from_cache
 from segmentation_models_pytorch.encoders import encoders
 
 from wsseg.cli.doctor.check import Check, failed
-from wsseg.data.formats import detect_format
 from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierParams, SegmenterParams, TrainingParams
-from wsseg.networks.train import check_trainer
+from wsseg.networks.train import check_training
 from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
@@ -55,10 +55,10 @@ def check_settings_and_data(config: Config) -> Iterator[Check]:
     if dataset is not None:
         yield from _check_data(config, dataset)
     yield _checked("settings", f"pipeline {config.pipeline}", _check_all, config)
-    has_classifier = _has_classifier(config, dataset)
+    has_classifier, machine = _has_classifier(config, dataset), config.machine
     for name, trainer in _trainers(config, has_classifier).items():
-        message = f"{trainer.accelerator}, devices {trainer.devices}, precision {trainer.precision}"
-        yield _checked(name, message, check_trainer, trainer)
+        message = f"{machine.device}, devices {machine.devices}, precision {machine.precision}"
+        yield _checked(name, message, partial(check_training, machine=machine), trainer)
     yield check_weights("model.weights", config.model)
     if has_classifier:
         yield check_weights("classifier.weights", config.classifier)
@@ -78,11 +78,10 @@ def _read(data: DataParams) -> Dataset:
 
 def _check_data(config: Config, dataset: Dataset) -> Iterator[Check]:
     data = config.data
-    format = detect_format(data.root) if data.format == "auto" else data.format
     counts = ", ".join(f"{len(dataset.split(split))} {split}" for split in data.splits)
     classes = f"{len(dataset.classes) - 1} classes"
     is_new = "" if data.root.exists() else ", generated when the run starts"
-    yield Check("data", "ok", f"{data.root}: {format}{is_new}; images: {counts}; {classes}")
+    yield Check("data", "ok", f"{data.root}: {dataset.format}{is_new}; images: {counts}; {classes}")
     if fatal := [problem for problem in dataset.problems if problem.fatal]:
         message = f"{len(fatal)} images or files cannot be used, such as {fatal[0].subject}"
         remedy = f"wsseg check {data.root} lists them"

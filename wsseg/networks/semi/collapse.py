@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.training_data import TrainingBatches
-from wsseg.runs.progress import say
 
 _LEAST = 0.2  # of what the network before it saw
 _BATCHES = 4
@@ -25,6 +24,7 @@ class CollapseAlarm(Callback):
         before: Share of the object pixels in which the network before it sees an object, 0..1.
         batches: Of images with masks; some of their crops are looked at.
         steps: Of the training.
+        report: Receives messages for the user.
 
     Attributes:
         step: When the training was stopped; None while the network is sound.
@@ -36,8 +36,10 @@ class CollapseAlarm(Callback):
         before: float,
         batches: TrainingBatches,
         steps: int,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.network, self.before, self.batches = network, before, batches
+        self.report = report
         self.moments = {steps * check // _CHECKS for check in range(_CHECKS // 2, _CHECKS + 1)}
         self.step: int | None = None
 
@@ -64,7 +66,9 @@ class CollapseAlarm(Callback):
         seen = objects_seen(self.network(), self.batches)
         if seen < _LEAST * self.before:
             self.step, trainer.should_stop = trainer.global_step, True
-            say(f"collapsed by step {self.step}: objects seen in {seen:.1%} of their pixels")
+            self.report(
+                f"collapsed by step {self.step}: objects seen in {seen:.1%} of their pixels"
+            )
 
 
 @torch.no_grad()

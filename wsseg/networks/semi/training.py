@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wsseg.networks.batches import Steps
-from wsseg.networks.objective import Objective
 from wsseg.networks.params import TrainingParams
 from wsseg.networks.segmenter import head_inputs
 from wsseg.networks.semi.consistency import Taught, consistency, dynamic_threshold, shrunk, taught
@@ -19,7 +18,7 @@ from wsseg.networks.semi.lookahead import look_ahead
 from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.teacher import Teacher
 from wsseg.networks.semi.views import ViewBatches, Views, mixed
-from wsseg.networks.train import NetworkTraining
+from wsseg.networks.train import GRADIENT_CLIP, Objective, TrainingModule
 from wsseg.networks.training_data import TrainingBatches
 
 _DROPPED = 0.5  # share of the encoder's channels in the view of features
@@ -61,7 +60,7 @@ class PairedBatches(Steps):
         return self.labelled.batch(*place), unlabelled.batch(*place)
 
 
-class SemiTraining(NetworkTraining):
+class SemiTraining(TrainingModule):
     """A student, its teacher, and the losses of both kinds of images.
 
     Args:
@@ -100,9 +99,9 @@ class SemiTraining(NetworkTraining):
         """The network that the training is for."""
         return self.teacher.network if self.semi.keep == "teacher" else self.network
 
-    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    def trainable(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return what trains: parameters of the encoder, and all others."""
-        encoder, rest = super().trained()
+        encoder, rest = super().trainable()
         return encoder, [*rest, *(self.auxiliary.parameters() if self.auxiliary else ())]
 
     def training_step(self, batch: tuple[Any, Any], number: int) -> Tensor:
@@ -125,7 +124,7 @@ class SemiTraining(NetworkTraining):
                 lambda: self.loss_of(batch),
                 lambda: self.teacher.follow(self.network, 0),
                 steps=self.semi.future,
-                clip=self.settings.gradient_clip,
+                clip=GRADIENT_CLIP,
             )
         return super().training_step(batch, number)
 

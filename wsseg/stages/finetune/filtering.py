@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.constraints import constraints_of, labelled_pixels
 from wsseg.data.model import Dataset, Sample
 from wsseg.labelmaps import IGNORE, read_label_map
-from wsseg.metrics.calibration import BINS, Calibration, counted, surest
+from wsseg.metrics.calibration import BINS, Calibration, count_confidence, thresholds_that_keep
 from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
@@ -58,7 +59,8 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         known = _measured(given, predicted, len(classes), config)
         record["thresholds"] = _thresholds(dataset, predicted, known, config)
         if config.finetune.base:
-            record["reliability"], record["calibration_error"] = known.reliability(), known.error
+            record["reliability"] = [asdict(bar) for bar in known.reliability()]
+            record["calibration_error"] = known.error
     refused = [n for n, t in zip(classes, stage.manifest["thresholds"], strict=True) if t is None]
     if refused:
         say(f"{stage.name}: never right often enough, not believed: {', '.join(refused)}")
@@ -119,12 +121,12 @@ def _thresholds(
     if settings.rule == "global":
         return [settings.confidence] * n_classes
     if settings.rule == "calibrated":
-        least = known.least_confidence(settings.precision)
+        least = known.thresholds_at(settings.precision)
         return [settings.confidence if t is not None and math.isnan(t) else t for t in least]
     samples = labelled(predicted, dataset.split(config.data.train))
     count = partial(_by_confidence, predicted=predicted, n_classes=n_classes)
     return [
-        *surest(
+        *thresholds_that_keep(
             _summed(count, samples, config, np.zeros((n_classes, BINS), np.int64)), settings.keep
         )
     ]
@@ -143,12 +145,12 @@ def _right_and_total(sample: Sample, predicted: Stage, n_classes: int) -> NDArra
     made, confidence = _read(sample, predicted)
     mask = labelled_pixels(sample, n_classes)
     known = mask != IGNORE
-    right = counted(made, confidence, n_classes, known & (made == mask))
-    return np.stack([right, counted(made, confidence, n_classes, known)])
+    right = count_confidence(made, confidence, n_classes, known & (made == mask))
+    return np.stack([right, count_confidence(made, confidence, n_classes, known)])
 
 
 def _by_confidence(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.int64]:
-    return counted(*_read(sample, predicted), n_classes)
+    return count_confidence(*_read(sample, predicted), n_classes)
 
 
 def _believed(

@@ -40,9 +40,9 @@ def without_outliers(
         Sun et al., Out-of-Distribution Detection with Deep Nearest Neighbors, arXiv:2204.06507.
     """
     samples = [*known, *extra]
-    segmenter = segmenter_of(base.model, run.config.trainer.accelerator)
-    checkpoint, accelerator = base.model.path / "model.ckpt", run.config.trainer.accelerator
-    source = EncoderSource("run", segmenter.settings, checkpoint, accelerator)
+    segmenter = segmenter_of(base.model, run.config.machine.device)
+    checkpoint, device = base.model.path / "model.ckpt", run.config.machine.device
+    source = EncoderSource("run", segmenter.settings, checkpoint, device)
     stage = embed_images(run, samples, source)
     usable = [s for s in samples if s.id not in stage.manifest["set_aside"]]
     embeddings, known_ids = embeddings_of(stage, samples), {sample.id for sample in known}

@@ -79,7 +79,7 @@ def confidence_of(stage: Stage, identity: str) -> NDArray[np.float32]:
 def _label(
     sample: Sample, stage: Stage, base: Base, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenter = segmenter_of(base.model, config.trainer.accelerator)
+    segmenter = segmenter_of(base.model, config.machine.device)
     example = example_of(without_mask(sample), len(segmenter.classes))
     constraints = example.constraints
     scores = segmenter.predict(example.image, config.prediction)

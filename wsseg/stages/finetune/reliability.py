@@ -77,8 +77,9 @@ def agreement(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 def _agreement(
     sample: Sample, models: Sequence[Path], config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
-    accelerator = config.trainer.accelerator
-    segmenters = [kept_segmenter(path, path.stat().st_mtime_ns, accelerator) for path in models]
+    segmenters = [
+        kept_segmenter(path, path.stat().st_mtime_ns, config.machine.device) for path in models
+    ]
     example, maps = example_of(sample, len(segmenters[0].classes)), []
     constraints = example.constraints
     for segmenter in segmenters:

@@ -1,13 +1,13 @@
 """Settings of the last stage that contradict each other, found before any work is done."""
 
 from wsseg.errors import InputError
-from wsseg.networks.loggers import check_loggers
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.networks.semi.params import SemiParams
 from wsseg.refine.refiners import find_refiner
 from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
+from wsseg.runs.loggers import check_loggers
 
 
 def check_finetune_settings(config: Config) -> None:

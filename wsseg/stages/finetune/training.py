@@ -9,13 +9,12 @@ import torch
 from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.networks.batches import Steps
-from wsseg.networks.loggers import training_loggers
 from wsseg.networks.params import SegmenterTrainingParams
 from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
 from wsseg.networks.semi.training import PairedBatches, SemiTraining
 from wsseg.networks.semi.views import ViewBatches
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import samples_key
@@ -27,6 +26,7 @@ from wsseg.stages.finetune.reliability import rank_by_reliability
 from wsseg.stages.finetune.unlabelled import unlabelled_images
 from wsseg.stages.training import (
     first_network,
+    fit_in_stage,
     labelled_pairs,
     save_trained,
     segmenter_of,
@@ -66,7 +66,7 @@ class Plan(NamedTuple):
 
     inputs: dict[str, Any]
     start: Stage | None
-    prepare: Callable[[Sequence[TrainingPair]], tuple[NetworkTraining, Steps]]
+    prepare: Callable[[Sequence[TrainingPair]], tuple[TrainingModule, Steps]]
 
 
 def finetune(run: Run, dataset: Dataset, sources: Sources) -> Stage:
@@ -129,7 +129,7 @@ def repeated(
 def _augment(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     config, start = last.config, _start(last.config, sources.base)
 
-    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
+    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
         others = _pairs(last, dataset, sources.filtered, with_mask=False)
         pairs = repeated(known, others, config.finetune.share)
         return _supervised(pairs, dataset.classes, config, start)
@@ -144,7 +144,7 @@ def _pretrain(run: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     pairs = partial(_pairs, run, dataset, sources.filtered, with_mask=False)
     pretrained = train_on_pairs(stage, pairs, classes, config, start)
 
-    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
+    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
         return _supervised(known, classes, last.config, pretrained)
 
     return Plan({"labels": sources.filtered}, pretrained, prepare)
@@ -156,7 +156,7 @@ def _semi(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
     samples = unlabelled_images(last, dataset, sources.base, sources.predicted)
     inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
 
-    def prepare(known: Sequence[TrainingPair]) -> tuple[NetworkTraining, Steps]:
+    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
         training = SemiTraining(
             first_network(config, classes, start),
             config.trainer,
@@ -189,7 +189,7 @@ training, data set, sources) -> plan."""
 
 def _supervised(
     pairs: Sequence[TrainingPair], classes: Classes, config: Config, start: Stage | None
-) -> tuple[NetworkTraining, Steps]:
+) -> tuple[TrainingModule, Steps]:
     training = supervised(first_network(config, classes, start), config)
     return training, TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
 
@@ -227,9 +227,8 @@ def _train(  # noqa: PLR0917 - a stage, its plan, and what every training is giv
     with stage.work() as record:
         training, batches = plan.prepare(known)
         before = objects_seen(segmenter_of(base.model).network, watched)
-        alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps)
-        loggers = partial(training_loggers, stage, config)
-        record["loss"] = fit(training, batches, stage.path, stage.name, [alarm], loggers=loggers)
+        alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps, say)
+        record["loss"] = fit_in_stage(stage, training, batches, config, [alarm])
         result = training.result
         if alarm.step is not None:
             record["collapsed"] = alarm.step

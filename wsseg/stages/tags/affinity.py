@@ -10,14 +10,14 @@ from wsseg.data.model import Dataset
 from wsseg.networks.affinity_net import AffinityNet, affinity_loss, save_affinity
 from wsseg.networks.classifier import load_classifier
 from wsseg.networks.encoder import FeatureMap
-from wsseg.networks.loggers import training_loggers
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, labelled
 from wsseg.runs.progress import say
 from wsseg.runs.stage import Run, Stage
 from wsseg.stages.tags.maps import label_by_maps
+from wsseg.stages.training import fit_in_stage
 
 
 def learn_affinity(
@@ -51,11 +51,11 @@ def learn_affinity(
     confident = label_by_maps(run, dataset, maps, "confident", cam)
     stage = run.stage(
         "affinity",
-        num_nodes=settings.trainer.num_nodes,
         labels=confident,
         classifier=classifier,
         radius=config.cam.walk.radius,
-        affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        machine=config.machine.numerics,
         seed=config.seed,
     )
     if stage.is_complete:
@@ -79,12 +79,9 @@ def _train(
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder, config.affinity.width)
     objective = partial(_objective, radius=config.cam.walk.radius)
-    training = NetworkTraining(
-        network, trainer, objective, seed=config.seed, freeze_batch_norm=True
-    )
+    training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
-    loggers = partial(training_loggers, stage, config)
-    curve = fit(training, batches, stage.path, stage.name, loggers=loggers)
+    curve = fit_in_stage(stage, training, batches, config)
     save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
     return curve
 
@@ -93,7 +90,7 @@ def _objective(
     network: nn.Module,
     images: Tensor,
     target: Target,
-    progress: float,  # noqa: ARG001 - every objective is told
+    _: float,
     *,
     radius: int,
 ) -> Tensor:

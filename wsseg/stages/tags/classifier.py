@@ -2,12 +2,12 @@
 
 import shutil
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
+from torch import Tensor, nn
 
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
@@ -19,8 +19,6 @@ from wsseg.networks.classifier import (
     load_classifier,
     save_classifier,
 )
-from wsseg.networks.loggers import training_loggers
-from wsseg.networks.objective import of_output
 from wsseg.networks.tag_training import (
     TagBatches,
     average_precision,
@@ -29,7 +27,7 @@ from wsseg.networks.tag_training import (
     soft_margin,
     tag_targets,
 )
-from wsseg.networks.train import NetworkTraining, fit
+from wsseg.networks.train import TrainingModule
 from wsseg.parallel import Skipped
 from wsseg.refine.refiners import find_refiner
 from wsseg.runs.config import Config
@@ -38,6 +36,7 @@ from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import say
 from wsseg.runs.stage import Run, Stage
 from wsseg.seeds.cam import find_activation
+from wsseg.stages.training import fit_in_stage
 
 
 def check_tag_settings(config: Config) -> None:
@@ -86,12 +85,12 @@ def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
     val = _tagged_val(dataset, config)
     stage = run.stage(
         "classifier",
-        num_nodes=settings.trainer.num_nodes,
         samples=samples_key(tagged),
         val=samples_key(val),
         classes=list(dataset.classes),
         weights=fingerprint(Path(settings.weights or "")),
-        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every", "loader_workers"}}),
+        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        machine=config.machine.numerics,
         seed=config.seed,
     )
     if stage.is_complete:
@@ -136,24 +135,26 @@ def _train(
         say(f"{stage.name}: no training image has the tag {name!r}; it will not be learnt")
     lightning.seed_everything(config.seed, verbose=False)
     network = build_classifier(settings, len(classes) - 1)
-    training = NetworkTraining(
+    training = TrainingModule(
         network,
         settings.trainer,
-        partial(of_output, loss=soft_margin),
+        _objective,
         seed=config.seed,
         freeze_batch_norm=settings.freeze_batch_norm,
     )
     batches = TagBatches(tagged, classes, settings, config.seed)
-    loggers = partial(training_loggers, stage, config)
-    record["loss"] = fit(training, batches, stage.path, stage.name, loggers=loggers)
+    record["loss"] = fit_in_stage(stage, training, batches, config)
     save_classifier(stage.path / "model.ckpt", network, classes, settings)
+
+
+def _objective(network: nn.Module, images: Tensor, targets: Tensor, _: float) -> Tensor:
+    return soft_margin(network(images), targets)
 
 
 def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, float]:
     if not val:
         return {}
-    accelerator = config.classifier.trainer.accelerator
-    classifier = load_classifier(stage.path / "model.ckpt", accelerator)
+    classifier = load_classifier(stage.path / "model.ckpt", config.machine.device)
     scores = [torch.from_numpy(classifier.scores(read_image(s.image))) for s in val]
     classes = classifier.classes
     return average_precision(torch.stack(scores), tag_targets(val, classes), classes)

@@ -138,8 +138,8 @@ def _locate(
     elif classifier is None:
         raise TypeError(f"{config.cam.method} needs a classifier")
     else:
-        accelerator = config.classifier.trainer.accelerator
-        loaded = _loaded(classifier.path, classifier.key, accelerator)
+        device = config.machine.device
+        loaded = _loaded(classifier.path, classifier.key, device)
         (maps,) = activation_maps(loaded, [example.image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
@@ -152,8 +152,8 @@ def _spread(
     image = read_image(sample.image)
     vectors = None
     if affinity_net:
-        accelerator = config.affinity.trainer.accelerator
-        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, accelerator).vectors(image)
+        device = config.machine.device
+        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, device).vectors(image)
     found = spread(image, scores, config.cam, config.par, vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
@@ -177,11 +177,11 @@ def _has_scores(stage: Stage, identity: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str, accelerator: str) -> TrainedClassifier:  # noqa: ARG001 - see below
+def _loaded(folder: Path, key: str, device: str) -> TrainedClassifier:  # noqa: ARG001 - see below
     # The key is there for the cache: a folder with a new key holds a new network.
-    return load_classifier(folder / "model.ckpt", accelerator)
+    return load_classifier(folder / "model.ckpt", device)
 
 
 @lru_cache(maxsize=1)
-def _loaded_affinity(folder: Path, key: str, accelerator: str) -> TrainedAffinity:  # noqa: ARG001 - as above
-    return load_affinity(folder / "model.ckpt", accelerator)
+def _loaded_affinity(folder: Path, key: str, device: str) -> TrainedAffinity:  # noqa: ARG001 - as above
+    return load_affinity(folder / "model.ckpt", device)

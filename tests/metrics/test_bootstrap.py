@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from helpers.counted import measured
+
+from wsseg.errors import InputError
+from wsseg.metrics.bootstrap import Interval, mean_interval
+from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix, evaluate
+
+NAMES = ("background", "cow", "sheep")
+
+
+def pairs(count, wrong, seed):
+    """Label maps of which a share of the pixels has a class at random."""
+    random = np.random.default_rng(seed)
+    truths = np.random.default_rng(0).integers(0, 3, (count, 6, 8)).astype(np.uint8)
+    noise = random.integers(0, 3, truths.shape).astype(np.uint8)
+    return list(
+        zip(np.where(random.random(truths.shape) < wrong, noise, truths), truths, strict=True)
+    )
+
+
+def quality(count, wrong, seed):
+    return measured(pairs(count, wrong, seed)).quality
+
+
+def slow(pairs, draws, seed):
+    """One draw after another, every label map compared again."""
+    random, mious = np.random.default_rng(seed), []
+    for times in random.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), draws):
+        chosen = [pair for pair, count in zip(pairs, times, strict=True) for _ in range(count)]
+        matrix = sum(confusion_matrix(*pair, 3) for pair in chosen)
+        mious.append(SegmentationQuality(np.asarray(matrix), NAMES).miou)
+    return mious
+
+
+def test_interval_is_that_of_a_slow_bootstrap():
+    maps = pairs(7, 0.4, seed=1)
+    low, high = np.quantile(slow(maps, 40, seed=3), [0.05, 0.95])
+    found = measured(maps).quality
+    interval = found.interval(level=0.9, draws=40, seed=3)
+    assert interval == pytest.approx((found.miou, low, high))
+    predicted, truth = zip(*maps, strict=True)
+    assert evaluate(predicted, truth, NAMES).interval(0.9, 40, 3) == interval
+
+
+def test_interval_is_about_two_standard_errors_wide():
+    """Of images drawn anew from where they came from."""
+    anew = [quality(60, 0.4, seed).miou for seed in range(1, 61)]
+    interval = quality(60, 0.4, seed=1).interval()
+    assert interval.high - interval.low == pytest.approx(4 * np.std(anew), rel=0.4)
+
+
+def test_a_difference_of_noise_is_called_noise():
+    bad, other, good = (quality(40, w, s) for w, s in ((0.4, 1), (0.4, 2), (0.2, 3)))
+    assert other.gain_over(bad).is_noise
+    better = good.gain_over(bad)
+    assert better.low > 0 and not better.is_noise
+    assert bad.gain_over(good).value == -better.value
+    assert bad.gain_over(bad) == Interval(0, 0, 0)
+
+
+def test_differences_of_classes_have_their_own_intervals():
+    bad, good = quality(40, 0.4, 1), quality(40, 0.2, 3)
+    gains = good.class_gains_over(bad)
+    assert [*gains] == [*NAMES]
+    for name, gain in gains.items():
+        assert gain.value == good.per_class[name] - bad.per_class[name]
+        assert gain.low < gain.value < gain.high
+
+
+def test_mean_has_the_interval_of_its_standard_error():
+    values = np.random.default_rng(0).normal(0.3, 0.1, 400)
+    interval = mean_interval(values, np.arange(400))
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.high - interval.low == pytest.approx(3.92 * 0.1 / 20, rel=0.15)
+    assert mean_interval(values, np.arange(400)) == interval
+    twice = mean_interval(values.repeat(2), np.arange(400).repeat(2))
+    assert twice == pytest.approx(interval)  # values of one image are no news
+
+
+def test_a_class_that_a_draw_misses_is_left_out_of_its_mean():
+    one, other = np.zeros((2, 2), np.uint8), np.ones((2, 2), np.uint8)
+    assert measured([(one, one), (other, other)]).quality.interval() == Interval(1, 1, 1)
+
+
+def test_other_images_or_classes_cannot_be_compared():
+    with pytest.raises(InputError, match="label maps are of different images"):
+        quality(3, 0.1, 0).gain_over(quality(2, 0.1, 0))
+    one = [np.zeros((2, 2), np.uint8)]
+    with pytest.raises(InputError, match="label maps have different classes"):
+        evaluate(one, one, ["a"]).gain_over(evaluate(one, one, ["a", "b"]))
+    with pytest.raises(InputError, match="no counts of single images"):
+        SegmentationQuality(np.array([[1, 0]]), ["a"]).interval()

@@ -1,0 +1,138 @@
+"""Bootstrap over images: how far a figure would move if other images had been drawn."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.errors import InputError
+
+_BLOCK = 50  # resamples at a time, so that memory does not grow with their number
+
+
+class Interval(NamedTuple):
+    """A figure with its percentile interval.
+
+    Attributes:
+        value: Of the images at hand.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def is_noise(self) -> bool:
+        """True if the interval contains 0, so that a difference may be noise."""
+        return self.low <= 0 <= self.high
+
+
+class ImageOverlaps(NamedTuple):
+    """Intersection and union of each class in each of N images.
+
+    Attributes:
+        ids: N names.
+        hits: (N, K) correctly labelled pixels, dense or sparse.
+        union: (N, K) pixels that are predicted as the class or of the class, dense or sparse.
+    """
+
+    ids: tuple[str, ...]
+    hits: Any
+    union: Any
+
+    def resample_ious(self, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+        """Yield (draws, K) IoUs of resampled images in blocks; NaN for a class without a pixel."""
+        for weights in _weights(len(self.ids), draws, seed):
+            hits, union = weights @ self.hits, weights @ self.union
+            ious = np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
+            yield np.asarray(ious)
+
+
+def miou_interval(
+    miou: float, images: ImageOverlaps, level: float = 0.95, draws: int = 1000, seed: int = 0
+) -> Interval:
+    """Return the percentile interval of an mIoU.
+
+    Images are drawn with replacement and their counts added up. The interval does not include what
+    another seed of the training would change.
+
+    Args:
+        miou: The mIoU of all images, 0..1.
+        images: Its counts, image by image.
+        level: Probability that the interval covers, 0..1.
+        draws: Number of resamples.
+        seed: Seed of the resamples.
+
+    References:
+        Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    """
+    mious = [np.nanmean(ious, axis=1) for ious in images.resample_ious(draws, seed)]
+    return _interval(miou, np.concatenate(mious), level)
+
+
+def iou_differences(
+    first: ImageOverlaps, second: ImageOverlaps, draws: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Return (draws, K + 1) differences second - first, of the same resampled images for both.
+
+    The last column is the difference of the mIoU; NaN for a class without a pixel.
+
+    Raises:
+        InputError: The images differ.
+    """
+    if first.ids != second.ids:
+        raise InputError(
+            "The label maps are of different images", hint="evaluate both on the same images"
+        )
+    blocks = []
+    pairs = zip(first.resample_ious(draws, seed), second.resample_ious(draws, seed), strict=True)
+    for before, after in pairs:
+        means = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
+        blocks.append(np.column_stack([after - before, means]))
+    return np.concatenate(blocks)
+
+
+def difference_interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Interval:
+    """Return a difference with its interval, from resampled ones; NaN is left out."""
+    return _interval(value, drawn[~np.isnan(drawn)], level)
+
+
+def mean_interval(
+    values: NDArray[np.floating],
+    images: NDArray[np.intp],
+    level: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Interval:
+    """Return the mean of some values with its percentile interval over images.
+
+    Args:
+        values: (N,), at least one.
+        images: (N,) number of the image of each value, from 0 without gaps.
+        level: Probability that the interval covers, 0..1.
+        draws: Number of resamples.
+        seed: Seed of the resamples.
+
+    Example:
+        >>> mean_interval(np.array([0.2, 0.2]), np.array([0, 1]))
+        Interval(value=0.2, low=0.2, high=0.2)
+    """
+    total, count = np.bincount(images, values), np.bincount(images)
+    drawn = [(w @ total) / (w @ count) for w in _weights(len(count), draws, seed)]
+    return _interval(float(values.mean()), np.concatenate(drawn), level)
+
+
+def _weights(n_images: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield how often each image was drawn: (draws, N) in blocks."""
+    random = np.random.default_rng(seed)
+    for start in range(0, draws, _BLOCK):
+        size = min(_BLOCK, draws - start)
+        yield random.multinomial(n_images, np.full(n_images, 1 / n_images), size)
+
+
+def _interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval:
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(value), float(low), float(high))

@@ -1,0 +1,91 @@
+"""The stage "<labels>/signals": signals of a stage's label maps, in a table beside them."""
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wsseg.data.model import Sample
+from wsseg.labelmaps import read_label_map
+from wsseg.metrics.estimate import estimate_quality
+from wsseg.metrics.signals import SIGNALS, measure_signals
+from wsseg.runs.labelling import label_path, labelled, map_stage, samples_key
+from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.stats import read_stats
+from wsseg.stages.declared import DECLARED, declared_ious
+
+
+def inspect(run: Run, history: Sequence[Stage], samples: Sequence[Sample]) -> Stage:
+    """Return the stage "<labels>/signals": a row of ``SIGNALS`` for each class in each image.
+
+    Args:
+        run: The run.
+        history: Complete stages of label maps in order; the last one is inspected.
+        samples: The images with their annotations.
+
+    Returns:
+        The complete stage.
+    """
+    labels, before = history[-1], history[-2] if len(history) > 1 else None
+    stage = run.stage(
+        f"{labels.name}/signals",
+        labels=labels,
+        before=before,
+        samples=samples_key(samples),
+        signals=[*SIGNALS],
+    )
+    work = partial(_rows, labels=labels, before=before)
+    return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
+
+
+def read_signals(labels: Path) -> pd.DataFrame | None:
+    """Return the signals of a stage's label maps.
+
+    Args:
+        labels: The stage's folder, such as that of "round-1".
+
+    Returns:
+        A row for each class but the background in each image: "id", "class", ``SIGNALS``, and
+        "estimate" of ``estimate_quality``, learned from the masks of ``declare_masks``; None if
+        the stage was not inspected, or no image has a class.
+    """
+    if not finished_stage(labels.parent, f"{labels.name}/signals"):
+        return None
+    files = (labels / "signals" / "stats.parquet", labels.parent / DECLARED)
+    return _scored(labels, *(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
+
+
+def _rows(sample: Sample, labels: Stage, before: Stage | None) -> tuple[str, list[dict[str, Any]]]:
+    rows = measure_signals(
+        read_label_map(label_path(labels, sample)),
+        None if before is None else read_label_map(label_path(before, sample)),
+        sample,
+        _stats_of(labels, sample.id),
+    )
+    return sample.id, [{"id": sample.id, **row} for row in rows]
+
+
+@lru_cache(maxsize=32)
+def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 - part of the key
+    table: pd.DataFrame = read_stats(labels / "signals").to_pandas()
+    if table.empty:
+        return None
+    table = table.set_index(["id", "class"]).reindex(columns=[*SIGNALS])
+    known = declared_ious(labels.parent, labels.name)
+    estimate = estimate_quality(table, known[known.index.isin(table.index)])
+    return table.assign(estimate=estimate).reset_index()
+
+
+def _stats_of(stage: Stage, identity: str) -> dict[int, dict[Any, Any]]:
+    table = _by_image(stage.path, stage.key)
+    if identity not in table.index:
+        return {}
+    return {row["class"]: row for row in table.loc[[identity]].to_dict("records")}
+
+
+@lru_cache(maxsize=2)
+def _by_image(folder: Path, key: str) -> pd.DataFrame:  # noqa: ARG001 - part of the key
+    table: pd.DataFrame = read_stats(folder).to_pandas()
+    return table.set_index("id").sort_index()
