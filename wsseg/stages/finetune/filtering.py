@@ -17,9 +17,10 @@ from wsseg.metrics.calibration import BINS, Calibration, count_confidence, thres
 from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
-from wsseg.runs.labelling import Facts, label_images, label_path, labelled, samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import ClassStats, label_images, label_path, samples_key, usable_samples
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.masks import masked
 from wsseg.stages.finetune.pseudo_labels import confidence_of
 from wsseg.stages.params import FilterParams
@@ -43,7 +44,7 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         The complete stage.
     """
     config, classes = run.config, dataset.classes
-    given = labelled(predicted, masked(dataset, config))
+    given = usable_samples(predicted, masked(dataset, config))
     stage = run.stage(
         "calibration",
         labels=predicted,
@@ -52,18 +53,19 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         is_unseen=config.finetune.base is not None,
         classes=list(classes),
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    with stage.work() as record:
+
+    def compare() -> dict[str, Any]:
         known = _measured(given, predicted, len(classes), config)
-        record["thresholds"] = _thresholds(dataset, predicted, known, config)
+        results: dict[str, Any] = {"thresholds": _thresholds(dataset, predicted, known, config)}
         if config.finetune.base:
-            record["reliability"] = [asdict(bar) for bar in known.reliability()]
-            record["calibration_error"] = known.error
-    refused = [n for n, t in zip(classes, stage.manifest["thresholds"], strict=True) if t is None]
+            results["reliability"] = [asdict(bar) for bar in known.reliability()]
+            results["calibration_error"] = known.error
+        return results
+
+    stage.run(compare)
+    refused = [n for n, t in zip(classes, stage.results["thresholds"], strict=True) if t is None]
     if refused:
-        say(f"{stage.name}: never right often enough, not believed: {', '.join(refused)}")
+        log(f"{stage.name}: never right often enough, not believed: {', '.join(refused)}")
     return stage
 
 
@@ -79,7 +81,7 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
     Returns:
         The complete stage.
     """
-    samples = labelled(predicted, dataset.split(run.config.data.train))
+    samples = usable_samples(predicted, dataset.split(run.config.data.train))
     stage = run.stage(
         "filtered",
         labels=predicted,
@@ -87,7 +89,7 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
         samples=samples_key(samples),
     )
     believed = partial(_believed, predicted=predicted, calibration=calibration)
-    return label_images(run, stage, believed, samples, predicted.manifest.get("set_aside"))
+    return label_images(run, stage, believed, samples, predicted.skipped)
 
 
 def thresholds_of(calibration: Stage) -> NDArray[np.float32]:
@@ -99,7 +101,7 @@ def thresholds_of(calibration: Stage) -> NDArray[np.float32]:
     Returns:
         (K,) float32; infinite where none of a class's labels is believed.
     """
-    found = calibration.manifest["thresholds"]
+    found = calibration.results["thresholds"]
     return np.array([math.inf if value is None else value for value in found], np.float32)
 
 
@@ -123,7 +125,7 @@ def _thresholds(
     if settings.rule == "calibrated":
         least = known.thresholds_at(settings.precision)
         return [settings.confidence if t is not None and math.isnan(t) else t for t in least]
-    samples = labelled(predicted, dataset.split(config.data.train))
+    samples = usable_samples(predicted, dataset.split(config.data.train))
     count = partial(_by_confidence, predicted=predicted, n_classes=n_classes)
     return [
         *thresholds_that_keep(
@@ -135,7 +137,7 @@ def _thresholds(
 def _summed(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
     for result in map_samples(count, samples, config):
         if isinstance(result, Skipped):
-            say(f"calibration: {result.id} is left out: {result.reason}")
+            log(f"calibration: {result.id} is left out: {result.reason}")
         else:
             total = total + result
     return total
@@ -155,7 +157,7 @@ def _by_confidence(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[
 
 def _believed(
     sample: Sample, predicted: Stage, calibration: Stage
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     thresholds = thresholds_of(calibration)
     known = constraints_of(sample, len(thresholds)).known
     made, confidence = _read(sample, predicted)

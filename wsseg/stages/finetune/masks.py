@@ -12,8 +12,9 @@ from wsseg.data.example import read_sample_image
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import Facts, label_images, samples_key
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.finetune.snapshots import Snapshots, snapshots_of
 from wsseg.stages.training import labelled_pairs, train_on_pairs, training_stage
@@ -97,6 +98,6 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
     return Base(stage, earlier=snapshots_of(stage.path))
 
 
-def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
     read_sample_image(sample)  # an image that cannot be read is skipped here
     return labelled_pixels(sample, n_classes), {}

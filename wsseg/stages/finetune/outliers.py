@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import euclidean_distances
 
 from wsseg.data.model import Sample
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run
+from wsseg.runs.labelling import usable_samples
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.selection.embeddings import embed_images, embeddings_of
 from wsseg.stages.selection.encoders import EncoderSource
@@ -44,14 +45,14 @@ def without_outliers(
     checkpoint, device = base.model.path / "model.ckpt", run.config.machine.device
     source = EncoderSource("run", segmenter.settings, checkpoint, device)
     stage = embed_images(run, samples, source)
-    usable = [s for s in samples if s.id not in stage.manifest["set_aside"]]
+    usable = usable_samples(stage, samples)
     embeddings, known_ids = embeddings_of(stage, samples), {sample.id for sample in known}
     is_known = np.array([sample.id in known_ids for sample in usable])
     reference = embeddings.of(_drawn(np.flatnonzero(is_known), run.config.seed))
     limit = np.quantile(own_distances(reference), share)
     others = [sample for sample, own in zip(usable, is_known, strict=True) if not own]
     far = embeddings.only(np.flatnonzero(~is_known)).distances(reference) > limit
-    say(f"unlabelled: {far.sum()} of {len(others)} extra images are unlike the data set, left out")
+    log(f"unlabelled: {far.sum()} of {len(others)} extra images are unlike the data set, left out")
     return [sample for sample, is_out in zip(others, far, strict=True) if not is_out]
 
 

@@ -14,7 +14,8 @@ from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_
 from wsseg.refine.scores import normalise
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.finetune.masks import without_mask
 from wsseg.stages.training import segmenter_of
@@ -45,7 +46,7 @@ def label_surely(run: Run, dataset: Dataset, base: Base) -> Stage:
         prediction=config.prediction,
     )
     work = partial(_label, stage=stage, base=base, config=config)
-    return map_stage(run, stage, work, samples, is_whole=partial(_is_whole, stage))
+    return map_stage(run, stage, work, samples, is_valid=partial(_is_whole, stage))
 
 
 def probabilities(scores: NDArray[np.floating], constraints: Constraints) -> NDArray[np.float32]:

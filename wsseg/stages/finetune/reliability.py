@@ -14,7 +14,7 @@ from wsseg.errors import InputError
 from wsseg.networks.prediction import kept_segmenter
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import map_stage, samples_key
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.runs.stats import read_stats
 from wsseg.stages.finetune.base_run import Base
 

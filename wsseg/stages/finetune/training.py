@@ -10,6 +10,7 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.networks.batches import Steps
 from wsseg.networks.params import SegmenterTrainingParams
+from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
 from wsseg.networks.semi.training import PairedBatches, SemiTraining
@@ -18,8 +19,9 @@ from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.finetune.filtering import thresholds_of
 from wsseg.stages.finetune.reliability import rank_by_reliability
@@ -28,7 +30,6 @@ from wsseg.stages.training import (
     first_network,
     fit_in_stage,
     labelled_pairs,
-    save_trained,
     segmenter_of,
     supervised,
     train_on_pairs,
@@ -99,13 +100,10 @@ def finetune(run: Run, dataset: Dataset, sources: Sources) -> Stage:
         base=sources.base.model,
         **plan.inputs,
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-    else:
-        known = _pairs(last, dataset, sources.filtered, with_mask=True)
-        _train(stage, plan, known, dataset.classes, last.config, sources.base)
-    if step := stage.manifest.get("collapsed"):
-        say(f"{stage.name}: collapsed by step {step}; the base's network is the result")
+    pairs = partial(_pairs, last, dataset, sources.filtered, with_mask=True)
+    stage.run(partial(_train, stage, plan, pairs, dataset.classes, last.config, sources.base))
+    if step := stage.results.get("collapsed"):
+        log(f"{stage.name}: collapsed by step {step}; the base's network is the result")
     return stage
 
 
@@ -215,25 +213,23 @@ def _least(config: Config, calibration: Stage) -> torch.Tensor:
     return torch.tensor(config.finetune.semi.confidence)
 
 
-def _train(  # noqa: PLR0917 - a stage, its plan, and what every training is given
+def _train(  # noqa: PLR0917 - a stage, its plan, and what every training receives
     stage: Stage,
     plan: Plan,
-    known: Sequence[TrainingPair],
+    pairs: Callable[[], Sequence[TrainingPair]],
     classes: Classes,
     config: Config,
     base: Base,
-) -> None:
+) -> dict[str, Any]:
+    known = pairs()
     watched = TrainingBatches(known, config.model, config.trainer, seed=config.seed)
-    with stage.work() as record:
-        training, batches = plan.prepare(known)
-        before = objects_seen(segmenter_of(base.model).network, watched)
-        alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps, say)
-        record["loss"] = fit_in_stage(stage, training, batches, config, [alarm])
-        result = training.result
-        if alarm.step is not None:
-            record["collapsed"] = alarm.step
-            result = segmenter_of(base.model).network
-        save_trained(stage, result, classes, config)
+    training, batches = plan.prepare(known)
+    before = objects_seen(segmenter_of(base.model).network, watched)
+    alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps, log)
+    loss = fit_in_stage(stage, training, batches, config, [alarm])
+    network = training.result if alarm.step is None else segmenter_of(base.model).network
+    save_segmenter(stage.path / "model.ckpt", network, classes, config.model)
+    return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
 
 
 def _pairs(run: Run, dataset: Dataset, filtered: Stage, *, with_mask: bool) -> list[TrainingPair]:

@@ -7,9 +7,10 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import image_files, image_size
-from wsseg.runs.labelling import labelled
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import usable_samples
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.finetune.outliers import without_outliers
 
@@ -30,7 +31,7 @@ def unlabelled_images(run: Run, dataset: Dataset, base: Base, predicted: Stage) 
         InputError: There is none.
     """
     config, semi = run.config, run.config.finetune.semi
-    samples = labelled(predicted, dataset.split(config.data.train))
+    samples = usable_samples(predicted, dataset.split(config.data.train))
     found = [sample for sample in samples if not has_full_mask(sample)]
     if semi.extra:
         extra = extra_images(semi.extra, config.data.train)
@@ -67,7 +68,7 @@ def _opened(path: Path, folder: Path, split: str) -> Sequence[Sample]:
     try:
         size = image_size(path)
     except InputError as error:
-        say(f"left out: {error}")
+        log(f"left out: {error}")
         return ()
     name = path.relative_to(folder).with_suffix("").as_posix()
     return (Sample(f"extra/{name}", path, size, (), split),)
