@@ -141,7 +141,7 @@ def test_a_plug_in_receives_what_it_names_with_parameters_of_its_own(monkeypatch
     np.testing.assert_array_equal(seeded("mine"), expected)
     with pytest.raises(InputError, match="share in Share must be greater than 0, got 0"):
         seeded("mine", plugins={"mine": {"share": 0}})
-    with pytest.raises(InputError, match="Share has no parameter 'size'"):
+    with pytest.raises(InputError, match="Share has an unknown key size"):
         seeded("mine", plugins={"mine": {"size": 1}})
 
 
