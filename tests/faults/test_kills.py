@@ -24,7 +24,7 @@ RECIPES = {
     "tags": ["pipeline=weak", "data.weak=tags", *OF_TAGS],
     "mixed": [
         "pipeline=weak",
-        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=mixed", *OF_TAGS),
+        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=auto", *OF_TAGS),
         *("rounds.count=auto", "rounds.most=2"),
     ],
     "finetune": [

@@ -25,7 +25,6 @@ SETTINGS = """
 run_dir: unset
 machine: {{workers: 1, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
-seeds: {{name: mixed}}
 classifier:
   encoder: mobilenetv3_small_050
   weights: null
@@ -110,8 +109,12 @@ def test_strokes_are_never_overwritten(finished, dataset):
     "overrides",
     [
         ["rounds.clean=false"],
-        ["rounds.refiner=par", "seeds.of_strokes=grabcut_strokes"],
-        ["seeds.of_strokes=superpixel_votes", "seeds.of_boxes=grabcut_votes", "seeds.votes=3"],
+        ["rounds.refiner=par", "seeds.strokes=grabcut_strokes"],
+        [
+            "seeds.strokes=superpixel_votes",
+            "seeds.boxes=grabcut_votes",
+            "seeds.grabcut_votes.votes=3",
+        ],
         ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
         ["data.closed=false", "data.stroke_width=5"],
     ],

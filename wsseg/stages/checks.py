@@ -6,12 +6,12 @@ from wsseg.errors import InputError
 from wsseg.networks.classifier import check_classifier
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
-from wsseg.refine.named import find_refiner
+from wsseg.refine.refiners import find_refiner
 from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.loggers import check_loggers
+from wsseg.seeds.apply import find_seed
 from wsseg.seeds.cam import find_activation
-from wsseg.seeds.named import check_seeds
 from wsseg.stages.finetune.settings import check_finetune_settings
 
 
@@ -24,17 +24,17 @@ def check_settings(config: Config) -> None:
     """
     check_engine(config)
     check_loggers(config.loggers)
-    check_seeds(config.seeds)
+    find_seed(config.seeds)
     check_losses(config.trainer.loss)
     if config.rounds.loss:
         check_losses(config.rounds.loss, "rounds.loss")
-    find_refiner(config, config.rounds.refiner)
+    find_refiner(config.rounds.refiner, config.crf, config.par)
     check_network(config.model)
     if find_activation(config.cam.method) is None:
         check_classifier(config.classifier)
     elif config.cam.affinity == "learned":
         problem = f"cam.affinity=learned needs an encoder, which the plug-in {config.cam.method}"
         raise InputError(f"{problem} does not have", hint="set cam.affinity=colour")
-    find_refiner(config, config.cam.refiner)
+    find_refiner(config.cam.refiner, config.crf, config.par)
     if Path(config.pipeline).stem == "finetune":
         check_finetune_settings(config)
