@@ -7,8 +7,7 @@ on the weak labels; without it the masks alone train the first network.
 """
 
 from wsseg.cli import run_script
-from wsseg.data.load import read_weak
-from wsseg.data.truth import read_truth
+from wsseg.data.truth import load
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
@@ -33,11 +32,11 @@ def main(config: Config) -> None:
     check_finetune_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
-        dataset = read_weak(data)
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
-        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
 
         base = open_base(settings.base, dataset.classes) if settings.base else None
 
@@ -64,7 +63,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        report_run(run.path)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 if __name__ == "__main__":

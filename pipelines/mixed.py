@@ -8,8 +8,7 @@ goes on.
 """
 
 from wsseg.cli import run_script
-from wsseg.data.load import read_weak
-from wsseg.data.truth import read_truth
+from wsseg.data.truth import load
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
@@ -39,11 +38,11 @@ def main(config: Config) -> None:
     check_settings(config)
     data = config.data
     with open_run(config) as run:
-        dataset = read_weak(data)
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
-        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
 
         # Images of which only tags are known: where a classifier of all images sees the tags.
         ready, tagged = None, only_tagged(dataset, data.train)
@@ -70,7 +69,7 @@ def main(config: Config) -> None:
             if end_rounds(run, history, dataset.classes):
                 break
 
-        report_run(run.path)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset, Sample
-from wsseg.data.truth import Truth, read_truth
+from wsseg.data.truth import Truth, load
 from wsseg.errors import InputError
 from wsseg.files import discard_partial
 from wsseg.images import read_image
@@ -95,8 +94,9 @@ def report_run(
     data = config.data
     with folder_lock(path / "report", f"report of {path}", wait=log):
         discard_partial(path / "report")
-        dataset = dataset or read_weak(data)
-        truth = truth or read_truth(data.root, data.format, data.splits)
+        if dataset is None or truth is None:
+            loaded = load(data)
+            dataset, truth = loaded.dataset, loaded.truth
         if masks is not None:
             declare_masks(path, masks, dataset.split(data.train), truth)
         report = collect(run, dataset, truth)

@@ -27,7 +27,7 @@ _waiting: ContextVar[dict[Path, IO[bytes]] | None] = ContextVar("waiting", defau
 
 @contextmanager
 def opening_once() -> Iterator[None]:
-    """While this is entered, a file whose beginning was read stays open until it is read.
+    """Keep files whose beginning was read open until they are read; also a decorator.
 
     Formats are told apart by the beginnings of files. Without this, each annotation file would be
     opened twice: by ``beginning``, and when it is read. At most 100 files are kept open.
