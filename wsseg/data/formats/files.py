@@ -9,10 +9,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
-from xml.etree.ElementTree import ParseError
-
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
+from xml.etree.ElementTree import TreeBuilder
+from xml.parsers import expat
 
 from wsseg.errors import InputError
 from wsseg.safe_io import open_regular
@@ -155,12 +153,23 @@ def read_xml(path: Path, rule: str, remedy: str, name: object = None) -> Any:
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.
     """
+    # As defusedxml does, but without its layer of Python for each element: half the time.
+    builder, parser = TreeBuilder(), expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartDoctypeDeclHandler = _refuse_dtd
+    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
+    parser.CharacterDataHandler = builder.data
     try:
         with open_file(path) as file:
-            return fromstring(file.read(), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
+            parser.Parse(file.read(), True)
+        return builder.close()
+    except (expat.ExpatError, ValueError, LookupError, OSError) as error:
         got = " ".join(str(error).split())
         raise InputError(name or path, rule, got, remedy) from error
+
+
+def _refuse_dtd(*_: object) -> None:
+    raise ValueError("it holds a DTD, which could define entities without end")
 
 
 def child_text(element: Any, path: str) -> str:
