@@ -7,7 +7,6 @@ of 500 x 375 pixels. ``check`` is what ``wsseg check --fast`` does beside printi
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -87,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

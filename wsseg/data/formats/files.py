@@ -7,6 +7,7 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeVar
 from xml.etree.ElementTree import TreeBuilder
@@ -20,7 +21,16 @@ T = TypeVar("T")
 _HEAD = 4096  # bytes that tell formats apart
 _MOST_OPEN = 100  # files: systems allow 256 or more
 
-_waiting: ContextVar[dict[Path, IO[bytes]] | None] = ContextVar("waiting", default=None)
+
+@dataclass
+class _Opened:
+    """Files whose beginning was read and that wait to be read, and lists of names."""
+
+    files: dict[Path, IO[bytes]] = field(default_factory=dict)
+    names: dict[Path, list[str]] = field(default_factory=dict)
+
+
+_opened: ContextVar[_Opened | None] = ContextVar("opened", default=None)
 
 
 @contextmanager
@@ -30,16 +40,16 @@ def opening_once() -> Iterator[None]:
     Formats are told apart by the beginnings of files. Without this, each annotation file would be
     opened twice: by ``beginning``, and when it is read. At most 100 files are kept open.
     """
-    if _waiting.get() is not None:
+    if _opened.get() is not None:
         yield
         return
-    files: dict[Path, IO[bytes]] = {}
-    token = _waiting.set(files)
+    opened = _Opened()
+    token = _opened.set(opened)
     try:
         yield
     finally:
-        _waiting.reset(token)
-        for file in files.values():
+        _opened.reset(token)
+        for file in opened.files.values():
             file.close()
 
 
@@ -50,15 +60,16 @@ def beginning(path: Path) -> str:
         At most 4096 bytes as text, also of UTF-16, with undecodable bytes replaced; empty if the
         file cannot be read.
     """
-    waiting = _waiting.get()
+    opened = _opened.get()
+    files = opened.files if opened else {}
     try:
-        file = (waiting or {}).get(path) or open_regular(path)
+        file = files.pop(path, None) or open_regular(path)
         file.seek(0)
         head = file.read(_HEAD)
     except OSError:
         return ""
-    if waiting is not None and (path in waiting or len(waiting) < _MOST_OPEN):
-        waiting[path] = file
+    if opened and len(files) < _MOST_OPEN:
+        files[path] = file
     else:
         file.close()
     is_wide = head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
@@ -71,7 +82,9 @@ def open_file(path: Path) -> IO[bytes]:
     Raises:
         OSError: It is missing or no regular file.
     """
-    if (file := (_waiting.get() or {}).pop(path, None)) is None:
+    opened = _opened.get()
+    file = opened.files.pop(path, None) if opened else None
+    if file is None:
         return open_regular(path)
     file.seek(0)
     return file
@@ -97,11 +110,19 @@ def read_text(path: Path) -> str:
 def read_names(path: Path) -> list[str]:
     """Return the stripped lines of a UTF-8 file that are not empty.
 
+    Within ``opening_once`` a list of names that many files share is read for the first of them.
+
     Raises:
         InputError: The file is missing or not UTF-8.
     """
+    opened = _opened.get()
+    if opened is not None and path in opened.names:
+        return opened.names[path]
     lines = (line.strip() for line in read_text(path).splitlines())
-    return [line for line in lines if line]
+    names = [line for line in lines if line]
+    if opened is not None:
+        opened.names[path] = names
+    return names
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
