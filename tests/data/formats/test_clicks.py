@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.builders import kinds, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -32,12 +33,6 @@ def click(x=10.5, y=20.25, label=10, **more):
     return {"y": y, "x": x, "rank": 1, "cls": label, **more}
 
 
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
-    return path
-
-
 @pytest.fixture
 def root(tmp_path):
     """A VOC folder of two images of 60x40 pixels, its class list Pascal VOC's."""
@@ -56,10 +51,6 @@ def root(tmp_path):
 def laid_over(root, *files, closed=None):
     data = DataParams(root=root, weak="none", val=None, annotations=files, closed=closed)
     return read_weak(data)
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
 
 
 def test_a_click_is_a_point_of_the_class_of_its_number(tmp_path):
