@@ -23,7 +23,7 @@ RECIPES = {
     "boxes": [],
     "tags": ["data.weak=tags", *OF_TAGS],
     "mixed": [
-        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=mixed", *OF_TAGS),
+        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=auto", *OF_TAGS),
         *("rounds.count=auto", "rounds.most=2"),
     ],
     "finetune": [

@@ -255,15 +255,10 @@ def test_photographs_of_any_kind(scenes, config_file, tmp_path):
     assert manifest(tmp_path / "run", "round-1")["results"]["skipped"] == {}
 
 
-def centre(
-    image,
-    labels,
-    classes,
-    settings,  # noqa: ARG001 - what every plug-in is called with
-):
+def centre(example, labels, classes):
     """A zero-shot seeder: everything is in the middle."""
     assert len(classes) == 6
-    maps = np.zeros((len(labels), *image.shape[:2]), np.float32)
+    maps = np.zeros((len(labels), *example.image.shape[:2]), np.float32)
     maps[:, 10:-10, 10:-10] = 3
     return maps
 

@@ -246,7 +246,7 @@ def _tag_summary(**cam):
         "run_dir": "runs/tags",
         "data": {"weak": "tags"},
         "seeds": {"name": "grabcut"},
-        "cam": {"method": "layercam", "affinity": "colour", "rule": "constant", **cam},
+        "cam": {"method": "layercam", "affinity": "colour", "threshold": "constant", **cam},
     }
     config["cam"] |= {"foreground": 0.3, "background": 0.05}
     return {
@@ -271,7 +271,7 @@ def test_a_run_on_tags_says_how_they_were_found(tmp_path):
 
 
 def test_powers_are_no_marks_on_the_axis_of_constants(tmp_path):
-    _write(tmp_path, _tag_summary(rule="power", affinity="none"))
+    _write(tmp_path, _tag_summary(threshold="power", affinity="none"))
     page = (tmp_path / "index.html").read_text()
     assert ">0.3</text>" not in page
     assert any("first labels from tags: layercam ·" in text for text in _page(tmp_path).texts)

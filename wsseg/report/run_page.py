@@ -231,7 +231,9 @@ def _thresholds(summary: Summary) -> Any:
     if not summary.thresholds:
         return None
     cam = summary.config.get("cam", {})
-    is_constant = cam.get("rule") == "constant"  # powers are no scores on the axis of the chart
+    is_constant = (
+        cam.get("threshold") == "constant"
+    )  # powers are no scores on the axis of the chart
     chosen = [cam["background"], cam["foreground"]] if is_constant else []
     return threshold_curves(summary.thresholds, chosen)
 

@@ -21,7 +21,7 @@ from wsseg.networks.params import (
     SegmenterTrainingParams,
 )
 from wsseg.params import LocalPath, Params, input_error
-from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
+from wsseg.refine.params import CRFParams, PARParams
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
 
@@ -51,10 +51,9 @@ class Config(Params):
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
     cam: CAMParams = CAMParams()
-    walk: WalkSettings = WalkSettings()
     affinity: AffinityParams = AffinityParams()
-    crf: CRFSettings = CRFSettings()
-    par: PARSettings = PARSettings()
+    crf: CRFParams = CRFParams()
+    par: PARParams = PARParams()
     model: SegmenterParams = SegmenterParams()
     trainer: SegmenterTrainingParams = SegmenterTrainingParams()
     prediction: PredictionParams = PredictionParams()

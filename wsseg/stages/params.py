@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from wsseg.networks.params import LossWeights
 from wsseg.networks.semi.params import SemiParams
 from wsseg.params import AbsolutePath, Params
+from wsseg.refine.params import CleaningParams
 
 
 def _count(value: object) -> object:
@@ -15,7 +16,7 @@ def _count(value: object) -> object:
     return value
 
 
-class RoundParams(Params):
+class RoundParams(CleaningParams):
     """The Simple Does It loop."""
 
     count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
@@ -36,10 +37,6 @@ class RoundParams(Params):
     """What sharpens predictions before they become labels: "crf", "par", "none", or a plug-in's
     name.
     """
-    reset_iou: float = Field(0.5, ge=0, le=1)
-    """A segment that covers its box worse than this goes back to its first label."""
-    min_island: float = Field(0.0, ge=0, lt=1)
-    """Connected regions below this share of the image become IGNORE; 0 keeps all."""
 
     @property
     def numbers(self) -> range:

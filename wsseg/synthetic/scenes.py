@@ -148,12 +148,9 @@ def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
             ids = "".join(f"{name}\n" for name in names)
             (root / "ImageSets" / kind / f"{split}.txt").write_text(ids, encoding="utf-8")
         for label, name in enumerate(CLASSES.names[1:], 1):
-            lines = [
-                f"{id} {1 if label in labels else -1:2d}\n" for id, labels in labels_of.items()
-            ]
-            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text(
-                "".join(lines), encoding="utf-8"
-            )
+            lines = [f"{id} {1 if label in ls else -1:2d}\n" for id, ls in labels_of.items()]
+            file = root / "ImageSets" / "Main" / f"{name}_{split}.txt"
+            file.write_text("".join(lines), encoding="utf-8")
     colours = [",".join(map(str, colour)) for colour in palette()]
     lines = [f"{name}:{colours[label]}::\n" for label, name in enumerate(CLASSES)]
     text = "".join(("# label:color_rgb:parts:actions\n", *lines))

@@ -4,7 +4,7 @@ from wsseg.errors import InputError
 from wsseg.networks.losses.named import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.networks.semi.params import SemiParams
-from wsseg.refine.named import find_refiner
+from wsseg.refine.refiners import find_refiner
 from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.loggers import check_loggers
@@ -25,7 +25,7 @@ def check_finetune_settings(config: Config) -> None:
     check_engine(config)
     check_loggers(config.loggers)
     check_losses(config.trainer.loss)
-    find_refiner(config, config.rounds.refiner)
+    find_refiner(config.rounds.refiner, config.crf, config.par)
     check_network(config.model)
     settings = config.finetune
     if settings.base == config.run_dir.absolute():

@@ -28,7 +28,7 @@ from wsseg.networks.tag_training import (
 )
 from wsseg.networks.train import TrainingModule
 from wsseg.parallel import Skipped
-from wsseg.refine.named import find_refiner
+from wsseg.refine.refiners import find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
@@ -57,7 +57,7 @@ def check_tag_settings(config: Config) -> None:
     elif config.cam.affinity == "learned":
         rule, remedy = "another for a plug-in, which has no encoder", "set cam.affinity=colour"
         raise InputError("cam.affinity", rule, "learned", remedy)
-    find_refiner(config, config.cam.refiner)
+    find_refiner(config.cam.refiner, config.crf, config.par)
 
 
 def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
