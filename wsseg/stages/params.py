@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from wsseg.networks.params import LossWeights
 from wsseg.networks.semi.params import SemiParams
 from wsseg.params import AbsolutePath, Params
+from wsseg.refine.params import CleaningParams
 
 
 def _count(value: object) -> object:
@@ -15,7 +16,7 @@ def _count(value: object) -> object:
     return value
 
 
-class RoundParams(Params):
+class RoundParams(CleaningParams):
     """The Simple Does It loop."""
 
     count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
@@ -36,10 +37,6 @@ class RoundParams(Params):
     """What sharpens predictions before they become labels: "crf", "par", "none", or a plug-in's
     name.
     """
-    reset_iou: float = Field(0.5, ge=0, le=1)
-    """A segment that covers its box worse than this goes back to its first label."""
-    min_island: float = Field(0.0, ge=0, lt=1)
-    """Connected regions below this share of the image become IGNORE; 0 keeps all."""
 
     @property
     def numbers(self) -> range:
@@ -94,3 +91,19 @@ class FinetuneParams(Params):
     """Which pseudo-labels are believed."""
     semi: SemiParams = SemiParams()
     """How ``semi`` works."""
+
+
+class ExportParams(Params):
+    """Which label maps of a run are exported, and in which format."""
+
+    to: Literal["voc", "coco", "cvat", "fiftyone"]
+    """Format: voc, coco, cvat or fiftyone."""
+    stage: str | None = None
+    """Stage of the label maps, such as round-2 or round-2/val; by default the last complete one."""
+    split: str | None = None
+    """Split, such as train or val; by default the one that the stage labels."""
+    images: Literal["copy", "link", "none"] = "copy"
+    """copy, link (hard links on one file system), or none for a tool that has the images already.
+    wsseg can read only a folder with images."""
+    worst: PositiveInt | None = None
+    """Number of images, the worst first by estimated quality; by default all are exported."""

@@ -11,7 +11,7 @@ from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_scores
-from wsseg.refine.scores import normalised
+from wsseg.refine.scores import normalise
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
 from wsseg.runs.run import Run
@@ -60,7 +60,7 @@ def probabilities(scores: NDArray[np.floating], constraints: Constraints) -> NDA
         (C, H, W) float32 over ``constraints.classes``, summing to 1; permitted classes are alike
         where the network gave none of them any probability.
     """
-    return normalised(scores[constraints.classes], constraints.allowed)
+    return normalise(scores[constraints.classes], constraints.allowed)
 
 
 def confidence_of(stage: Stage, identity: str) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from wsseg.stages.training import fit_in_stage
 
 
 def learn_affinity(
-    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+    run: Run, dataset: Dataset, maps: Stage | None, classifier: Stage | None
 ) -> Stage | None:
     """Return the stage "affinity": a network that learnt from confident labels what is alike.
 
@@ -45,14 +45,16 @@ def learn_affinity(
     if config.cam.affinity != "learned" or classifier is None:
         return None
     levels = {"foreground": settings.foreground, "background": settings.background}
-    rule = {"rule": "constant", "refiner": "crf", **levels}
-    cam = config.cam.model_copy(update=rule)
+    changes = {"threshold": "constant", "refiner": "crf", **levels}
+    cam = config.cam.model_copy(update=changes)
     confident = label_by_maps(run, dataset, maps, "confident", cam)
+    if confident is None:
+        return None
     stage = run.stage(
         "affinity",
         labels=confident,
         classifier=classifier,
-        radius=config.walk.radius,
+        radius=config.cam.walk.radius,
         affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
         machine=config.machine.numerics,
         seed=config.seed,
@@ -71,7 +73,7 @@ def _train(
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder, config.affinity.width)
-    objective = partial(_objective, radius=config.walk.radius)
+    objective = partial(_objective, radius=config.cam.walk.radius)
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)
