@@ -53,8 +53,8 @@ class LabelMaps(Mapping[str, NDArray[np.uint8]]):
         path = self._folder / f"{identity}.png"
         if not path.is_file():
             raise KeyError(identity)
-        # OpenCV is imported late: `wsseg --help` and the doctor do without it.
-        from wsseg.labelmaps import read_label_map
+        # `wsseg --help` and the doctor do without OpenCV.
+        from wsseg.labelmaps import read_label_map  # noqa: PLC0415
 
         return read_label_map(path)
 
