@@ -84,5 +84,5 @@ def _opened(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
             return Image.open(file, formats=formats)
         except Image.DecompressionBombError as error:
             raise ValueError(_TOO_LARGE) from error
-        except UnidentifiedImageError as error:  # its message names the file object, not the path
+        except UnidentifiedImageError as error:  # its message does not name the path
             raise ValueError("no image of a known kind, or a damaged one") from error
