@@ -12,11 +12,11 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
+from wsseg.stages.checks import check_settings
 from wsseg.stages.finetune.base_run import open_base
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import mask_labels, train_on_masks
 from wsseg.stages.finetune.pseudo_labels import label_surely
-from wsseg.stages.finetune.settings import check_finetune_settings
 from wsseg.stages.finetune.training import Sources, finetune
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
@@ -29,7 +29,7 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings.
     """
-    check_finetune_settings(config)
+    check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
         loaded = load(data)

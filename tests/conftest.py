@@ -70,10 +70,9 @@ def pairs(tmp_path):
 
 
 SETTINGS = """
-pipeline: boxes
 run_dir: unset
 machine: {workers: 1, device: cpu}
-data: {format: voc, root: unset}
+data: {format: voc, root: unset, weak: boxes}
 seeds: {name: box}
 crf: {iterations: 2}
 model:

@@ -17,7 +17,7 @@ from wsseg.images import exif_orientation, image_size, read_image
 from wsseg.labelmaps import read_label_map, read_scores, write_scores
 from wsseg.runs.config import load_config
 
-_CONFIG = b"""pipeline: boxes
+_CONFIG = b"""pipeline: weak
 run_dir: runs/x
 data: {format: voc, root: data, annotations: [a.jsonl]}
 seeds: {name: box}

@@ -1,4 +1,4 @@
-"""The mixed pipeline from the command line: every kind of annotation in one data set."""
+"""A mixture of annotations from the command line: every kind of annotation in one data set."""
 
 import json
 import shutil
@@ -22,7 +22,6 @@ from wsseg.synthetic.scenes import write_scenes
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
 
 SETTINGS = """
-pipeline: mixed
 run_dir: unset
 machine: {{workers: 1, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}

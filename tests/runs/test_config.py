@@ -28,7 +28,6 @@ def test_overrides_win_over_the_file(config_file):
         ("rounds.count=many", "rounds.count in .* of at least 0, or auto, got 'many'"),
         ("rounds.count=-1", "a whole number of at least 0, or auto, got -1"),
         ("rounds.most=0", "greater than or equal to 1, got 0"),
-        ("data.format=voic", "must be 'auto', 'voc'"),
         ("rounds.count", "must be key=value"),
         ("run_dir=null", "run_dir in "),
         ("trainer.crop=[1]", "trainer.crop.1"),

@@ -9,8 +9,9 @@ from rich.console import Console
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
-from wsseg.cli.pipelines import find_config, run_and_report
+from wsseg.cli.pipelines import run_and_report
 from wsseg.runs.config import load_config
+from wsseg.runs.recipes import find_config
 from wsseg.stages.params import ExportParams
 
 

@@ -1,13 +1,8 @@
 """Settings of the last stage that contradict each other, found before any work is done."""
 
 from wsseg.errors import InputError
-from wsseg.networks.losses.named import check_losses
-from wsseg.networks.segmenter import check_network
 from wsseg.networks.semi.params import SemiParams
-from wsseg.refine.refiners import find_refiner
-from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
-from wsseg.runs.loggers import check_loggers
 
 
 def check_finetune_settings(config: Config) -> None:
@@ -17,16 +12,9 @@ def check_finetune_settings(config: Config) -> None:
         config: The resolved settings.
 
     Raises:
-        InputError: An unknown loss or refiner, an engine or a logger that is not installed,
-            machines that cannot find each other, a network that cannot be built, a base that is
-            this run, calibration by masks that the network has learned, a semi-supervised training
-            that learns from nothing but masks, or a folder that is not there.
+        InputError: The base is this run, the calibration uses masks that the network has learned,
+            a semi-supervised training learns from masks only, or a folder is missing.
     """
-    check_engine(config)
-    check_loggers(config.loggers)
-    check_losses(config.trainer.loss)
-    find_refiner(config.rounds.refiner, config.crf, config.par)
-    check_network(config.model)
     settings = config.finetune
     if settings.base == config.run_dir.absolute():
         remedy = "give this run a run_dir of its own"

@@ -20,7 +20,7 @@ from wsseg.stages.training import fit_in_stage
 
 
 def learn_affinity(
-    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+    run: Run, dataset: Dataset, maps: Stage | None, classifier: Stage | None
 ) -> Stage | None:
     """Return the stage "affinity": a network that learnt from confident labels what is alike.
 
@@ -48,6 +48,8 @@ def learn_affinity(
     changes = {"threshold": "constant", "refiner": "crf", **levels}
     cam = config.cam.model_copy(update=changes)
     confident = label_by_maps(run, dataset, maps, "confident", cam)
+    if confident is None:
+        return None
     stage = run.stage(
         "affinity",
         labels=confident,
