@@ -10,7 +10,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --duration
 # The environment of test-minimum and test-no-extras: about 8 GB, removed after all tests passed.
 OTHER := build/environment
 
-.PHONY: help demo test test-dist test-wheel test-minimum test-no-extras dist install clean
+.PHONY: settings help demo test test-dist test-wheel test-minimum test-no-extras dist install clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,6 +23,9 @@ test: .venv/.installed-dev test-dist  ## install, and run all checks: lint, type
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python $(PYTEST)
+
+settings: .venv/.installed  ## write docs/settings.md from the parameter classes
+	$(BIN)/python -c "from wsseg.runs.settings_text import settings_page; print(settings_page(), end='')" > docs/settings.md
 
 dist: .venv/.installed-dev  ## build the source archive and from it the wheel, and check their content
 	rm -rf dist
