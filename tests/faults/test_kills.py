@@ -25,7 +25,7 @@ RECIPES = {
     "mixed": [
         "pipeline=weak",
         *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=auto", *OF_TAGS),
-        *("rounds.count=auto", "rounds.most=2"),
+        *("rounds.count=auto", "rounds.max_rounds=2"),
     ],
     "finetune": [
         "pipeline=finetune",

@@ -23,7 +23,7 @@ class RoundParams(CleaningParams):
     """Rounds of training and cleaning; "auto" ends them when signals say that labels no longer
     improve, see ``wsseg.stages.stopping``.
     """
-    most: int = Field(8, ge=1)
+    max_rounds: int = Field(8, ge=1)
     """Rounds at most with "auto"."""
     restart: bool = True
     """Whether each round trains from the initial weights or continues."""
@@ -41,7 +41,7 @@ class RoundParams(CleaningParams):
     @property
     def numbers(self) -> range:
         """The rounds, from 1."""
-        return range(1, (self.most if self.count == "auto" else self.count) + 1)
+        return range(1, (self.max_rounds if self.count == "auto" else self.count) + 1)
 
 
 class FilterParams(Params):
