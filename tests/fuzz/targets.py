@@ -1,4 +1,4 @@
-"""What is fuzzed: for every reader, what damaged bytes are put in and what may come of it."""
+"""Targets of the fuzzer: readers, their valid input, and the errors that they may raise."""
 
 import shutil
 import tempfile
@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from helpers.formats import FORMATS, Small, encoded, mask, photograph, readings, used
+from helpers.formats import FORMATS, Small, encoded, image_bytes, mask, readings, used
 from PIL import Image
 
 from wsseg.data.formats.files import safe_name
@@ -28,7 +28,7 @@ rounds: {count: 2}
 
 @dataclass(frozen=True)
 class Target:
-    """One reader.
+    """A reader.
 
     Args:
         seeds: Valid input, from which mutations start.
@@ -40,7 +40,7 @@ class Target:
 
 
 def _data_set(small: Small) -> Target:
-    """The first byte says which file of the data set the rest is the content of."""
+    """Use the first byte to choose a file of the data set, and the rest as its content."""
     root = small.write(Path(tempfile.mkdtemp()))
 
     def read(data: bytes) -> None:
@@ -54,7 +54,7 @@ def _data_set(small: Small) -> Target:
 
 
 def _names(small: Small) -> Target:
-    """The lines are the names of the images."""
+    """Use the lines as names of the images."""
     root = Path(tempfile.mkdtemp())
 
     def read(data: bytes) -> None:
@@ -65,7 +65,7 @@ def _names(small: Small) -> Target:
             try:
                 path = root / safe_name(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(photograph())
+                path.write_bytes(image_bytes())
             except (InputError, OSError, ValueError):  # no such file can be
                 continue
         for dataset in readings(small, root):
@@ -88,8 +88,8 @@ def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -
     return Target(seeds, read)
 
 
-def _photographs() -> list[bytes]:
-    """An image of each kind of file."""
+def _image_files() -> list[bytes]:
+    """Return an image in each file format."""
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 999
     of = Image.fromarray
     plain, exif = of(np.uint8(deep % 251)), Image.Exif()
@@ -112,9 +112,9 @@ def _scores() -> bytes:
 TARGETS: dict[str, Callable[[], Target]] = {
     **{name: partial(lambda make: _data_set(make()), make) for name, make in FORMATS.items()},
     "folders": lambda: _names(FORMATS["folders"]()),
-    "image": lambda: _file("a.jpg", _photographs(), read_image, image_size, read_header),
+    "image": lambda: _file("a.jpg", _image_files(), read_image, image_size, read_header),
     "label_map": lambda: _file("a.png", [mask()], read_label_map),
     "scores": lambda: _file("a.npz", [_scores()], read_scores),
     "config": lambda: _file("a.yaml", [_CONFIG], load_config),
 }
-"""A target by the name of what it reads."""
+"""Targets by name."""
