@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Sample
 from wsseg.images import read_image
 from wsseg.seeds.named import seed_label_map

@@ -22,7 +22,7 @@ from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.images import read_image
 from wsseg.networks.losses.agmm import agmm
 from wsseg.networks.losses.dense_crf import dense_crf_loss

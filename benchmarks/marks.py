@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 from wsseg.cli.pipelines import find_config, run_config
-from wsseg.report.run_report import compare_runs
+from wsseg.report.comparison_page import compare_runs
 from wsseg.runs.config import load_config
 from wsseg.synthetic.params import SimulationParams
 from wsseg.synthetic.simulate import simulate_dataset

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.synthetic.scenes import write_scenes
 

@@ -35,6 +35,10 @@ class Params(BaseModel):
         except ValidationError as error:
             raise input_error(error, type(self).__name__) from error
 
+    # Pydantic calls an __init__ that lacks this mark for nested models too, which would hide where
+    # in the settings a value stands.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
 
 def input_error(error: ValidationError, source: str) -> InputError:
     """Return the first broken rule of a validation as an ``InputError``.

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.truth import read_truth, true_label_map
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map

@@ -18,6 +18,12 @@ from wsseg.stages.export import appearing
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
+INTERRUPTIBLE = """
+import signal
+from wsseg.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run with `&`
+main()
+"""
 ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
 
 HOLD = """
@@ -140,7 +146,7 @@ def is_alive(process):
 def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
     slow("whole", "machine.workers=1").finish()
     run, runner = tmp_path / "run", slow("run")
-    command = [sys.executable, "-c", "from wsseg.cli import main; main()", *runner.arguments]
+    command = [sys.executable, "-c", INTERRUPTIBLE, *runner.arguments]
     process = subprocess.Popen(
         [*map(str, command)], start_new_session=True, stderr=subprocess.PIPE, text=True, env=ENV
     )

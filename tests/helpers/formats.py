@@ -13,7 +13,7 @@ from pycocotools import mask as coco_mask
 
 from wsseg.data.constraints import constraints_of
 from wsseg.data.examine import examine
-from wsseg.data.formats import WITHOUT_BOXES, read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.errors import InputError
 from wsseg.labelmaps import palette
@@ -56,8 +56,6 @@ class Small:
 def readings(small, root):
     """Yield what every way of reading a data set gives, refusals left out."""
     for use in ("boxes", "tags", "masks", "all", "none"):
-        if use == "boxes" and small.format in WITHOUT_BOXES:
-            continue
         try:
             dataset = read_dataset(root, small.format, use=use)
             yield with_annotations(dataset, [root / small.over]) if small.over else dataset

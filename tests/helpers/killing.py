@@ -160,6 +160,8 @@ def _forks():
 
 
 def _attempt(arguments, log, stage, tell):
+    # A shell starts background commands with SIGINT ignored, which children inherit.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with log.open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -3,7 +3,6 @@
 import importlib.util
 from pathlib import Path
 
-import plotly.graph_objects as go
 import torch
 
 import wsseg.cli.runs  # noqa: F401 - with torch and Lightning
@@ -16,4 +15,3 @@ for script in sorted((Path(__file__).parents[2] / "pipelines").glob("*.py")):
     assert spec and spec.loader
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
 wsseg.refine.crf.native.warm_up()
-go.Figure(go.Scatter()).to_json()

@@ -47,7 +47,7 @@ def test_reliability_and_error_are_those_of_the_definition():
         inside = (sure >= low) & (sure < low + 0.1)
         expected += inside.mean() * abs(good[inside].mean() - sure[inside].mean())
     assert calibration.error == pytest.approx(expected, abs=2e-3)
-    assert sum(bar["share"] for bar in calibration.reliability()) == pytest.approx(1)
+    assert sum(bar.share for bar in calibration.reliability()) == pytest.approx(1)
 
 
 def test_nothing_to_measure_has_no_error():

@@ -10,7 +10,7 @@ from helpers.running import wsseg
 
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams

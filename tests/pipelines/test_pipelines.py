@@ -9,7 +9,7 @@ from helpers.running import hashes, wsseg
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
 
 

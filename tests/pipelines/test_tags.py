@@ -11,7 +11,7 @@ from PIL import Image
 
 from wsseg import plugins
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.labelmaps import IGNORE, read_label_map, read_scores
 from wsseg.seeds.cam import ENTRY_POINTS
 from wsseg.synthetic.scenes import write_scenes

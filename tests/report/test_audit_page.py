@@ -16,10 +16,10 @@ from wsseg.data.strokes import Scribble, Strokes
 from wsseg.labelmaps import write_label_map
 from wsseg.networks import prediction
 from wsseg.report.audit_page import write_audit_page
-from wsseg.report.audit_pictures import GIVEN, SUGGESTED, pictures_of
-from wsseg.stages.audit.auditing import audit_run
-from wsseg.stages.audit.evidence import counts_of
+from wsseg.report.audit_pictures import ANNOTATED, SUGGESTED, figures_of
+from wsseg.stages.audit.audit import audit_run
 from wsseg.stages.audit.finding import Audit, Finding
+from wsseg.stages.audit.regions import encode_rle
 
 EVIL = "<script>alert('x')</script>"
 
@@ -55,10 +55,10 @@ def near(picture, colour):
 
 
 def finding(source, suggested=2, place=OBJECT, **more):
-    mask = counts_of(painted((2, *place)) > 0) if suggested is not None else ""
-    about = {"kind": "mixed-up class", "given": 1, "score": 0.9, "sentence": "Look."}
+    mask = encode_rle(painted((2, *place)) > 0) if suggested is not None else ""
+    about = {"kind": "mixed-up class", "annotated": 1, "score": 0.9, "sentence": "Look."}
     suggestion = place if suggested is not None else None
-    where = {"place": place, "suggestion": suggestion, "counts": mask, "size": SIZE}
+    where = {"place": place, "suggestion": suggestion, "rle": mask, "size": SIZE}
     return Finding(
         **{**about, **where, "id": "a", "source": source, "suggested": suggested, **more}
     )
@@ -85,7 +85,7 @@ def test_the_page_needs_no_network(audit):
 
 
 def test_only_the_worst_are_shown_and_the_rest_is_counted(audit):
-    page = Page(write_audit_page(audit, most=1))
+    page = Page(write_audit_page(audit, limit=1))
     assert len([v for v in page.all("div") if "finding" in v.get("class", "")]) == 1
     assert "The first 1 of 4" in page.text
     assert {path.name[:3] for path in (audit.out / "pictures").iterdir()} == {"000"}
@@ -112,18 +112,18 @@ def test_every_name_is_escaped(tmp_path):
 
 def test_an_image_that_is_gone_by_now_leaves_the_page_whole(audit, tmp_path):
     (tmp_path / "data" / "images" / "mixed.png").unlink()
-    assert "The image is gone." in Page(write_audit_page(audit)).text
+    assert "The image has been deleted." in Page(write_audit_page(audit)).text
 
 
-def test_given_and_suggested_are_drawn_in_their_colours():
+def test_annotation_and_suggestion_are_drawn_in_their_colours():
     image = np.full((*SIZE, 3), 90, np.uint8)
     before = image.copy()
     sample = sample_of(Boxes((box(1, OBJECT), box(2, (60, 5, 78, 25)))))
     classes = Classes(NAMES)
-    (given, first), (suggested, second) = pictures_of(image, sample, finding("box"), classes)
-    assert given == "given: cow" and suggested == "suggested: <b>sheep</b>"
-    assert near(first, GIVEN) and not near(first, SUGGESTED)
-    assert near(second, SUGGESTED) and not near(second, GIVEN)
+    (caption, first), (suggested, second) = figures_of(image, sample, finding("box"), classes)
+    assert caption == "annotated: cow" and suggested == "suggested: <b>sheep</b>"
+    assert near(first, ANNOTATED) and not near(first, SUGGESTED)
+    assert near(second, SUGGESTED) and not near(second, ANNOTATED)
     assert near(first, (255, 255, 255))
     assert np.array_equal(image, before)
 
@@ -132,7 +132,7 @@ def test_what_is_small_is_also_shown_close_up():
     image = np.full((*SIZE, 3), 90, np.uint8)
     small = finding("box", place=(3, 3, 4, 4))
     shown = list(
-        pictures_of(image, sample_of(Boxes((box(1, (3, 3, 4, 4)),))), small, Classes(NAMES))
+        figures_of(image, sample_of(Boxes((box(1, (3, 3, 4, 4)),))), small, Classes(NAMES))
     )
     assert [caption.endswith("close up") for caption, _ in shown] == [False, False, True, True]
 
@@ -142,22 +142,22 @@ def test_masks_strokes_and_what_is_not_there_are_shown(tmp_path):
     image = np.full((*SIZE, 3), 90, np.uint8)
     classes = Classes(NAMES)
     masked = sample_of(MaskFile(tmp_path / "a.png"))
-    (_, given), *_ = pictures_of(image, masked, finding("mask"), classes)
-    assert near(given, (109, 45, 45))  # half gray, half the dark red of class 1
+    (_, figure), *_ = figures_of(image, masked, finding("mask"), classes)
+    assert near(figure, (109, 45, 45))  # half gray, half the dark red of class 1
     stroked = sample_of(Strokes((Scribble(1, ((25.0, 30.0), (45.0, 30.0)), 3),)))
-    (_, given), *_ = pictures_of(image, stroked, finding("stroke"), classes)
-    assert near(given, (128, 0, 0))
-    (caption, given), (other, after) = pictures_of(
-        image, sample_of(Boxes(())), finding("image", given=0), classes
+    (_, figure), *_ = figures_of(image, stroked, finding("stroke"), classes)
+    assert near(figure, (128, 0, 0))
+    (caption, figure), (other, after) = figures_of(
+        image, sample_of(Boxes(())), finding("image", annotated=0), classes
     )
-    assert caption == "given: nothing here" and not near(given, GIVEN)
+    assert caption == "annotated: nothing here" and not near(figure, ANNOTATED)
     absent = finding("box", None, kind="no such object")
-    (_, _), (other, after) = pictures_of(image, masked, absent, classes)
+    (_, _), (other, after) = figures_of(image, masked, absent, classes)
     assert other == "suggested: no cow" and not near(after, SUGGESTED)
 
 
 def test_the_command_writes_the_page_and_says_what_it_found(audit, capsys):
-    assert wsseg("audit", audit.run, "--most", 2) == 0
+    assert wsseg("audit", audit.run, "--limit", 2) == 0
     said = capsys.readouterr()
     assert "4 findings on 4 of 8 images" in said.out and "index.html" in said.err
     assert len(list((audit.out / "pictures").glob("*-0.jpg"))) == 2

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from helpers.running import wsseg
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.synthetic.scenes import CLASSES
 
 if TYPE_CHECKING:
@@ -47,8 +47,7 @@ IDS = {
 }
 OVER_EVERYTHING = """
 for (const each of document.querySelectorAll("*"))
-  if (!each.closest(".js-plotly-plot"))  // which wants events of a real mouse
-    for (const kind of ["mouseover", "load", "error"]) each.dispatchEvent(new Event(kind));
+  for (const kind of ["mouseover", "load", "error"]) each.dispatchEvent(new Event(kind));
 """
 DATA, MINE, OTHER = "<blink>data", "run <blink>mine", 'run\'s <blink>"other"&'
 
@@ -109,7 +108,7 @@ def outputs(tmp_path_factory, scenes, config_file):
     assert wsseg("report", run, "--compare", folder / OTHER) == 0
     assert wsseg("compare", run, folder / OTHER, "--out", folder / "compared") == 0
     assert wsseg("select", root, "--budget", 3, "--out", folder / "chosen", *settings) == 0
-    assert wsseg("audit", run, "--least", 0) == 0
+    assert wsseg("audit", run, "--min-score", 0) == 0
     for to in ("voc", "coco", "cvat", "fiftyone"):
         assert wsseg("export", run, folder / to, "--to", to, "--images", "none") == 0
     return folder
@@ -130,7 +129,7 @@ def test_every_command_writes_its_pages(outputs):
 def test_pages_hold_no_element_and_no_attribute_of_a_name(outputs):
     for path in pages(outputs):
         page = Elements(path.read_text())
-        assert "script" in page.names and not {"blink", "marquee"} & {*page.names}, path
+        assert "main" in page.names and not {"blink", "marquee"} & {*page.names}, path
         assert not [name for name, _ in page.attributes if name.startswith("on")], path
         assert ("src", "x") not in page.attributes, path
         assert ATTACK not in [script.strip() for script in page.scripts], path

@@ -1,5 +1,5 @@
 import re
-from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -7,14 +7,12 @@ from PIL import Image
 
 from wsseg.data.model import Classes, Sample
 from wsseg.report import selection_page
-from wsseg.report.selection_page import projection_figure, write_selection_page
+from wsseg.report.selection_page import projection_chart, write_selection_page
 from wsseg.stages.selection.candidates import Candidates
-from wsseg.stages.selection.choosers import Choice
-from wsseg.stages.selection.coverage import Coverage
-from wsseg.stages.selection.embeddings import Embeddings
-from wsseg.stages.selection.rows import Rows
+from wsseg.stages.selection.choosing import Choice, Coverage
+from wsseg.stages.selection.embeddings import Embeddings, Rows
+from wsseg.stages.selection.params import SelectionParams
 from wsseg.stages.selection.selecting import Selection
-from wsseg.stages.selection.settings import SelectionSettings
 
 NASTY = "<script>alert(1)</script>"
 
@@ -37,7 +35,7 @@ def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("backgrou
     is_labelled = np.zeros(count, bool)
     is_labelled[list(labelled)] = True
     return Selection(
-        settings=SelectionSettings(Path("data"), folder / "out", len(chosen)),
+        params=SelectionParams(dataset="data", out=folder / "out", budget=len(chosen)),
         candidates=Candidates(tuple(samples), Classes(classes), shows, is_labelled),
         embeddings=Embeddings(rows, np.arange(count)),
         choice=Choice(np.array(chosen), np.array([np.inf, 0.25]), np.full(count, 0.5)),
@@ -46,7 +44,7 @@ def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("backgrou
         covered=Coverage(0.75, 0.5, 2),
         at_random=Coverage(0.875, 0.625, 1.4),
         notes=("cat is in 1 of 2 images: no other image shows it",),
-        set_aside={"<b>bad": "a <i>reason"},
+        skipped={"<b>bad": "a <i>reason"},
     )
 
 
@@ -72,23 +70,37 @@ def test_names_are_escaped_and_nothing_is_fetched(tmp_path):
     assert not re.search(r'(src|href)="(?!data:)', page)
 
 
+def markers(chart):
+    """Places of the chart's markers, by what they say."""
+    root = ElementTree.fromstring(str(chart))
+    assert [item[0].tail for item in root.iter("li")]
+    return {
+        path.find("title").text: [float(n) for n in re.findall(r"[\d.]+", path.get("transform"))]
+        for path in root.find("svg").iter("path")
+        if path.find("title") is not None
+    }
+
+
 def test_points_are_chosen_labelled_and_others(tmp_path):
     selection = selection_in(tmp_path, labelled=(5,))
     points = np.arange(16, dtype=np.float32).reshape(8, 2)
-    traces = {trace.name: trace for trace in projection_figure(selection, points).data}
-    assert list(traces["chosen"].x) == [6, 2]
-    first, second = traces["chosen"].text
-    assert first.startswith("1. &lt;script&gt;") and second == "2. image 1"
-    assert list(traces["labelled before"].text) == ["image 5"]
-    assert list(traces["not chosen"].x) == [0, 4, 8, 12, 14]
+    chart = projection_chart(selection, points)
+    legend = [item[0].tail for item in ElementTree.fromstring(str(chart)).iter("li")]
+    assert legend == ["not chosen", "labelled before", "chosen"]
+    places = markers(chart)
+    others = [f"image {number}" for number in (0, 2, 4, 6, 7)]
+    assert [*places] == [*others, "image 5", f"1. {NASTY.replace('/', '')}", "2. image 1"]
+    x = [places[name][0] for name in others]  # at 0, 4, 8, 12 and 14 of the first component
+    assert np.diff(x) / (x[-1] - x[0]) == pytest.approx(np.array([4, 4, 4, 2]) / 14, abs=0.001)
+    assert places["image 0"][1] > places["image 7"][1]  # the second component points up
 
 
 def test_of_many_others_a_part_is_drawn_and_the_page_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(selection_page, "_DRAWN", 4)
+    monkeypatch.setattr(selection_page, "_MAX_POINTS", 4)
     selection = selection_in(tmp_path)
-    figure = projection_figure(selection, np.zeros((8, 2), np.float32))
-    assert [len(trace.x) for trace in figure.data] == [4, 2]
-    assert figure == projection_figure(selection, np.zeros((8, 2), np.float32))
+    chart = projection_chart(selection, np.zeros((8, 2), np.float32))
+    assert len(markers(chart)) == 4 + 2
+    assert chart == projection_chart(selection, np.zeros((8, 2), np.float32))
     assert (
         "2 images that were not chosen are not drawn" in write_selection_page(selection).read_text()
     )

@@ -10,7 +10,7 @@ import pytest
 from helpers.running import wsseg
 
 from wsseg.data.constraints import constraints_of, label_map_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError

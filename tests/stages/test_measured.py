@@ -78,10 +78,10 @@ def test_confidence_is_counted_where_it_is_known(config, tmp_path):
     assert found is not None and found.calibration is not None
     low, high = found.calibration.reliability()
     right = LABELS["a"] == TRUTHS["a"]
-    assert low["accuracy"] == pytest.approx(right[sure < 0.5].mean())
-    assert high["accuracy"] == pytest.approx(right[sure > 0.5].mean())
-    assert (low["confidence"], high["confidence"]) == pytest.approx((0.35, 0.95), abs=0.01)
-    assert high["share"] == pytest.approx((sure > 0.5).mean())
+    assert low.accuracy == pytest.approx(right[sure < 0.5].mean())
+    assert high.accuracy == pytest.approx(right[sure > 0.5].mean())
+    assert (low.confidence, high.confidence) == pytest.approx((0.35, 0.95), abs=0.01)
+    assert high.share == pytest.approx((sure > 0.5).mean())
 
 
 def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, capsys):

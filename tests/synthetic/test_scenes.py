@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsseg.data import formats as readers
 from wsseg.data.constraints import constraints_of
+from wsseg.data.formats import table as readers
 from wsseg.data.load import tags_from_boxes
 from wsseg.data.model import Boxes, Sample
 from wsseg.errors import InputError

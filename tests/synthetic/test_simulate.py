@@ -7,7 +7,7 @@ import pytest
 from helpers.running import wsseg
 from PIL import Image
 
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams

@@ -11,6 +11,8 @@ from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.cli.pipelines import find_config
 from wsseg.runs.progress import say, track
+from wsseg.stages.audit.params import AuditParams
+from wsseg.stages.selection.params import SelectionParams
 from wsseg.synthetic.params import SimulationParams
 
 
@@ -55,70 +57,15 @@ def simulate(
 
 @app.command()
 @plain_errors()
-def select(
-    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
-    annotations: Annotated[
-        list[Path] | None, typer.Argument(help="Files that are laid over it, such as points.jsonl.")
-    ] = None,
-    *,
-    budget: Annotated[int, typer.Option(help="Images to choose.")],
-    out: Annotated[Path, typer.Option(help="Folder for the list and the page.")],
-    method: Annotated[
-        str | None,
-        typer.Option(help="medoids (the default), k_centre (with --uncertainty) or random."),
-    ] = None,
-    quota: Annotated[
-        int | None,
-        typer.Option(help="Chosen images that each class is in; otherwise half the budget shared."),
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="YAML file whose classifier or model names the encoder.")
-    ] = None,
-    encoder: Annotated[
-        str | None, typer.Option(help="classifier or model of the settings, or run.")
-    ] = None,
-    run: Annotated[Path | None, typer.Option(help="A run's folder, or a model.ckpt.")] = None,
-    uncertainty: Annotated[
-        str | None, typer.Option(help="margin or vote_entropy of the run's network.")
-    ] = None,
-    scales: Annotated[
-        str | None, typer.Option(help="Of its predictions, such as 0.75,1; those of the run.")
-    ] = None,
-    labelled: Annotated[
-        Path | None, typer.Option(help="File with an id of a labelled image a line.")
-    ] = None,
-    split: Annotated[str, typer.Option(help="The split to choose from.")] = "train",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same list.")] = 0,
-    cache: Annotated[
-        Path | None, typer.Option(help="Folder of what can be used again; otherwise OUT/cache.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes; one a core.", min=1)] = None,
-    format_: Annotated[str, typer.Option("--format", help="voc, coco, jsonl, auto.")] = "auto",
-) -> None:
+@options(SelectionParams, "dataset", "annotations")
+def select(params: SelectionParams) -> None:
     """Choose the images that are worth a full mask, and show them on a page."""
     from wsseg.report.selection_page import write_selection_page
     from wsseg.stages.selection.selecting import select_images
-    from wsseg.stages.selection.settings import SelectionSettings, read_scales
 
-    selection = select_images(
-        SelectionSettings(
-            *(dataset, out, budget),
-            annotations=tuple(annotations or ()),
-            format=format_,
-            split=split,
-            method=method or ("k_centre" if uncertainty else "medoids"),
-            quota=quota,
-            seed=seed,
-            labelled=labelled,
-            config=None if config is None else find_config(config),
-            encoder=encoder,
-            run=run,
-            uncertainty=uncertainty,
-            scales=None if scales is None else read_scales(scales),
-            cache=cache,
-            workers=workers,
-        )
-    )
+    if params.config is not None:
+        params = params.model_copy(update={"config": find_config(params.config)})
+    selection = select_images(params)
     page = write_selection_page(selection)
     for line in selection.lines():
         typer.echo(line)
@@ -127,43 +74,30 @@ def select(
 
 @app.command()
 @plain_errors()
+@options(AuditParams)
 def audit(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     *,
+    params: AuditParams,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for findings and page; otherwise RUN/audit.")
+        Path | None, typer.Option(help="Folder for findings and page; default RUN/audit.")
     ] = None,
-    stage: Annotated[
-        str | None,
-        typer.Option(help="Whose network looks, such as round-1; otherwise the last round's."),
-    ] = None,
-    folds: Annotated[
-        int | None,
-        typer.Option(help="Train so many networks, each without a part of the images it judges."),
-    ] = None,
-    given: Annotated[
-        str | None,
-        typer.Option(help="boxes, tags, masks or all of the data set; otherwise what was learned."),
-    ] = None,
-    least: Annotated[float, typer.Option(help="The lowest score of a finding, 0 to 1.")] = 0.2,
-    most: Annotated[int, typer.Option(help="Findings on the page, and exported.", min=1)] = 200,
     to: Annotated[
         tuple[str, Path] | None, typer.Option("--to", help="cvat and a new folder.")
     ] = None,
     images: Annotated[str, typer.Option(help="Of --to: copy, link or none.")] = "copy",
-    workers: Annotated[int | None, typer.Option(help="Processes; as the run.", min=1)] = None,
 ) -> None:
-    """Rank where the given labels of the training images look wrong to the run's network."""
+    """Rank annotations of the training images that look wrong to the run's network."""
     from wsseg.report.audit_page import write_audit_page
-    from wsseg.stages.audit.auditing import audit_run
+    from wsseg.stages.audit.audit import audit_run
     from wsseg.stages.audit.cvat import check_export, export_findings
 
     if to is not None:
         check_export(*to, images)
-    found = audit_run(run, out, stage=stage, folds=folds, given=given, least=least, workers=workers)
-    page = write_audit_page(found, most)
-    for line in found.lines():
+    result = audit_run(run, params, out)
+    page = write_audit_page(result, params.limit)
+    for line in result.lines():
         typer.echo(line)
     say(f"page: {page}")
     if to is not None:
-        export_findings(found, to[1], images=images, most=most)
+        export_findings(result, to[1], limit=params.limit, images=images)

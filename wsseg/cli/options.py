@@ -80,7 +80,9 @@ def _parameter(name: str, field: FieldInfo, *, is_argument: bool) -> inspect.Par
     text = " ".join((field.description or "").split()) + (f" ({bounds})" if bounds else "")
     leaves = {*_leaves(field.annotation)}
     kind: Any = next((one for one in (bool, int, float, Path) if one in leaves), str)
-    if get_origin(field.annotation) is tuple:  # several arguments, or one text with commas
+    if any(
+        get_origin(leaf) is tuple for leaf in leaves
+    ):  # several arguments, or one text with commas
         kind = list[kind] if is_argument else str
     default = inspect.Parameter.empty if field.is_required() else field.get_default()
     if default in (None, ()):

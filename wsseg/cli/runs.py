@@ -87,14 +87,14 @@ def report(
     text: Annotated[bool, typer.Option("--text", help="Print it in place of its path.")] = False,
 ) -> None:
     """Write report/index.html, images.html and summary.json anew."""
-    from wsseg.report.difference import report_difference
+    from wsseg.report.difference_page import report_difference
     from wsseg.report.run_report import report_run
     from wsseg.report.terminal import text_report
 
-    page = report_run(run, masks, log=False)
-    if compare is not None:
-        report_run(compare, log=False)
-        page = report_difference(run, compare)
+    if compare is None:
+        page = report_run(run, masks, log=False).page
+    else:
+        page = report_difference(run, compare, masks)
     if text:
         Console().print(text_report(run))
     else:
@@ -110,7 +110,7 @@ def compare(
     out: Annotated[Path | None, typer.Option(help="Folder for an HTML page.")] = None,
 ) -> None:
     """Print weak supervision against the full-supervision upper bound."""
-    from wsseg.report.run_report import compare_runs
+    from wsseg.report.comparison_page import compare_runs
 
     for line in compare_runs(runs, out):
         typer.echo(line)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
 from wsseg.data.examine import examine
-from wsseg.data.formats import detect_format, joined, read_dataset
-from wsseg.data.load import with_annotations
+from wsseg.data.formats.fitting import view
+from wsseg.data.formats.table import read_raw
+from wsseg.data.load import joined, with_annotations
 from wsseg.data.model import Classes, Problem, Sample
 from wsseg.parallel import Skipped, map_locally
 
@@ -83,9 +84,9 @@ def check_dataset(
     Raises:
         InputError: As ``read_dataset`` and ``with_annotations``.
     """
-    format = detect_format(root) if format == "auto" else format
-    weak, masks = (read_dataset(root, format, use=use) for use in ("all", "masks"))
-    classes = weak.classes
+    raw = read_raw(root, format)
+    weak, masks = view(raw, "all"), view(raw, "masks")
+    classes = raw.classes
     if annotations:
         weak = with_annotations(weak, annotations)
     problems = [
@@ -97,7 +98,7 @@ def check_dataset(
     names = dict.fromkeys(sample.split for sample in weak.samples)
     splits = tuple(split_counts(weak.split(name), len(classes)) for name in names)
     problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
-    return Report(format, classes, splits, tuple(problems))
+    return Report(raw.format, classes, splits, tuple(problems))
 
 
 def _of_images(

@@ -1,125 +1,170 @@
-"""The weak labels that a run learns from: a base, and what is laid over it."""
+"""The weak labels of a run: a data set, and what is laid over it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wsseg.data.classes import is_full
-from wsseg.data.formats import OVERLAYS, detect_format, joined, read_dataset
-from wsseg.data.formats.draft import Use
-from wsseg.data.formats.files import read_ids
-from wsseg.data.formats.paged import with_marks
+from wsseg.data.formats.files import opening_once, read_ids
+from wsseg.data.formats.fitting import View, view
+from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
+from wsseg.data.formats.raw import RawDataset, RawFile
+from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
 
 
-def read_weak(data: DataParams) -> Dataset:
+def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     """Return the weak labels that a run learns from.
 
     Args:
-        data: Where they lie, which of them are wanted, and what is laid over them.
+        data: Where the data set lies, which labels are wanted, and what is laid over them.
+        raw: What the files of the data set say, if they have been read already.
 
     Returns:
-        The data set of ``data.splits``.
+        The images of ``data.splits`` with their weak labels.
 
     Raises:
-        InputError: As ``read_dataset``, or the format has no such labels.
+        InputError: As ``read_raw``, or the format has no such labels.
     """
-    use: Use = "boxes" if data.weak == "boxes_as_tags" else data.weak
-    dataset = read_dataset(data.root, data.format, data.splits, use)
+    raw = raw or read_raw(data.root, data.format, data.splits)
+    kind: View = "boxes" if data.weak == "boxes_as_tags" else data.weak
+    dataset = view(raw, kind)
     if data.weak == "boxes_as_tags":
         dataset = tags_from_boxes(dataset)
     if data.annotations:
         dataset = with_annotations(dataset, data.annotations)
     if data.corrections:
-        dataset = with_marks(dataset, data.corrections, OVERLAYS, instead=True)
+        dataset = with_annotations(dataset, data.corrections, instead=True)
     if data.masks:
-        dataset = _with_given_masks(dataset, data.masks, data)
-    return replace(dataset, samples=tuple(_as_set(sample, data) for sample in dataset.samples))
+        dataset = _with_given_masks(dataset, raw, data)
+    return replace(dataset, samples=tuple(_with_options(s, data) for s in dataset.samples))
 
 
-def with_annotations(dataset: Dataset, paths: Sequence[Path]) -> Dataset:
+def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool = False) -> Dataset:
     """Return a data set with more annotations on its images.
 
     Args:
-        dataset: Its images are found by path or name.
-        paths: Files of ``OVERLAYS`` or folders of such files, or folders of other data sets, whose
-            masks are taken.
-
-    Returns:
-        The same images, with what was drawn on them there.
+        dataset: Its images are found by path or name; see ``Overlay``.
+        paths: Files of a format in ``OVERLAYS``, or folders of such files, which give weak labels;
+            or folders of other data sets, which give their full masks if they have any.
+        instead: Whether an image that a file is about loses the annotations that it had. Folders
+            then give weak labels only.
 
     Raises:
-        InputError: As ``with_marks``, or another data set has other classes.
+        InputError: A path is missing, damaged or of no known format, or is about none of the
+            images, or masks are numbered by other classes.
     """
-    folders = [path for path in paths if path.is_dir() and not _has_marks(path)]
-    dataset = with_marks(dataset, [path for path in paths if path not in folders], OVERLAYS)
-    for folder in folders:
-        dataset = _with_masks(dataset, folder)
+    overlay, masks = Overlay(dataset, instead=instead), list[tuple[Path, Dataset]]()
+    with opening_once():
+        for path in paths:
+            raw = None if instead else _read_folder(path)
+            if raw is None:
+                overlay.add(path, overlay.read(path, OVERLAYS))
+                continue
+            other = view(raw, "masks")
+            if any(sample.annotations for sample in other.samples) or not raw.images:
+                masks.append((path, other))
+            else:
+                problems = tuple(problem for problem in raw.problems if not problem.fatal)
+                content = RawFile(raw.images, raw.classes.names, problems)
+                objects = [item for image in raw.images for item in image.objects or ()]
+                has_masks = any(item.polygons or item.encoded for item in objects)
+                kind: View = "masks" if has_masks else "all"
+                overlay.add(path, [OverlayFile(path, path, content)], kind)
+    dataset = overlay.dataset
+    for path, other in masks:
+        dataset = _with_masks(dataset, other, path)
     return dataset
 
 
-def _has_marks(folder: Path) -> bool:
-    return any(format.files(folder) for format in OVERLAYS.values())
-
-
-def _with_masks(dataset: Dataset, folder: Path) -> Dataset:
+def _read_folder(path: Path) -> RawDataset | None:
+    """Return the data set of a folder; None for files, and for folders of annotation files."""
+    if not path.is_dir() or find_files(path, MARKS)[0]:
+        return None
     try:
-        format = detect_format(folder)
+        format = detect_format(path)
     except InputError as error:
+        if find_files(path, OVERLAYS)[0]:
+            return None
         rule = f"of a known format ({', '.join(OVERLAYS)}), or a data set with masks"
         got, remedy = "neither", "export it as one of them"
-        raise InputError(f"data.annotations {folder}", rule, got, remedy) from error
-    other = read_dataset(folder, format, use="masks")
+        raise InputError(f"data.annotations {path}", rule, got, remedy) from error
+    return read_raw(path, format)
+
+
+def _with_masks(dataset: Dataset, other: Dataset, path: Path) -> Dataset:
     if other.classes != dataset.classes:
         rule, got = f"of the classes {', '.join(dataset.classes)}", ", ".join(other.classes)
-        raise InputError(f"data.annotations {folder}", rule, got, "export it with these classes")
-    masks = {(sample.split, sample.id): sample.annotations for sample in other.samples}
-    laid_over = joined(dataset, replace(other, problems=()))
-    if not masks.keys() & {(sample.split, sample.id) for sample in dataset.samples}:
+        raise InputError(f"data.annotations {path}", rule, got, "export it with these classes")
+    places = {(sample.split, sample.id) for sample in dataset.samples}
+    if not places & {(sample.split, sample.id) for sample in other.samples}:
         got, remedy = "none of them", "check data.annotations and data.root"
-        raise InputError(folder, "about images of the data set, in its splits", got, remedy)
-    return replace(laid_over, problems=(*dataset.problems, *other.problems))
+        raise InputError(path, "about images of the data set, in its splits", got, remedy)
+    problems = (*dataset.problems, *other.problems)
+    return replace(joined(dataset, other), problems=problems)
 
 
-def _with_given_masks(dataset: Dataset, listed: Path, data: DataParams) -> Dataset:
-    """Return a data set with the data set's own masks on the listed training images, no others."""
-    if not (wanted := {*read_ids(listed)}):
+def joined(one: Dataset, other: Dataset) -> Dataset:
+    """Return the images of a data set with the annotations of another view of it added.
+
+    Args:
+        one: Gives the images and classes.
+        other: The same images, or some of them.
+
+    Returns:
+        The data set with the problems of both, each once.
+    """
+    more = {(sample.split, sample.id): sample.annotations for sample in other.samples}
+    samples = tuple(
+        replace(s, annotations=(*s.annotations, *more.get((s.split, s.id), ())))
+        for s in one.samples
+    )
+    problems = tuple(dict.fromkeys((*one.problems, *other.problems)))
+    return replace(one, samples=samples, problems=problems)
+
+
+def _with_given_masks(dataset: Dataset, raw: RawDataset, data: DataParams) -> Dataset:
+    """Return a data set with its own masks on the listed training images, no others."""
+    listed = data.masks
+    if listed is None or not (wanted := {*read_ids(listed)}):
         raise InputError(f"data.masks {listed}", "a list of images", "an empty file", "list some")
-    masks = read_dataset(data.root, data.format, (data.train,), "masks")
-    given = tuple(s for s in masks.samples if s.id in wanted and any(map(is_full, s.annotations)))
-    if missing := sorted(wanted - {sample.id for sample in given}):
+    samples = view(raw, "masks").split(data.train)
+    masked = tuple(s for s in samples if s.id in wanted and any(map(is_full, s.annotations)))
+    if missing := sorted(wanted - {sample.id for sample in masked}):
         rule = f"made of images of split {data.train!r} that have masks"
         got = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise InputError(f"data.masks {listed}", rule, got, "correct the list or add the masks")
-    return replace(joined(dataset, Dataset(masks.classes, given)), problems=dataset.problems)
+    return joined(dataset, Dataset(dataset.classes, masked))
 
 
-def _as_set(sample: Sample, data: DataParams) -> Sample:
-    return replace(sample, annotations=tuple(_marks_as_set(a, data) for a in sample.annotations))
+def _with_options(sample: Sample, data: DataParams) -> Sample:
+    """Return a sample whose marks are closed and as wide as the parameters say."""
+    return replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
 
 
-def _marks_as_set(drawn: Annotation, data: DataParams) -> Annotation:
-    if not isinstance(drawn, Strokes | Regions):
-        return drawn
+def _set_options(annotation: Annotation, data: DataParams) -> Annotation:
+    if not isinstance(annotation, Strokes | Regions):
+        return annotation
     if data.closed is not None:
-        drawn = replace(drawn, closed=data.closed)
-    if isinstance(drawn, Strokes) and data.stroke_width:
-        items = (replace(item, width=item.width or data.stroke_width) for item in drawn.items)
-        drawn = replace(drawn, items=tuple(items))
-    return drawn
+        annotation = replace(annotation, closed=data.closed)
+    if isinstance(annotation, Strokes) and data.stroke_width:
+        width = data.stroke_width
+        items = (replace(item, width=item.width or width) for item in annotation.items)
+        annotation = replace(annotation, items=tuple(items))
+    return annotation
 
 
 def tags_from_boxes(dataset: Dataset) -> Dataset:
-    """Return a data set that knows which classes its boxes have, and no longer where they are.
+    """Return a data set whose boxes are replaced by tags of their classes.
 
     Args:
         dataset: With boxes; crowds count as present.
 
     Returns:
-        The same images, ``Boxes`` replaced by ``Tags``; those without boxes stay as they are.
+        The same images; those without ``Boxes`` stay as they are.
     """
     return replace(dataset, samples=tuple(_tagged(sample) for sample in dataset.samples))
 

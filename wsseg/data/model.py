@@ -275,12 +275,14 @@ class Dataset:
     Args:
         classes: The class names.
         samples: One per image, ids distinct within a split.
-        problems: What the reader had to mend or leave out.
+        problems: What the reader repaired or left out.
+        format: Name of the format that it was read from; empty if it was not read from files.
     """
 
     classes: Classes
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
+    format: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.

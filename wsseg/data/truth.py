@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.fitting import view
+from wsseg.data.formats.table import read_raw
+from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, Dataset, MaskFile, Regions, Sample
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 
@@ -20,7 +23,7 @@ class Truth:
     """The full masks of a data set.
 
     Args:
-        dataset: Read with ``use="masks"``.
+        dataset: The images with their full masks.
     """
 
     dataset: Dataset
@@ -32,32 +35,22 @@ class Truth:
 
     @cached_property
     def _masks(self) -> dict[tuple[str, str], MaskFile | Regions]:
-        return {
-            (sample.split, sample.id): drawn
+        masks = [
+            ((sample.split, sample.id), annotation)
             for sample in self.dataset.samples
-            for drawn in sample.annotations
-            if isinstance(drawn, MaskFile)
-            or (isinstance(drawn, Regions) and (drawn.items or sample.split in self._outlined))
-        }
-
-    @cached_property
-    def _outlined(self) -> set[str]:
-        """Splits with outlines; without any, an image without objects says nothing of masks."""
+            for annotation in sample.annotations
+            if isinstance(annotation, MaskFile | Regions)
+        ]
+        # In a split without polygons, an image without objects says nothing about masks.
+        outlined = {split for (split, _), a in masks if isinstance(a, Regions) and a.items}
         return {
-            sample.split
-            for sample in self.dataset.samples
-            for drawn in sample.annotations
-            if isinstance(drawn, Regions) and drawn.items
+            (split, id): annotation
+            for (split, id), annotation in masks
+            if isinstance(annotation, MaskFile) or annotation.items or split in outlined
         }
 
     def samples(self, split: str) -> tuple[Sample, ...]:
-        """Return the images of a split, those without a mask included.
-
-        Args:
-            split: Such as "val".
-
-        Returns:
-            The samples, in the data set's order.
+        """Return the images of a split in the data set's order, also those without a mask.
 
         Raises:
             InputError: The split is empty or unknown.
@@ -67,11 +60,7 @@ class Truth:
     def with_mask(self, sample: Sample) -> Sample:
         """Return an image with its mask in place of its weak annotations.
 
-        Args:
-            sample: An image that is covered.
-
-        Returns:
-            The same image; ``true_label_map`` reads its truth without the rest of the data set.
+        ``true_label_map`` reads the truth of the result without the rest of the data set.
 
         Raises:
             InputError: The image has no mask.
@@ -82,24 +71,14 @@ class Truth:
         return replace(sample, annotations=(self._masks[sample.split, sample.id],))
 
     def covers(self, sample: Sample) -> bool:
-        """Return whether an image has a mask.
-
-        Args:
-            sample: An image of the data set, whatever its annotations.
-
-        Returns:
-            True where its truth is known.
-        """
+        """Return whether an image has a mask, whatever its weak annotations."""
         return (sample.split, sample.id) in self._masks
 
     def label_map(self, sample: Sample) -> NDArray[np.uint8]:
         """Return the true label map of an image.
 
-        Args:
-            sample: An image of the data set, whatever its annotations.
-
         Returns:
-            (H, W) uint8; IGNORE where the truth is unknown, everywhere where there is no mask.
+            (H, W) uint8; IGNORE where the truth is unknown, everywhere if there is no mask.
 
         Raises:
             InputError: The mask is damaged, of another size, or has unknown classes.
@@ -113,7 +92,7 @@ def true_label_map(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
     """Return the true label map of one image.
 
     Args:
-        sample: Of ``Truth.with_mask``.
+        sample: An image of ``Truth.with_mask``.
         n_classes: Classes of the data set, background included.
 
     Returns:
@@ -128,18 +107,38 @@ def true_label_map(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
     return label_map_of(mask, sample.size, n_classes)
 
 
+@dataclass(frozen=True)
+class LabelledData:
+    """The two views of a data set: what a run learns from, and what it is measured against.
+
+    Args:
+        dataset: Images with their weak labels; the only part that code that makes labels receives.
+        truth: Full masks of the same images.
+    """
+
+    dataset: Dataset
+    truth: Truth
+
+
+def load(data: DataParams) -> LabelledData:
+    """Return the weak labels and the truth of a data set; each annotation file is opened once.
+
+    Raises:
+        InputError: As ``read_weak``.
+    """
+    raw = read_raw(data.root, data.format, data.splits)
+    return LabelledData(read_weak(data, raw), Truth(view(raw, "masks")))
+
+
 def read_truth(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> Truth:
-    """Return the full masks of a data set on disk.
+    """Return the full masks of a data set on disk; masks are decoded when they are asked for.
 
     Args:
         root: The data set's folder.
-        format: A key of ``READERS``, or "auto" to find out.
-        splits: Their names; None reads all there are.
-
-    Returns:
-        The truth; masks are read when they are asked for.
+        format: A name in ``READABLE``, or "auto" to detect it.
+        splits: Names of splits; None: all.
 
     Raises:
-        InputError: As ``read_dataset``.
+        InputError: As ``read_raw``.
     """
-    return Truth(read_dataset(root, format, splits, use="masks"))
+    return Truth(view(read_raw(root, format, splits), "masks"))

@@ -1,7 +1,6 @@
 """Calibration: how often predictions of some confidence are right, on pixel-labelled images."""
 
 from dataclasses import dataclass
-from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,8 @@ Counts = NDArray[np.int64]
 """(K, B) pixels by predicted label and confidence, in B equal bins of 0..1."""
 
 
-class ReliabilityBin(TypedDict):
+@dataclass(frozen=True)
+class ReliabilityBin:
     """A bar of a reliability diagram: mean confidence, accuracy and share of pixels, 0..1."""
 
     confidence: float
@@ -65,11 +65,11 @@ class Calibration:
         confidence = (total * centres.reshape(bins, -1)).sum(axis=1)
         counts = total.sum(axis=1)
         return [
-            {
-                "confidence": float(confidence[i] / counts[i]),
-                "accuracy": float(right[i] / counts[i]),
-                "share": float(counts[i] / counts.sum()),
-            }
+            ReliabilityBin(
+                confidence=float(confidence[i] / counts[i]),
+                accuracy=float(right[i] / counts[i]),
+                share=float(counts[i] / counts.sum()),
+            )
             for i in range(bins)
             if counts[i]
         ]
@@ -91,7 +91,7 @@ class Calibration:
     def error(self) -> float:
         """Expected calibration error: mean of |accuracy - confidence| over the pixels."""
         bars = self.reliability()
-        return sum(bar["share"] * abs(bar["accuracy"] - bar["confidence"]) for bar in bars)
+        return sum(bar.share * abs(bar.accuracy - bar.confidence) for bar in bars)
 
 
 def count_confidence(

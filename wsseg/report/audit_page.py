@@ -1,4 +1,4 @@
-"""The page of an audit: given labels that look wrong, the worst first, each with its picture."""
+"""The page of an audit: annotations that look wrong, the worst first, with figures."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -7,24 +7,20 @@ from typing import Any
 
 from wsseg.errors import InputError
 from wsseg.images import read_image
-from wsseg.report.audit_pictures import GIVEN, SIDE, SUGGESTED, pictures_of
-from wsseg.report.gallery import GalleryRow, write_pictures
+from wsseg.report.audit_pictures import ANNOTATED, SIDE, SUGGESTED, figures_of
 from wsseg.report.page import write_page
+from wsseg.report.pictures import GalleryRow, write_pictures
 from wsseg.runs.progress import track
 from wsseg.stages.audit.finding import KINDS, Audit, Finding, suggested_name
 
 
-def write_audit_page(audit: Audit, most: int = 200) -> Path:
-    """Write ``index.html`` and its ``pictures/`` into the audit's folder.
+def write_audit_page(audit: Audit, limit: int | None = None) -> Path:
+    """Write ``index.html`` and its ``pictures/`` to the folder of an audit and return the page.
 
     Args:
-        audit: The findings.
-        most: Findings that are shown, the worst first.
-
-    Returns:
-        The page.
+        limit: Number of findings that are shown, the worst first; None for all.
     """
-    shown = list(audit.findings[:most])
+    shown = list(audit.findings[:limit])
     pictures = write_pictures(audit.out, track(_rows(audit, shown), "pictures", len(shown)), SIDE)
     cards = [
         _card(audit, rank, *pair) for rank, pair in enumerate(zip(shown, pictures, strict=True), 1)
@@ -35,13 +31,13 @@ def write_audit_page(audit: Audit, most: int = 200) -> Path:
         "tiles": _tiles(audit),
         "kinds": [kind for kind in KINDS if any(f.kind == kind for f in audit.findings)],
         "table": _table(audit),
-        "found": len(audit.findings),
+        "n_findings": len(audit.findings),
         "cards": cards,
         "card_kinds": sorted({card["kind"] for card in cards}, key=KINDS.index),
         "card_classes": sorted({name for card in cards for name in card["classes"]}),
-        "given_colour": _css(GIVEN),
+        "annotated_colour": _css(ANNOTATED),
         "suggested_colour": _css(SUGGESTED),
-        "set_aside": sorted(audit.set_aside.items()),
+        "skipped": sorted(audit.skipped.items()),
     }
     write_page(audit.out / "index.html", "audit.html.j2", content)
     return audit.out / "index.html"
@@ -56,14 +52,14 @@ def _tiles(audit: Audit) -> list[dict[str, str]]:
     return [
         {"value": str(len(audit.findings)), "title": "findings"},
         {"value": f"{len(images)} of {len(audit.samples)}", "title": "images with a finding"},
-        {"value": str(len(audit.set_aside)), "title": "images set aside"},
+        {"value": str(len(audit.skipped)), "title": "skipped images"},
     ]
 
 
 def _table(audit: Audit) -> list[dict[str, Any]]:
-    """Findings by class and kind; what is missing counts for the class that is suggested."""
+    """Count the findings by class and kind; missing objects count for the suggested class."""
     counts = Counter((_class_of(finding), finding.kind) for finding in audit.findings)
-    kinds = [kind for kind in KINDS if any(found == kind for _, found in counts)]
+    kinds = [kind for kind in KINDS if any(kind == counted for _, counted in counts)]
     by_class = {
         name: [counts[label, kind] for kind in kinds] for label, name in enumerate(audit.classes)
     }
@@ -75,18 +71,18 @@ def _table(audit: Audit) -> list[dict[str, Any]]:
 
 
 def _class_of(finding: Finding) -> int:
-    return finding.given or finding.suggested or 0
+    return finding.annotated or finding.suggested or 0
 
 
 def _card(audit: Audit, rank: int, finding: Finding, row: dict[str, Any]) -> dict[str, Any]:
     suggested = suggested_name(finding, audit.classes)
-    given = audit.classes.names[finding.given]
+    annotated = audit.classes.names[finding.annotated]
     return {
         "rank": rank,
         "id": finding.id,
         "kind": finding.kind,
         "classes": sorted(
-            {name for name in (given, suggested) if name and name != audit.classes.names[0]}
+            {name for name in (annotated, suggested) if name and name != audit.classes.names[0]}
         ),
         "score": f"{finding.score:.2f}",
         "sentence": finding.sentence,
@@ -99,8 +95,8 @@ def _rows(audit: Audit, findings: Sequence[Finding]) -> Iterator[GalleryRow]:
         sample = audit.samples[finding.id]
         try:
             image = read_image(sample.image)
-        except InputError:  # gone since it was looked at
+        except InputError:  # deleted since the audit
             yield GalleryRow(finding.id, ())
             continue
-        pictures = tuple(pictures_of(image, sample, finding, audit.classes))
+        pictures = tuple(figures_of(image, sample, finding, audit.classes))
         yield GalleryRow(finding.id, pictures)

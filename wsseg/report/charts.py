@@ -1,245 +1,265 @@
-"""Interactive charts for the pages; colours hold for colour-blind readers, light and dark."""
+"""Charts as inline SVG: readable in light and dark, printable, without a script.
 
-import html
-from collections.abc import Mapping, Sequence
-from typing import Any
+A chart is a frame with two axes, to which marks are added in the units of the data. Values appear
+as ``<title>`` when the pointer rests on a mark. The page's style sheet sets colours of text and
+grid, see ``templates/page.html.j2``.
+"""
 
-import plotly.graph_objects as go
-from markupsafe import Markup
-from plotly.io import to_html
-from plotly.offline import get_plotlyjs
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup, escape
 
 SERIES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9")
-"""The colours of Okabe and Ito, which differ for all common kinds of colour vision."""
+"""Colours of Okabe and Ito, which differ for all common kinds of colour vision."""
 
-_DASHES = ("solid", "dash", "dot", "dashdot")
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "star")
-_CURVES = {
-    "label_miou": "label mIoU, IGNORE counted wrong",
-    "label_miou_covered": "label mIoU on covered pixels",
-    "val_miou": "validation mIoU",
-    "coverage": "coverage",
-}
-_SIGNALS = ("agreement", "kept", "confidence", "churn", "fill", "touched", "resets", "ignored")
+GRAY = "#8a929b"
 
+_DASHES = ("", "8 4", "2 3", "8 3 2 3")
+_MARKERS = (  # paths around the origin
+    "M-4 0A4 4 0 1 0 4 0A4 4 0 1 0-4 0Z",
+    "M-3.6-3.6H3.6V3.6H-3.6Z",
+    "M0-5L5 0L0 5L-5 0Z",
+    "M0-5L5 4H-5Z",
+    "M-5-1.6H-1.6V-5H1.6V-1.6H5V1.6H1.6V5H-1.6V1.6H-5Z",
+    "M0 5L5-4H-5Z",
+)
+_CHARACTER = 6.4  # mean width in pixels at the font size of the style sheet
+_LONGEST = 34  # characters of a label; longer ones end in an ellipsis
 
-def plotly_script() -> Markup:
-    """Return the library that draws the charts, to be embedded once a page.
-
-    Returns:
-        JavaScript, about 5 MB.
-    """
-    return Markup(get_plotlyjs())
+Point = tuple[float, float]
 
 
-def chart(figure: go.Figure, name: str) -> Markup:
-    """Return a figure as HTML; the same figure always gives the same text.
+@dataclass(frozen=True)
+class Axis:
+    """An axis from ``low`` to ``high``, with ticks of a value and a label each."""
 
-    Args:
-        figure: What to draw.
-        name: Id of its element, distinct on the page.
+    low: float
+    high: float
+    ticks: tuple[tuple[float, str], ...]
+    title: str = ""
+    is_log: bool = False
 
-    Returns:
-        A div and its script; the page must hold ``plotly_script`` before it.
-    """
-    settings = {"displaylogo": False, "displayModeBar": False, "responsive": True}
-    drawn = to_html(figure, settings, include_plotlyjs=False, full_html=False, div_id=name)
-    return Markup(drawn)
-
-
-def stage_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Return how label and validation figures change from stage to stage.
-
-    Args:
-        stages: As in ``summary.json``; shares of 0..1, keys that do not apply absent.
-
-    Returns:
-        One line for each figure that any stage has.
-    """
-    names = [plain(stage["name"]) for stage in stages]
-    figure = empty_figure("%")
-    for index, (key, title) in enumerate(_CURVES.items()):
-        shares = [stage.get(key) for stage in stages]
-        if any(share is not None for share in shares):
-            figure.add_trace(share_line(names, shares, title, index))
-    return figure
-
-
-def signal_curves(stages: Sequence[Mapping[str, Any]]) -> go.Figure:
-    """Return how signals change from stage to stage.
-
-    Args:
-        stages: As in ``summary.json``, "signals" of those that were inspected.
-
-    Returns:
-        One line for each of those that tell most.
-    """
-    shown = [stage for stage in stages if stage.get("signals")]
-    names = [plain(stage["name"]) for stage in shown]
-    figure = empty_figure("%")
-    for index, key in enumerate(_SIGNALS):
-        shares = [stage["signals"].get(key) for stage in shown]
-        if any(shares):
-            figure.add_trace(share_line(names, shares, key, index))
-    return figure
-
-
-def confusion_map(shares: Sequence[Sequence[float | None]], classes: Sequence[str]) -> go.Figure:
-    """Return which classes are taken for which.
-
-    Args:
-        shares: K rows of true classes with K + 1 percentages, the last of pixels without a label.
-        classes: K names.
-
-    Returns:
-        A heat map; each cell says its share where there are few enough to read.
-    """
-    names = [plain(name) for name in classes]
-    height = 130 + max(14, min(30, 900 // len(names))) * len(names)
-    figure = empty_figure("true class").update_layout(height=height, hovermode="closest")
-    side = {"type": "category", "automargin": True, "showgrid": False}
-    figure.update_yaxes(autorange="reversed", **side)
-    figure.update_xaxes(title="labelled as", tickangle=-40, **side)
-    return figure.add_trace(
-        go.Heatmap(
-            z=list(shares),
-            x=[*names, "no label"],
-            y=names,
-            zmin=0,
-            zmax=100,
-            colorscale=[[0, "rgba(0,114,178,0)"], [0.1, "rgba(0,114,178,0.35)"], [1, SERIES[0]]],
-            showscale=False,
-            text=[["" if s is None or s < 0.5 else f"{s:.0f}" for s in row] for row in shares],
-            texttemplate="%{text}" if len(names) <= 24 else "",
-            hovertemplate="%{y} labelled as %{x}: %{z:.2f} %<extra></extra>",
-            xgap=1,
-            ygap=1,
+    def share(self, value: float) -> float:
+        """Return where a value lies, 0 (low) to 1 (high)."""
+        low, high, at = (
+            map(math.log10, (self.low, self.high, value))
+            if self.is_log
+            else (self.low, self.high, value)
         )
+        return (at - low) / (high - low)
+
+
+def linear_axis(values: Iterable[float], title: str = "", *, from_zero: bool = True) -> Axis:
+    """Return an axis that covers values and ends at round numbers."""
+    known = [*values, *([0.0] if from_zero else [])] or [0.0]
+    low, high = min(known), max(known)
+    if high - low < 1e-9:
+        high = low + 1
+    size = 10 ** math.floor(math.log10((high - low) / 5))
+    step = next(f * size for f in (1, 2, 2.5, 5, 10) if (high - low) / (f * size) <= 6)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    ticks = tuple((n * step, f"{n * step:.4g}") for n in range(first, last + 1))
+    return Axis(ticks[0][0], ticks[-1][0], ticks, title)
+
+
+def log_axis(values: Sequence[float], title: str = "") -> Axis:
+    """Return a logarithmic axis that covers positive values, with ticks at 1, 2 and 5."""
+    low, high = min(values) / 1.3, max(values) * 1.3
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    ticks = (f * 10**p for p in powers for f in (1, 2, 5))
+    return Axis(low, high, tuple((t, f"{t:g}") for t in ticks if low <= t <= high), title, True)
+
+
+def category_axis(names: Sequence[str], title: str = "") -> Axis:
+    """Return an axis with the names at 0, 1, 2, ..."""
+    return Axis(-0.5, len(names) - 0.5, tuple(enumerate(names)), title)
+
+
+class Chart:
+    """A frame with axes, to which marks are added.
+
+    Args:
+        name: Id of the element, unique on the page.
+        x: Horizontal axis.
+        y: Vertical axis; its low end is at the bottom, unless ``is_downward``.
+        width: Pixels at full size; smaller screens scale the chart down.
+        height: Pixels of the area inside the axes.
+        grid: Axes that have grid lines, such as "xy".
+        is_downward: Whether the vertical axis runs from top to bottom.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        x: Axis,
+        y: Axis,
+        *,
+        width: int = 560,
+        height: int = 250,
+        grid: str = "y",
+        is_downward: bool = False,
+    ) -> None:
+        self.name, self.x, self.y = name, x, y
+        self.width, self.height, self.is_downward = width, height, is_downward
+        longest = max((_width(label) for _, label in y.ticks), default=0)
+        self.left = 12 + longest + (18 if y.title else 0)
+        self.inner = width - self.left - 14
+        widths = [_width(label) for _, label in x.ticks]
+        self.is_turned = max(widths, default=0) + 4 > self.inner / max(1, len(widths))
+        self.bottom = (10 + 0.65 * max(widths, default=0) if self.is_turned else 20) + 2
+        self.marks: list[str] = []
+        self.entries: list[tuple[str, str]] = []
+        self._draw_axes(grid)
+
+    def at(self, x: float, y: float) -> Point:
+        """Return the position of a point in pixels."""
+        up = self.y.share(y) if self.is_downward else 1 - self.y.share(y)
+        return self.left + self.x.share(x) * self.inner, 12 + up * self.height
+
+    def line(
+        self,
+        points: Sequence[tuple[float, float | None]],
+        title: str,
+        index: int = 0,
+        *,
+        has_markers: bool = True,
+        texts: Sequence[str] = (),
+    ) -> None:
+        """Add a line; a missing value (None) leaves a gap.
+
+        Args:
+            points: (x, y) from left to right.
+            title: Name in the legend, none if empty.
+            index: Number of the series, which gives its colour, dashes and markers.
+            has_markers: Whether each point is marked.
+            texts: What each point says when the pointer rests on it.
+        """
+        colour = SERIES[index % len(SERIES)]
+        look = f'fill="none" stroke="{colour}" stroke-width="2.2"'
+        if dashes := _DASHES[index % len(_DASHES)]:
+            look += f' stroke-dasharray="{dashes}"'
+        run: list[str] = []
+        for x, y in (*points, (0, None)):
+            if y is not None:
+                run.append("{:.1f},{:.1f}".format(*self.at(x, y)))
+            elif run:
+                self.marks.append(f'<polyline {look} points="{" ".join(run)}"/>')
+                run = []
+        shape = _MARKERS[index % len(_MARKERS)] if has_markers else ""
+        for number, (x, y) in enumerate(points):
+            if y is not None and (shape or texts):
+                text = texts[number] if texts else f"{title}: {y:.1f}"
+                self.marker((x, y), text, colour, shape)
+        if title:
+            marker = f'<path fill="{colour}" transform="translate(15 7)" d="{shape}"/>'
+            key = f'<path {look} d="M1 7H29"/>{marker if shape else ""}'
+            self.entries.append((title, key))
+
+    def marker(
+        self, at: Point, text: str, colour: str, shape: str = _MARKERS[0], more: str = ""
+    ) -> None:
+        """Add a marker; one without a shape is invisible but has a text."""
+        look = f'fill="{colour}"{more}' if shape else 'fill="transparent"'
+        place = "translate({:.1f} {:.1f})".format(*self.at(*at))
+        d = shape or "M-5-5H5V5H-5Z"
+        self.marks.append(f'<path {look} transform="{place}" d="{d}">{_title(text)}</path>')
+
+    def scatter(
+        self,
+        points: Sequence[Point],
+        texts: Sequence[str],
+        title: str,
+        colour: str,
+        *,
+        index: int = 0,
+        more: str = "",
+    ) -> None:
+        """Add markers of one series, with an entry in the legend."""
+        shape = _MARKERS[index]
+        for point, text in zip(points, texts, strict=True):
+            self.marker(point, text, colour, shape, more)
+        if title:
+            key = f'<path fill="{colour}"{more} transform="translate(15 7)" d="{shape}"/>'
+            self.entries.append((title, key))
+
+    def bar(
+        self, low: Point, high: Point, text: str, colour: str = SERIES[0], opacity: float = 1
+    ) -> None:
+        """Add a rectangle between two corners, in the units of the data."""
+        (x0, y0), (x1, y1) = self.at(*low), self.at(*high)
+        left, top = min(x0, x1), min(y0, y1)
+        place = f'x="{left:.1f}" y="{top:.1f}" width="{abs(x1 - x0):.1f}"'
+        place += f' height="{abs(y1 - y0):.1f}" fill="{colour}"'
+        if opacity < 1:
+            place += f' fill-opacity="{opacity:.3f}"'
+        self.marks.append(f"<rect {place}>{_title(text)}</rect>")
+
+    def rule(
+        self, start: Point, end: Point, colour: str, *, dashes: str = "", width: float = 1.5
+    ) -> None:
+        """Add a straight line between two points."""
+        (x0, y0), (x1, y1) = self.at(*start), self.at(*end)
+        look = f'stroke="{colour}" stroke-width="{width:g}"'
+        if dashes:
+            look += f' stroke-dasharray="{dashes}"'
+        self.marks.append(f'<path fill="none" {look} d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>')
+
+    def text(self, x: float, y: float, text: str, dy: float = 4, anchor: str = "middle") -> None:
+        """Add a text at a point, ``dy`` pixels below it."""
+        at_x, at_y = self.at(x, y)
+        self.marks.append(_text(at_x, at_y + dy, text, anchor))
+
+    def html(self, note: str = "") -> Markup:
+        """Return the chart and its legend as HTML; ``note`` names it for screen readers."""
+        height = 12 + self.height + self.bottom + (18 if self.x.title else 0)
+        size = f'viewBox="0 0 {self.width} {height:.0f}" style="max-width: {self.width}px"'
+        label = escape(note or self.name)
+        svg = f'<svg {size} role="img" aria-label="{label}">{"".join(self.marks)}</svg>'
+        keys = "".join(
+            f'<li><svg width="30" height="14" aria-hidden="true">{key}</svg>{escape(title)}</li>'
+            for title, key in self.entries
+        )
+        legend = f"<ul>{keys}</ul>" if keys else ""
+        return Markup(f'<div class="chart" id="{escape(self.name)}">{svg}{legend}</div>')
+
+    def _draw_axes(self, grid: str) -> None:
+        for value, label in self.y.ticks:
+            (left, y), (right, _) = self.at(self.x.low, value), self.at(self.x.high, value)
+            if "y" in grid:
+                self.marks.append(f'<path class="grid" d="M{left:.1f} {y:.1f}H{right:.1f}"/>')
+            self.marks.append(_text(left - 7, y + 4, label, "end"))
+        base = 12 + self.height
+        for value, label in self.x.ticks:
+            x, _ = self.at(value, self.y.low)
+            if "x" in grid:
+                self.marks.append(f'<path class="grid" d="M{x:.1f} 12V{base:.1f}"/>')
+            if self.is_turned:
+                turn = f' transform="rotate(-40 {x:.1f} {base + 12:.1f})"'
+                self.marks.append(_text(x, base + 12, label, "end", turn))
+            else:
+                self.marks.append(_text(x, base + 17, label, "middle"))
+        if self.y.title:
+            y = 12 + self.height / 2
+            turn = f' transform="rotate(-90 12 {y:.1f})"'
+            self.marks.append(_text(12, y, self.y.title, "middle", turn))
+        if self.x.title:
+            x = self.left + self.inner / 2
+            self.marks.append(_text(x, base + self.bottom + 13, self.x.title, "middle"))
+
+
+def _text(x: float, y: float, text: str, anchor: str, more: str = "") -> str:
+    shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    full = _title(text) if shown != text else ""
+    return (
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{more}>{full}{escape(shown)}</text>'
     )
 
 
-def stage_bars(stages: Sequence[Mapping[str, Any]], key: str, unit: str) -> go.Figure:
-    """Return one bar a stage.
-
-    Args:
-        stages: As in ``summary.json``.
-        key: Such as "resets"; stages without it are left out.
-        unit: Title of the value axis.
-
-    Returns:
-        The bars, each with its value.
-    """
-    shown = [stage for stage in stages if stage.get(key) is not None]
-    values = [stage[key] for stage in shown]
-    figure = empty_figure(unit)
-    bar = go.Bar(x=[plain(stage["name"]) for stage in shown], y=values, text=values, width=0.5)
-    bar.update(marker_color=SERIES[0], textposition="outside", cliponaxis=False)
-    figure.add_trace(bar.update(texttemplate="%{text:.3~s}", hoverinfo="skip"))
-    return figure.update_layout(height=250)
+def _title(text: str) -> str:
+    return f"<title>{escape(text)}</title>" if text else ""
 
 
-def threshold_lines(
-    curves: Mapping[str, Mapping[Any, float]], chosen: Sequence[float]
-) -> go.Figure:
-    """Return the mIoU of label maps straight from activation maps, by threshold.
-
-    Args:
-        curves: mIoU, 0..1, by the score of the background, for each stage of maps.
-        chosen: Scores that the run used, marked.
-
-    Returns:
-        One line a stage.
-    """
-    figure = empty_figure("mIoU, %").update_layout(height=320)
-    figure.update_xaxes(title="score of the background", range=[0, 1])
-    figure.update_layout(legend={"y": -0.3})
-    for index, (name, curve) in enumerate(curves.items()):
-        levels = [float(level) for level in curve]
-        line = share_line([], list(curve.values()), name, index).update(x=levels)
-        figure.add_trace(line)
-    for level in dict.fromkeys(chosen):
-        mark = {"line_dash": "dot", "line_color": SERIES[3]}
-        figure.add_vline(level, annotation_text=f"{level:g}", **mark)
-    return figure
-
-
-def kept_lines(kept: Sequence[Sequence[float]]) -> go.Figure:
-    """Return what is left of predictions at each threshold of confidence, and how right it is.
-
-    Args:
-        kept: Of ``Calibration.kept``.
-
-    Returns:
-        Two lines.
-    """
-    figure = empty_figure("%").update_layout(height=280, legend={"y": -0.35})
-    figure.update_xaxes(title="least confidence, %")
-    levels = [100 * row[0] for row in kept]
-    for index, title in enumerate(("pixels that are so sure", "of these, right"), 1):
-        line = share_line([], [row[index] for row in kept], title, index - 1)
-        figure.add_trace(line.update(x=levels, mode="lines"))
-    return figure
-
-
-def plain(text: str) -> str:
-    """Return text that a chart prints as it is, though charts understand some HTML.
-
-    Args:
-        text: Such as a class name.
-
-    Returns:
-        The text, escaped.
-    """
-    return html.escape(text, quote=False)
-
-
-def empty_figure(unit: str) -> go.Figure:
-    """Return a figure in the style of the pages, without data.
-
-    Args:
-        unit: Title of the value axis.
-
-    Returns:
-        Readable on light and dark pages.
-    """
-    clear = "rgba(0,0,0,0)"
-    layout = {
-        "template": "none",
-        "height": 360,
-        "margin": {"l": 56, "r": 16, "t": 16, "b": 40},
-        "paper_bgcolor": clear,
-        "plot_bgcolor": clear,
-        "font": {"family": "system-ui, sans-serif", "size": 13},
-        "hovermode": "x unified",
-        "legend": {"orientation": "h", "y": -0.16, "x": 0},
-        "xaxis": {"showgrid": False, "zeroline": False, "fixedrange": True},
-        "yaxis": {"title": unit, "rangemode": "tozero", "zeroline": False, "fixedrange": True},
-    }
-    return go.Figure(layout=layout)
-
-
-def share_line(
-    stages: Sequence[str], shares: Sequence[float | None], title: str, index: int
-) -> go.Scatter:
-    """Return a line of shares.
-
-    Args:
-        stages: Place of each.
-        shares: 0..1, None where there is none.
-        title: Of the line.
-        index: Its number on the chart, which gives its colour, dashes and symbols.
-
-    Returns:
-        The line, in percent.
-    """
-    percent = [None if share is None else 100 * share for share in shares]
-    return go.Scatter(
-        x=list(stages),
-        y=percent,
-        name=title,
-        mode="lines+markers",
-        showlegend=True,
-        line={"color": SERIES[index % 6], "dash": _DASHES[index % 4], "width": 2.5},
-        marker={"symbol": _SYMBOLS[index % 6], "size": 9},
-        hovertemplate="%{y:.1f} %",
-    )
+def _width(text: str) -> float:
+    return _CHARACTER * min(len(text), _LONGEST)

@@ -1,8 +1,8 @@
-"""The report of a run, made from nothing but the run's folder and its data."""
+"""The report of a run, from its folder and its data set."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,240 +16,197 @@ from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map, read_scores
 from wsseg.metrics.counts import LabelCounts
 from wsseg.parallel import Skipped
-from wsseg.report.comparison import ComparisonRow, Spread, comparison_table, write_comparison
-from wsseg.report.explorer import pairs_of, write_explorer
-from wsseg.report.figures import stage_figures, truth_figures, verdict_figures
-from wsseg.report.gallery import GalleryRow, chosen_for_gallery, gallery_row
-from wsseg.report.masks import mask_figures
-from wsseg.report.page import percent, write_page
-from wsseg.report.report import read_summary, write_report
+from wsseg.report.collect import summarise
+from wsseg.report.images_page import write_images_page
+from wsseg.report.pictures import GalleryRow, choose_for_gallery, gallery_row
+from wsseg.report.run_page import write_run_page
+from wsseg.report.summary import StageStats, Summary
 from wsseg.runs.config import Config, load_config
 from wsseg.runs.folder import locked
 from wsseg.runs.history import known_stages, preferred_stages
 from wsseg.runs.loggers import log_figures
-from wsseg.runs.stage import finished_stage, stages_before
+from wsseg.runs.stage import finished_stage
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
 from wsseg.stages.signals import read_signals
-from wsseg.stages.thresholds import threshold_curve
-from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 
 
-def report_run(path: Path, masks: Path | None = None, *, log: bool = True) -> Path:
-    """Write ``report/index.html`` and ``report/summary.json`` of a run.
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What the pages of a report are made of.
+
+    Attributes:
+        run: The run's folder.
+        config: Its settings.
+        stages: Finished stages of label maps in order.
+        result: Stages of label maps, the preferred one first.
+        summary: All figures.
+        counts: Comparisons with the truth, by stage.
+        scores: Quality of the labels of each image, measured or else estimated.
+        dataset: All images and annotations.
+        samples: The usable training images.
+        truth: Hidden truth; may cover none of them.
+        skipped: Images that could not be used.
+    """
+
+    run: Path
+    config: Config
+    stages: tuple[str, ...]
+    result: tuple[str, ...]
+    summary: Summary
+    counts: Mapping[str, LabelCounts]
+    scores: Mapping[str, float]
+    dataset: Dataset
+    samples: tuple[Sample, ...]
+    truth: Truth
+    skipped: tuple[Skipped, ...]
+
+    @property
+    def page(self) -> Path:
+        """The file ``index.html``."""
+        return self.run / "report" / "index.html"
+
+
+def report_run(
+    path: Path,
+    masks: Path | None = None,
+    *,
+    dataset: Dataset | None = None,
+    truth: Truth | None = None,
+    log: bool = True,
+) -> Report:
+    """Write ``report/index.html``, ``report/images.html`` and ``report/summary.json`` of a run.
 
     Args:
         path: The run's folder; unfinished stages are left out.
-        masks: A list of images whose masks may teach what signals tell, see ``declare_masks``.
-        log: Whether it is the run's own: its loggers get the figures of its stages, too, and it
-            waits where another process writes the report.
-
-    Returns:
-        The page.
+        masks: A list of images with masks that the estimate may learn from, see ``declare_masks``.
+        dataset: The run's images and annotations; read from disk if not given.
+        truth: Their hidden truth; read from disk if not given.
+        log: Whether the run itself asks: its loggers receive the figures of its stages, and it
+            waits while another process writes the report.
 
     Raises:
         InputError: The folder holds no run, its data set is gone, or another process writes the
             report.
     """
-    load_config(path / "config.yaml")  # no folder is made where there is no run
+    config = load_config(path / "config.yaml")  # before a folder is made
+    data = config.data
     with locked(path / "report", f"report of {path}", "wait for it", patient=log):
         discard_partial(path / "report")
-        return _report(path, masks, log=log)
+        dataset = dataset or read_weak(data)
+        truth = truth or read_truth(data.root, data.format, data.splits)
+        if masks is not None:
+            declare_masks(path, masks, dataset.split(data.train), truth)
+        report = collect(path, config, dataset, truth)
+        write(report)
+        if log:
+            curves = {stage.name: _curves(stage) for stage in report.summary.stages}
+            log_figures(path, config.loggers, curves)
+        return report
 
 
-def _report(path: Path, masks: Path | None, *, log: bool) -> Path:
-    config = load_config(path / "config.yaml")
-    data = config.data
-    dataset = read_weak(data)
-    truth = read_truth(data.root, data.format, data.splits)
-    if masks is not None:
-        declare_masks(path, masks, dataset.split(data.train), truth)
-    stages = _stages(path, config)
+def collect(path: Path, config: Config, dataset: Dataset, truth: Truth) -> Report:
+    """Collect what a run's report says, without writing anything.
+
+    Raises:
+        InputError: No stage of the run is finished.
+    """
+    stages = tuple(
+        name
+        for name in known_stages(path, config)
+        if finished_stage(path, name) or finished_stage(path, f"{name}/model")
+    )
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
     found = {name: read_counts(path, name, dataset.classes) for name in names}
-    measured = {name: each for name, each in found.items() if each}
-    result = [name for name in preferred_stages(path, config) if name in stages]
-    truths = {name: truth_figures(each) for name, each in measured.items()}
-    summary = {
-        "classes": list(dataset.classes),
-        "seed": config.seed,
-        "config": config.model_dump(mode="json"),
-        "stages": stage_figures(path, stages, measured),
-        "measured": truths,
-        "verdicts": verdict_figures(path, [n for n in stages if _is_of_rounds(n)], dataset.classes),
-        "result": result[0],
-        **_val_figures(result, truths),
-        **_tag_figures(path, dataset),
-        **mask_figures(path, config, dataset),
-        "annotation_seconds": _annotation_seconds(config, dataset),
-    }
-    set_aside = _set_aside(path, stages, dataset)
-    bad = {item.id for item in set_aside}
-    usable = [sample for sample in dataset.split(data.train) if sample.id not in bad]
-    folders = {name: path / name for name in stages if finished_stage(path, name)}
-    pairs, report = pairs_of(usable, truth), path / "report"
-    write_explorer(
-        report, folders, dataset.classes, pairs, measured, workers=config.machine.workers
+    counts = {name: each for name, each in found.items() if each}
+    result = tuple(name for name in preferred_stages(path, config) if name in stages)
+    skipped = _skipped(path, stages, dataset)
+    bad = {item.id for item in skipped}
+    return Report(
+        run=path,
+        config=config,
+        stages=tuple(name for name in stages if finished_stage(path, name)),
+        result=result,
+        summary=summarise(path, config, dataset, stages=stages, result=result, counts=counts),
+        counts=counts,
+        scores=_scores(path, result, counts),
+        dataset=dataset,
+        samples=tuple(s for s in dataset.split(config.data.train) if s.id not in bad),
+        truth=truth,
+        skipped=skipped,
     )
-    write_page(report / "images.html", "images.html.j2", {"name": path.resolve().name})
-    gallery = _gallery(path, stages, usable, truth, _scores(path, result, measured))
-    write_report(report, summary, gallery, set_aside)
-    if log:
-        log_figures(path, config.loggers, {s["name"]: _numbers(s) for s in summary["stages"]})
-    return report / "index.html"
 
 
-def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
-    """Return the lines of a table of runs, weak supervision against the upper bound.
-
-    Args:
-        paths: Runs with a report; runs that differ in their seed only are averaged.
-        out: Where to write the HTML page, None for none.
-
-    Returns:
-        Text lines.
-
-    Raises:
-        InputError: A run has no report, or the runs are of different classes.
-    """
-    summaries = {str(path): read_summary(path) for path in paths}
-    if out is not None:
-        write_comparison(out, summaries)
-    rows = comparison_table(summaries)
-    width = max(len(row.name) for row in rows)
-    titles = ["s an image", "first labels", "last labels", "val mIoU", "of full"]
-    header = f"{'recipe':<{width}}  runs" + "".join(f"{title:>14}" for title in titles)
-    return [header, *(_line(row, width) for row in rows)]
-
-
-def _line(row: ComparisonRow, width: int) -> str:
-    figures = [row.first_label_miou, row.last_label_miou, row.val_miou, row.ratio]
-    cells = "".join(f"{_shown(figure):>14}" for figure in figures)
-    return f"{row.name:<{width}}  {len(row.runs):>4}{_range(row.seconds):>14}{cells}"
-
-
-def _range(seconds: tuple[float, float] | None) -> str:
-    if seconds is None:
-        return percent(None)
-    least, most = (f"{value:.0f}" for value in seconds)
-    return least if least == most else f"{least} to {most}"
-
-
-def _shown(figure: Spread | None) -> str:
-    if figure is None or figure.count == 1:
-        return percent(None if figure is None else figure.mean)
-    return f"{percent(figure.mean)} ± {percent(figure.deviation)}"
-
-
-def _stages(path: Path, config: Config) -> list[str]:
-    """The finished stages in order: seeds, round-1, round-2, ..."""
-    return [
-        name
-        for name in known_stages(path, config)
-        if finished_stage(path, name) or finished_stage(path, f"{name}/model")
-    ]
-
-
-def _numbers(stage: Mapping[str, Any]) -> dict[str, float]:
-    """What a stage's figures are as curves from stage to stage."""
-    found = {key: value for key, value in stage.items() if isinstance(value, int | float)}
-    return found | {f"signals/{key}": value for key, value in stage.get("signals", {}).items()}
-
-
-def _is_of_rounds(name: str) -> bool:
-    return name == "seeds" or name.startswith("round-")
-
-
-def _val_figures(preferred: Sequence[str], truths: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the network that is the result."""
-    known = (truths[name] for stage in preferred if (name := f"{stage}/val") in truths)
-    found = next(known, None)
-    if found is None:
-        return {}
-    ious = {name: shares["iou"] for name, shares in found["classes"].items() if "iou" in shares}
-    return {"val_miou": found["miou"], "val_interval": found["interval"], "val_per_class": ious}
-
-
-def _annotation_seconds(config: Config, dataset: Dataset) -> tuple[float, float]:
-    """Of an image, with boxes by extreme clicks and with drawn ones; as published."""
-    samples = dataset.split(config.data.train)
-    if Path(config.pipeline).stem == "full":
-        return MASK, MASK
-    least, most = (
-        sum(seconds_of(sample, each) for sample in samples) / len(samples)
-        for each in (EXTREME_BOX, DRAWN_BOX)
+def write(report: Report) -> None:
+    """Write the pages of a report."""
+    folder = report.page.parent
+    write_images_page(
+        folder,
+        name=report.run.resolve().name,
+        stages={name: report.run / name for name in report.stages},
+        classes=report.summary.classes,
+        samples=report.samples,
+        truth=report.truth,
+        counts=report.counts,
+        workers=report.config.machine.workers,
     )
-    return least, most
+    write_run_page(folder, report.summary, _gallery(report), report.skipped)
 
 
-def _tag_figures(path: Path, dataset: Dataset) -> dict[str, Any]:
-    """Of the classifier and its activation maps, where the run has them."""
-    figures, curves = dict[str, Any](), {}
-    for name in stages_before(path, "seeds"):
-        if precision := finished_stage(path, name).get("average_precision"):
-            figures["tag_precision"] = precision
-        matrices = finished_stage(path, f"{name}/quality").get("matrices")
-        if np.any(matrices or 0):
-            curves[name] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
-    return {**figures, "thresholds": curves} if curves else figures
+def _curves(stage: StageStats) -> dict[str, float]:
+    """Return a stage's figures as points of curves from stage to stage."""
+    figures = {key: value for key, value in stage if isinstance(value, int | float)}
+    return figures | {f"signals/{k}": v for k, v in stage.signals.items() if v is not None}
 
 
-def _set_aside(path: Path, stages: Sequence[str], dataset: Dataset) -> list[Skipped]:
-    found = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
+def _skipped(path: Path, stages: Sequence[str], dataset: Dataset) -> tuple[Skipped, ...]:
+    reasons = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
         for part in (name, f"{name}/quality", f"{name}/val", f"{name}/val/quality"):
-            found |= finished_stage(path, part).get("set_aside", {})
-    return [Skipped(identity, reason) for identity, reason in found.items()]
-
-
-def _gallery(
-    path: Path,
-    stages: Sequence[str],
-    samples: Sequence[Sample],
-    truth: Truth,
-    scores: Mapping[str, float],
-) -> list[GalleryRow]:
-    finished = [name for name in stages if finished_stage(path, name)]
-    if not finished:
-        return []
-    labels = [path / name / "labels" for name in finished]
-    by_id = {s.id: s for s in samples if all((f / f"{s.id}.png").exists() for f in labels)}
-    chosen = chosen_for_gallery({identity: scores.get(identity, 1.0) for identity in by_id})
-    maps = next(iter(finished_stage(path, "seeds").get("upstream", {})), None)
-    return [
-        _row(by_id[id], labels, truth, _activation(path / maps, by_id[id]) if maps else None)
-        for id in chosen
-    ]
+            reasons |= finished_stage(path, part).get("set_aside", {})
+    return tuple(Skipped(identity, reason) for identity, reason in reasons.items())
 
 
 def _scores(
-    path: Path, preferred: Sequence[str], measured: Mapping[str, LabelCounts]
+    path: Path, preferred: Sequence[str], counts: Mapping[str, LabelCounts]
 ) -> dict[str, float]:
-    """How good the labels of each image are, or else how good they look."""
     for name in preferred:
-        if name in measured:
-            return measured[name].image_mious
+        if name in counts:
+            return counts[name].image_mious
         if (table := read_signals(path / name)) is not None:
             return dict(table.groupby("id")["estimate"].mean())
     return {}
 
 
+def _gallery(report: Report) -> list[GalleryRow]:
+    """Return some images from the worst to the best, with their labels at each stage."""
+    if not report.stages:
+        return []
+    folders = {name: report.run / name / "labels" for name in report.stages}
+    by_id = {
+        sample.id: sample
+        for sample in report.samples
+        if all((folder / f"{sample.id}.png").exists() for folder in folders.values())
+    }
+    chosen = choose_for_gallery({id: report.scores.get(id, 1.0) for id in by_id})
+    maps = next(iter(finished_stage(report.run, "seeds").get("upstream", {})), None)
+    rows = []
+    for sample in map(by_id.__getitem__, chosen):
+        label_maps = {
+            name: read_label_map(folder / f"{sample.id}.png") for name, folder in folders.items()
+        }
+        if report.truth.covers(sample):
+            label_maps["truth"] = report.truth.label_map(sample)
+        activation = _activation(report.run / maps, sample) if maps else None
+        image = read_image(sample.image)
+        rows.append(gallery_row(sample.id, image, sample.boxes, label_maps, activation))
+    return rows
+
+
 def _activation(maps: Path, sample: Sample) -> NDArray[np.float32]:
-    """The highest of an image's activation maps at each place; 0 where it has none."""
+    """Return the highest of an image's activation maps at each place; 0 if it has none."""
     file = maps / "scores" / f"{sample.id}.npz"
-    found = read_scores(file)[1] if file.exists() else ()
-    return np.max(found, axis=0) if len(found) else np.zeros((1, 1), np.float32)
-
-
-def _row(
-    sample: Sample,
-    labels: Sequence[Path],
-    truth: Truth,
-    activation: NDArray[np.float32] | None,
-) -> GalleryRow:
-    maps = {f.parent.name: read_label_map(f / f"{sample.id}.png") for f in labels}
-    if truth.covers(sample):
-        maps["truth"] = truth.label_map(sample)
-    return gallery_row(sample.id, read_image(sample.image), sample.boxes, maps, activation)
+    scores = read_scores(file)[1] if file.exists() else ()
+    return np.max(scores, axis=0) if len(scores) else np.zeros((1, 1), np.float32)

@@ -1,4 +1,4 @@
-"""The page of a selection: where the chosen images lie among all, and what they look like."""
+"""The page of a selection: the chosen images, and where they lie among all images."""
 
 import base64
 import io
@@ -6,107 +6,104 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg.images import read_image
-from wsseg.report.charts import SERIES, chart, empty_figure, plain
+from wsseg.report.charts import GRAY, SERIES, Axis, Chart
 from wsseg.report.page import write_page
-from wsseg.stages.selection.projection import project
-from wsseg.stages.selection.selecting import Selection
+from wsseg.stages.selection.choosing import project
+from wsseg.stages.selection.selecting import SelectedImage, Selection
 
-_DRAWN = 5000  # points that are neither chosen nor labelled: more make the page slow
+_MAX_POINTS = 5000  # images that are neither chosen nor labelled; more make the page slow
 _SIDE = 240  # pixels of a thumbnail
+_TITLES = ("first component", "second component")
 
 
 def write_selection_page(selection: Selection) -> Path:
-    """Write ``index.html`` into the folder of a selection; pictures are in the page.
-
-    Args:
-        selection: Of ``select_images``.
+    """Write ``index.html`` into the folder of a selection; thumbnails are embedded in the page.
 
     Returns:
-        The page.
+        Path of the page.
     """
-    page = selection.settings.out / "index.html"
+    page = selection.params.out / "index.html"
     points, explained = project(selection.embeddings)
     content = {
         "count": len(selection.choice.order),
         "subtitle": _subtitle(selection),
         "tiles": _tiles(selection),
         "notes": selection.notes,
-        "map": chart(projection_figure(selection, points), "map"),
+        "map": projection_chart(selection, points),
         "explained": explained,
-        "hidden": max(0, _others(selection).size - _DRAWN),
+        "hidden": max(0, _others(selection).size - _MAX_POINTS),
         "classes": _classes(selection),
         "any_labelled": bool(selection.candidates.is_labelled.any()),
         "quota": selection.quota,
-        "images": [_shown(row) for row in selection.rows()],
-        "set_aside": list(selection.set_aside.items()),
+        "images": [_entry(image) for image in selection.images()],
+        "skipped": list(selection.skipped.items()),
     }
     write_page(page, "selection.html.j2", content)
     return page
 
 
-def projection_figure(selection: Selection, points: NDArray[np.float32]) -> go.Figure:
-    """Return the images as points: all, labelled ones and chosen ones.
+def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Markup:
+    """Return a scatter plot of all images, with the labelled and the chosen ones highlighted.
+
+    Of more than 5000 other images a random part is drawn.
 
     Args:
         selection: Of ``select_images``.
-        points: (N, 2).
-
-    Returns:
-        The figure; of more than 5000 others a random part is drawn.
+        points: (N, 2) positions of the images.
     """
-    figure = empty_figure("second component").update_layout(height=560, hovermode="closest")
-    figure.update_xaxes(title="first component", showgrid=True)
-    figure.update_yaxes(rangemode="normal", scaleanchor="x")
     others, chosen = _others(selection), selection.choice.order
-    if others.size > _DRAWN:
-        random = np.random.default_rng(selection.settings.seed)
-        others = np.sort(random.choice(others, _DRAWN, replace=False))
+    if others.size > _MAX_POINTS:
+        random = np.random.default_rng(selection.params.seed)
+        others = np.sort(random.choice(others, _MAX_POINTS, replace=False))
     labelled = np.flatnonzero(selection.candidates.is_labelled)
-    looks = {
-        "not chosen": (others, {"color": "#8a929b", "size": 6, "opacity": 0.55}),
-        "labelled before": (labelled, {"color": SERIES[1], "size": 9, "symbol": "square"}),
-        "chosen": (
-            chosen,
-            {"color": SERIES[0], "size": 10, "line": {"color": "white", "width": 1}},
-        ),
-    }
+    # Both components have one scale, as distances are compared by eye.
+    centre = (points.max(axis=0) + points.min(axis=0)) / 2
+    half = 0.53 * float(np.ptp(points, axis=0).max()) or 1.0
+    x, y = (
+        Axis(middle - half, middle + half, ticks=(), title=title)
+        for middle, title in zip(centre.tolist(), _TITLES, strict=True)
+    )
+    chart = Chart("map", x, y, height=528, grid="")
     names = _names(selection)
-    for title, (images, marker) in looks.items():
-        x, y = points[images].astype(float).round(4).T.tolist()
-        texts = [names[image] for image in images.tolist()]
-        shown = {"mode": "markers", "hovertemplate": "%{text}<extra></extra>", "showlegend": True}
+    for title, images, colour, index, more in (
+        ("not chosen", others, GRAY, 0, ' opacity="0.55"'),
+        ("labelled before", labelled, SERIES[1], 1, ""),
+        ("chosen", chosen, SERIES[0], 0, ' stroke="white" stroke-width="0.8"'),
+    ):
         if images.size:
-            figure.add_trace(go.Scatter(x=x, y=y, text=texts, name=title, marker=marker, **shown))
-    return figure
+            texts = [names[image] for image in images.tolist()]
+            places = [(float(at_x), float(at_y)) for at_x, at_y in points[images]]
+            chart.scatter(places, texts, title, colour, index=index, more=more)
+    return chart.html("projection of the images")
 
 
 def _names(selection: Selection) -> list[str]:
-    """What the chart says of each image: its id, and its rank where it is chosen."""
-    names = [plain(sample.id) for sample in selection.candidates.samples]
+    """Return the label of each image: its id, preceded by its rank if it is chosen."""
+    names = [sample.id for sample in selection.candidates.samples]
     for rank, image in enumerate(selection.choice.order.tolist(), 1):
         names[image] = f"{rank}. {names[image]}"
     return names
 
 
 def _others(selection: Selection) -> NDArray[np.intp]:
-    """Images that are neither chosen nor labelled."""
-    left = ~selection.candidates.is_labelled
-    left[selection.choice.order] = False
-    return np.flatnonzero(left)
+    """Return the images that are neither chosen nor labelled."""
+    is_other = ~selection.candidates.is_labelled
+    is_other[selection.choice.order] = False
+    return np.flatnonzero(is_other)
 
 
 def _subtitle(selection: Selection) -> list[str]:
-    settings = selection.settings
-    parts = [f"split {settings.split}", f"method {settings.method}"]
-    if settings.uncertainty:
-        parts.append(f"times {settings.uncertainty} of {settings.run}")
+    params = selection.params
+    parts = [f"split {params.split}", f"method {params.used_method}"]
+    if params.uncertainty:
+        parts.append(f"times {params.uncertainty} of {params.run}")
     parts.append(f"quota {selection.quota}" if selection.quota else "no quota")
-    return [str(settings.dataset), *parts, f"seed {settings.seed}"]
+    return [str(params.dataset), *parts, f"seed {params.seed}"]
 
 
 def _tiles(selection: Selection) -> list[dict[str, str]]:
@@ -123,14 +120,14 @@ def _tiles(selection: Selection) -> list[dict[str, str]]:
 
 
 def _classes(selection: Selection) -> list[dict[str, Any]]:
-    """One row a class that occurs, the rarest last."""
-    found = selection.candidates
-    counts = found.shows.sum(axis=0)
-    chosen = found.shows[selection.choice.order].sum(axis=0)
-    labelled = found.shows[found.is_labelled].sum(axis=0)
+    """Return a row per class that occurs, the rarest last."""
+    candidates = selection.candidates
+    counts = candidates.shows.sum(axis=0)
+    chosen = candidates.shows[selection.choice.order].sum(axis=0)
+    labelled = candidates.shows[candidates.is_labelled].sum(axis=0)
     return [
         {
-            "name": found.classes[label],
+            "name": candidates.classes[label],
             "images": int(counts[label]),
             "labelled": int(labelled[label]),
             "chosen": int(chosen[label]),
@@ -141,20 +138,16 @@ def _classes(selection: Selection) -> list[dict[str, Any]]:
     ]
 
 
-def _shown(row: dict[str, Any]) -> dict[str, Any]:
+def _entry(image: SelectedImage) -> dict[str, Any]:
     scores = []
-    if np.isfinite(row["distance"]):
-        scores.append(f"distance {row['distance']:.3f}")
-    if "uncertainty" in row:
-        scores.append(f"uncertainty {row['uncertainty']:.3f}")
-    classes = row["classes"].split(";") if row["classes"] else []
-    picture = _thumbnail(Path(row["path"]))
-    return {**row, "classes": classes, "scores": scores, "picture": picture}
-
-
-def _thumbnail(path: Path) -> str:
-    """A picture as a text that stands in the page."""
-    picture, file = Image.fromarray(read_image(path)), io.BytesIO()
-    picture.thumbnail((_SIDE, _SIDE))
-    picture.save(file, "jpeg", quality=82)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    if np.isfinite(image.distance):
+        scores.append(f"distance {image.distance:.3f}")
+    if image.uncertainty is not None:
+        scores.append(f"uncertainty {image.uncertainty:.3f}")
+    thumbnail = Image.fromarray(read_image(image.path))
+    thumbnail.thumbnail((_SIDE, _SIDE))
+    file = io.BytesIO()
+    thumbnail.save(file, "jpeg", quality=82)
+    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    names = {"rank": image.rank, "id": image.id, "classes": image.classes}
+    return {**names, "scores": scores, "thumbnail": source}

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import OVERLAYS, PAGED, READERS, detect_format
-from wsseg.data.formats.clicks import CLICKS, read_clicks
-from wsseg.data.formats.paged import with_marks
+from wsseg.data.formats.published import CLICKS, read_clicks
+from wsseg.data.formats.table import MARKS, READABLE, detect_format
 from wsseg.data.formats.voc import VOC_NAMES
-from wsseg.data.load import read_weak
+from wsseg.data.load import read_weak, with_annotations
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble
@@ -65,7 +64,7 @@ def kinds(dataset):
 
 def test_a_click_is_a_point_of_the_class_of_its_number(tmp_path):
     path = write(tmp_path / "clicks.json", {FIRST: [click(), click(1, 2, 20)], SECOND: []})
-    first, second = read_clicks(path).pages
+    first, second = read_clicks(path).images
     assert (first.image, first.size, first.closed, first.tags) == (FIRST, None, None, None)
     assert [(mark.kind, mark.name, mark.points, mark.width) for mark in first.marks] == [
         ("point", "cow", ((10.5, 20.25),), None),
@@ -79,7 +78,7 @@ def test_a_click_is_a_point_of_the_class_of_its_number(tmp_path):
 @pytest.mark.parametrize("label", range(21))
 def test_numbers_are_those_of_voc_and_0_is_the_background(tmp_path, label):
     path = write(tmp_path / "clicks.json", {FIRST: [click(label=label)]})
-    (page,) = read_clicks(path).pages
+    (page,) = read_clicks(path).images
     assert page.marks[0].name == ("background", *VOC_NAMES)[label]
 
 
@@ -237,8 +236,8 @@ def test_the_format_is_told_from_others(tmp_path, name, content, fits):
 
 
 def test_clicks_are_no_data_set_of_their_own(root, tmp_path):
-    assert OVERLAYS["clicks"] is CLICKS
-    assert "clicks" not in {*PAGED, *READERS}
+    assert MARKS["clicks"] is CLICKS
+    assert "clicks" not in READABLE
     write(root / "clicks.json", {FIRST: [click()]})
     assert detect_format(root) == "voc"
     write(tmp_path / "alone" / "clicks.json", {FIRST: [click()]})
@@ -270,7 +269,7 @@ def test_mutated_json_gives_problems_or_input_errors(root, tmp_path, data):
 
 def images_of(clicks):
     """An image that is as large as any of Pascal VOC, for each id of a file."""
-    ids = (page.image for page in clicks.pages)
+    ids = (page.image for page in clicks.images)
     samples = tuple(Sample(id, Path(f"{id}.jpg"), (500, 500), (), "train") for id in ids)
     return Dataset(Classes(("background", *VOC_NAMES)), samples)
 
@@ -280,10 +279,10 @@ def test_real_clicks(shared_data):
     objects = folder / "voc_whats_the_point.json"
     background = folder / "voc_whats_the_point_bg_from_scribbles.json"
     clicks = read_clicks(objects)
-    assert (len(clicks.pages), clicks.problems) == (12_180, ())
-    counts = Counter(mark.name for page in clicks.pages for mark in page.marks)
+    assert (len(clicks.images), clicks.problems) == (12_180, ())
+    counts = Counter(mark.name for page in clicks.images for mark in page.marks)
     assert counts == dict(zip(VOC_NAMES, REAL_COUNTS, strict=True))
-    dataset = with_marks(images_of(clicks), [objects, background], OVERLAYS)
+    dataset = with_annotations(images_of(clicks), [objects, background])
     assert len(dataset.samples) == 12_180
     assert Counter(kinds(dataset)) == {
         "stroke outside the image": 45,  # the others leave it by less than half their width
@@ -302,6 +301,6 @@ def test_real_clicks_agree_with_the_published_list_of_images(shared_data):
     folder = shared_data / "voc_human_weak_labels"
     listed = (folder / "train_aug.txt").read_text().split()[::2]
     ids = {line.removeprefix("/JPEGImages/").removesuffix(".jpg") for line in listed}
-    clicked = {page.image for page in read_clicks(folder / "voc_whats_the_point.json").pages}
+    clicked = {page.image for page in read_clicks(folder / "voc_whats_the_point.json").images}
     assert len(ids) == 10_582
     assert ids <= clicked

@@ -8,9 +8,9 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from wsseg.data.constraints import label_map_of, region_mask
-from wsseg.data.formats import detect_format, read_dataset
-from wsseg.data.formats.coco import coco_splits, read_coco
+from wsseg.data.formats.coco import coco_splits
 from wsseg.data.formats.geometry import fitted_runs
+from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.model import Box, Boxes, Region, Regions
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
@@ -65,7 +65,7 @@ def kinds(dataset):
 
 
 def test_categories_become_labels_in_the_order_of_their_ids(root):
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     sample = only_sample(dataset)
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert sample.annotations == (Boxes((Box(1, 2, 1, 6, 5),)),)
@@ -94,7 +94,7 @@ def test_categories_become_labels_in_the_order_of_their_ids(root):
 )
 def test_boxes_are_brought_inside_the_image(root, bbox, expected, kind):
     write(root, page(drawn(bbox)))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
     assert kinds(dataset) == ([kind] if kind else [])
@@ -102,20 +102,20 @@ def test_boxes_are_brought_inside_the_image(root, bbox, expected, kind):
 
 def test_crowds_are_marked(root):
     write(root, page(drawn(iscrowd=1, segmentation=[SQUARE])))
-    assert only_sample(read_coco(root, ["train"])).boxes[0].crowd
-    regions = only_sample(read_coco(root, ["train"], "masks")).annotations[0]
+    assert only_sample(read_dataset(root, "coco", ["train"])).boxes[0].crowd
+    regions = only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations[0]
     assert regions.items[0].crowd
 
 
 def test_image_without_annotations_has_no_object(root):
     write(root, page())
-    assert only_sample(read_coco(root, ["train"])).annotations == (Boxes(()),)
-    assert only_sample(read_coco(root, ["train"], "masks")).annotations == (Regions(()),)
+    assert only_sample(read_dataset(root, "coco", ["train"])).annotations == (Boxes(()),)
+    assert only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations == (Regions(()),)
 
 
 def test_split_without_annotations_is_not_annotated(root):
     write(root, {key: value for key, value in page().items() if key != "annotations"})
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).annotations == ()
     assert kinds(dataset) == ["split without annotations"]
 
@@ -141,19 +141,19 @@ def test_split_without_annotations_is_not_annotated(root):
 def test_damaged_json_is_refused(root, content, rule):
     write(root, content)
     with pytest.raises(InputError, match=rule):
-        read_coco(root, ["train"])
+        read_dataset(root, "coco", ["train"])
 
 
 def test_byte_order_mark_is_no_damage(root):
     write(root, b"\xef\xbb\xbf" + json.dumps(page(drawn())).encode())
-    assert only_sample(read_coco(root, ["train"])).boxes
+    assert only_sample(read_dataset(root, "coco", ["train"])).boxes
 
 
 @pytest.mark.parametrize("entry", [None, 3, {"id": 1}, {"id": [1], "file_name": "a.jpg"}, []])
 def test_damaged_image_entry_is_left_out(root, entry):
     good = {"id": 5, "file_name": "a.jpg", "height": 30, "width": 40}
     write(root, page(images=[entry, good]))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
 
@@ -172,7 +172,7 @@ def test_damaged_image_entry_is_left_out(root, entry):
 )
 def test_damaged_annotation_is_left_out(root, entry, kind):
     write(root, page(entry, drawn()))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert len(only_sample(dataset).boxes) == 1
     assert kinds(dataset) == [kind]
 
@@ -184,7 +184,7 @@ def test_file_names_that_lead_elsewhere_or_nowhere_are_left_out(root, name):
     photograph(root.parent, "outside.jpg")
     good = {"id": 5, "file_name": "a.jpg", "height": 30, "width": 40}
     write(root, page(images=[{"id": 1, "file_name": name, "height": 30, "width": 40}, good]))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
     assert dataset.problems[0].message.isprintable()
@@ -194,7 +194,7 @@ def test_link_out_of_the_data_set_is_left_out(root):
     photograph(root.parent, "outside.jpg")
     (root / "images/train/a.jpg").unlink()
     (root / "images/train/a.jpg").symlink_to(root.parent / "outside.jpg")
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert dataset.samples == ()
     assert "inside the data set" in dataset.problems[0].message
 
@@ -205,7 +205,7 @@ def test_second_image_of_an_id_is_left_out(root):
     names = [(1, "a.jpg"), (2, "a.png"), (1, "b.jpg"), (3, "a.jpg")]
     images = [{"id": i, "file_name": name, "height": 30, "width": 40} for i, name in names]
     write(root, page(images=images))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).image.name == "a.jpg"
     assert [problem.fatal for problem in dataset.problems] == [True] * 3
 
@@ -249,13 +249,13 @@ def test_year_may_be_left_out(root, asked):
     (root / "annotations/instances_train.json").rename(
         root / "annotations/instances_train2017.json"
     )
-    assert only_sample(read_coco(root, [asked])).split == asked
+    assert only_sample(read_dataset(root, "coco", [asked])).split == asked
 
 
 @pytest.mark.parametrize("asked", ["val", "train2014", "../train"])
 def test_unknown_split_names_the_known_ones(root, asked):
     with pytest.raises(InputError, match="known: train"):
-        read_coco(root, [asked])
+        read_dataset(root, "coco", [asked])
 
 
 def test_splits_of_other_categories_are_refused(root):
@@ -267,7 +267,7 @@ def test_splits_of_other_categories_are_refused(root):
 def test_category_named_background_is_the_background(root):
     categories = [{"id": 0, "name": "Background"}, {"id": 7, "name": "cow"}]
     write(root, page(drawn(), drawn(category_id=0), categories=categories))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert dataset.classes.names == ("background", "cow")
     assert [box.label for box in only_sample(dataset).boxes] == [1]
     assert kinds(dataset) == ["object of an unknown class"]
@@ -276,14 +276,14 @@ def test_category_named_background_is_the_background(root):
 @pytest.mark.parametrize("size", [{}, {"height": 0, "width": 40}, {"height": "x", "width": []}])
 def test_implausible_size_is_read_from_the_header(root, size):
     write(root, page(images=[{"id": 1, "file_name": "a.jpg", **size}]))
-    dataset = read_coco(root, ["train"])
+    dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).size == SIZE
     assert kinds(dataset) == ["image entry without size"]
 
 
 def test_indexing_decodes_no_image_whose_size_is_given(root):
     (root / "images/train/a.jpg").write_bytes(b"not an image")
-    assert only_sample(read_coco(root, ["train"])).size == SIZE
+    assert only_sample(read_dataset(root, "coco", ["train"])).size == SIZE
 
 
 def encodings():
@@ -346,7 +346,7 @@ def test_unusable_outlines_leave_the_pixels_of_their_box_unknown(root, segmentat
     write(
         root, page(drawn(segmentation=segmentation), drawn((20, 20, 4, 4), segmentation=[SQUARE]))
     )
-    dataset = read_coco(root, ["train"], "masks")
+    dataset = read_dataset(root, "coco", ["train"], "masks")
     assert set(kinds(dataset)) == {UNUSABLE, "object without outline"}
     label_map = label_map_of(only_sample(dataset).annotations[0], SIZE, 3)
     assert set(np.unique(label_map)) <= {0, 1, IGNORE}
@@ -355,7 +355,7 @@ def test_unusable_outlines_leave_the_pixels_of_their_box_unknown(root, segmentat
 
 
 def test_image_whose_objects_have_no_outline_has_no_mask(root):
-    assert only_sample(read_coco(root, ["train"], "masks")).annotations == ()
+    assert only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations == ()
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_image_whose_objects_have_no_outline_has_no_mask(root):
 )
 def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
     write(root, page(drawn(segmentation=[polygon])))
-    sample = only_sample(read_coco(root, ["train"], "masks"))
+    sample = only_sample(read_dataset(root, "coco", ["train"], "masks"))
     expected = np.zeros(SIZE, np.uint8)
     expected[rows, columns] = 1
     assert (label_map_of(sample.annotations[0], SIZE, 3) == expected).all()
@@ -377,7 +377,7 @@ def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
 
 def test_box_may_be_missing_where_there_is_an_outline(root):
     write(root, page({"image_id": 1, "category_id": 9, "segmentation": [SQUARE]}))
-    assert only_sample(read_coco(root, ["train"])).boxes == (Box(2, 2, 1, 6, 5),)
+    assert only_sample(read_dataset(root, "coco", ["train"])).boxes == (Box(2, 2, 1, 6, 5),)
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -391,7 +391,7 @@ def test_mutated_json_gives_problems_or_input_errors(root, data, use):
     put = data.draw(st.binary(max_size=4) | st.sampled_from([b"NaN", b"null", b"-1", b"{}", b"9"]))
     write(root, content[:start] + put + content[stop:])
     try:
-        dataset = read_coco(root, ["train"], use)
+        dataset = read_dataset(root, "coco", ["train"], use)
     except InputError as error:
         assert "instances_train.json" in str(error) or "class" in str(error)
         return

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsseg.data.formats import csv_tags, detect_format, read_dataset
-from wsseg.data.formats.csv_tags import csv_splits, read_csv
+from wsseg.data.formats import csv_tags
+from wsseg.data.formats.csv_tags import csv_splits
+from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import MaskFile, Tags
 from wsseg.data.params import DataParams
@@ -48,7 +49,7 @@ def kinds(dataset):
 
 
 def test_rows_are_tags(root):
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert tags_of(dataset) == {"a": Tags((1, 2)), "b": Tags((1,))}
     assert [(s.image.name, s.size, s.split) for s in dataset.samples] == [
@@ -75,7 +76,7 @@ def test_rows_are_tags(root):
 )
 def test_forms_of_a_row(root, row, expected):
     write(root, "train.csv", f"{row}\n\n,,\nb.png,cow,sheep\r\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": expected, "b": Tags((1, 2))}
     assert dataset.problems == ()
 
@@ -83,7 +84,7 @@ def test_forms_of_a_row(root, row, expected):
 @pytest.mark.parametrize("header", ["image", "Image,tags", " IMAGE ,tag,tag"])
 def test_header_is_no_image(root, header):
     write(root, "train.csv", f"{header}\na.jpg,cow\nb.png\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
     assert dataset.problems == ()
 
@@ -91,7 +92,7 @@ def test_header_is_no_image(root, header):
 def test_image_of_the_name_image_is_found_below_the_first_row(root):
     photograph(root, "images/image.jpg")
     write(root, "train.csv", "a,cow\nimage,cow\n")
-    assert list(tags_of(read_csv(root, ["train"]))) == ["a", "image"]
+    assert list(tags_of(read_dataset(root, "csv", ["train"], "tags"))) == ["a", "image"]
 
 
 @pytest.mark.parametrize(
@@ -110,14 +111,14 @@ def test_image_of_the_name_image_is_found_below_the_first_row(root):
 def test_images_are_found_with_and_without_suffix(root, path, name, id):
     photograph(root, path)
     write(root, "train.csv", f"{name},cow\n")
-    (sample,) = read_csv(root, ["train"]).samples
+    (sample,) = read_dataset(root, "csv", ["train"], "tags").samples
     assert (sample.id, sample.image) == (id, root / path)
 
 
 def test_name_without_suffix_that_two_files_fit_is_refused(root):
     photograph(root, "images/a.png")
     write(root, "train.csv", "a,cow\na.jpg,sheep\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((2,))}
     (problem,) = dataset.problems
     assert (problem.subject, problem.fatal) == ("train.csv:1", True)
@@ -134,7 +135,7 @@ def test_name_without_suffix_that_two_files_fit_is_refused(root):
 def test_names_of_no_image_are_left_out(root, name):
     photograph(root.parent, "outside.jpg")
     write(root, "train.csv", f"{name},cow\nb.png,sheep\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert list(tags_of(dataset)) == ["b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
 
@@ -144,7 +145,7 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
     write_label_map(root / "masks" / "a.png", np.zeros(SIZE, np.uint8))
     (root / path).rename(tmp_path / "outside")
     (root / path).symlink_to(tmp_path / "outside")
-    dataset = read_csv(root, ["train"], "masks")
+    dataset = read_dataset(root, "csv", ["train"], "masks")
     assert [sample.id for sample in dataset.samples] == ["b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
 
@@ -155,13 +156,13 @@ def test_linked_lists_that_lead_out_are_refused(root, tmp_path, path):
     (root / path).unlink(missing_ok=True)
     (root / path).symlink_to(tmp_path / "outside")
     with pytest.raises(InputError, match="inside the data set") as raised:
-        read_csv(root, ["train"])
+        read_dataset(root, "csv", ["train"], "tags")
     assert "secret" not in str(raised.value)
 
 
 def test_image_listed_twice_counts_once(root):
     write(root, "train.csv", "a.jpg,cow\nb.png\na.jpg,sheep\na,sheep\nimages/a.jpg,sheep\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
     assert kinds(dataset) == [("image listed twice in a split", False)] * 3
     assert dataset.problems[0].subject == "train.csv:3"
@@ -170,14 +171,14 @@ def test_image_listed_twice_counts_once(root):
 
 def test_tag_with_and_without_question_mark_is_unsure(root):
     write(root, "train.csv", "a.jpg,cow,?cow,sheep\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((2,), (1,))}
     assert kinds(dataset) == [("tag both sure and unsure", False)]
 
 
 def test_classes_are_those_of_all_files(root):
     write(root, "val.csv", "a.jpg,?ant,zebra\n")
-    train, val = (read_csv(root, [split]) for split in ("train", "val"))
+    train, val = (read_dataset(root, "csv", [split], "tags") for split in ("train", "val"))
     assert train.classes == val.classes
     assert train.classes.names == ("background", "ant", "cow", "sheep", "zebra")
     assert tags_of(val) == {"a": Tags((4,), (1,))}
@@ -187,7 +188,7 @@ def test_classes_are_those_of_all_files(root):
 def test_classes_txt_orders_and_limits_the_classes(root):
     write(root, "classes.txt", "\ufeffbackground\n\n sheep \r\ncow\n")
     write(root, "train.csv", "a.jpg,sheep\nb.png,shep,cow,?Cow\n")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert dataset.classes.names == ("background", "sheep", "cow")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags((2,))}
     assert kinds(dataset) == [("tag of an unknown class", False)]
@@ -209,7 +210,7 @@ def test_classes_txt_orders_and_limits_the_classes(root):
 def test_damaged_classes_are_refused(root, content, rule):
     write(root, "classes.txt", content)
     with pytest.raises(InputError, match=rule):
-        read_csv(root, ["train"])
+        read_dataset(root, "csv", ["train"], "tags")
 
 
 @pytest.mark.parametrize(
@@ -231,14 +232,17 @@ def test_damaged_classes_are_refused(root, content, rule):
 def test_damaged_csv_is_refused(root, content, rule):
     write(root, "train.csv", content)
     with pytest.raises(InputError, match=rule) as raised:
-        read_csv(root, ["train"])
+        read_dataset(root, "csv", ["train"], "tags")
     assert len(str(raised.value)) < 500
 
 
 def test_numbers_are_class_names_where_classes_txt_says_so(root):
     write(root, "classes.txt", "0\n1\n")
     write(root, "train.csv", "a.jpg,1\nb.png,0\n")
-    assert tags_of(read_csv(root, ["train"])) == {"a": Tags((2,)), "b": Tags((1,))}
+    assert tags_of(read_dataset(root, "csv", ["train"], "tags")) == {
+        "a": Tags((2,)),
+        "b": Tags((1,)),
+    }
 
 
 def test_empty_list_beside_a_full_one_is_noted(root):
@@ -250,7 +254,7 @@ def test_empty_list_beside_a_full_one_is_noted(root):
 
 def test_damaged_image_is_left_out(root):
     write(root, "images/a.jpg", b"no image")
-    dataset = read_csv(root, ["train"])
+    dataset = read_dataset(root, "csv", ["train"], "tags")
     assert list(tags_of(dataset)) == ["b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
 
@@ -258,7 +262,7 @@ def test_damaged_image_is_left_out(root):
 def test_problems_of_rows_are_bounded(root):
     write(root, "classes.txt", "cow\n")
     write(root, "train.csv", "a.jpg,cow\n" + "a.jpg,cow\n" * 3000)
-    problems = read_csv(root, ["train"]).problems
+    problems = read_dataset(root, "csv", ["train"], "tags").problems
     assert len(problems) == 101
     assert problems[-1].message == "2900 like these, not listed"
 
@@ -266,7 +270,7 @@ def test_problems_of_rows_are_bounded(root):
 @pytest.mark.parametrize("split", ["val", "../train", "", "train.csv"])
 def test_unknown_split_names_the_known_ones(root, split):
     with pytest.raises(InputError, match="known: train"):
-        read_csv(root, [split])
+        read_dataset(root, "csv", [split], "tags")
 
 
 def test_boxes_are_refused(root):
@@ -277,7 +281,7 @@ def test_boxes_are_refused(root):
 
 def test_masks_are_the_truth_where_there_are_any(root):
     write_label_map(root / "masks" / "a.png", np.full(SIZE, 2, np.uint8))
-    dataset = read_csv(root, ["train"], "masks")
+    dataset = read_dataset(root, "csv", ["train"], "masks")
     assert [sample.annotations for sample in dataset.samples] == [
         (MaskFile(root / "masks" / "a.png"),),
         (),
@@ -297,7 +301,7 @@ def test_each_header_is_read_once(root, monkeypatch):
     read, original = [], csv_tags.image_size
     monkeypatch.setattr(csv_tags, "image_size", lambda path: read.append(path) or original(path))
     write(root, "train.csv", "a.jpg,cow\na,cow\nb,cow\n")
-    read_csv(root, ["train"])
+    read_dataset(root, "csv", ["train"], "tags")
     assert read == [root / "images" / "a.jpg", root / "images" / "b.png"]
 
 
@@ -306,11 +310,12 @@ def test_folders_are_listed_once_and_only_for_names_without_suffix(root, monkeyp
     monkeypatch.setattr(
         csv_tags, "files_by_id", lambda folder, s: listed.append(folder) or original(folder, s)
     )
-    read_csv(root, ["train"])
-    assert listed == []
+    read_dataset(root, "csv", ["train"], "tags")
+    assert listed == [root / "masks"]
+    listed.clear()
     write(root, "train.csv", "a,cow\nb,cow\nc,cow\n")
-    read_csv(root, ["train"])
-    assert len(listed) == len(set(listed)) == 4
+    read_dataset(root, "csv", ["train"], "tags")
+    assert len(listed) == len(set(listed)) == 4 + 1  # and the masks
 
 
 def test_reading_leaves_the_folder_as_it_was(root):
@@ -331,7 +336,7 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
     put = data.draw(st.binary(max_size=6) | st.sampled_from([b"?", b"../", b'"', b",", b"\n"]))
     path.write_bytes(content[:start] + put + content[stop:])
     try:
-        dataset = read_csv(root, ["train"])
+        dataset = read_dataset(root, "csv", ["train"], "tags")
     except InputError as error:
         assert str(root) in str(error) or "class" in str(error)
     else:

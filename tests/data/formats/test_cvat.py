@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import region_mask
-from wsseg.data.formats import PAGED, cvat, detect_format, read_dataset
+from wsseg.data.formats import cvat
 from wsseg.data.formats.cvat import CVAT, read_cvat
-from wsseg.data.formats.paged import with_marks
+from wsseg.data.formats.table import detect_format, read_dataset
+from wsseg.data.load import with_annotations
 from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -173,10 +174,10 @@ def test_masks_anywhere_are_cut_at_the_image(tmp_path, data):
     path.write_text(xml(page(shape)))
     pages = read_cvat(path)
     if expected.any():
-        (mark,) = pages.pages[0].marks
+        (mark,) = pages.images[0].marks
         assert np.array_equal(region_mask(Region(1, rle=mark.runs), SIZE), expected)
     else:
-        assert pages.problems[0][2] == OTHER
+        assert pages.problems[0].kind == OTHER
 
 
 def test_tags_say_what_is_there_with_what_is_drawn(root):
@@ -190,7 +191,7 @@ def test_tags_say_what_is_there_with_what_is_drawn(root):
 
 def test_image_without_shapes_says_nothing(root):
     assert annotations(root) == ()
-    (found,) = read_cvat(root / "annotations.xml").pages
+    (found,) = read_cvat(root / "annotations.xml").images
     assert (found.marks, found.tags, found.closed) == ((), None, None)
 
 
@@ -255,7 +256,7 @@ def test_laid_over_other_images(root):
     write(
         root, xml(page(box(), drawn("points", "3.5,4.5", "sheep"), drawn("points", "1,1", "dog")))
     )
-    dataset = with_marks(Dataset(Classes(NAMES), (bare,)), [root / "annotations.xml"], PAGED)
+    dataset = with_annotations(Dataset(Classes(NAMES), (bare,)), [root / "annotations.xml"])
     boxes, strokes = only_sample(dataset).annotations
     assert boxes == Boxes((Box(1, 0, 0, 3, 3), Box(1, 2, 1, 6, 5)))
     # what was left out may be there, so other classes are not absent
@@ -414,7 +415,7 @@ def test_other_xml_is_not_taken_for_it(tmp_path):
     write(tmp_path, "<annotation><object/></annotation>", "a.xml")
     write(tmp_path, xml(), "b.txt")
     write(tmp_path, b"", "c.xml")
-    assert CVAT.files(tmp_path) == []
+    assert list(CVAT.files(tmp_path)) == []
 
 
 def test_images_that_were_read_are_forgotten(root, monkeypatch):
@@ -427,7 +428,7 @@ def test_images_that_were_read_are_forgotten(root, monkeypatch):
 
     monkeypatch.setattr(cvat, "_page", watched)
     write(root, xml(*(page(box(), name=f"{n}.jpg") for n in range(50))))
-    assert len(read_cvat(root / "annotations.xml").pages) == 50
+    assert len(read_cvat(root / "annotations.xml").images) == 50
 
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.data.formats import detect_format, read_dataset
-from wsseg.data.formats.folders import folder_splits, read_folders
+from wsseg.data.formats.folders import folder_splits
+from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import MaskFile, Tags
 from wsseg.data.params import DataParams
@@ -49,7 +49,7 @@ def test_the_folder_is_the_tag(root):
 
 def test_classes_are_those_of_all_splits(root):
     photographs(root, "val/ant/d.jpg")
-    train, val = (read_folders(root, [split]) for split in ("train", "val"))
+    train, val = (read_dataset(root, "folders", [split], "tags") for split in ("train", "val"))
     assert train.classes == val.classes
     assert tags_of(val) == {"ant/d": Tags((1,)), "cow/c": Tags((2,))}
 
@@ -70,7 +70,7 @@ def test_folders_of_classes_alone_are_one_split(tmp_path):
 def test_splits_may_have_any_name(tmp_path):
     photographs(tmp_path, "monday/cow/a.jpg", "tuesday/cow/deep/b.jpg", "tuesday/ant/c.jpg")
     assert folder_splits(tmp_path) == ("monday", "tuesday")
-    assert tags_of(read_folders(tmp_path, ["tuesday"])) == {
+    assert tags_of(read_dataset(tmp_path, "folders", ["tuesday"], "tags")) == {
         "ant/c": Tags((1,)),
         "cow/deep/b": Tags((2,)),
     }
@@ -79,14 +79,14 @@ def test_splits_may_have_any_name(tmp_path):
 @pytest.mark.parametrize("name", ["background", "__background__", "Background"])
 def test_background_folder_shows_no_object(root, name):
     photographs(root, f"train/{name}/d.jpg")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert tags_of(dataset)[f"{name}/d"] == Tags(())
 
 
 def test_image_in_no_class_folder_is_left_out(root):
     photographs(root, "train/d.jpg", "train/e.jpg")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["cow/a", "sheep/b"]
     assert kinds(dataset) == [("image in no class folder", True)]
     assert "train/d.jpg and 1 more" in dataset.problems[0].message
@@ -94,7 +94,7 @@ def test_image_in_no_class_folder_is_left_out(root):
 
 def test_one_name_in_two_classes_is_two_images_and_two_suffixes_are_a_problem(root):
     photographs(root, "train/sheep/a.jpg", "train/cow/a.png")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["cow/a", "sheep/a", "sheep/b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.png", True)]
 
@@ -109,7 +109,7 @@ def test_hidden_folders_and_other_files_play_no_part(root):
 
 def test_damaged_image_is_left_out(root):
     (root / "train" / "cow" / "a.jpg").write_bytes(b"no image")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["sheep/b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.jpg", True)]
 
@@ -118,7 +118,7 @@ def test_linked_image_that_leads_out_is_left_out(root, tmp_path):
     path = root / "train" / "cow" / "a.jpg"
     path.rename(tmp_path / "outside.jpg")
     path.symlink_to(tmp_path / "outside.jpg")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["sheep/b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.jpg", True)]
 
@@ -127,7 +127,7 @@ def test_linked_image_that_leads_out_is_left_out(root, tmp_path):
 def test_linked_folders_are_named_and_not_followed(root, tmp_path, path):
     photographs(tmp_path, "outside/ant/a.jpg")
     (root / path).symlink_to(tmp_path / "outside")
-    dataset = read_folders(root, ["train"])
+    dataset = read_dataset(root, "folders", ["train"], "tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert len(dataset.samples) == 2
     assert kinds(dataset) == [("linked folder", False)]
@@ -137,13 +137,13 @@ def test_linked_folders_are_named_and_not_followed(root, tmp_path, path):
 @pytest.mark.parametrize("split", ["test", "../set/train", "", "train/cow"])
 def test_unknown_split_names_the_known_ones(root, split):
     with pytest.raises(InputError, match="known: train, val"):
-        read_folders(root, [split])
+        read_dataset(root, "folders", [split], "tags")
 
 
 def test_folder_names_that_are_no_class_are_refused(root):
     photographs(root, "train/co\x07w/d.jpg")
     with pytest.raises(InputError, match="printable name"):
-        read_folders(root, ["train"])
+        read_dataset(root, "folders", ["train"], "tags")
 
 
 def test_splits_without_class_folders_are_refused(tmp_path):
@@ -155,7 +155,7 @@ def test_splits_without_class_folders_are_refused(tmp_path):
 def test_only_background_is_refused(tmp_path):
     photographs(tmp_path, "train/background/a.jpg")
     with pytest.raises(InputError, match="1 to 254 names"):
-        read_folders(tmp_path, ["train"])
+        read_dataset(tmp_path, "folders", ["train"], "tags")
 
 
 def test_boxes_are_refused(root):
@@ -167,7 +167,7 @@ def test_boxes_are_refused(root):
 def test_masks_lie_beside_the_splits(root):
     path = root / "masks" / "train" / "cow" / "a.png"
     write_label_map(path, np.full(SIZE, 1, np.uint8))
-    dataset = read_folders(root, ["train"], "masks")
+    dataset = read_dataset(root, "folders", ["train"], "masks")
     assert [s.annotations for s in dataset.samples] == [(MaskFile(path),), ()]
     assert folder_splits(root) == ("train", "val") and dataset.problems == ()
     truth = read_truth(root, splits=["train"])

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import OVERLAYS, detect_format, read_dataset
 from wsseg.data.formats.jsonl import read_jsonl
-from wsseg.data.formats.paged import with_marks
+from wsseg.data.formats.table import detect_format, read_dataset
+from wsseg.data.load import with_annotations
 from wsseg.data.model import (
     Box,
     Boxes,
@@ -230,7 +230,7 @@ def test_the_same_name_in_two_splits_is_told_apart_by_the_split(tmp_path):
         page(POINT),
         page(POINT, image="other.png"),
     )
-    found = with_marks(dataset, [path], OVERLAYS)
+    found = with_annotations(dataset, [path])
     assert [len(sample.strokes) for sample in found.samples] == [1, 1, 1]
     assert [sample.strokes[0].label for sample in found.samples] == [1, 0, 1]
     (problem,) = found.problems
@@ -239,23 +239,23 @@ def test_the_same_name_in_two_splits_is_told_apart_by_the_split(tmp_path):
 
 def test_nothing_that_fits_says_why(tmp_path):
     with pytest.raises(InputError, match="got none of them; check"):
-        with_marks(bare(("train", "c")), [write(tmp_path / "x.jsonl", page(POINT))], OVERLAYS)
+        with_annotations(bare(("train", "c")), [write(tmp_path / "x.jsonl", page(POINT))])
     with pytest.raises(InputError, match=r"got none of them \(line must be JSON"):
-        with_marks(bare(("train", "c")), [write(tmp_path / "x.jsonl", "garbage")], OVERLAYS)
+        with_annotations(bare(("train", "c")), [write(tmp_path / "x.jsonl", "garbage")])
 
 
 def test_masks_of_other_numbers_are_refused(tmp_path):
     mask = {"type": "mask", "file": "a.png"}
     path = write(tmp_path / "x.jsonl", {"classes": ["background", "sheep", "cow"]}, page(mask))
     with pytest.raises(InputError, match="number its masks by that list"):
-        with_marks(bare(("train", "a")), [path], OVERLAYS)
+        with_annotations(bare(("train", "a")), [path])
     write(path, {"classes": ["background", "sheep", "cow"]}, page(POINT))
-    assert with_marks(bare(("train", "a")), [path], OVERLAYS).samples[0].strokes[0].label == 1
+    assert with_annotations(bare(("train", "a")), [path]).samples[0].strokes[0].label == 1
 
 
 def test_marks_of_another_size_are_left_out(tmp_path):
     path = write(tmp_path / "x.jsonl", page(POINT, size=[80, 120]))
-    found = with_marks(bare(("train", "a")), [path], OVERLAYS)
+    found = with_annotations(bare(("train", "a")), [path])
     assert found.samples[0].annotations == () and kinds(found) == {"marks of another size": 1}
 
 
@@ -271,8 +271,8 @@ def test_mutated_lines_give_problems_or_input_errors(tmp_path, data):
     path.write_text(text[:start] + data.draw(st.text(max_size=4)) + text[start + length :])
     try:
         pages = read_jsonl(path)
-        found = with_marks(bare(("train", "a")), [path], OVERLAYS)
+        found = with_annotations(bare(("train", "a")), [path])
     except InputError:
         return
-    assert len(pages.pages) <= 2
+    assert len(pages.images) <= 2
     constraints_of(found.samples[0], 3)

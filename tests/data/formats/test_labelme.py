@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import region_mask
-from wsseg.data.formats import PAGED, detect_format, read_dataset
 from wsseg.data.formats.labelme import LABELME, read_labelme
-from wsseg.data.formats.paged import with_marks
+from wsseg.data.formats.table import detect_format, read_dataset
+from wsseg.data.load import with_annotations
 from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -198,7 +198,7 @@ def test_flags_that_are_set_are_tags_with_what_is_drawn(root):
     assert annotations(root, RECTANGLE, flags={"cow": True}) == (Tags((1,)), BOX)
     for unset in ({"dog": False}, {}, None, ["dog"]):
         write(root, page(RECTANGLE, flags=unset))
-        assert read_labelme(root / "a.json").pages[0].tags is None
+        assert read_labelme(root / "a.json").images[0].tags is None
         assert only_sample(read_dataset(root, use="all")).annotations == (BOX,)
 
 
@@ -291,7 +291,7 @@ def test_laid_over_other_images(root):
     write(root, page(*shapes))
     classes = Classes(("background", "sheep", "cow"))
     for place in (root, root / "a.json"):
-        dataset = with_marks(Dataset(classes, (bare,)), [place], PAGED)
+        dataset = with_annotations(Dataset(classes, (bare,)), [place])
         boxes, strokes = only_sample(dataset).annotations
         assert boxes == Boxes((Box(2, 2, 1, 6, 5),))
         # what was left out may be there, so other classes are not absent
@@ -423,7 +423,7 @@ def test_other_json_is_not_taken_for_it(tmp_path):
     write(tmp_path, {"name": "shapes"}, "c.json")
     write(tmp_path, b"", "d.json")
     write(tmp_path, page(RECTANGLE), "e.txt")
-    assert LABELME.files(tmp_path) == []
+    assert list(LABELME.files(tmp_path)) == []
     assert detect_format(tmp_path) == "coco"
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of, label_map_of, region_mask
-from wsseg.data.formats import PAGED, detect_format, read_dataset
 from wsseg.data.formats.labelstudio import LABELSTUDIO, read_labelstudio
+from wsseg.data.formats.table import FORMATS, detect_format, read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Box, Boxes, Regions, Tags
 from wsseg.data.params import DataParams
@@ -109,7 +109,7 @@ def read(root, *results, use="all"):
 
 
 def only_page(path):
-    (page,) = read_labelstudio(path).pages
+    (page,) = read_labelstudio(path).images
     return page
 
 
@@ -454,7 +454,7 @@ def test_reading_changes_nothing(root):
     before = path.read_bytes()
     read_labelstudio(path)
     assert path.read_bytes() == before
-    assert PAGED["labelstudio"] is LABELSTUDIO
+    assert FORMATS["labelstudio"] is LABELSTUDIO
 
 
 @settings(
@@ -476,7 +476,7 @@ def test_mutated_json_gives_problems_or_input_errors(root, data):
     except InputError as error:
         assert str(error)
         return
-    assert pages.pages or pages.problems
+    assert pages.images or pages.problems
     for sample in dataset.samples:
         for found in sample.boxes:
             assert found.right <= sample.size[1] and found.bottom <= sample.size[0]
@@ -503,7 +503,7 @@ def test_any_json_in_any_place_gives_problems_or_input_errors(root, data):
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(anything)
     path = write(root, made)
     pages = read_labelstudio(path)
-    assert pages.pages or pages.problems
+    assert pages.images or pages.problems
 
 
 def test_annotations_of_an_image_in_two_tasks_add_up(root):

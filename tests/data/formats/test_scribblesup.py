@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats import OVERLAYS, PAGED, READERS, detect_format
-from wsseg.data.formats.scribblesup import SCRIBBLES, read_scribbles
+from wsseg.data.formats.published import SCRIBBLES, read_scribbles
+from wsseg.data.formats.table import MARKS, READABLE, detect_format
 from wsseg.data.load import read_weak
 from wsseg.data.model import MaskFile
 from wsseg.data.params import DataParams
@@ -78,7 +78,7 @@ def kinds(dataset):
 
 def test_polygons_are_lines_through_the_middles_of_pixels(tmp_path):
     text = xml(line("cow", (12, 30), (14, 31), (20, 33)), line("background", (1, 2)))
-    (page,) = read_scribbles(write(tmp_path / "a.xml", text)).pages
+    (page,) = read_scribbles(write(tmp_path / "a.xml", text)).images
     assert (page.image, page.size, page.closed, page.tags) == ("a.jpg", (40, 60), None, None)
     assert [(mark.kind, mark.name, mark.points, mark.width) for mark in page.marks] == [
         ("scribble", "cow", ((12.5, 30.5), (14.5, 31.5), (20.5, 33.5)), None),
@@ -111,7 +111,7 @@ def test_lines_are_laid_over_images(root, tmp_path):
 )
 def test_names_are_completed_in_files_of_pascal_voc_alone(root, tmp_path, filename, expected):
     path = write(tmp_path / "scribble.xml", xml(line("table", (5, 5)), filename=filename))
-    (page,) = read_scribbles(path).pages
+    (page,) = read_scribbles(path).images
     assert page.marks[0].name == expected
     (stroke,) = [s for sample in laid_over(root, path).samples for s in sample.strokes]
     assert stroke.label == {"table": 2, "diningtable": 3}[expected]
@@ -120,7 +120,7 @@ def test_names_are_completed_in_files_of_pascal_voc_alone(root, tmp_path, filena
 @pytest.mark.parametrize("filename", [None, "", "  "])
 def test_without_a_file_name_the_image_is_that_of_the_file(tmp_path, filename):
     path = write(tmp_path / f"{VOC_ID}.xml", xml(line("plant", (5, 5)), filename=filename))
-    (page,) = read_scribbles(path).pages
+    (page,) = read_scribbles(path).images
     assert (page.image, page.marks[0].name) == (VOC_ID, "pottedplant")
 
 
@@ -150,7 +150,7 @@ def test_a_damaged_line_is_left_out(root, tmp_path, bad, kind):
 
 def test_deep_nesting_is_no_line(tmp_path):
     deep = "<polygon>" * 50_000 + "</polygon>" * 50_000
-    (page,) = read_scribbles(write(tmp_path / "a.xml", xml(deep))).pages
+    (page,) = read_scribbles(write(tmp_path / "a.xml", xml(deep))).images
     assert [mark.points for mark in page.marks] == [()]
 
 
@@ -193,7 +193,7 @@ def test_label_maps_are_laid_over_images(root, tmp_path):
 def test_the_path_of_a_label_map_is_absolute(tmp_path, monkeypatch):
     path = scribbled(tmp_path / "a.png")
     monkeypatch.chdir(tmp_path)
-    (page,) = read_scribbles(path.relative_to(tmp_path)).pages
+    (page,) = read_scribbles(path.relative_to(tmp_path)).images
     (mark,) = page.marks
     assert (page.image, page.size, mark.kind, mark.file) == ("a", (40, 60), "mask", path)
 
@@ -216,7 +216,7 @@ def test_0_in_place_of_255_is_refused(tmp_path, share, ignored, refused):
     label_map[1000 - int(ignored * 1000) :] = IGNORE
     path = scribbled(tmp_path / "a.png", label_map.reshape(20, 50))
     if not refused:
-        assert read_scribbles(path).pages[0].marks[0].file == path
+        assert read_scribbles(path).images[0].marks[0].file == path
         return
     with pytest.raises(InputError, match="write unmarked pixels as 255") as raised:
         read_scribbles(path)
@@ -301,15 +301,17 @@ def test_the_format_is_told_from_others(tmp_path, name, content, fits):
 
 
 def test_scribbles_are_no_data_set_of_their_own(root):
-    assert OVERLAYS["scribbles"] is SCRIBBLES
-    assert "scribbles" not in {*PAGED, *READERS}
+    assert MARKS["scribbles"] is SCRIBBLES
+    assert "scribbles" not in READABLE
     write(root / "a.xml", xml(line("cow", (5, 5))))
     assert detect_format(root) == "voc"
 
 
 def test_an_empty_folder_is_of_no_format(root, tmp_path):
     (tmp_path / "scribbles").mkdir()
-    with pytest.raises(InputError, match=r"of a known format \(jsonl, .*scribbles\)"):
+    with pytest.raises(
+        InputError, match=r"of a known format \(jsonl, .*scribbles, coco, voc, yolo\)"
+    ):
         laid_over(root, tmp_path / "scribbles")
 
 

@@ -8,11 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsseg.data.formats import read_dataset
-from wsseg.data.formats.coco import read_coco
-from wsseg.data.formats.voc import VOC_NAMES, read_voc, tagged_splits
-from wsseg.data.formats.voc_lists import voc_splits
-from wsseg.data.formats.yolo import read_yolo
+from wsseg.data.formats.table import read_dataset
+from wsseg.data.formats.voc import VOC_NAMES
+from wsseg.data.formats.voc_lists import ImageSets
 from wsseg.data.load import read_weak, tags_from_boxes
 from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
 from wsseg.data.params import DataParams
@@ -57,8 +55,12 @@ def notes(dataset):
     return {problem.kind: problem.message for problem in dataset.problems}
 
 
+def tagged_splits(root):
+    return ImageSets(root).tagged_splits(read_dataset(root, "voc").classes)
+
+
 def test_voc_class_files_say_present_absent_or_difficult(voc):
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1, 2)), "b": Tags(()), "c": Tags((), (1,))}
     assert dataset.problems == ()
     assert {sample.size for sample in dataset.samples} == {(30, 40)}
@@ -67,7 +69,7 @@ def test_voc_class_files_say_present_absent_or_difficult(voc):
 def test_voc_image_in_no_class_file_is_not_annotated(voc):
     class_file(voc, "cow", "a  1\nb -1\n")
     class_file(voc, "sheep", "a  1\nb -1\n")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset)["c"] is None
     assert dataset.samples[2].annotations == ()
     assert notes(dataset)["image without tags"].startswith("c in no class file")
@@ -75,7 +77,7 @@ def test_voc_image_in_no_class_file_is_not_annotated(voc):
 
 def test_voc_image_that_one_file_leaves_out_is_unsure_there(voc):
     class_file(voc, "sheep", "b  1\n")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,), (2,)), "b": Tags((2,)), "c": Tags((), (1, 2))}
     message = notes(dataset)["image that a class file does not list"]
     assert message.startswith("a, c not listed; unsure there")
@@ -83,7 +85,7 @@ def test_voc_image_that_one_file_leaves_out_is_unsure_there(voc):
 
 def test_voc_class_without_a_file_is_unsure_everywhere(voc):
     (voc / "ImageSets/Main/sheep_train.txt").unlink()
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,), (2,)), "b": Tags((), (2,)), "c": Tags((), (1, 2))}
     assert "sheep" in notes(dataset)["class without a class file"]
 
@@ -92,17 +94,17 @@ def test_voc_split_without_any_class_file_is_refused(voc):
     for name in ("cow", "sheep"):
         (voc / f"ImageSets/Main/{name}_train.txt").unlink()
     with pytest.raises(InputError, match=r"add them, or set data\.weak=boxes_as_tags"):
-        read_voc(voc, ["train"], "tags")
+        read_dataset(voc, "voc", ["train"], "tags")
     assert tagged_splits(voc) == ()
     class_file(voc, "goat", "a 1\n")
     with pytest.raises(InputError, match="no such file of a known class"):
-        read_voc(voc, ["train"], "tags")
+        read_dataset(voc, "voc", ["train"], "tags")
     assert tagged_splits(voc) == ()
 
 
 def test_voc_split_of_masks_only_beside_one_with_tags_is_not_tagged(voc):
     (voc / "ImageSets/Main/val.txt").write_text("b\n")
-    dataset = read_voc(voc, ["train", "val"], "tags")
+    dataset = read_dataset(voc, "voc", ["train", "val"], "tags")
     assert [sample.tags is None for sample in dataset.samples] == [False, False, False, True]
     assert "val: no file" in notes(dataset)["split without tags"]
 
@@ -112,7 +114,7 @@ def test_voc_split_of_masks_only_beside_one_with_tags_is_not_tagged(voc):
 )
 def test_voc_lines_of_another_form_are_left_out(voc, line):
     class_file(voc, "cow", f"{line}\n\n a  1 \nb -1\r\nc -1")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset)["a"] == Tags((1, 2))
     (problem,) = dataset.problems
     assert problem.kind == "malformed line of a class file"
@@ -121,7 +123,7 @@ def test_voc_lines_of_another_form_are_left_out(voc, line):
 
 def test_voc_contradicting_lines_are_noted_and_the_first_counts(voc):
     class_file(voc, "cow", "a 1\na 1\na -1\nb -1\nc -1\n")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset)["a"] == Tags((1, 2))
     assert [p.subject for p in dataset.problems] == ["ImageSets/Main/cow_train.txt:3"]
     assert "class file contradicts itself" in notes(dataset)
@@ -131,14 +133,14 @@ def test_voc_ids_outside_the_split_are_counted_not_listed(voc):
     others = "".join(f"x{n} 1\n" for n in range(5000))
     for name in ("cow", "sheep"):
         class_file(voc, name, f"a 1\nb -1\nc -1\n{others}")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert [sample.id for sample in dataset.samples] == ["a", "b", "c"]
     assert "and 4997 more not in the list" in notes(dataset)["tagged image outside its split"]
 
 
 def test_voc_problems_of_lines_are_bounded(voc):
     class_file(voc, "cow", "a 1\nb -1\nc -1\n" + "junk\n" * 5000)
-    problems = read_voc(voc, ["train"], "tags").problems
+    problems = read_dataset(voc, "voc", ["train"], "tags").problems
     assert len(problems) == 101
     assert problems[-1].message == "4900 like these, not listed"
     assert {problem.kind for problem in problems} == {"malformed line of a class file"}
@@ -149,7 +151,7 @@ def test_voc_ids_with_blanks_are_found(voc):
     write(voc, "ImageSets/Segmentation/train.txt", "my photo\n")
     class_file(voc, "cow", "my photo  1\n")
     class_file(voc, "sheep", "my photo -1\n")
-    assert tags_of(read_voc(voc, ["train"], "tags")) == {"my photo": Tags((1,))}
+    assert tags_of(read_dataset(voc, "voc", ["train"], "tags")) == {"my photo": Tags((1,))}
 
 
 def test_voc_names_and_splits_with_underscores(voc):
@@ -160,25 +162,25 @@ def test_voc_names_and_splits_with_underscores(voc):
         for label, name in enumerate(names):
             lines = "".join(f"{id} {1 if label == n else -1}\n" for n, id in enumerate("abc"))
             class_file(voc, name, lines, split)
-    assert voc_splits(voc) == ("hard_val", "train", "val", "val_2")
+    assert ImageSets(voc).splits == ("hard_val", "train", "val", "val_2")
     for split in ("val", "hard_val", "val_2"):
-        dataset = read_voc(voc, [split], "tags")
+        dataset = read_dataset(voc, "voc", [split], "tags")
         assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags((2,)), "c": Tags((3,))}
         assert dataset.problems == ()
 
 
 def test_voc_classes_of_class_files_where_nothing_else_names_them(voc):
     (voc / "labelmap.txt").unlink()
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert dataset.classes.names == ("background", *VOC_NAMES)
-    assert dataset.classes == read_voc(voc, ["train"]).classes
+    assert dataset.classes == read_dataset(voc, "voc", ["train"]).classes
     assert tags_of(dataset)["a"].present == (
         VOC_NAMES.index("cow") + 1,
         VOC_NAMES.index("sheep") + 1,
     )
     class_file(voc, "ant", "a -1\nb -1\nc 1\n")
     class_file(voc, "background", "a 1\nb 1\nc 1\n")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert dataset.classes.names == ("background", "ant", "cow", "sheep")
     assert tags_of(dataset) == {"a": Tags((2, 3)), "b": Tags(()), "c": Tags((1,), (2,))}
     assert dataset.problems == ()
@@ -186,7 +188,7 @@ def test_voc_classes_of_class_files_where_nothing_else_names_them(voc):
 
 def test_voc_file_of_an_unknown_class_is_noted(voc):
     class_file(voc, "shep", "a 1\n")
-    dataset = read_voc(voc, ["train"], "tags")
+    dataset = read_dataset(voc, "voc", ["train"], "tags")
     assert tags_of(dataset)["a"] == Tags((1, 2))
     assert "shep" in notes(dataset)["class file of an unknown class"]
 
@@ -194,7 +196,7 @@ def test_voc_file_of_an_unknown_class_is_noted(voc):
 def test_voc_empty_class_files_are_no_splits(voc):
     write(voc, "ImageSets/Main/val.txt", "")
     class_file(voc, "cow", "", "val")
-    assert voc_splits(voc) == ("train", "val")
+    assert ImageSets(voc).splits == ("train", "val")
     assert tagged_splits(voc) == ("train", "val")
     assert len(read_dataset(voc, use="tags").samples) == 3
 
@@ -204,14 +206,14 @@ def test_voc_class_file_that_leads_out_or_is_no_text_is_refused(voc, tmp_path):
     path.rename(tmp_path / "outside.txt")
     path.symlink_to(tmp_path / "outside.txt")
     with pytest.raises(InputError, match="inside the data set"):
-        read_voc(voc, ["train"], "tags")
+        read_dataset(voc, "voc", ["train"], "tags")
     path.unlink()
     path.symlink_to(tmp_path / "nowhere.txt")
-    assert "cow" in notes(read_voc(voc, ["train"], "tags"))["class without a class file"]
+    assert "cow" in notes(read_dataset(voc, "voc", ["train"], "tags"))["class without a class file"]
     path.unlink()
     path.write_bytes(b"a 1\n\xff\xfe")
     with pytest.raises(InputError, match=r"cow_train\.txt must be UTF-8"):
-        read_voc(voc, ["train"], "tags")
+        read_dataset(voc, "voc", ["train"], "tags")
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -224,7 +226,7 @@ def test_mutated_class_files_give_problems_or_input_errors(voc, data):
     put = data.draw(st.binary(max_size=6) | st.sampled_from([b"-1", b" 0", b"../", b"\n", b"\r"]))
     path.write_bytes(content[:start] + put + content[stop:])
     try:
-        dataset = read_voc(voc, ["train"], "tags")
+        dataset = read_dataset(voc, "voc", ["train"], "tags")
     except InputError as error:
         assert "cow_train.txt" in str(error)
     else:
@@ -249,7 +251,7 @@ def coco(root, *annotations, **more):
     for id in "ab":
         photograph(root, f"images/train/{id}.jpg")
     write(root, "annotations/instances_train.json", json.dumps(content))
-    return read_coco(root, ["train"], "tags")
+    return read_dataset(root, "coco", ["train"], "tags")
 
 
 def test_coco_categories_are_tags_whatever_the_geometry(tmp_path):
@@ -277,7 +279,7 @@ def test_yolo_class_numbers_are_tags_whatever_the_geometry(tmp_path):
     write(
         tmp_path, "labels/train/a.txt", "1 0.5 0.5 nan -3\n1 9\n0\n\ncow 0.5 0.5 1 1\n7 0 0 1 1\n"
     )
-    dataset = read_yolo(tmp_path, ["train"], "tags")
+    dataset = read_dataset(tmp_path, "yolo", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1, 2)), "b": Tags(())}
     kinds = [problem.kind for problem in dataset.problems]
     assert kinds == ["malformed line", "object of an unknown class"]

@@ -6,9 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsseg.data.formats import READERS, detect_format, read_dataset
-from wsseg.data.formats.voc import VOC_NAMES, read_voc
-from wsseg.data.formats.voc_lists import voc_splits
+from wsseg.data.formats.table import READABLE, detect_format, read_dataset
+from wsseg.data.formats.voc import VOC_NAMES
+from wsseg.data.formats.voc_lists import ImageSets
 from wsseg.data.model import Box, Boxes, MaskFile
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
@@ -53,7 +53,7 @@ def only_sample(dataset):
 
 
 def test_corners_count_from_one_and_include_the_last_pixel(root):
-    sample = only_sample(read_voc(root, ["train"]))
+    sample = only_sample(read_dataset(root, "voc", ["train"]))
     assert sample.annotations == (Boxes((Box(1, 0, 0, 10, 20),)),)
     assert sample.size == (30, 40)
     assert (sample.id, sample.split) == ("a", "train")
@@ -81,7 +81,7 @@ def test_corners_count_from_one_and_include_the_last_pixel(root):
 )
 def test_boxes_are_brought_inside_the_image(root, corners, expected, kind):
     write(root, "Annotations/a.xml", xml(xml_object(corners)))
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
     assert [problem.kind for problem in dataset.problems] == ([kind] if kind else [])
@@ -90,12 +90,12 @@ def test_boxes_are_brought_inside_the_image(root, corners, expected, kind):
 
 def test_xml_without_objects_says_that_there_is_none(root):
     write(root, "Annotations/a.xml", xml())
-    assert only_sample(read_voc(root, ["train"])).annotations == (Boxes(()),)
+    assert only_sample(read_dataset(root, "voc", ["train"])).annotations == (Boxes(()),)
 
 
 def test_missing_xml_is_visible_and_leaves_the_image_unannotated(root):
     (root / "Annotations" / "a.xml").unlink()
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).annotations == ()
     assert only_sample(dataset).size == (30, 40)
     assert [(p.kind, p.fatal) for p in dataset.problems] == [("image without XML", False)]
@@ -115,7 +115,7 @@ def test_missing_xml_is_visible_and_leaves_the_image_unannotated(root):
 )
 def test_damaged_or_hostile_xml_leaves_its_image_out(root, content):
     write(root, "Annotations/a.xml", content)
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert dataset.samples == ()
     assert [problem.fatal for problem in dataset.problems] == [True]
     assert "Annotations/a.xml must be" in dataset.problems[0].message
@@ -128,13 +128,13 @@ def test_xml_may_be_in_another_declared_encoding_or_have_a_byte_order_mark(root)
         b"\xef\xbb\xbf" + xml(xml_object((1, 1, 9, 9))).encode(),
     ):
         write(root, "Annotations/a.xml", content)
-        assert only_sample(read_voc(root, ["train"])).boxes == (Box(1, 0, 0, 9, 9),)
+        assert only_sample(read_dataset(root, "voc", ["train"])).boxes == (Box(1, 0, 0, 9, 9),)
 
 
 @pytest.mark.parametrize("name", ["shep", "", "background"])
 def test_object_of_an_unknown_class_is_left_out(root, name):
     write(root, "Annotations/a.xml", xml(xml_object((1, 1, 9, 9), name)))
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).boxes == ()
     assert [problem.kind for problem in dataset.problems] == ["object of an unknown class"]
 
@@ -144,18 +144,18 @@ def test_object_of_an_unknown_class_is_left_out(root, name):
 )
 def test_implausible_size_is_read_from_the_header(root, size):
     write(root, "Annotations/a.xml", xml(size=size))
-    assert only_sample(read_voc(root, ["train"])).size == (30, 40)
+    assert only_sample(read_dataset(root, "voc", ["train"])).size == (30, 40)
 
 
 def test_indexing_decodes_no_image_whose_size_is_given(root):
     write(root, "JPEGImages/a.jpg", b"not an image")
-    assert only_sample(read_voc(root, ["train"])).size == (30, 40)
+    assert only_sample(read_dataset(root, "voc", ["train"])).size == (30, 40)
 
 
 @pytest.mark.parametrize("line", ["b", "../a", "/etc/passwd", "../../etc/passwd", "a\x00b"])
 def test_listed_image_that_is_not_in_the_folder_is_left_out(root, line):
     write(root, "ImageSets/Segmentation/train.txt", f"a\n{line}\n")
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
 
@@ -168,7 +168,7 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path_factory, path
     (root / path).rename(outside / "b")
     (root / path).symlink_to(outside / "b")
     write(root, "ImageSets/Segmentation/train.txt", "a\nb\n")
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("b", True)]
     assert "inside the data set" in dataset.problems[0].message
@@ -179,13 +179,13 @@ def test_linked_folder_that_leads_out_is_refused(root, tmp_path_factory):
     (root / "JPEGImages").rename(outside)
     (root / "JPEGImages").symlink_to(outside)
     with pytest.raises(InputError, match="inside the data set"):
-        read_voc(root, ["train"])
+        read_dataset(root, "voc", ["train"])
 
 
 def test_links_inside_the_data_set_are_followed(root):
     (root / "JPEGImages" / "b.jpg").symlink_to(root / "JPEGImages" / "a.jpg")
     write(root, "ImageSets/Segmentation/train.txt", "b\n")
-    assert only_sample(read_voc(root, ["train"])).id == "b"
+    assert only_sample(read_dataset(root, "voc", ["train"])).id == "b"
 
 
 @pytest.mark.parametrize("name", ["a.JPG", "a.jpeg", "a.png", "deep/er/a.jpg", "my photo.jpg"])
@@ -195,20 +195,20 @@ def test_images_are_found_by_listing(root, name):
     id = name.rpartition(".")[0]
     write(root, "ImageSets/Segmentation/train.txt", f"{id}\n")
     write(root, f"Annotations/{id}.xml", xml())
-    sample = only_sample(read_voc(root, ["train"]))
+    sample = only_sample(read_dataset(root, "voc", ["train"]))
     assert (sample.id, sample.image) == (id, root / "JPEGImages" / name)
 
 
 def test_two_images_of_one_name_are_reported(root):
     Image.new("RGB", (40, 30)).save(root / "JPEGImages" / "a.png")
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).image.name == "a.jpg"
     assert [problem.kind for problem in dataset.problems] == ["two images of one name"]
 
 
 def test_line_that_stands_twice_is_read_once(root):
     write(root, "ImageSets/Segmentation/train.txt", "a\r\n\r\na\r\n")
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.kind for problem in dataset.problems] == ["image listed twice in a split"]
 
@@ -219,8 +219,8 @@ def test_splits_come_from_segmentation_else_main_with_a_second_column(root):
     write(root, "ImageSets/Main/cow_val.txt", "a -1\n")
     write(root, "ImageSets/Main/hard_val.txt", "a\n")
     write(root, "ImageSets/Main/trainval.txt", "a\n")
-    assert voc_splits(root) == ("hard_val", "train", "val")
-    dataset = read_voc(root, ["train", "val"])
+    assert ImageSets(root).splits == ("hard_val", "train", "val")
+    dataset = read_dataset(root, "voc", ["train", "val"])
     assert [(s.id, s.split) for s in dataset.samples] == [("a", "train"), ("a", "val")]
     assert dataset.problems == ()
 
@@ -228,7 +228,7 @@ def test_splits_come_from_segmentation_else_main_with_a_second_column(root):
 @pytest.mark.parametrize("split", ["test", "../Segmentation/train", ""])
 def test_unknown_split_names_the_known_ones(root, split):
     with pytest.raises(InputError, match="known: train"):
-        read_voc(root, [split])
+        read_dataset(root, "voc", [split])
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_classes_without_label_map_come_from_all_xmls(root, names, expected):
     (root / "labelmap.txt").unlink()
     for id, name in zip("ab", names, strict=True):
         write(root, f"Annotations/{id}.xml", xml(xml_object((1, 1, 9, 9), name)))
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert dataset.classes.names == expected
     assert only_sample(dataset).boxes[0].label == expected.index(names[0])
 
@@ -251,7 +251,7 @@ def test_classes_without_label_map_come_from_all_xmls(root, names, expected):
 @pytest.mark.parametrize("void", ["ignored", "void", "Unlabeled"])
 def test_label_map_loses_its_void_entry(root, void):
     write(root, "labelmap.txt", f"\ufeffbackground:0,0,0::\ncow:::\n{void}:9,9,9::\n")
-    assert read_voc(root, ["train"]).classes.names == ("background", "cow")
+    assert read_dataset(root, "voc", ["train"]).classes.names == ("background", "cow")
 
 
 @pytest.mark.parametrize(
@@ -267,20 +267,20 @@ def test_label_map_loses_its_void_entry(root, void):
 def test_label_maps_that_would_shift_mask_labels_are_refused(root, content, rule):
     write(root, "labelmap.txt", content)
     with pytest.raises(InputError, match=rule):
-        read_voc(root, ["train"])
+        read_dataset(root, "voc", ["train"])
 
 
 def test_no_class_name_anywhere_is_refused(root):
     (root / "labelmap.txt").unlink()
     write(root, "Annotations/a.xml", xml())
     with pytest.raises(InputError, match=r"labelmap\.txt must be there"):
-        read_voc(root, ["train"])
+        read_dataset(root, "voc", ["train"])
 
 
 def test_masks_are_files_and_images_without_one_are_not_annotated(root):
-    assert only_sample(read_voc(root, ["train"], "masks")).annotations == ()
+    assert only_sample(read_dataset(root, "voc", ["train"], "masks")).annotations == ()
     write_label_map(root / "SegmentationClass" / "a.png", np.zeros((30, 40), np.uint8))
-    dataset = read_voc(root, ["train"], "masks")
+    dataset = read_dataset(root, "voc", ["train"], "masks")
     mask = MaskFile(root / "SegmentationClass" / "a.png")
     assert only_sample(dataset).annotations == (mask,)
     assert dataset.problems == ()
@@ -291,7 +291,7 @@ def test_one_bad_image_does_not_stop_the_others(root):
         Image.new("RGB", (40, 30)).save(root / "JPEGImages" / f"{id}.jpg")
         write(root, f"Annotations/{id}.xml", xml() if id == "c" else "<")
     write(root, "ImageSets/Segmentation/train.txt", "a\nb\nc\n")
-    dataset = read_voc(root, ["train"])
+    dataset = read_dataset(root, "voc", ["train"])
     assert [sample.id for sample in dataset.samples] == ["a", "c"]
     assert [problem.subject for problem in dataset.problems] == ["b"]
 
@@ -308,7 +308,7 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
     cut = len(content) if data.draw(st.booleans()) else start + len(put)
     path.write_bytes((content[:start] + put + content[stop:])[:cut])
     try:
-        dataset = read_voc(root, ["train"])
+        dataset = read_dataset(root, "voc", ["train"])
     except InputError as error:
         assert str(root) in str(error) or "class" in str(error)
     else:
@@ -332,7 +332,7 @@ def test_formats_are_told_apart(root, tmp_path_factory):
 
 
 def test_unknown_format_and_use_list_the_choices(root):
-    with pytest.raises(InputError, match=f"choose one of auto, {', '.join(READERS)}"):
+    with pytest.raises(InputError, match=f"choose one of auto, {', '.join(READABLE)}"):
         read_dataset(root, "pascal")
     with pytest.raises(InputError, match="boxes, tags, masks, all or none, got 'points'"):
         read_dataset(root, use="points")

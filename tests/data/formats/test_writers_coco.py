@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from wsseg.data.formats.coco import read_coco
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Classes, Sample, Tags
 from wsseg.data.writers.coco import write_coco
 from wsseg.labelmaps import IGNORE
@@ -71,9 +71,9 @@ def test_pycocotools_reads_the_same_pixels(root):
 
 
 def test_boxes_and_tags_are_read_too(root):
-    first, second = read_coco(root, ["val"], "boxes").samples
+    first, second = read_dataset(root, "coco", ["val"], "boxes").samples
     boxes = (Box(2, 0, 0, 3, 3), Box(1, 4, 0, 5, 2), Box(1, 3, 3, 5, 4, crowd=True))
     assert first.annotations == (Boxes(boxes),)
     assert second.annotations == (Boxes(()),)
-    first, second = read_coco(root, ["val"], "tags").samples
+    first, second = read_dataset(root, "coco", ["val"], "tags").samples
     assert (first.annotations, second.annotations) == ((Tags((1, 2)),), (Tags(()),))

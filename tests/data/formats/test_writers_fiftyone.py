@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats import detect_format, read_dataset
+from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.fiftyone import write_fiftyone
 from wsseg.labelmaps import IGNORE

@@ -11,11 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats.coco import read_coco
-from wsseg.data.formats.cvat import CVAT
-from wsseg.data.formats.jsonl import JSONL
-from wsseg.data.formats.paged import read_paged
-from wsseg.data.formats.voc import read_voc
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.cvat import write_cvat
@@ -27,10 +23,18 @@ from wsseg.labelmaps import IGNORE
 SIZE = (7, 9)
 CLASSES = Classes(("background", "cow", 'R&D <"test\'s"> Kühe', "sheep"))
 FORMATS = {
-    "voc": (write_voc, "JPEGImages", lambda root: read_voc(root, ["train"], "masks")),
-    "coco": (write_coco, "images/train", lambda root: read_coco(root, ["train"], "masks")),
-    "cvat": (write_cvat, "images", lambda root: read_paged(CVAT, root, ["train"], "all")),
-    "fiftyone": (write_fiftyone, "images", lambda root: read_paged(JSONL, root, ["train"], "all")),
+    "voc": (write_voc, "JPEGImages", lambda root: read_dataset(root, "voc", ["train"], "masks")),
+    "coco": (
+        write_coco,
+        "images/train",
+        lambda root: read_dataset(root, "coco", ["train"], "masks"),
+    ),
+    "cvat": (write_cvat, "images", lambda root: read_dataset(root, "cvat", ["train"], "all")),
+    "fiftyone": (
+        write_fiftyone,
+        "images",
+        lambda root: read_dataset(root, "jsonl", ["train"], "all"),
+    ),
 }
 LABELS = st.sampled_from([0, 1, 2, 3, IGNORE])
 

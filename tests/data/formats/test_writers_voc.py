@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.data.formats.voc import read_voc
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Classes, Sample
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError
@@ -32,7 +32,7 @@ def test_boxes_are_tight_around_connected_regions(tmp_path):
     write(tmp_path)
     (tmp_path / "JPEGImages").mkdir()
     (tmp_path / "JPEGImages" / "a.jpg").touch()
-    (found,) = read_voc(tmp_path, ["train"], "boxes").samples
+    (found,) = read_dataset(tmp_path, "voc", ["train"], "boxes").samples
     boxes = (Box(1, 0, 0, 3, 3), Box(2, 4, 0, 5, 3), Box(1, 0, 4, 1, 5))
     assert found.annotations == (Boxes(boxes),)
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from wsseg.data.constraints import label_map_of, region_mask
-from wsseg.data.formats import detect_format, read_dataset
 from wsseg.data.formats.geometry import fitted_box
-from wsseg.data.formats.yolo import read_yolo, yolo_splits
+from wsseg.data.formats.table import detect_format, read_dataset
+from wsseg.data.formats.yolo import yolo_splits
 from wsseg.data.model import Box, Boxes, Regions
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
@@ -50,7 +50,7 @@ def kinds(dataset):
 
 
 def test_centres_become_edges(root):
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     sample = only_sample(dataset)
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert sample.annotations == (Boxes((Box(2, 15, 12, 25, 18),)),)
@@ -99,7 +99,7 @@ def test_whole_pixels_survive_six_decimals(left, top, data):
 )
 def test_lines_become_boxes_or_problems(root, line, expected, kind):
     write(root, "labels/train/a.txt", f"\n{line}\n")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
     assert [(p.kind, p.subject) for p in dataset.problems] == (
@@ -111,14 +111,14 @@ def test_missing_or_empty_label_file_means_no_object(root):
     photograph(root, "images/train/b.jpg")
     photograph(root, "images/train/c.jpg")
     write(root, "labels/train/c.txt", "")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.annotations for sample in dataset.samples[1:]] == [(Boxes(()),)] * 2
     assert dataset.problems == ()
 
 
 def test_split_without_any_label_file_is_reported(root):
     (root / "labels/train/a.txt").unlink()
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).annotations == (Boxes(()),)
     assert kinds(dataset) == ["split without labels"]
 
@@ -155,7 +155,7 @@ def test_lists_of_images(root):
     lines = f"./images/train/a.jpg\n\nimages/train/b.png\n{root}/images/train/a.jpg\n"
     write(root, "train.txt", lines)
     write(root, "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.id for sample in dataset.samples] == ["images/train/a", "images/train/b"]
     assert len(dataset.samples[0].boxes) == 1
     assert dataset.problems == ()
@@ -164,13 +164,13 @@ def test_lists_of_images(root):
 def test_several_folders_keep_their_names_apart(root):
     photograph(root, "images/more/a.jpg")
     write(root, "data.yaml", "train: [images/train, images/more]\nnames: [cow, sheep]\n")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.id for sample in dataset.samples] == ["train/a", "more/a"]
 
 
 def test_second_image_of_a_name_is_left_out(root):
     photograph(root, "images/train/a.png")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).image.name == "a.jpg"
     assert [problem.fatal for problem in dataset.problems] == [True]
 
@@ -182,7 +182,7 @@ def test_listed_images_elsewhere_are_left_out(root, line):
     photograph(root.parent, "outside.jpg")
     write(root, "train.txt", f"{line}\nimages/train/a.jpg\n")
     write(root, "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert len(dataset.samples) == 1
     assert [(p.fatal, p.subject) for p in dataset.problems] == [(True, "train.txt:1")]
 
@@ -194,7 +194,7 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path_factory, path
     write(root, "labels/train/b.txt", "secret")
     (root / path).rename(outside / "b")
     (root / path).symlink_to(outside / "b")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).id == "a"
     assert [(p.fatal, p.subject) for p in dataset.problems] == [(True, "images/train/b.jpg")]
     assert "secret" not in dataset.problems[0].message
@@ -205,12 +205,12 @@ def test_split_outside_the_data_set_is_refused(root, entry):
     (root.parent / "outside").mkdir()
     write(root, "data.yaml", f"train: {entry}\nnames: [cow]\n")
     with pytest.raises(InputError, match="folder or list of images inside"):
-        read_yolo(root, ["train"])
+        read_dataset(root, "yolo", ["train"])
 
 
 def test_path_of_another_machine_is_reported_and_not_followed(root):
     write(root, "data.yaml", f"path: /data/sets/cows\n{YAML}")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert len(only_sample(dataset).boxes) == 1
     assert kinds(dataset) == ["path of data.yaml leads elsewhere"]
 
@@ -219,7 +219,7 @@ def test_path_inside_the_data_set_is_followed(tmp_path):
     photograph(tmp_path, "set/images/train/a.jpg")
     write(tmp_path, "set/labels/train/a.txt", "0 0.5 0.5 1 1\n")
     write(tmp_path, "data.yaml", f"path: set\n{YAML}")
-    assert len(only_sample(read_yolo(tmp_path, ["train"])).boxes) == 1
+    assert len(only_sample(read_dataset(tmp_path, "yolo", ["train"])).boxes) == 1
 
 
 @pytest.mark.parametrize(
@@ -244,18 +244,18 @@ def test_path_inside_the_data_set_is_followed(tmp_path):
 def test_damaged_yaml_is_refused(root, content, rule):
     write(root, "data.yaml", content)
     with pytest.raises(InputError, match=rule):
-        read_yolo(root, ["train"])
+        read_dataset(root, "yolo", ["train"])
 
 
 def test_yaml_cannot_make_objects(root):
     write(root, "data.yaml", YAML + "x: !!python/object/apply:os.system ['touch pwned']\n")
-    assert only_sample(read_yolo(root, ["train"])).id == "a"
+    assert only_sample(read_dataset(root, "yolo", ["train"])).id == "a"
     assert not list(root.rglob("pwned"))
 
 
 def test_class_names_stay_text(root):
     write(root, "data.yaml", "train: images/train\nnames: {1: no, 0: 7, 3: 1e3}\nnc: 3\n")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert dataset.classes.names == ("background", "7", "no", "1e3")
     assert only_sample(dataset).boxes[0].label == 2
     assert dataset.problems == ()
@@ -263,7 +263,9 @@ def test_class_names_stay_text(root):
 
 def test_number_of_classes_that_contradicts_the_names_is_reported(root):
     write(root, "data.yaml", YAML + "nc: 5\n")
-    assert kinds(read_yolo(root, ["train"])) == ["number of classes contradicts the names"]
+    assert kinds(read_dataset(root, "yolo", ["train"])) == [
+        "number of classes contradicts the names"
+    ]
 
 
 def test_splits_are_the_keys_that_name_something(root):
@@ -271,14 +273,14 @@ def test_splits_are_the_keys_that_name_something(root):
     assert yolo_splits(root) == ("train", "val")
     assert detect_format(root) == "yolo"
     with pytest.raises(InputError, match="known: train, val"):
-        read_yolo(root, ["test"])
+        read_dataset(root, "yolo", ["test"])
 
 
 def test_undecodable_label_file_and_damaged_image_are_left_out(root):
     photograph(root, "images/train/b.jpg")
     write(root, "images/train/c.jpg", b"no image")
     write(root, "labels/train/b.txt", b"\xff\xfe\x00")
-    dataset = read_yolo(root, ["train"])
+    dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True, True]
 
@@ -286,7 +288,7 @@ def test_undecodable_label_file_and_damaged_image_are_left_out(root):
 def test_outlines_become_regions(root):
     polygon = "0 0.05 0.1 0.15 0.1 0.15 0.2 0.05 0.2"
     write(root, "labels/train/a.txt", f"\ufeff{polygon}\n1 0.5 0.5 0.1 0.2\n")
-    dataset = read_yolo(root, ["train"], "masks")
+    dataset = read_dataset(root, "yolo", ["train"], "masks")
     regions = only_sample(dataset).annotations[0]
     expected = np.zeros(SIZE, np.uint8)
     expected[3:6, 2:6], expected[12:18, 18:22] = 1, IGNORE
@@ -297,7 +299,7 @@ def test_outlines_become_regions(root):
 
 def test_boxes_are_no_mask_but_no_object_is(root):
     photograph(root, "images/train/b.jpg")
-    first, second = read_yolo(root, ["train"], "masks").samples
+    first, second = read_dataset(root, "yolo", ["train"], "masks").samples
     assert first.annotations == ()
     assert second.annotations == (Regions(()),)
 
@@ -312,7 +314,7 @@ def test_mutated_files_give_problems_or_input_errors(root, data, use):
     put = data.draw(st.binary(max_size=6) | st.sampled_from([b"nan", b"-1", b"[", b"../", b"\n"]))
     path.write_bytes(content[:start] + put + content[stop:])
     try:
-        dataset = read_yolo(root, ["train"], use)
+        dataset = read_dataset(root, "yolo", ["train"], use)
     except InputError as error:
         assert str(root) in str(error) or "class" in str(error)
     else:

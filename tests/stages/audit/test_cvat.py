@@ -10,7 +10,7 @@ from helpers.running import wsseg
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of, label_map_of
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
@@ -18,10 +18,11 @@ from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
 from wsseg.networks import prediction
-from wsseg.stages.audit.auditing import audit_run
+from wsseg.stages.audit.audit import audit_run
 from wsseg.stages.audit.cvat import export_findings
-from wsseg.stages.audit.evidence import counts_of
 from wsseg.stages.audit.finding import Audit, Finding
+from wsseg.stages.audit.params import AuditParams
+from wsseg.stages.audit.regions import encode_rle
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def refused(image):
 
 
 def accepted(image):
-    """Suggestions are ticked off, and the given label in doubt is deleted."""
+    """Suggestions are ticked off, and the annotation that looks wrong is deleted."""
     for shape in list(image):
         if is_suggestion(shape):
             shape.find("attribute[@name='suggestion']").text = "false"
@@ -73,14 +74,14 @@ def test_suggestions_that_nobody_accepted_change_nothing(audit, tmp_path, change
     assert export_findings(audit, tmp_path / "out") == 4
     edited(tmp_path / "out" / "annotations.xml", change)
     dataset = read_dataset(tmp_path / "out", "cvat", use="all")
-    given = drawn(read_weak(data(tmp_path)))
+    annotated = drawn(read_weak(data(tmp_path)))
     assert dataset.classes == CLASSES
-    assert drawn(dataset) == {id: given[id] for id in ("mixed", "missing", "absent", "misfit")}
+    assert drawn(dataset) == {id: annotated[id] for id in ("mixed", "missing", "absent", "misfit")}
     kinds = Counter(problem.kind for problem in dataset.problems)
     assert kinds == ({"suggestion that nobody accepted": 3} if change is as_they_are else {})
 
 
-def test_accepted_suggestions_replace_what_was_given(audit, tmp_path):
+def test_accepted_suggestions_replace_annotations(audit, tmp_path):
     export_findings(audit, tmp_path / "out")
     edited(tmp_path / "out" / "annotations.xml", accepted)
     corrected = tmp_path / "out" / "annotations.xml"
@@ -110,7 +111,7 @@ def test_corrections_laid_over_only_add(audit, tmp_path):
 
 def test_the_worst_are_exported_and_say_why(audit, tmp_path):
     worst = audit.findings[0]
-    assert export_findings(audit, tmp_path / "out", most=1, images="none") == 1
+    assert export_findings(audit, tmp_path / "out", limit=1, images="none") == 1
     root = parse(tmp_path / "out" / "annotations.xml").getroot()
     (image,) = root.findall("image")
     assert image.get("name") == f"{worst.id}.png"
@@ -127,16 +128,18 @@ def made(sample, finding, tmp_path):
     return Audit(tmp_path, "round-1", tmp_path, CLASSES, {sample.id: sample}, (finding,), {})
 
 
-def finding(source, suggested=2, *, kind="missing object", given=0, place=OBJECT):
-    mask = counts_of(painted((2, *place)) > 0) if suggested is not None else ""
+def finding(source, suggested=2, *, kind="missing object", annotated=0, place=OBJECT):
+    mask = encode_rle(painted((2, *place)) > 0) if suggested is not None else ""
     suggestion = place if suggested is not None else None
-    return Finding("a", kind, source, given, suggested, place, 0.9, "Look.", suggestion, mask, SIZE)
+    return Finding(
+        "a", kind, source, annotated, suggested, place, 0.9, "Look.", suggestion, mask, SIZE
+    )
 
 
 def test_of_a_mask_an_accepted_part_is_drawn_over_it(tmp_path):
     write_label_map(tmp_path / "mask.png", painted((1, *OBJECT)))
     part = (25, 20, 35, 40)
-    wrong = finding("mask", kind="mixed-up class", given=1, place=part)
+    wrong = finding("mask", kind="mixed-up class", annotated=1, place=part)
     audit = made(sample_of(MaskFile(tmp_path / "mask.png")), wrong, tmp_path)
     export_findings(audit, tmp_path / "out")
     before = read_dataset(tmp_path / "out", "cvat", use="all").samples[0].annotations[0]
@@ -178,7 +181,7 @@ def test_that_an_image_shows_nothing_comes_back(empty, tmp_path):
 
 
 def test_when_the_only_box_is_refused_the_image_shows_nothing(tmp_path):
-    absent = finding("box", None, kind="no such object", given=1)
+    absent = finding("box", None, kind="no such object", annotated=1)
     audit = made(sample_of(Boxes((box(1, OBJECT),))), absent, tmp_path)
     export_findings(audit, tmp_path / "out")
     assert read_dataset(tmp_path / "out", "cvat", use="all").samples[0].boxes
@@ -194,8 +197,8 @@ def test_what_cannot_be_exported_is_an_error(audit, tmp_path):
     assert wsseg("audit", audit.run, "--to", "paper", tmp_path / "new") == 2
     assert wsseg("audit", audit.run, "--to", "cvat", tmp_path / "new", "--images", "all") == 2
     assert not (tmp_path / "new").exists()
-    with pytest.raises(InputError, match=r"must be at least one, got none; lower --least"):
-        export_findings(audit_run(audit.run, least=1.0), tmp_path / "new")
+    with pytest.raises(InputError, match=r"has no findings to export; lower --min-score"):
+        export_findings(audit_run(audit.run, AuditParams(min_score=1)), tmp_path / "new")
     assert wsseg("audit", audit.run, "--to", "cvat", tmp_path / "new", "--images", "link") == 0
     assert (tmp_path / "new" / "images" / "mixed.png").samefile(
         tmp_path / "data" / "images" / "mixed.png"

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from wsseg.stages.selection.embeddings import Embeddings
-from wsseg.stages.selection.rows import Rows
+from wsseg.stages.selection.embeddings import Embeddings, Rows
 from wsseg.synthetic.scenes import write_scenes
 
 TINY = """

@@ -11,7 +11,7 @@ from wsseg.networks.params import ClassifierParams
 from wsseg.runs.config import Config
 from wsseg.runs.stage import Run
 from wsseg.stages.selection import embeddings as module
-from wsseg.stages.selection.embeddings import embed_images, embeddings_of
+from wsseg.stages.selection.embeddings import Rows, embed_images, embeddings_of
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
 
 SOURCE = EncoderSource("classifier", ClassifierParams(encoder="resnet10t", weights=None))
@@ -34,9 +34,9 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(FrozenEncoder, "embed", embed)
     monkeypatch.setattr(EncoderSource, "load", lambda _: FrozenEncoder(None, None))
-    module._loaded.cache_clear()
+    module._load.cache_clear()
     yield seen
-    module._loaded.cache_clear()
+    module._load.cache_clear()
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_bad_images_are_set_aside(run, samples):
 def test_no_usable_image_is_an_error(run, samples):
     for sample in samples:
         sample.image.write_bytes(b"")
-    with pytest.raises(InputError, match="stage embeddings must be fed usable images"):
+    with pytest.raises(InputError, match="No image of the stage embeddings is usable"):
         embed_images(run, samples, SOURCE)
 
 
@@ -158,3 +158,44 @@ def test_chunks_are_all_images_once(embedded, random_vectors):
     assert [place.start for place in places] == [0, 7, 14, 21]
     together = np.concatenate([chunk for _, chunk in found.chunks(size=7)])
     np.testing.assert_array_equal(together, found.of(range(30)))
+
+
+def basis(width, number):
+    return np.eye(width, dtype=np.float32)[number]
+
+
+def test_rows_come_back_and_numpy_reads_the_file(tmp_path):
+    rows = Rows(tmp_path / "rows.npy")
+    rows.create(5, 3)
+    rows.write(4, basis(3, 1))
+    rows.write(0, basis(3, 2))
+    assert rows.shape() == (5, 3)
+    np.testing.assert_array_equal(rows.read([4, 0]), [basis(3, 1), basis(3, 2)])
+    np.testing.assert_array_equal(np.load(rows.path)[4], basis(3, 1))
+    assert rows.written(chunk=2).tolist() == [True, False, False, False, True]
+
+
+def test_a_row_that_was_cut_short_does_not_count(tmp_path):
+    rows = Rows(tmp_path / "rows.npy")
+    rows.create(2, 4)
+    rows.write(0, np.full(4, 0.5, np.float32))
+    rows.write(1, np.array([0.5, 0.5, 0, 0], np.float32))
+    assert rows.written().tolist() == [True, False]
+
+
+def test_creating_again_keeps_rows_of_the_same_shape_only(tmp_path):
+    rows = Rows(tmp_path / "rows.npy")
+    rows.create(2, 3)
+    rows.write(0, basis(3, 0))
+    rows.create(2, 3)
+    assert rows.written().tolist() == [True, False]
+    rows.create(3, 3)
+    assert rows.written().tolist() == [False] * 3
+
+
+@pytest.mark.parametrize("content", [None, b"", b"rubbish", b"\x93NUMPY\x01\x00"])
+def test_a_missing_or_damaged_file_has_no_shape(tmp_path, content):
+    rows = Rows(tmp_path / "rows.npy")
+    if content is not None:
+        rows.path.write_bytes(content)
+    assert rows.shape() is None and rows.written().size == 0

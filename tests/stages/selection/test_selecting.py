@@ -3,15 +3,19 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from helpers.running import wsseg
 from PIL import Image
 
+from wsseg.errors import InputError
 from wsseg.networks.params import SegmenterParams
 from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import build_network
+from wsseg.stages.selection.selecting import SelectedImage, exclusive_folders, write_lists
 from wsseg.synthetic.scenes import CLASSES
 
 
@@ -148,7 +152,7 @@ def test_images_without_any_annotation(select, scenes, tmp_path, capsys):
     ("arguments", "message"),
     [
         (("--split", "test"), "test"),
-        (("--method", "best"), "--method must be one of"),
+        (("--method", "best"), "--method must be 'medoids', 'k_centre' or 'random'"),
         (("--format", "zip"), "must be a known format"),
         (("--config", "none.yaml"), "no such file"),
         (("--run", "nowhere"), "nowhere"),
@@ -157,3 +161,62 @@ def test_images_without_any_annotation(select, scenes, tmp_path, capsys):
 def test_what_is_wrong_is_said(select, arguments, message, capsys):
     assert select(*arguments) == 2
     assert message in capsys.readouterr().err
+
+
+MINE = {"made_by": "wsseg select", "budget": 3}
+
+
+def open_in(out, settings=MINE, cache=None):
+    return exclusive_folders(out, cache or out / "cache", settings)
+
+
+def test_a_folder_is_used_again_and_results_of_other_settings_go(tmp_path):
+    out = tmp_path / "out"
+    for settings, stays in ((MINE, None), (MINE, True), ({**MINE, "budget": 4}, False)):
+        with open_in(out, settings):
+            assert stays is None or (out / "selected.txt").exists() == stays
+            assert json.loads((out / "selection.json").read_text()) == settings
+        (out / "selected.txt").write_text("a\n")
+        (out / "cache" / "kept").write_text("")
+    assert (out / "cache" / "kept").exists()
+
+
+def test_folders_of_others_are_refused_and_left_alone(tmp_path):
+    foreign = tmp_path / "photos"
+    (foreign / "embeddings").mkdir(parents=True)
+    (foreign / "embeddings" / "mine.txt").write_text("x")
+    (tmp_path / "file").write_text("")
+    for out, cache in ((foreign, None), (tmp_path / "new", foreign), (tmp_path / "file", None)):
+        with pytest.raises(InputError, match="choose another"), open_in(out, cache=cache):
+            pass
+    assert (foreign / "embeddings" / "mine.txt").exists()
+    assert [path.name for path in foreign.iterdir()] == ["embeddings"]
+
+
+def test_a_second_process_is_kept_out(tmp_path):
+    with (
+        open_in(tmp_path),
+        pytest.raises(InputError, match="used by one process"),
+        open_in(tmp_path),
+    ):
+        pass
+
+
+def test_lists(tmp_path):
+    images = [
+        SelectedImage(1, 'a,"b"', Path("p"), ("cow", "cat"), float("inf"), None),
+        SelectedImage(2, "b", Path("q"), (), 0.25, None),
+    ]
+    write_lists(tmp_path, images)
+    assert (tmp_path / "selected.txt").read_text() == 'a,"b"\nb\n'
+    assert (tmp_path / "selected.csv").read_text().splitlines() == [
+        "rank,id,path,classes,distance",
+        '1,"a,""b""",p,cow;cat,',
+        "2,b,q,,0.250000",
+    ]
+    write_lists(tmp_path, [replace(image, uncertainty=0.5) for image in images])
+    assert (tmp_path / "selected.csv").read_text().splitlines() == [
+        "rank,id,path,classes,distance,uncertainty",
+        '1,"a,""b""",p,cow;cat,,0.500000',
+        "2,b,q,,0.250000,0.500000",
+    ]

@@ -13,7 +13,6 @@ from huggingface_hub import try_to_load_from_cache
 from segmentation_models_pytorch.encoders import encoders
 
 from wsseg.cli.doctor.check import Check, failed
-from wsseg.data.formats import detect_format
 from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
@@ -79,11 +78,10 @@ def _read(data: DataParams) -> Dataset:
 
 def _check_data(config: Config, dataset: Dataset) -> Iterator[Check]:
     data = config.data
-    format = detect_format(data.root) if data.format == "auto" else data.format
     counts = ", ".join(f"{len(dataset.split(split))} {split}" for split in data.splits)
     classes = f"{len(dataset.classes) - 1} classes"
     is_new = "" if data.root.exists() else ", generated when the run starts"
-    yield Check("data", "ok", f"{data.root}: {format}{is_new}; images: {counts}; {classes}")
+    yield Check("data", "ok", f"{data.root}: {dataset.format}{is_new}; images: {counts}; {classes}")
     if fatal := [problem for problem in dataset.problems if problem.fatal]:
         message = f"{len(fatal)} images or files cannot be used, such as {fatal[0].subject}"
         remedy = f"wsseg check {data.root} lists them"

@@ -1,96 +1,113 @@
-"""COCO: one JSON a split with boxes, polygons and run lengths."""
+"""COCO: one JSON for each split, with boxes, polygons and run lengths."""
 
 import re
 import reprlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.data.formats.files import inside, locate, read_json, safe_name, shown
-from wsseg.data.formats.geometry import (
-    Corners,
-    Polygon,
-    RunLengths,
-    bounds,
-    fitted_runs,
-    number,
-    plausible_size,
+from wsseg.data.formats.files import (
+    beginning,
+    inside,
+    locate,
+    matching_files,
+    read_json,
+    safe_name,
+    shown,
 )
-from wsseg.data.model import Annotation, Classes, Dataset, Sample
+from wsseg.data.formats.geometry import Corners, bounds, number, plausible_size
+from wsseg.data.formats.labelme import is_labelme
+from wsseg.data.formats.labelstudio import is_labelstudio
+from wsseg.data.formats.raw import (
+    Format,
+    ProblemLog,
+    RawDataset,
+    RawFile,
+    RawImage,
+    RawObject,
+    RawSample,
+    SampleList,
+    choose_splits,
+    classes_of,
+    is_background,
+)
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import image_size
 
 _OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
 _IN_ROOT = re.compile(r"instances_.*|(train|val|valid|validation|test)[-_]?(\d{4})?")
-_Entry = tuple[str, dict[str, Any]]  # an annotation and how its place is shown
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
+_FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories)"\s*:\s*[\[{]')
 
 
 @dataclass(frozen=True)
 class _Page:
-    """One JSON: its split, its path as shown, its lists, and where its images are looked for."""
+    """One JSON: how it is named in problems, its lists, and class names by category id."""
 
-    root: Path
-    split: str
     subject: str
     images: list[Any]
     annotations: list[Any] | None
     categories: dict[int, str]
-    folders: tuple[Path, ...]
 
 
-def read_coco(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
-    """Return the samples of a COCO folder.
+def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return what a COCO folder holds.
 
     Category ids become labels 1, 2, ... in their order. Sizes come from the JSON.
 
     Args:
         root: Holds annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
             <split>/_annotations.coco.json; images in images/<split>, <split>, images or root.
-        splits: Their names; a year at the end of the file's name may be left out.
-        use: "boxes", "tags" from the categories of all annotations, or "masks" from polygons and
-            run lengths.
-
-    Returns:
-        The data set.
+        splits: Names of splits, with or without the year at the end of the file's name; None: all.
 
     Raises:
         InputError: A split's file is missing or damaged, or the splits' categories differ.
     """
     files = _files(root)
-    pages = {split: _page(root, split, files) for split in splits}
-    classes, labels = _classes(root, pages)
-    draft = Draft(use)
-    for page in pages.values():
-        _read_split(page, labels, draft)
-    return draft.dataset(classes)
+    chosen = choose_splits(root, splits, sorted(files))
+    paths = {split: _path(root, split, files) for split in chosen}
+    pages = {split: _page(inside(path, root), shown(path, root)) for split, path in paths.items()}
+    first, *others = pages.values()
+    for other in others:
+        if other.categories != first.categories:
+            rule = f"of the categories of {first.subject}"
+            differing = dict(other.categories.items() ^ first.categories.items())
+            remedy = "export all splits together"
+            raise InputError(other.subject, rule, f"differences in {differing!r:.200}", remedy)
+    classes = classes_of(tuple(first.categories.values()), first.subject)
+    log, samples = ProblemLog(), SampleList()
+    images: list[RawImage] = []
+    for split, page in pages.items():
+        folders = _image_folders(root, split, paths[split])
+        for subject, entry in _images(page, log):
+            images.append(entry)
+            with log.image(subject):
+                samples.add(_sample(entry, split, folders, root, log))
+    return RawDataset(root, classes, samples.samples, log.problems, images=tuple(images))
+
+
+def read_coco_file(path: Path) -> RawFile:
+    """Return what one JSON says about all its images.
+
+    Raises:
+        InputError: The file is missing, damaged, or names no class.
+    """
+    page, log = _page(path, path.name), ProblemLog()
+    classes = classes_of(tuple(page.categories.values()), str(path))
+    images = tuple(image for _, image in _images(page, log))
+    return RawFile(images, classes.names, log.problems)
 
 
 def coco_splits(root: Path) -> tuple[str, ...]:
     """Return the splits of a COCO folder.
 
-    Args:
-        root: The data set's folder.
-
     Returns:
-        Their names, without "instances_" and without a year where that leaves them distinct.
+        Names of its files without "instances_", and without a year if they stay distinct.
     """
     return tuple(sorted(_files(root)))
-
-
-def coco_files(root: Path) -> frozenset[Path]:
-    """Return the files of a COCO folder.
-
-    Args:
-        root: The data set's folder.
-
-    Returns:
-        Those whose names are those of COCO's files, unread: annotation tools use such names too.
-    """
-    return frozenset(_files(root).values())
 
 
 def _files(root: Path) -> dict[str, Path]:
@@ -108,62 +125,61 @@ def _files(root: Path) -> dict[str, Path]:
     }
 
 
-def _page(root: Path, split: str, files: Mapping[str, Path]) -> _Page:
+def _path(root: Path, split: str, files: Mapping[str, Path]) -> Path:
     path = files.get(split) or files.get(_YEAR.sub("", split))
     if path is None or split not in (_YEAR.sub("", split), path.stem.removeprefix("instances_")):
         remedy = f"known: {', '.join(sorted(files)) or 'none'}"
         rule = f"a file such as {root / 'annotations' / f'instances_{split}.json'}"
         raise InputError(f"split {split!r}", rule, "no such file", remedy)
-    content = read_json(inside(path, root), "a JSON object in COCO's format", dict)
-    images, drawn = content.get("images"), content.get("annotations")
-    if not isinstance(images, list) or not isinstance(drawn, list | None):
-        rule, got = "an object with lists 'images' and 'annotations'", "other values"
-        raise InputError(path, rule, got, "export it as COCO instances")
+    return path
+
+
+def _image_folders(root: Path, split: str, path: Path) -> tuple[Path, ...]:
     full = path.stem.removeprefix("instances_")
     called = dict.fromkeys((split, full, _YEAR.sub("", full)))
     names = (*(f"images/{name}" for name in called), *called, "images", ".")
-    folders = (*dict.fromkeys(root / name for name in names), path.parent)
-    return _Page(root, split, shown(path, root), images, drawn, _categories(content, path), folders)
+    return (*dict.fromkeys(root / name for name in names), path.parent)
+
+
+def _page(path: Path, subject: str) -> _Page:
+    content = read_json(path, "a JSON object in COCO's format", dict)
+    images, annotations = content.get("images"), content.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list | None):
+        rule, got = "an object with lists 'images' and 'annotations'", "other values"
+        raise InputError(path, rule, got, "export it as COCO instances")
+    return _Page(subject, images, annotations, _categories(content, path))
 
 
 def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
-    found: dict[int, str] = {}
+    names: dict[int, str] = {}
     entries = content.get("categories")
     for entry in entries if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or type(entry.get("id")) is not int or entry["id"] in found:
+        if not isinstance(entry, dict) or type(entry.get("id")) is not int or entry["id"] in names:
             rule = "categories each with a whole number of its own as 'id'"
             raise InputError(path, rule, reprlib.repr(entry), "correct it")
-        found[entry["id"]] = str(entry.get("name", ""))
-    return dict(sorted(found.items()))
+        names[entry["id"]] = str(entry.get("name", ""))
+    return dict(sorted(names.items()))
 
 
-def _classes(root: Path, pages: Mapping[str, _Page]) -> tuple[Classes, dict[int, int]]:
-    first, *others = pages.values() if pages else [_page(root, "", {})]
-    for other in others:
-        if other.categories != first.categories:
-            rule = f"of the categories of {first.subject}"
-            differing = dict(other.categories.items() ^ first.categories.items())
-            remedy = "export all splits together"
-            raise InputError(other.subject, rule, f"differences in {differing!r:.200}", remedy)
-    classes = classes_of(tuple(first.categories.values()), first.subject)
-    objects = [id for id, name in first.categories.items() if not is_background(name)]
-    return classes, {id: label for label, id in enumerate(objects, 1)}
-
-
-def _read_split(page: _Page, labels: Mapping[int, int], draft: Draft) -> None:
-    entries, ids = _by_image(page, draft), set()
+def _images(page: _Page, log: ProblemLog) -> list[tuple[str, RawImage]]:
+    """Return the entries of the list of images with their objects, each with its place."""
+    objects, images = _objects(page, log), dict[int | str, tuple[str, RawImage]]()
     for index, entry in enumerate(page.images):
         subject = f"{page.subject} images[{index}]"
-        with draft.image(subject):
+        with log.image(subject):
             id = _image_id(entry)
-            if id in ids:
+            if id in images:
                 remedy = "give each image an id of its own"
                 raise InputError(subject, "an image of its own id", f"{id!r} again", remedy)
-            ids.add(id)
-            draft.add(_sample(page, entry, entries.get(id, []), labels, draft))
-    for id in (id for id in entries if id not in ids):
-        message = f"{len(entries[id])} annotations of image id {id!r}, which is not in 'images'"
-        draft.note(page.subject, message, "annotation without image")
+            size = plausible_size(entry.get("height"), entry.get("width"))
+            listed = None if page.annotations is None else tuple(objects.get(id, ()))
+            name = f"{page.subject} {entry['file_name']!r}"
+            image = RawImage(name, entry["file_name"], size=size, objects=listed)
+            images[id] = subject, image
+    for id in (id for id in objects if id not in images):
+        message = f"{len(objects[id])} annotations of image id {id!r}, which is not in 'images'"
+        log.add(page.subject, message, "annotation without image")
+    return list(images.values())
 
 
 def _image_id(entry: Any) -> int | str:
@@ -176,60 +192,37 @@ def _image_id(entry: Any) -> int | str:
     return id
 
 
-def _by_image(page: _Page, draft: Draft) -> dict[int | str, list[_Entry]]:
-    grouped: dict[int | str, list[_Entry]] = defaultdict(list)
+def _objects(page: _Page, log: ProblemLog) -> dict[int | str, list[RawObject]]:
+    """Return the objects of each image, by the id of the image."""
+    grouped: dict[int | str, list[RawObject]] = defaultdict(list)
     if page.annotations is None:
         message = "no list 'annotations'; its images count as not annotated"
-        draft.note(page.subject, message, "split without annotations")
+        log.add(page.subject, message, "split without annotations")
     for index, entry in enumerate(page.annotations or []):
         subject = f"{page.subject} annotations[{index}]"
-        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int | str):
-            grouped[entry["image_id"]].append((subject, entry))
+        if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int | str):
+            log.add(subject, "no 'image_id'; left out", "annotation without image")
+            continue
+        objects, category = grouped[entry["image_id"]], entry.get("category_id")
+        name = page.categories.get(category) if isinstance(category, int) else None
+        if name is None or is_background(name):
+            message = f"category {reprlib.repr(category)} is no object class of 'categories'"
+            log.add(subject, f"{message}; object left out", "object of an unknown class")
         else:
-            draft.note(subject, "no 'image_id'; left out", "annotation without image")
+            objects.append(_object(subject, name, entry))
     return dict(grouped)
 
 
-def _sample(
-    page: _Page,
-    entry: dict[str, Any],
-    annotations: list[_Entry],
-    labels: Mapping[int, int],
-    draft: Draft,
-) -> Sample:
-    name = entry["file_name"]
-    image = locate(name, page.folders, page.root)
-    size = plausible_size(entry.get("height"), entry.get("width"))
-    if not size:
-        message = "no plausible 'height' and 'width'; read from the image"
-        draft.note(f"{page.subject} {name!r}", message, "image entry without size")
-        size = image_size(image)
-    made: tuple[Annotation, ...] = ()
-    if page.annotations is not None:
-        drawn = [_drawn(item, size, labels, draft) for item in annotations]
-        made = draft.annotations([item for item in drawn if item], size)
-    return Sample(safe_name(name).with_suffix("").as_posix(), image, size, made, page.split)
-
-
-def _drawn(
-    item: _Entry, size: tuple[int, int], labels: Mapping[int, int], draft: Draft
-) -> Drawn | None:
-    subject, entry = item
-    category = entry.get("category_id")
-    label = labels.get(category) if isinstance(category, int) else None
-    if label is None:
-        message = f"category {reprlib.repr(category)} is not in 'categories'; object left out"
-        draft.note(subject, message, "object of an unknown class")
-        return None
-    if draft.use == "tags":
-        return Drawn(subject, label, bounds(()))
-    polygons: tuple[Polygon, ...] = ()
-    runs = None
-    if draft.use == "masks" or "bbox" not in entry:
-        polygons, runs = _outlines(subject, entry.get("segmentation"), size, draft)
-    corners = _corners(entry["bbox"]) if "bbox" in entry else bounds(polygons)
-    crowd = bool(entry.get("iscrowd", 0))
-    return Drawn(subject, label, corners, polygons, runs, crowd)
+def _object(subject: str, name: str, entry: dict[str, Any]) -> RawObject:
+    segmentation = entry.get("segmentation")
+    lists = segmentation if isinstance(segmentation, list) else []
+    polygons = [polygon if isinstance(polygon, list) else () for polygon in lists]
+    encoded = segmentation if isinstance(segmentation, dict) else None
+    if "bbox" in entry:
+        corners = _corners(entry["bbox"])
+    else:
+        corners = bounds([[number(value) for value in polygon] for polygon in polygons])
+    return RawObject(subject, name, corners, polygons, encoded, bool(entry.get("iscrowd", 0)))
 
 
 def _corners(bbox: Any) -> Corners:
@@ -238,13 +231,35 @@ def _corners(bbox: Any) -> Corners:
     return left, top, left + width, top + height
 
 
-def _outlines(
-    subject: str, segmentation: Any, size: tuple[int, int], draft: Draft
-) -> tuple[tuple[Polygon, ...], RunLengths | None]:
-    if isinstance(segmentation, dict):
-        runs, problem = fitted_runs(segmentation, size, subject)
-        draft.problems.extend([problem] if problem else [])
-        return (), runs
-    lists = segmentation if isinstance(segmentation, list) else []
-    polygons = [tuple(map(number, item)) if isinstance(item, list) else () for item in lists]
-    return tuple(polygons), None
+def _sample(
+    image: RawImage, split: str, folders: Sequence[Path], root: Path, log: ProblemLog
+) -> RawSample:
+    path, size = locate(image.image, folders, root), image.size
+    if not size:
+        message = "no plausible 'height' and 'width'; read from the image"
+        log.add(image.subject, message, "image entry without size")
+        size = image_size(path)
+    id = safe_name(image.image).with_suffix("").as_posix()
+    return RawSample(Sample(id, path, size, (), split), (replace(image, split=split),))
+
+
+def _is_coco(root: Path) -> bool:
+    # Annotation tools use such names too. Damaged files are COCO's, to be refused with a reason.
+    paths = _files(root).values()
+    return any(not is_labelme(path) and not is_labelstudio(path) for path in paths)
+
+
+def _fits(path: Path) -> bool:
+    return path.suffix.lower() == ".json" and bool(_FIRST_KEY.match(beginning(path)))
+
+
+COCO = Format(
+    "coco",
+    "annotations/*.json or <split>/_annotations.coco.json",
+    _is_coco,
+    read_coco,
+    files=lambda root: matching_files(root, ("*.json", "annotations/*.json"), _fits),
+    fits=_fits,
+    read_file=read_coco_file,
+)
+"""A folder of images, or JSON files that are laid over another data set."""

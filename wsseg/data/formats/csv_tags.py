@@ -1,21 +1,32 @@
-"""Image tags in CSV: one file a split, each row an image and the classes it shows."""
+"""Image tags in CSV: one file for each split, each row an image and the classes it shows."""
 
 import csv
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from wsseg.data.formats.draft import Draft, Use, classes_of, is_background
 from wsseg.data.formats.files import (
     files_by_id,
     inside,
     is_file,
+    read_names,
     read_text,
     safe_name,
     shown,
 )
-from wsseg.data.model import Annotation, Classes, Dataset, MaskFile, Sample, Tags
+from wsseg.data.formats.raw import (
+    Format,
+    ProblemLog,
+    RawDataset,
+    RawImage,
+    RawSample,
+    SampleList,
+    choose_splits,
+    classes_of,
+    is_background,
+)
+from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
@@ -25,7 +36,7 @@ _UNSURE = "?"
 
 @dataclass(frozen=True)
 class _Row:
-    """One image of a CSV: where it stands, its name, and its tags as written."""
+    """One row of a CSV: its place, the name of an image, and its tags as written."""
 
     subject: str
     name: str
@@ -33,14 +44,57 @@ class _Row:
     unsure: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Masks by id; where a split's images are looked for, listed only where it is needed."""
+def read_csv(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return what a folder holds whose images are tagged in CSV files.
 
-    root: Path
-    masks: Mapping[str, list[Path]]
-    folders: tuple[Path, ...]
-    _listed: dict[Path, dict[str, list[Path]]] = field(default_factory=dict)
+    A row is "image,tag,tag,...". An image without tags, or tagged "background", shows no object; a
+    tag "?cow" is unsure. A first row that begins with "image" is a header. Classes are those of
+    ``classes.txt``, a name a line, else the sorted tags of all CSV files. Sizes come from the
+    images' headers. Ids are the images' names without suffix.
+
+    Args:
+        root: Holds <split>.csv, and images in images/<split>, images, <split> or here; a suffix may
+            be left out. Masks, if there are any, are masks/<id>.png.
+        splits: Names of CSV files; None: all.
+
+    Raises:
+        InputError: A file is missing or damaged, or names no class.
+    """
+    rows = {split: list(_rows(path, root)) for split, path in _files(root).items()}
+    chosen = choose_splits(root, splits, rows, f"a CSV file in {root}", "no such file")
+    classes, log, of_tags = _classes(root, rows), ProblemLog(), ProblemLog()
+    masks = files_by_id(inside(root / "masks", root), (".png",))
+    samples = SampleList()
+    for split in chosen:
+        if not rows[split]:
+            message = "no row; write image,tag,tag,..."
+            log.add(f"{split}.csv", message, "CSV without images")
+        places, first = _Places(root, split), dict[Path, str]()
+        for row in rows[split]:
+            with log.image(row.subject):
+                id, image = places.image(row.name)
+                if first.setdefault(image, row.subject) != row.subject:
+                    message = f"{row.name!r:.80} stands in {first[image]} already, which counts"
+                    log.add_line(row.subject, message, "image listed twice in a split")
+                    continue
+                raw = _tagged(row, split, classes, of_tags)
+                sample = Sample(id, image, image_size(image), (), split)
+                samples.add(RawSample(sample, (raw,), next(iter(masks.get(id, [])), None)))
+    subject, rule = "data.weak", "tags for a csv data set"
+    return RawDataset(
+        *(root, classes, samples.samples, log.problems, (), of_tags.problems),
+        has_tags=True,
+        refused={"boxes": InputError(subject, rule, "boxes", "set data.weak=tags")},
+    )
+
+
+class _Places:
+    """Where the images of a split are looked for; folders are listed only if that is needed."""
+
+    def __init__(self, root: Path, split: str) -> None:
+        self.root = root
+        self.folders = (root / "images" / split, root / "images", root / split, root)
+        self.listed: dict[Path, dict[str, list[Path]]] = {}
 
     def image(self, name: str) -> tuple[str, Path]:
         """Return the id and the file of an image that a row names."""
@@ -50,74 +104,20 @@ class _Places:
                 return relative.with_suffix("").as_posix(), inside(path, self.root)
         id = relative.as_posix()
         for folder in self.folders:
-            if files := self._by_id(folder).get(id, []):
-                return id, inside(self._only(files, name), self.root)
-        places = ", ".join(shown(folder, self.root) for folder in self.folders)
+            if folder not in self.listed:
+                self.listed[folder] = files_by_id(folder, SUFFIXES)
+            if files := self.listed[folder].get(id, []):
+                if len(files) > 1:
+                    got = " and ".join(path.name for path in files)
+                    raise InputError(f"image {name!r:.80}", "one file", got, "write its suffix too")
+                return id, inside(files[0], self.root)
+        got = f"none in {', '.join(shown(folder, self.root) for folder in self.folders)}"
         remedy = "add the file or remove the row; a header begins with 'image'"
-        raise InputError(
-            f"image {name!r:.80}", "a file of the data set", f"none in {places}", remedy
-        )
-
-    def mask(self, id: str) -> tuple[Annotation, ...]:
-        """Return the mask of an image, none where there is no file."""
-        return tuple(MaskFile(inside(path, self.root)) for path in self.masks.get(id, [])[:1])
-
-    def _by_id(self, folder: Path) -> dict[str, list[Path]]:
-        if folder not in self._listed:
-            self._listed[folder] = files_by_id(folder, SUFFIXES)
-        return self._listed[folder]
-
-    def _only(self, files: list[Path], name: str) -> Path:
-        if len(files) > 1:
-            got = " and ".join(path.name for path in files)
-            raise InputError(f"image {name!r:.80}", "one file", got, "write its suffix too")
-        return files[0]
-
-
-def read_csv(root: Path, splits: Sequence[str], use: Use = "tags") -> Dataset:
-    """Return the samples of a folder whose images are tagged in CSV files.
-
-    A row is "image,tag,tag,...". An image without tags, or tagged "background", shows no object; a
-    tag "?cow" is unsure. A first row that begins with "image" is a header. Classes are those of
-    ``classes.txt``, a name a line, else the sorted tags of all CSV files. Sizes come from the
-    images' headers.
-
-    Args:
-        root: Holds <split>.csv, and images in images/<split>, images, <split> or here; a suffix may
-            be left out. Masks, where there are any, are masks/<id>.png.
-        splits: Names of CSV files.
-        use: "tags" or "masks".
-
-    Returns:
-        The data set; ids are the images' names without suffix.
-
-    Raises:
-        InputError: There are no boxes; or a file is missing or damaged, or names no class.
-    """
-    if use == "boxes":
-        raise InputError("data.weak", "tags for a csv data set", "boxes", "set data.weak=tags")
-    rows = {split: list(_rows(path, root)) for split, path in _files(root).items()}
-    for split in splits:
-        if split not in rows:
-            remedy = f"known: {', '.join(rows) or 'none'}"
-            raise InputError(f"split {split!r}", f"a CSV file in {root}", "no such file", remedy)
-    classes, draft = _classes(root, rows), Draft(use)
-    masks = files_by_id(inside(root / "masks", root), (".png",)) if use == "masks" else {}
-    for split in splits:
-        folders = (root / "images" / split, root / "images", root / split, root)
-        _read_split(split, rows[split], _Places(root, masks, folders), classes, draft)
-    return draft.dataset(classes)
+        raise InputError(f"image {name!r:.80}", "a file of the data set", got, remedy)
 
 
 def csv_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a folder of CSV files.
-
-    Args:
-        root: The data set's folder.
-
-    Returns:
-        Names of the CSV files in it, without suffix.
-    """
+    """Return the names of the CSV files in a folder, without suffix."""
     return tuple(_files(root))
 
 
@@ -157,8 +157,7 @@ def _objects(tags: Iterable[str]) -> tuple[str, ...]:
 def _classes(root: Path, rows: Mapping[str, Sequence[_Row]]) -> Classes:
     path = root / "classes.txt"
     if path.is_file():
-        lines = [line.strip() for line in read_text(inside(path, root)).splitlines()]
-        names = [line for line in lines if line]
+        names = read_names(inside(path, root))
         if any(is_background(name) for name in names[1:]):
             raise InputError(path, "begun by background", f"{names[0]!r} first", "put it first")
         return classes_of(names, str(path))
@@ -169,31 +168,17 @@ def _classes(root: Path, rows: Mapping[str, Sequence[_Row]]) -> Classes:
     return classes_of(sorted(tags), f"{root}/*.csv")
 
 
-def _read_split(
-    split: str, rows: Sequence[_Row], places: _Places, classes: Classes, draft: Draft
-) -> None:
-    first: dict[Path, str] = {}
-    if not rows:
-        draft.note(f"{split}.csv", "no row; write image,tag,tag,...", "CSV without images")
-    for row in rows:
-        with draft.image(row.subject):
-            id, image = places.image(row.name)
-            if first.setdefault(image, row.subject) != row.subject:
-                message = f"{row.name!r:.80} stands in {first[image]} already, which counts"
-                draft.note_line(row.subject, message, "image listed twice in a split")
-                continue
-            made = places.mask(id) if draft.use == "masks" else _tags(row, classes, draft)
-            draft.add(Sample(id, image, image_size(image), made, split))
-
-
-def _tags(row: _Row, classes: Classes, draft: Draft) -> tuple[Annotation, ...]:
-    known = {name: label for label, name in enumerate(classes) if label}
+def _tagged(row: _Row, split: str, classes: Classes, log: ProblemLog) -> RawImage:
+    known = classes.names[1:]
     if unknown := [tag for tag in (*row.present, *row.unsure) if tag not in known]:
-        message = f"tag {unknown[0]!r:.80} left out; known classes: {', '.join([*known][:8])}"
-        draft.note_line(row.subject, message, "tag of an unknown class")
-    unsure = {known[tag] for tag in row.unsure if tag in known}
-    present = {known[tag] for tag in row.present if tag in known}
-    if both := sorted(present & unsure):
-        message = f"{classes.names[both[0]]} both with and without '?'; counts as unsure"
-        draft.note_line(row.subject, message, "tag both sure and unsure")
-    return (Tags(tuple(sorted(present - unsure)), tuple(sorted(unsure))),)
+        message = f"tag {unknown[0]!r:.80} left out; known classes: {', '.join(known[:8])}"
+        log.add_line(row.subject, message, "tag of an unknown class")
+    if both := sorted({*row.present} & {*row.unsure} & {*known}, key=known.index):
+        message = f"{both[0]} both with and without '?'; counts as unsure"
+        log.add_line(row.subject, message, "tag both sure and unsure")
+    present = tuple(tag for tag in row.present if tag in known and tag not in row.unsure)
+    unsure = tuple(tag for tag in row.unsure if tag in known)
+    return RawImage(row.subject, row.name, split=split, tags=present, unsure=unsure)
+
+
+CSV = Format("csv", "<split>.csv", lambda root: bool(csv_splits(root)), read_csv, last_resort=True)

@@ -13,17 +13,9 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from wsseg.data.formats.files import safe_name
+from wsseg.data.formats.files import beginning, open_file, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
-from wsseg.data.formats.pages import (
-    Kind,
-    Mark,
-    Page,
-    PageFormat,
-    Pages,
-    beginning,
-    files_that_fit,
-)
+from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.shapes import (
     Points,
     box_around,
@@ -33,16 +25,16 @@ from wsseg.data.formats.shapes import (
     rotated,
     window_sides,
 )
+from wsseg.data.formats.tools import tool_format
+from wsseg.data.model import Problem
 from wsseg.errors import InputError
-from wsseg.safe_io import open_regular
 
 _DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
 _TRUE = ("true", "1", "yes")
-_Problem = tuple[str, str, str]
 _OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete it"
 
 
-def read_cvat(path: Path) -> Pages:
+def read_cvat(path: Path) -> RawFile:
     """Return what an XML of CVAT says of its images.
 
     A ``points`` shape is a click for each point; with an attribute "extreme" that is true, its four
@@ -62,7 +54,7 @@ def read_cvat(path: Path) -> Pages:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
     """
     try:
-        with open_regular(path) as file:
+        with open_file(path) as file:
             return _pages(file, path)
     except InputError:
         raise
@@ -71,8 +63,8 @@ def read_cvat(path: Path) -> Pages:
         raise InputError(path, rule, got, "export it again") from error
 
 
-def _pages(file: IO[bytes], path: Path) -> Pages:
-    pages, names, problems = list[Page](), tuple[str, ...](), list[_Problem]()
+def _pages(file: IO[bytes], path: Path) -> RawFile:
+    pages, names, problems = list[RawImage](), tuple[str, ...](), list[Problem]()
     for element in _children(file, path):
         if element.tag == "meta":
             names = tuple(_names(element))
@@ -81,14 +73,16 @@ def _pages(file: IO[bytes], path: Path) -> Pages:
             try:
                 page, flaws = _page(element, subject, path)
             except InputError as error:
-                problems.append((subject, f"{error}; left out", "image that cannot be read"))
+                problems.append(
+                    Problem(subject, f"{error}; left out", kind="image that cannot be read")
+                )
                 continue
             pages.append(page)
             problems += flaws
         elif element.tag == "track":
             remedy = "export it as 'CVAT for images 1.1'"
             raise InputError(path, "of CVAT for images", "CVAT for video", remedy)
-    return Pages(tuple(pages), names, tuple(problems))
+    return RawFile(tuple(pages), names, tuple(problems))
 
 
 def _children(file: IO[bytes], path: Path) -> Iterator[Any]:
@@ -114,18 +108,18 @@ def _names(meta: Any) -> Iterator[str]:
                 yield name
 
 
-def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
+def _page(image: Any, subject: str, path: Path) -> tuple[RawImage, list[Problem]]:
     name, subset = image.get("name", ""), image.get("subset", "").strip()
     safe_name(name)
     split = None if subset.lower() in {"", "default"} else safe_name(subset.lower()).as_posix()
     if subset and subset != split and _has_images(path, safe_name(subset).as_posix()):
         name = f"{subset}/{name}"
     size = plausible_size(image.get("height"), image.get("width"))
-    marks, tags, flaws, notes = list[Mark](), list[str](), list[_Problem](), list[_Problem]()
+    marks, tags, flaws, notes = list[RawMark](), list[str](), list[Problem](), list[Problem]()
     for index, shape in sorted(enumerate(image), key=lambda item: _order(item[1])):
         place = f"{subject} {shape.tag} {index + 1}"
         if _attribute(shape, "suggestion").lower() in _TRUE:
-            notes.append((place, _OPEN_SUGGESTION, "suggestion that nobody accepted"))
+            notes.append(Problem(place, _OPEN_SUGGESTION, kind="suggestion that nobody accepted"))
             continue
         try:
             if shape.tag == "tag":
@@ -133,10 +127,10 @@ def _page(image: Any, subject: str, path: Path) -> tuple[Page, list[_Problem]]:
             else:
                 marks += _marks(shape, place, size)
         except InputError as error:
-            flaws.append((place, f"{error}; left out", "shape that cannot be used"))
+            flaws.append(Problem(place, f"{error}; left out", kind="shape that cannot be used"))
     shown = tuple(dict.fromkeys(tags)) or None
     closed = False if flaws else None
-    page = Page(subject, name, tuple(marks), size, split, shown, closed=closed)
+    page = RawImage(subject, name, tuple(marks), size, split, shown, closed=closed)
     return page, [*flaws, *notes]
 
 
@@ -151,8 +145,8 @@ def _order(shape: Any) -> float:
     return order if math.isfinite(order) else 0
 
 
-def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
-    make = partial(Mark, subject, name=_label(shape))
+def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMark]:
+    make = partial(RawMark, subject, name=_label(shape))
     if shape.tag == "mask":
         return [make("runs", runs=_runs(shape, known_size(size), subject))]
     if shape.tag == "points" and _attribute(shape, "extreme").lower() not in _TRUE:
@@ -249,7 +243,11 @@ def _is_cvat(path: Path) -> bool:
     return path.suffix.lower() == ".xml" and "<annotations" in beginning(path)
 
 
-CVAT = PageFormat(
-    "cvat", partial(files_that_fit, pattern="*.xml", fits=_is_cvat), _is_cvat, read_cvat
+CVAT = tool_format(
+    "cvat",
+    "annotations.xml of CVAT for images",
+    ("*.xml", "annotations/*.xml"),
+    _is_cvat,
+    read_cvat,
 )
-"""One file a task or project: annotations.xml beside images/."""
+"""One file for each task or project: annotations.xml beside images/."""

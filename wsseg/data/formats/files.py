@@ -1,32 +1,92 @@
-"""Files of a data set: text in UTF-8, images by name, and nothing outside its folder."""
+"""Files of a data set: each opened once, text in UTF-8, and nothing outside the folder."""
 
 import io
 import json
 import os
-from collections.abc import Iterable
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
+from typing import IO, Any, TypeVar
+from xml.etree.ElementTree import ParseError
+
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
 
 from wsseg.errors import InputError
 from wsseg.safe_io import open_regular
 
 T = TypeVar("T")
 
+_HEAD = 4096  # bytes that tell formats apart
+_MOST_OPEN = 100  # files: systems allow 256 or more
+
+_waiting: ContextVar[dict[Path, IO[bytes]] | None] = ContextVar("waiting", default=None)
+
+
+@contextmanager
+def opening_once() -> Iterator[None]:
+    """While this is entered, a file whose beginning was read stays open until it is read.
+
+    Formats are told apart by the beginnings of files. Without this, each annotation file would be
+    opened twice: by ``beginning``, and when it is read. At most 100 files are kept open.
+    """
+    if _waiting.get() is not None:
+        yield
+        return
+    files: dict[Path, IO[bytes]] = {}
+    token = _waiting.set(files)
+    try:
+        yield
+    finally:
+        _waiting.reset(token)
+        for file in files.values():
+            file.close()
+
+
+def beginning(path: Path) -> str:
+    """Return the first characters of a file, without byte order mark and leading blanks.
+
+    Returns:
+        At most 4096 bytes as text, also of UTF-16, with undecodable bytes replaced; empty if the
+        file cannot be read.
+    """
+    waiting = _waiting.get()
+    try:
+        file = (waiting or {}).get(path) or open_regular(path)
+        file.seek(0)
+        head = file.read(_HEAD)
+    except OSError:
+        return ""
+    if waiting is not None and (path in waiting or len(waiting) < _MOST_OPEN):
+        waiting[path] = file
+    else:
+        file.close()
+    is_wide = head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return head.decode("utf-16" if is_wide else "utf-8-sig", "replace").lstrip()
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Return a regular file opened for reading bytes, or the one that ``beginning`` left open.
+
+    Raises:
+        OSError: It is missing or no regular file.
+    """
+    if (file := (_waiting.get() or {}).pop(path, None)) is None:
+        return open_regular(path)
+    file.seek(0)
+    return file
+
 
 def read_text(path: Path) -> str:
     """Return the text of a UTF-8 file, with or without a byte order mark.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its text.
 
     Raises:
         InputError: The file is missing or not UTF-8.
     """
     try:
-        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+        with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
             return text.read()
     except UnicodeDecodeError as error:
         got = f"byte {error.start} of another encoding"
@@ -36,24 +96,18 @@ def read_text(path: Path) -> str:
         raise InputError(path, "a readable file", got, "check the path") from error
 
 
-def read_bytes(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its bytes.
+def read_names(path: Path) -> list[str]:
+    """Return the stripped lines of a UTF-8 file that are not empty.
 
     Raises:
-        OSError: It is missing or no regular file.
+        InputError: The file is missing or not UTF-8.
     """
-    with open_regular(path) as file:
-        return file.read()
+    lines = (line.strip() for line in read_text(path).splitlines())
+    return [line for line in lines if line]
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """Return the images that a file lists, such as ``selected.txt``.
+    """Return the image ids that a file lists, such as ``selected.txt``.
 
     Args:
         path: UTF-8, an id a line; empty lines are skipped.
@@ -73,11 +127,8 @@ def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it aga
     Args:
         path: UTF-8.
         rule: What it must hold, for errors.
-        kind: Of its outermost value, ``dict`` or ``list``.
-        remedy: For errors.
-
-    Returns:
-        The value.
+        kind: Type of its outermost value, ``dict`` or ``list``.
+        remedy: What to do, for errors.
 
     Raises:
         InputError: The file is missing, no JSON, or holds another kind of value.
@@ -90,6 +141,31 @@ def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it aga
     if not isinstance(content, kind):
         raise InputError(path, rule, type(content).__name__, remedy)
     return content
+
+
+def read_xml(path: Path, rule: str, remedy: str, name: object = None) -> Any:
+    """Return the root element of an XML file.
+
+    Args:
+        path: XML in any encoding that it declares.
+        rule: What it must be, for errors.
+        remedy: What to do, for errors.
+        name: How the file is named in errors; None is its path.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds a DTD.
+    """
+    try:
+        with open_file(path) as file:
+            return fromstring(file.read(), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
+        got = " ".join(str(error).split())
+        raise InputError(name or path, rule, got, remedy) from error
+
+
+def child_text(element: Any, path: str) -> str:
+    """Return the stripped text of a child of an XML element, empty if there is none."""
+    return (element.findtext(path) or "").strip()
 
 
 def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
@@ -112,34 +188,56 @@ def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
     return found
 
 
+def matching_files(
+    folder: Path, patterns: Iterable[str], fits: Callable[[Path], bool]
+) -> Iterator[Path]:
+    """Yield the files of a folder that match a pattern and are of a format, sorted.
+
+    Args:
+        folder: Where patterns begin.
+        patterns: Such as "*.json" and "annotations/*.json".
+        fits: File -> whether it is of the format; called as late as possible.
+    """
+    candidates = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    yield from (path for path in candidates if path.is_file() and fits(path))
+
+
 def inside(path: Path, root: Path) -> Path:
     """Return a path that lies in the data set, symbolic links followed.
 
-    Args:
-        path: A file or folder.
-        root: The data set's folder.
-
     Returns:
-        ``path`` as it was given.
+        ``path`` unchanged.
 
     Raises:
         InputError: The path leads out of the data set.
     """
-    target = os.path.realpath(path)
-    if not Path(target).is_relative_to(os.path.realpath(root)):
-        rule = f"inside the data set {root}"
-        raise InputError(path, rule, target, "move it into the data set")
-    return path
+    return guard(root)(path)
+
+
+def guard(root: Path) -> Callable[[Path], Path]:
+    """Return ``inside`` for many files of a data set: it resolves each of their folders once."""
+    real_root, folders = os.path.realpath(root), set[Path]()
+
+    def inside_root(path: Path) -> Path:
+        folder = path.parent
+        if folder in folders and not os.path.islink(path):  # noqa: PTH114 (Path is slower)
+            return path
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(real_root):
+            rule = f"inside the data set {root}"
+            raise InputError(path, rule, target, "move it into the data set")
+        if Path(os.path.realpath(folder)).is_relative_to(real_root):
+            folders.add(folder)
+        return path
+
+    return inside_root
 
 
 def safe_name(name: str) -> PurePosixPath:
-    """Return a file name from an annotation, refused where it could lead elsewhere.
+    """Return a file name from an annotation, refused if it could lead out of a folder.
 
     Args:
         name: Relative, with "/" between folders.
-
-    Returns:
-        The name.
 
     Raises:
         InputError: The name is empty, absolute, or holds "..", a backslash or control characters.
@@ -162,9 +260,6 @@ def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
         folders: Searched in this order.
         root: The data set's folder.
 
-    Returns:
-        The file.
-
     Raises:
         InputError: No folder has it, or it leads out of the data set.
     """
@@ -178,25 +273,19 @@ def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a file is there, whatever its name.
+    """Return whether a file exists, also for names that ``Path.is_file`` raises for.
 
-    Args:
-        path: From an annotation.
-
-    Returns:
-        False also where the name is too long or holds NUL, which ``Path.is_file`` raises for.
+    Such names are too long or hold NUL; they come from annotations.
     """
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
 
 
 def shown(path: Path, root: Path) -> str:
-    """Return a path as it is named to a person.
-
-    Args:
-        path: A file of the data set.
-        root: The data set's folder.
-
-    Returns:
-        The part below the root, with "/" between folders.
-    """
+    """Return a path below the root of a data set as it is named to a person."""
     return path.as_posix().removeprefix(f"{root.as_posix()}/")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return the first names of many, such as "a, b, c and 4 more"."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(f'{name:.80}' for name in names[:3])}{more}"

@@ -4,9 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsseg.data.formats.draft import Draft, Use, classes_of, is_background
 from wsseg.data.formats.files import files_by_id, inside, shown
-from wsseg.data.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample, Tags
+from wsseg.data.formats.raw import (
+    Format,
+    ProblemLog,
+    RawDataset,
+    RawImage,
+    RawSample,
+    SampleList,
+    choose_splits,
+    classes_of,
+    is_background,
+)
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
@@ -29,52 +39,67 @@ class _Tree:
     mask_folders: dict[str, Path]
 
 
-def read_folders(root: Path, splits: Sequence[str], use: Use = "tags") -> Dataset:
-    """Return the samples of a folder with a folder for each class.
+def read_folders(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return what a folder with a folder for each class holds.
 
     Images lie in <split>/<class> and below; or in <class>, and the one split is "train". The level
-    of splits is there where no image lies directly in a folder of ``root``, or where one of these
-    has a usual name ("train", "val", "test", ...) and holds folders of images. Classes are the
-    folders' sorted names over all splits; images in a folder "background" show no object. Sizes
-    come from the images' headers.
+    of splits exists if no image lies directly in a folder of ``root``, or if one of these has a
+    usual name ("train", "val", "test", ...) and holds folders of images. Classes are the folders'
+    sorted names over all splits; images in a folder "background" show no object. Sizes come from
+    the images' headers. Ids are paths below the split's folder without suffix, "<class>/<name>".
 
     Args:
-        root: Holds the splits' folders or the classes'. Masks, where there are any, are
-            masks/<split>/<id>.png, without <split> where there is no such level.
-        splits: Names of its folders, or "train".
-        use: "tags" or "masks".
-
-    Returns:
-        The data set; ids are paths below the split's folder without suffix, "<class>/<name>".
+        root: Holds the splits' folders or the classes'. Masks, if there are any, are
+            masks/<split>/<id>.png, without <split> if there is no such level.
+        splits: Names of its folders, or "train"; None: all.
 
     Raises:
-        InputError: There are no boxes; or a split, or every class, is missing.
+        InputError: A split, or every class, is missing.
     """
-    if use == "boxes":
-        rule = "tags for a data set of class folders"
-        raise InputError("data.weak", rule, "boxes", "set data.weak=tags")
-    tree, draft = _tree(root), Draft(use)
-    for split in splits:
-        if split not in tree.splits:
-            remedy = f"known: {', '.join(tree.splits) or 'none'}"
-            raise InputError(f"split {split!r}", f"a folder in {root}", "none of images", remedy)
+    tree, log, samples = _tree(root), ProblemLog(), SampleList()
+    chosen = choose_splits(root, splits, tree.splits, f"a folder in {root}", "none of images")
     names = {_class(id) for files in tree.splits.values() for id in files if _class(id)}
     classes = classes_of(sorted(names), str(root))
     for link in tree.links:
-        draft.note(shown(link, root), "not followed; copy its images here", "linked folder")
-    for split in splits:
-        _read_split(root, split, tree, classes, draft)
-    return draft.dataset(classes)
+        log.add(shown(link, root), "not followed; copy its images here", "linked folder")
+    for split in chosen:
+        files, masks = tree.splits[split], _masks(root, split, tree, log)
+        for id, paths in files.items():
+            for image in paths if "/" in id and not id.startswith(".") else ():
+                with log.image(shown(image, root)):
+                    size = image_size(inside(image, root))
+                    tags = (_class(id),) if _class(id) else ()
+                    raw = RawImage(shown(image, root), id, split=split, tags=tags)
+                    sample = Sample(id, image, size, (), split)
+                    samples.add(RawSample(sample, (raw,), masks.get(id)))
+    subject, rule = "data.weak", "tags for a data set of class folders"
+    return RawDataset(
+        *(root, classes, samples.samples, log.problems),
+        has_tags=True,
+        refused={"boxes": InputError(subject, rule, "boxes", "set data.weak=tags")},
+    )
+
+
+def _masks(root: Path, split: str, tree: "_Tree", log: ProblemLog) -> dict[str, Path]:
+    """Return the masks of a split by image id, and report files that have no image or class."""
+    files = tree.splits[split]
+    listed = files_by_id(inside(tree.mask_folders[split], root), SUFFIXES)
+    masks = {id: path for id, (path, *_) in listed.items() if path.suffix.lower() == ".png"}
+    if strays := [path for id, paths in files.items() if "/" not in id for path in paths]:
+        message = f"{shown(strays[0], root)} and {len(strays) - 1} more lie in no class's folder"
+        kind = "image in no class folder"
+        log.add(f"split {split}", f"{message}; left out", kind, fatal=True)
+    if alone := listed.keys() - (masks.keys() & files.keys()):
+        message = f"{len(alone)} files such as {min(alone)} are no <id>.png of an image; not read"
+        log.add(shown(tree.mask_folders[split], root), message, "mask without image")
+    return masks
 
 
 def folder_splits(root: Path) -> tuple[str, ...]:
     """Return the splits of a folder of class folders.
 
-    Args:
-        root: The data set's folder.
-
     Returns:
-        Their names; "train" alone where there is no level of splits, none without images.
+        Their names; "train" alone if there is no level of splits, none without images.
     """
     return tuple(_tree(root).splits)
 
@@ -82,11 +107,8 @@ def folder_splits(root: Path) -> tuple[str, ...]:
 def has_class_folders(root: Path) -> bool:
     """Return whether images lie in folders as classes would.
 
-    Args:
-        root: Any folder.
-
     Returns:
-        True where images lie in two or more folders, two or three levels down, and no folder has a
+        True if images lie in two or more folders, two or three levels down, and no folder has a
         name that other formats use.
     """
     if any(path.name.lower() in _OF_OTHERS for path in _below(root)):
@@ -132,27 +154,10 @@ def _class(id: str) -> str:
     return "" if name.startswith(".") or is_background(name) else name
 
 
-def _read_split(root: Path, split: str, tree: _Tree, classes: Classes, draft: Draft) -> None:
-    files = tree.splits[split]
-    listed = files_by_id(inside(tree.mask_folders[split], root), SUFFIXES)
-    masks = {id: path for id, (path, *_) in listed.items() if path.suffix.lower() == ".png"}
-    if strays := [path for id, paths in files.items() if "/" not in id for path in paths]:
-        message = f"{shown(strays[0], root)} and {len(strays) - 1} more lie in no class's folder"
-        kind = "image in no class folder"
-        draft.problems.append(Problem(f"split {split}", f"{message}; left out", True, kind))
-    if alone := listed.keys() - (masks.keys() & files.keys()):
-        message = f"{len(alone)} files such as {min(alone)} are no <id>.png of an image; not read"
-        draft.note(shown(tree.mask_folders[split], root), message, "mask without image")
-    for id, paths in files.items():
-        for image in paths if "/" in id and not id.startswith(".") else ():
-            with draft.image(shown(image, root)):
-                size = image_size(inside(image, root))
-                made: tuple[Annotation, ...] = _tags(id, classes)
-                if draft.use == "masks":
-                    made = (MaskFile(inside(masks[id], root)),) if id in masks else ()
-                draft.add(Sample(id, image, size, made, split))
-
-
-def _tags(id: str, classes: Classes) -> tuple[Tags]:
-    name = _class(id)
-    return (Tags((classes.index(name),) if name else ()),)
+FOLDERS = Format(
+    "folders",
+    "<split>/<class>/*.jpg or <class>/*.jpg",
+    has_class_folders,
+    read_folders,
+    last_resort=True,
+)

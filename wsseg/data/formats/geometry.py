@@ -2,7 +2,7 @@
 
 import math
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -127,7 +127,7 @@ def fitted_polygon(
 
 
 def fitted_runs(
-    encoded: dict[str, Any], size: tuple[int, int], subject: str
+    encoded: Mapping[str, Any], size: tuple[int, int], subject: str
 ) -> tuple[RunLengths | None, Problem | None]:
     """Return COCO run lengths that are safe to decode.
 

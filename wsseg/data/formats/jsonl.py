@@ -10,7 +10,9 @@ from typing import Any, cast, get_args
 from wsseg.data.custom import find_annotation
 from wsseg.data.formats.files import read_text, safe_name
 from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
-from wsseg.data.formats.pages import Kind, Mark, Page, PageFormat, Pages, files_that_fit
+from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
+from wsseg.data.formats.tools import tool_format
+from wsseg.data.model import Problem
 from wsseg.errors import InputError
 
 _KINDS = tuple(kind for kind in get_args(Kind) if kind != "other")
@@ -20,7 +22,7 @@ _LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3}
 _MOST = {"box": 2, "extreme": 4, "point": 1}
 
 
-def read_jsonl(path: Path) -> Pages:
+def read_jsonl(path: Path) -> RawFile:
     """Return what a file of wsseg's own format says.
 
     Args:
@@ -33,7 +35,7 @@ def read_jsonl(path: Path) -> Pages:
     Raises:
         InputError: The file is missing, not UTF-8, or a list of classes is damaged.
     """
-    pages, names, problems = list[Page](), tuple[str, ...](), list[tuple[str, str, str]]()
+    pages, names, problems = list[RawImage](), tuple[str, ...](), list[Problem]()
     for number_of_line, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
@@ -43,12 +45,12 @@ def read_jsonl(path: Path) -> Pages:
             listed = content["classes"] if content.keys() == {"classes"} else None
             page, flaws = (None, []) if listed else _page(content, subject, path)
         except InputError as error:
-            problems.append((subject, f"{error}; left out", "line that cannot be read"))
+            problems.append(Problem(subject, f"{error}; left out", kind="line that cannot be read"))
             continue
         names = _names(listed, subject) if listed else names
         pages += [page] if page else []
         problems += flaws
-    return Pages(tuple(pages), names, tuple(problems))
+    return RawFile(tuple(pages), names, tuple(problems))
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -69,23 +71,21 @@ def _names(value: Any, subject: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _page(
-    content: dict[str, Any], subject: str, path: Path
-) -> tuple[Page, list[tuple[str, str, str]]]:
+def _page(content: dict[str, Any], subject: str, path: Path) -> tuple[RawImage, list[Problem]]:
     if unknown := sorted(content.keys() - _PAGE_KEYS):
         rule = f"made of {', '.join(sorted(_PAGE_KEYS))}"
         raise InputError("line", rule, repr(unknown[0]), "correct the key")
     if not isinstance(image := content.get("image"), str):
         raise InputError("image", "a file name", reprlib.repr(image), "name the image")
     safe_name(image)
-    size, marks = _size(content.get("size")), list[Mark]()
-    flaws = list[tuple[str, str, str]]()
+    size, marks = _size(content.get("size")), list[RawMark]()
+    flaws = list[Problem]()
     for index, mark in enumerate(_list(content.get("marks", []), "marks")):
         place = f"{subject} marks[{index}]"
         try:
             marks.append(_mark(mark, place, path.parent, size))
         except InputError as error:
-            flaws.append((place, f"{error}; left out", "mark that cannot be read"))
+            flaws.append(Problem(place, f"{error}; left out", kind="mark that cannot be read"))
     if content.get("unsure") and content.get("tags") is None:
         raise InputError("unsure", "beside 'tags'", "no 'tags'", "write the tags, [] for none")
     tags = None if content.get("tags") is None else _names(content["tags"], subject)
@@ -96,22 +96,22 @@ def _page(
     if not isinstance(closed, bool | None):
         raise InputError("closed", "true or false", reprlib.repr(closed), "correct it")
     closed = False if flaws else closed
-    return Page(subject, image, tuple(marks), size, split, tags, unsure, closed), flaws
+    return RawImage(subject, image, tuple(marks), size, split, tags, unsure, closed), flaws
 
 
-def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> Mark:
+def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> RawMark:
     values = mark if isinstance(mark, dict) else {}
     kind = str(values.get("type", ""))
     if kind not in _KINDS:
         if isinstance(values.get("class"), str) and find_annotation(kind):
-            return Mark(subject, "other", mark["class"], values=mark)
+            return RawMark(subject, "other", mark["class"], values=mark)
         rule = f"an object with a 'type' of {', '.join(_KINDS)} or of a plug-in, and a 'class'"
         raise InputError("mark", rule, reprlib.repr(mark), "correct it")
     if unknown := sorted(mark.keys() - _MARK_KEYS):
         raise InputError(
             "mark", f"made of {', '.join(sorted(_MARK_KEYS))}", unknown[0], "correct it"
         )
-    make = partial(Mark, subject, cast("Kind", kind))
+    make = partial(RawMark, subject, cast("Kind", kind))
     if kind == "mask":
         if not isinstance(mark.get("file"), str):
             raise InputError("file", "a file name", reprlib.repr(mark.get("file")), "name the mask")
@@ -165,7 +165,5 @@ def _is_jsonl(path: Path) -> bool:
     return path.suffix.lower() == ".jsonl"
 
 
-JSONL = PageFormat(
-    "jsonl", partial(files_that_fit, pattern="*.jsonl", fits=_is_jsonl), _is_jsonl, read_jsonl
-)
-"""One file a split, or several with a "split" in each line."""
+JSONL = tool_format("jsonl", "*.jsonl", ("*.jsonl", "annotations/*.jsonl"), _is_jsonl, read_jsonl)
+"""One file for each split, or several with a "split" in each line."""

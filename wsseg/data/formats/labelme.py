@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.formats.files import inside, is_file, read_json, read_text, safe_name
+from wsseg.data.formats.files import beginning, inside, is_file, read_json, read_names, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
-from wsseg.data.formats.pages import Kind, Mark, Page, PageFormat, Pages, beginning
+from wsseg.data.formats.raw import SPLIT_NAMES, Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.shapes import (
     Points,
     box_around,
@@ -24,6 +24,8 @@ from wsseg.data.formats.shapes import (
     placed_runs,
     window_sides,
 )
+from wsseg.data.formats.tools import tool_format
+from wsseg.data.model import Problem
 from wsseg.errors import InputError
 from wsseg.safe_io import DECODER_ERRORS, open_image
 
@@ -39,15 +41,13 @@ _KINDS: dict[str, Kind] = {
     "mask": "runs",
 }
 _IGNORED = "__ignore__"
-_SPLITS = ("train", "training", "val", "valid", "validation", "test")
 _PATTERNS = ("*.json", "*/*.json", "images/*/*.json", "annotations/*/*.json")
 _LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 _COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
 _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
-_Problem = tuple[str, str, str]
 
 
-def read_labelme(path: Path) -> Pages:
+def read_labelme(path: Path) -> RawFile:
     """Return what a JSON of LabelMe says of its image.
 
     Rectangles, oriented ones too, give the box around them; lines are scribbles; circles are
@@ -70,21 +70,21 @@ def read_labelme(path: Path) -> Pages:
     if not isinstance(shapes, list):
         raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
     size = plausible_size(content.get("imageHeight"), content.get("imageWidth"))
-    marks, flaws = list[Mark](), list[_Problem]()
+    marks, flaws = list[RawMark](), list[Problem]()
     for index, shape in enumerate(shapes):
         place = f"{path.name} shapes[{index}]"
         try:
             marks += _marks(shape, place, size)
         except InputError as error:
-            flaws.append((place, f"{error}; left out", "shape that cannot be used"))
-    split = path.parent.name if path.parent.name.lower() in _SPLITS else None
-    page = Page(
+            flaws.append(Problem(place, f"{error}; left out", kind="shape that cannot be used"))
+    split = path.parent.name if path.parent.name.lower() in SPLIT_NAMES else None
+    page = RawImage(
         *(path.name, image, tuple(marks), size, split),
         tags=_flagged(content.get("flags")),
         tags_are_remarks=True,
         closed=False if flaws else None,
     )
-    return Pages((page,), _names(path), tuple(flaws))
+    return RawFile((page,), _names(path), tuple(flaws))
 
 
 def is_labelme(path: Path) -> bool:
@@ -100,11 +100,6 @@ def is_labelme(path: Path) -> bool:
         return False
     text = beginning(path)
     return text.startswith("{") and bool(_LABELME.search(text)) and not _COCO.search(text)
-
-
-def _files(root: Path) -> list[Path]:
-    found = (path for pattern in _PATTERNS for path in root.glob(pattern))
-    return sorted(path for path in found if path.is_file() and is_labelme(path))
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -130,8 +125,7 @@ def _flagged(flags: Any) -> tuple[str, ...] | None:
 def _names(path: Path) -> tuple[str, ...]:
     for folder in _folders(path):
         if is_file(listed := folder / "labels.txt"):
-            lines = [line.strip() for line in read_text(inside(listed, folder)).splitlines()]
-            return tuple(line for line in lines if line and line != _IGNORED)
+            return tuple(n for n in read_names(inside(listed, folder)) if n != _IGNORED)
     return ()
 
 
@@ -139,14 +133,14 @@ def _folders(path: Path) -> Iterator[Path]:
     """Yield a file's folder and those above it, up to the data set's."""
     for folder in path.parents:
         yield folder
-        if folder.name.lower() not in {*_SPLITS, "images", "annotations"}:
+        if folder.name.lower() not in {*SPLIT_NAMES, "images", "annotations"}:
             return
 
 
-def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[Mark]:
+def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMark]:
     if not isinstance(shape, dict):
         raise InputError("shape", "an object", reprlib.repr(shape), "draw it again")
-    make = partial(Mark, subject, name=_label(shape))
+    make = partial(RawMark, subject, name=_label(shape))
     drawn, points = shape.get("shape_type") or "polygon", tuple(_points(shape.get("points")))
     if not isinstance(drawn, str) or drawn not in _KINDS:
         rule, got = f"one of {', '.join(_KINDS)}", reprlib.repr(drawn)
@@ -212,5 +206,7 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
     return pixels
 
 
-LABELME = PageFormat("labelme", _files, is_labelme, read_labelme, an_image_a_file=True)
-"""One file an image: beside it, or in <split>/, annotations/ or images/."""
+LABELME = tool_format(
+    *("labelme", "*.json of LabelMe", _PATTERNS, is_labelme, read_labelme), image_per_file=True
+)
+"""One file for each image: beside it, or in <split>/, annotations/ or images/."""

@@ -10,22 +10,16 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from wsseg.data.formats.brush import brush_runs
-from wsseg.data.formats.files import read_json, safe_name
+from wsseg.data.formats.files import beginning, read_json, safe_name
 from wsseg.data.formats.geometry import bounds, number, plausible_size
-from wsseg.data.formats.pages import (
-    Mark,
-    Page,
-    PageFormat,
-    Pages,
-    beginning,
-    files_that_fit,
-)
+from wsseg.data.formats.raw import RawFile, RawImage, RawMark
+from wsseg.data.formats.tools import tool_format
+from wsseg.data.model import Problem
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
 
 _Size = tuple[int, int]
 _Value = dict[str, Any]
-_Problems = list[tuple[str, str, str]]
 
 _KEYS = ('"annotations"', '"data"', '"original_width"', '"annotation_id"')  # two of "JSON-MIN"
 _LOCAL, _UPLOAD = "/data/local-files/", "/data/upload/"
@@ -35,7 +29,7 @@ _ELLIPSE_CORNERS = 64
 _LEFT_OUT = "left out"
 
 
-def read_labelstudio(path: Path) -> Pages:
+def read_labelstudio(path: Path) -> RawFile:
     """Return what an export of Label Studio in its format "JSON" says.
 
     Of a task the annotation that was changed last is read, without skipped ones and without
@@ -57,14 +51,16 @@ def read_labelstudio(path: Path) -> Pages:
     Raises:
         InputError: The file is missing, damaged, or another of Label Studio's exports.
     """
-    pages, problems = list[Page](), _Problems()
+    pages, problems = list[RawImage](), list[Problem]()
     for index, task in enumerate(_tasks(path)):
         subject = f"{path.name} [{index}]"
         try:
             pages.append(_page(task, subject, problems))
         except InputError as error:
-            problems.append((subject, f"{error}; {_LEFT_OUT}", "task that cannot be read"))
-    return Pages(tuple(pages), problems=tuple(problems))
+            problems.append(
+                Problem(subject, f"{error}; {_LEFT_OUT}", kind="task that cannot be read")
+            )
+    return RawFile(tuple(pages), problems=tuple(problems))
 
 
 def _tasks(path: Path) -> list[Any]:
@@ -75,7 +71,7 @@ def _tasks(path: Path) -> list[Any]:
     return tasks
 
 
-def _page(task: Any, subject: str, problems: _Problems) -> Page:
+def _page(task: Any, subject: str, problems: list[Problem]) -> RawImage:
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         raise InputError("task", "an object with 'data'", reprlib.repr(task), "export it again")
     image = _image(task)
@@ -84,8 +80,8 @@ def _page(task: Any, subject: str, problems: _Problems) -> Page:
     if turned := [result for _, result in results if result.get("image_rotation")]:
         message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
         message += "drawn on; the marks are taken as those of the image as it is"
-        problems.append((subject, message, "image turned in the tool"))
-    marks, tags, before = list[Mark](), list[str](), len(problems)
+        problems.append(Problem(subject, message, kind="image turned in the tool"))
+    marks, tags, before = list[RawMark](), list[str](), len(problems)
     for place, result in results:
         try:
             if result.get("type") == "choices":
@@ -93,8 +89,10 @@ def _page(task: Any, subject: str, problems: _Problems) -> Page:
             else:
                 marks.append(_mark(result, place, size, problems))
         except InputError as error:
-            problems.append((place, f"{error}; {_LEFT_OUT}", "mark that cannot be read"))
-    return Page(
+            problems.append(
+                Problem(place, f"{error}; {_LEFT_OUT}", kind="mark that cannot be read")
+            )
+    return RawImage(
         *(subject, image, tuple(marks), size),
         tags=tuple(dict.fromkeys(tags)) or None,
         tags_are_remarks=True,
@@ -124,7 +122,7 @@ def _name(address: str) -> str:
 
 
 def _results(
-    task: dict[str, Any], subject: str, problems: _Problems
+    task: dict[str, Any], subject: str, problems: list[Problem]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield what was drawn, and its place in the file."""
     annotations = task.get("annotations")
@@ -134,12 +132,12 @@ def _results(
     if not kept:
         if task.get("predictions"):
             message = "no annotation by a person; its predictions are not used, accept them"
-            problems.append((subject, message, "predictions alone"))
+            problems.append(Problem(subject, message, kind="predictions alone"))
         return
     index, last = max(kept, key=lambda pair: (str(pair[1].get("updated_at") or ""), pair[0]))
     if len(kept) > 1:
         message = f"{len(kept)} annotations of an image; the one that was changed last is used"
-        problems.append((subject, message, "several annotations of an image"))
+        problems.append(Problem(subject, message, kind="several annotations of an image"))
     results = last.get("result")
     if not isinstance(results, list):
         raise InputError("result", "a list", reprlib.repr(results), "export it again")
@@ -149,7 +147,7 @@ def _results(
             yield place, result
         else:
             message = f"{reprlib.repr(result)} is no object; {_LEFT_OUT}"
-            problems.append((place, message, "mark that cannot be read"))
+            problems.append(Problem(place, message, kind="mark that cannot be read"))
 
 
 def _size(result: dict[str, Any]) -> _Size | None:
@@ -164,7 +162,9 @@ def _choices(result: dict[str, Any]) -> list[str]:
     return _names(value, "choices")
 
 
-def _mark(result: dict[str, Any], subject: str, size: _Size | None, problems: _Problems) -> Mark:
+def _mark(
+    result: dict[str, Any], subject: str, size: _Size | None, problems: list[Problem]
+) -> RawMark:
     kind, value = result.get("type"), result.get("value")
     if not isinstance(kind, str) or kind not in _SHAPES or not isinstance(value, dict):
         rule = f"one of choices, {', '.join(_SHAPES)}"
@@ -178,8 +178,8 @@ def _mark(result: dict[str, Any], subject: str, size: _Size | None, problems: _P
     names = _names(value, kind)
     if len(names) > 1:
         message = f"{', '.join(names)} all label one mark; the first is used, choose one"
-        problems.append((subject, message, "mark of several classes"))
-    return _SHAPES[kind](partial(Mark, subject, name=names[0]), value, size)
+        problems.append(Problem(subject, message, kind="mark of several classes"))
+    return _SHAPES[kind](partial(RawMark, subject, name=names[0]), value, size)
 
 
 def _names(value: _Value, key: str) -> list[str]:
@@ -190,10 +190,10 @@ def _names(value: _Value, key: str) -> list[str]:
 
 
 class _MakeMark(Protocol):
-    def __call__(self, *, kind: Any, **more: Any) -> Mark: ...
+    def __call__(self, *, kind: Any, **more: Any) -> RawMark: ...
 
 
-def _box(make: _MakeMark, value: _Value, size: _Size) -> Mark:
+def _box(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     (x, y), (width, height) = (
         _pixels(value, "x", "y", size),
         _pixels(value, "width", "height", size),
@@ -206,7 +206,7 @@ def _box(make: _MakeMark, value: _Value, size: _Size) -> Mark:
     return make(kind="box", points=((left, top), (right, bottom)))
 
 
-def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> Mark:
+def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     (x, y), (across, down) = (
         _pixels(value, "x", "y", size),
         _pixels(value, "radiusX", "radiusY", size),
@@ -217,7 +217,7 @@ def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> Mark:
     return make(kind="polygon", points=points)
 
 
-def _polygon(make: _MakeMark, value: _Value, size: _Size) -> Mark:
+def _polygon(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     points = value.get("points")
     if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
         raise InputError("points", "a list of [x, y]", reprlib.repr(points), "export it again")
@@ -225,13 +225,13 @@ def _polygon(make: _MakeMark, value: _Value, size: _Size) -> Mark:
     return make(kind="polygon", points=tuple(_pixels(pair, "x", "y", size) for pair in pairs))
 
 
-def _point(make: _MakeMark, value: _Value, size: _Size) -> Mark:
+def _point(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     radius = number(value.get("width")) / 100 * size[1]
     width = 2 * radius if 0 < radius < math.inf else None
     return make(kind="point", points=(_pixels(value, "x", "y", size),), width=width)
 
 
-def _brush(make: _MakeMark, value: _Value, size: _Size) -> Mark:
+def _brush(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     if value.get("format") != "rle":
         remedy = "export it again"
         raise InputError("format", "rle", reprlib.repr(value.get("format")), remedy)
@@ -253,7 +253,7 @@ def _turned(
         yield x * cosine - y * sine, x * sine + y * cosine
 
 
-_SHAPES: dict[str, Callable[[_MakeMark, _Value, _Size], Mark]] = {
+_SHAPES: dict[str, Callable[[_MakeMark, _Value, _Size], RawMark]] = {
     "rectanglelabels": _box,
     "polygonlabels": _polygon,
     "keypointlabels": _point,
@@ -262,17 +262,19 @@ _SHAPES: dict[str, Callable[[_MakeMark, _Value, _Size], Mark]] = {
 }
 
 
-def _is_labelstudio(path: Path) -> bool:
+def is_labelstudio(path: Path) -> bool:
+    """Return whether a file is a JSON export of Label Studio, by its name and first bytes."""
     if path.suffix.lower() != ".json":
         return False
     text = beginning(path)
     return text.startswith("[") and any(key in text for key in _KEYS)
 
 
-LABELSTUDIO = PageFormat(
+LABELSTUDIO = tool_format(
     "labelstudio",
-    partial(files_that_fit, pattern="*.json", fits=_is_labelstudio),
-    _is_labelstudio,
+    "*.json of Label Studio",
+    ("*.json", "annotations/*.json"),
+    is_labelstudio,
     read_labelstudio,
 )
-"""One file of a project, or one a split."""
+"""One file for a project, or one for each split."""

@@ -1,26 +1,39 @@
-"""Pascal VOC: one XML of boxes an image, palette PNG masks, and text files of splits."""
+"""Pascal VOC: one XML of boxes for each image, palette PNG masks, and text files of splits."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import ParseError
 
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import fromstring
-
-from wsseg.data.formats.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.data.formats.files import files_by_id, inside, read_bytes, read_text, shown
-from wsseg.data.formats.geometry import Corners, number, plausible_size
-from wsseg.data.formats.voc_lists import (
-    class_file_names,
-    class_files,
-    read_class_files,
-    split_text,
-    voc_splits,
+from wsseg.data.formats.files import (
+    beginning,
+    child_text,
+    files_by_id,
+    guard,
+    inside,
+    matching_files,
+    read_text,
+    read_xml,
+    shown,
 )
-from wsseg.data.model import Annotation, Classes, Dataset, MaskFile, Problem, Sample, Tags
+from wsseg.data.formats.geometry import Corners, number, plausible_size
+from wsseg.data.formats.raw import (
+    Format,
+    ProblemLog,
+    RawDataset,
+    RawFile,
+    RawImage,
+    RawObject,
+    RawSample,
+    SampleList,
+    choose_splits,
+    classes_of,
+    is_background,
+)
+from wsseg.data.formats.voc_lists import ImageSets, NamedTags
+from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
@@ -34,172 +47,137 @@ VOC_NAMES = (
 _NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
 
 
-@dataclass(frozen=True)
-class _Page:
-    """One XML: the image's size where it is given, and each object's name and corners."""
+def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return what a Pascal VOC folder holds.
 
-    size: tuple[int, int] | None
-    objects: tuple[tuple[str, Corners], ...]
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """What lies in a VOC folder, listed once."""
-
-    root: Path
-    images: dict[str, list[Path]]
-    pages: dict[str, list[Path]]
-    masks: dict[str, list[Path]]
-
-    def page(self, id: str) -> _Page | InputError:
-        """Return what the XML of an image says, or what is wrong with it."""
-        try:
-            return _page(inside(self.pages[id][0], self.root), self.root)
-        except InputError as error:
-            return error
-
-
-def read_voc(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
-    """Return the samples of a Pascal VOC folder.
-
-    Class names come from ``labelmap.txt``, else from all XMLs, else from the files of one class in
-    ImageSets/Main: in VOC's order where they are VOC's, otherwise sorted. Sizes come from the XMLs,
-    where these give none from the headers.
+    Class names come from ``labelmap.txt``; without it from all XML files; without objects from the
+    files of one class in ImageSets/Main: in VOC's order if they are VOC's, otherwise sorted. With
+    ``labelmap.txt`` only the XML files of listed images are parsed. Sizes come from the XML files,
+    or from the images' headers if these give none. An image without XML, without mask, or in no
+    file of a class has no such annotation.
 
     Args:
         root: Holds JPEGImages, ImageSets, Annotations, SegmentationClass.
-        splits: Names of text files in ImageSets/Segmentation, or else ImageSets/Main.
-        use: "boxes" from Annotations, "tags" from ImageSets/Main/<class>_<split>.txt or "masks"
-            from SegmentationClass.
-
-    Returns:
-        The data set; an image without XML (or mask, or a line of any class) has no annotation.
+        splits: Names of text files in ImageSets/Segmentation, or else ImageSets/Main; None: all.
 
     Raises:
-        InputError: A split, the class names or, for tags, every class's file of a split is missing.
+        InputError: A split or the class names are missing or damaged.
     """
-    folder = _listed(root)
-    draft, texts = Draft(use), {split: split_text(root, split) for split in splits}
-    found = {id: folder.page(id) for id in folder.pages}
-    classes = _classes_of(root, found.values())
+    sets = ImageSets(root)
+    texts = {split: sets.text(split) for split in choose_splits(root, splits, sets.splits)}
+    folder = _Folder(root)
+    classes = _classes(folder, sets)
+    log, of_boxes, of_tags = ProblemLog(), ProblemLog(), ProblemLog()
+    refused: dict[str, InputError] = {}
+    samples = SampleList()
     for split, text in texts.items():
-        ids, tags = _ids(text, split, folder, draft), dict[str, Tags]()
-        if use == "tags":
-            tags = read_class_files(root, split, ids, classes, draft)
+        ids = _ids(text, split, folder, log)
+        tags: Mapping[str, NamedTags] = {}
+        try:
+            tags = sets.tags(split, ids, classes, of_tags)
+        except InputError as error:
+            refused |= {"tags": error, "all": error}
         for id in ids:
-            with draft.image(id):
-                image = _image(id, folder, draft)
-                page = _sound(found.get(id))
+            with log.image(id):
+                image = _image(id, folder, log)
+                page = folder.page(id)
+                if isinstance(page, InputError):
+                    raise page
                 size = (page and page.size) or image_size(image)
-                if use == "boxes":
-                    annotations = _boxes(id, page, size, classes, draft)
-                else:
-                    annotations = _mask(id, folder) if use == "masks" else _tags(id, tags)
-                draft.add(Sample(id, image, size, annotations, split))
-    return draft.dataset(classes)
+                if page is None:
+                    message = (
+                        "no such file; the image counts as not annotated, add it to use its boxes"
+                    )
+                    of_boxes.add(f"Annotations/{id}.xml", message, "image without XML")
+                    page = RawImage(id, id)
+                present, unsure = tags.get(id, (None, ()))
+                page = replace(page, split=split, tags=present, unsure=unsure)
+                mask = next(iter(folder.masks.get(id, [])), None)
+                samples.add(RawSample(Sample(id, image, size, (), split), (page,), mask))
+    tagged = sets.tagged_splits(classes)
+    if not tagged:
+        rule = f"in files {root / 'ImageSets' / 'Main'}/<class>_{next(iter(texts), '')}.txt"
+        remedy = "add them, or set data.weak=boxes_as_tags"
+        subject = f"tags of split {next(iter(texts), '')!r}"
+        refused["tags"] = InputError(subject, rule, "no such file of a known class", remedy)
+    return RawDataset(
+        *(root, classes, samples.samples, log.problems, of_boxes.problems),
+        of_tags.problems if tagged else (),
+        has_tags=True,
+        refused=refused,
+        images=tuple(image for image in folder.pages.values() if isinstance(image, RawImage)),
+    )
 
 
-def tagged_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a Pascal VOC folder whose tags can be read.
+class _Folder:
+    """The files of a VOC folder, listed once; each XML is parsed at most once."""
 
-    Args:
-        root: The data set's folder.
+    def __init__(self, root: Path) -> None:
+        self.root, self.inside = root, guard(root)
+        suffixes = {
+            "JPEGImages": SUFFIXES,
+            "Annotations": (".xml",),
+            "SegmentationClass": (".png",),
+        }
+        for name in suffixes:
+            inside(root / name, root)
+        listed = (files_by_id(root / name, ends) for name, ends in suffixes.items())
+        self.images, self.xmls, self.masks = listed
+        self.pages: dict[str, RawImage | InputError] = {}
 
-    Returns:
-        Those of ``voc_splits`` with the file of at least one class.
-
-    Raises:
-        InputError: The class names are missing or damaged.
-    """
-    if not class_file_names(root):
-        return ()
-    folder = _listed(root)
-    classes = _classes_of(root, (folder.page(id) for id in folder.pages))
-    files, names = class_files(root, classes.names), set(classes.names[1:])
-    return tuple(split for split in voc_splits(root) if not names.isdisjoint(files[split]))
-
-
-def _listed(root: Path) -> _Folder:
-    names = {"JPEGImages": SUFFIXES, "Annotations": (".xml",), "SegmentationClass": (".png",)}
-    for name in names:
-        inside(root / name, root)
-    images, pages, masks = (files_by_id(root / name, ends) for name, ends in names.items())
-    return _Folder(root, images, pages, masks)
+    def page(self, id: str) -> RawImage | InputError | None:
+        """Return what the XML of an image says, or what is wrong with it; None without XML."""
+        if id not in self.xmls:
+            return None
+        if id not in self.pages:
+            try:
+                path = self.inside(self.xmls[id][0])
+                self.pages[id] = _page(path, id, f"Annotations/{id}.xml", shown(path, self.root))
+            except InputError as error:
+                self.pages[id] = error
+        return self.pages[id]
 
 
-def _ids(text: str, split: str, folder: _Folder, draft: Draft) -> list[str]:
+def _ids(text: str, split: str, folder: _Folder, log: ProblemLog) -> list[str]:
     """Return the ids of a split's lines; a second column (as in ImageSets/Main) is not read."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     ids = [line if line in folder.images else line.split()[0] for line in lines]
     unique = list(dict.fromkeys(ids))
     if len(unique) < len(ids):
         message = f"{len(ids) - len(unique)} lines stand twice; read once"
-        draft.note(f"{split}.txt", message, "image listed twice in a split")
+        log.add(f"{split}.txt", message, "image listed twice in a split")
     return unique
 
 
-def _sound(page: _Page | InputError | None) -> _Page | None:
-    if isinstance(page, InputError):
-        raise page
-    return page
-
-
-def _image(id: str, folder: _Folder, draft: Draft) -> Path:
+def _image(id: str, folder: _Folder, log: ProblemLog) -> Path:
     if id not in folder.images:
         rule, remedy = "an image in JPEGImages", "add it, or remove its line from ImageSets"
         raise InputError(f"image {id!r}", rule, "no such file", remedy)
     paths = sorted(folder.images[id], key=lambda path: (path.suffix != ".jpg", path))
     if len(paths) > 1:
         message = f"{' and '.join(path.name for path in paths)}: {paths[0].name} is used"
-        draft.note(id, f"{message}; remove the other", "two images of one name")
-    return inside(paths[0], folder.root)
+        log.add(id, f"{message}; remove the other", "two images of one name")
+    return folder.inside(paths[0])
 
 
-def _mask(id: str, folder: _Folder) -> tuple[Annotation, ...]:
-    return tuple(MaskFile(inside(path, folder.root)) for path in folder.masks.get(id, [])[:1])
-
-
-def _boxes(
-    id: str, page: _Page | None, size: tuple[int, int], classes: Classes, draft: Draft
-) -> tuple[Annotation, ...]:
-    subject = f"Annotations/{id}.xml"
-    if page is None:
-        message = "no such file; the image counts as not annotated, add it to use its boxes"
-        draft.note(subject, message, "image without XML")
-        return ()
-    drawn = []
-    for name, corners in page.objects:
-        if problem := _unknown(name, classes, subject):
-            draft.problems.append(problem)
-        else:
-            drawn.append(Drawn(subject, classes.index(name), corners))
-    return draft.annotations(drawn, size)
-
-
-def _unknown(name: str, classes: Classes, subject: str) -> Problem | None:
-    if name in classes.names[1:]:
-        return None
-    known = ", ".join(classes.names[1:9])
-    message = f"object of class {name!r} left out; known classes: {known}"
-    return Problem(subject, message, kind="object of an unknown class")
-
-
-def _tags(id: str, tags: Mapping[str, Tags]) -> tuple[Annotation, ...]:
-    return (tags[id],) if id in tags else ()
-
-
-def _classes_of(root: Path, pages: Iterable[_Page | InputError]) -> Classes:
-    path = root / "labelmap.txt"
+def _classes(folder: _Folder, sets: ImageSets) -> Classes:
+    path = folder.root / "labelmap.txt"
     if path.is_file():
-        return classes_of(_label_map_names(read_text(inside(path, root)), path), str(path))
-    drawn = (item for page in pages if isinstance(page, _Page) for item in page.objects)
-    found = {name for name, _ in drawn if not is_background(name)} or class_file_names(root)
-    if not found:
+        text = read_text(inside(path, folder.root))
+        return classes_of(_label_map_names(text, path), str(path))
+    pages = [folder.page(id) for id in folder.xmls]
+    images = [page for page in pages if isinstance(page, RawImage)]
+    names = _object_names(images) or sets.class_names()
+    if not names:
         remedy = "write labelmap.txt with a line 'name:::' for each class, background first"
         rule = "there, or objects in Annotations/*.xml, or class files in ImageSets/Main"
         raise InputError(path, rule, "none of them", remedy)
-    known = found <= set(VOC_NAMES)
-    return classes_of(VOC_NAMES if known else sorted(found), str(root))
+    return classes_of(VOC_NAMES if names <= set(VOC_NAMES) else sorted(names), str(folder.root))
+
+
+def _object_names(images: Iterable[RawImage]) -> set[str]:
+    names = {item.name for image in images for item in image.objects or ()}
+    return {name for name in names if not is_background(name)}
 
 
 def _label_map_names(text: str, path: Path) -> list[str]:
@@ -214,26 +192,56 @@ def _label_map_names(text: str, path: Path) -> list[str]:
     return named
 
 
-def _page(path: Path, root: Path) -> _Page:
-    try:
-        tree = fromstring(read_bytes(path), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError, LookupError, OSError) as error:
-        got = " ".join(str(error).split())
-        rule, remedy = "an XML file of boxes without DTD", "export it again"
-        raise InputError(shown(path, root), rule, got, remedy) from error
-    size = plausible_size(_text(tree, "size/height"), _text(tree, "size/width"))
-    objects = tuple((_text(item, "name"), _corners(item)) for item in tree.findall("object"))
-    return _Page(size, objects)
+def _page(path: Path, image: str, subject: str, name: str) -> RawImage:
+    tree = read_xml(path, "an XML file of boxes without DTD", "export it again", name)
+    size = plausible_size(child_text(tree, "size/height"), child_text(tree, "size/width"))
+    objects = (
+        RawObject(subject, child_text(item, "name"), _corners(item.find("bndbox")))
+        for item in tree.findall("object")
+    )
+    return RawImage(subject, image, size=size, objects=tuple(objects), boxes_only=True)
 
 
-def _text(element: Any, path: str) -> str:
-    return (element.findtext(path) or "").strip()
-
-
-def _corners(item: Any) -> Corners:
+def _corners(box: Any) -> Corners:
     """Return edges from VOC's corners, which count pixels from 1 and lie inside the box."""
-    keys = ("xmin", "ymin", "xmax", "ymax")
-    read = [number(_text(item, f"bndbox/{key}")) for key in keys]
+    if box is None:
+        return math.nan, math.nan, math.nan, math.nan
+    read = (number(box.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
     left, top, right, bottom = (round(n) if math.isfinite(n) else n for n in read)
     # Inverted corners stay inverted: xmin = xmax + 1 must not become a box of width 0.
     return left - (left <= right), top - (top <= bottom), right, bottom
+
+
+def read_voc_file(path: Path) -> RawFile:
+    """Return what one XML says about its image, which is called like it.
+
+    Raises:
+        InputError: The file is missing, damaged, or holds a DTD.
+    """
+    return RawFile((_page(path, path.stem, path.name, str(path)),))
+
+
+def _fits(path: Path) -> bool:
+    if path.suffix.lower() != ".xml":
+        return False
+    head = beginning(path)
+    # CVAT writes <annotations>, and scribbles are polygons in no object.
+    return re.search(r"<annotation[\s>]", head) is not None and "<polygon>" not in head
+
+
+def _is_voc(root: Path) -> bool:
+    lists = (root / "Annotations", root / "ImageSets")
+    return (root / "JPEGImages").is_dir() and any(path.is_dir() for path in lists)
+
+
+VOC = Format(
+    "voc",
+    "JPEGImages with Annotations or ImageSets",
+    _is_voc,
+    read_voc,
+    files=lambda root: matching_files(root, ("*.xml", "Annotations/*.xml"), _fits),
+    fits=_fits,
+    read_file=read_voc_file,
+    image_per_file=True,
+)
+"""A folder of images, or XML files that are laid over another data set."""

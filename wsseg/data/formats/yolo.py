@@ -1,30 +1,43 @@
-"""YOLO: a text file of relative boxes or outlines an image, and data.yaml."""
+"""YOLO: a text file of relative boxes or polygons for each image, and data.yaml."""
 
 import os
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from wsseg.data.formats.draft import Draft, Drawn, Use, classes_of, is_background
-from wsseg.data.formats.files import files_by_id, inside, is_file, read_text, shown
+from wsseg.data.formats.files import files_by_id, guard, inside, is_file, read_text, shown
 from wsseg.data.formats.geometry import bounds, number
-from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.data.formats.raw import (
+    SPLIT_NAMES,
+    Format,
+    ProblemLog,
+    RawDataset,
+    RawFile,
+    RawImage,
+    RawObject,
+    RawSample,
+    SampleList,
+    choose_splits,
+    classes_of,
+    is_background,
+)
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
-_SPLITS = ("train", "val", "valid", "test")
+_KEYS = ("train", "val", "valid", "test")
 _FIELDS_OF_BOX = 5
 _MOST_CHARACTERS = 2**20  # of data.yaml: YAML takes a thousand times as long to read as JSON
 _EMPTY = ("", "~", "null", "None")
 
 
 @dataclass(frozen=True)
-class _Page:
-    """data.yaml: its path, the folder its paths start from, class numbers, and split entries."""
+class _Settings:
+    """data.yaml: its path, the folder its paths start from, class names, and split entries."""
 
     path: Path
     base: Path
@@ -32,57 +45,82 @@ class _Page:
     splits: dict[str, list[str]]
 
 
-def read_yolo(root: Path, splits: Sequence[str], use: Use = "boxes") -> Dataset:
-    """Return the samples of a YOLO folder.
+def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return what a YOLO folder holds.
 
     The label file of an image is found by putting "labels" for the last "images" of its path, or
-    beside it; an image without one has no objects. Sizes come from the images' headers.
+    beside it; an image without one has no objects. Sizes come from the images' headers. Images that
+    data.yaml gives as a folder are named by their place in it, others by their place in ``root``.
 
     Args:
         root: Holds data.yaml.
-        splits: Its keys "train", "val", "valid" or "test".
-        use: "boxes" (outlines become the boxes around them), "tags" from the class numbers alone,
-            or "masks" from outlines.
-
-    Returns:
-        The data set; images that data.yaml gives as a folder are named by their place in it,
-        others by their place in ``root``.
+        splits: Its keys "train", "val", "valid" or "test"; None: all.
 
     Raises:
         InputError: data.yaml is missing or damaged, or a split's folder or list is missing.
     """
-    draft = Draft(use)
-    page = _page(root, draft)
-    classes, labels = _classes(page)
-    for split in splits:
-        _read_split(root, split, page, labels, draft)
-    return draft.dataset(classes)
+    log, samples = ProblemLog(), SampleList()
+    settings = _settings(root, log)
+    classes = classes_of(tuple(settings.names.values()), str(settings.path))
+    rule, got = f"a key of {settings.path}", "no such key"
+    chosen = choose_splits(root, splits, settings.splits, rule, got)
+    is_inside = guard(root)
+    for split in chosen:
+        labelled, images = 0, _images(root, split, settings, log)
+        for id, image in images:
+            with log.image(shown(image, root)):
+                label_file = _label_file(is_inside(image), root)
+                labelled += label_file is not None
+                size, name = image_size(image), shown(label_file or image, root)
+                text = read_text(is_inside(label_file)) if label_file else ""
+                objects = tuple(_objects(text, name, settings.names, log))
+                raw = RawImage(name, id, split=split, size=size, objects=objects, relative=True)
+                samples.add(RawSample(Sample(id, image, size, (), split), (raw,)))
+        if images and not labelled:
+            message = "no image has a label file, so all count as images without objects"
+            kind = "split without labels"
+            log.add(f"split {split}", f"{message}; check the labels folder", kind)
+    images_of_all = tuple(entry.images[0] for entry in samples.samples)
+    return RawDataset(root, classes, samples.samples, log.problems, images=images_of_all)
 
 
-def yolo_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a YOLO folder.
+def read_yolo_labels(path: Path) -> RawFile:
+    """Return what the label files beside a data.yaml say, whether or not its images are there.
+
+    An image is called like its label file below "labels"; a first folder that is called like a
+    split is its split.
 
     Args:
-        root: The data set's folder.
-
-    Returns:
-        Those of data.yaml's keys "train", "val", "valid", "test" that name something.
+        path: data.yaml, whose folder holds "labels".
 
     Raises:
         InputError: data.yaml is missing or damaged.
     """
-    return tuple(_page(root, Draft("boxes")).splits)
+    root, log = path.parent, ProblemLog()
+    names = _names(_yaml(path).get("names"), path)
+    is_inside, images = guard(root), list[RawImage]()
+    for id, (file, *_) in files_by_id(inside(root / "labels", root), (".txt",)).items():
+        first, _, rest = id.partition("/")
+        split = first if rest and first.lower() in SPLIT_NAMES else None
+        subject = shown(file, root)
+        with log.image(subject):
+            objects = tuple(_objects(read_text(is_inside(file)), subject, names, log))
+            name = rest if split else id
+            images.append(RawImage(subject, name, split=split, objects=objects, relative=True))
+    return RawFile(tuple(images), classes_of(tuple(names.values()), str(path)).names, log.problems)
 
 
-def yolo_settings(root: Path) -> Path | None:
-    """Return the YAML file that describes a YOLO folder.
+def yolo_splits(root: Path) -> tuple[str, ...]:
+    """Return those of data.yaml's keys "train", "val", "valid" and "test" that name something.
 
-    Args:
-        root: The data set's folder.
-
-    Returns:
-        data.yaml, data.yml or dataset.yaml, else the only YAML file there is; None without one.
+    Raises:
+        InputError: data.yaml is missing or damaged.
     """
+    return tuple(_settings(root, ProblemLog()).splits)
+
+
+def _settings_file(root: Path) -> Path | None:
+    """Return data.yaml, data.yml or dataset.yaml, else the only YAML file of the folder."""
     for name in ("data.yaml", "data.yml", "dataset.yaml"):
         if (root / name).is_file():
             return root / name
@@ -90,21 +128,21 @@ def yolo_settings(root: Path) -> Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def _page(root: Path, draft: Draft) -> _Page:
-    path = yolo_settings(root)
+def _settings(root: Path, log: ProblemLog) -> _Settings:
+    path = _settings_file(root)
     if path is None:
         remedy = "write one with train, val and names"
         raise InputError(root / "data.yaml", "there", "no such file", remedy)
     content = _yaml(inside(path, root))
     names, count = _names(content.get("names"), path), number(content.get("nc"))
     if "nc" in content and count != len(names):
-        message = (
-            f"nc is {reprlib.repr(content['nc'])} but there are {len(names)} names; names are used"
-        )
-        draft.note(path.name, message, "number of classes contradicts the names")
-    listed = {split: _entries(content[split], path) for split in _SPLITS if split in content}
-    base = _base(root, content.get("path"), path, draft)
-    return _Page(path, base, names, {split: found for split, found in listed.items() if found})
+        got = reprlib.repr(content["nc"])
+        message = f"nc is {got} but there are {len(names)} names; names are used"
+        log.add(path.name, message, "number of classes contradicts the names")
+    listed = {split: _entries(content[split], path) for split in _KEYS if split in content}
+    base = _base(root, content.get("path"), path, log)
+    splits = {split: entries for split, entries in listed.items() if entries}
+    return _Settings(path, base, names, splits)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -126,15 +164,12 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _names(names: Any, path: Path) -> dict[int, str]:
-    pairs = list(enumerate(names) if isinstance(names, list) else _items(names))
+    items = list(names.items()) if isinstance(names, dict) else []
+    pairs = list(enumerate(names)) if isinstance(names, list) else items
     if not pairs or not all(str(i).isdecimal() and isinstance(name, str) for i, name in pairs):
         rule = "with 'names', a list or a mapping from class numbers"
         raise InputError(path, rule, type(names).__name__, "name the classes")
     return dict(sorted((int(i), name) for i, name in pairs))
-
-
-def _items(names: Any) -> list[tuple[Any, Any]]:
-    return list(names.items()) if isinstance(names, dict) else []
 
 
 def _entries(value: Any, path: Path) -> list[str]:
@@ -145,14 +180,14 @@ def _entries(value: Any, path: Path) -> list[str]:
     return [entry for entry in values if entry not in _EMPTY]
 
 
-def _base(root: Path, named: Any, path: Path, draft: Draft) -> Path:
+def _base(root: Path, named: Any, path: Path, log: ProblemLog) -> Path:
     """Return where paths start: ``path`` of data.yaml is mostly that of another machine."""
     if not isinstance(named, str) or named in _EMPTY:
         return root
-    if (found := _existing(root / named, root)) and found.is_dir():
-        return found
+    if (existing := _existing(root / named, root)) and existing.is_dir():
+        return existing
     message = f"path {named!r} is no folder of this data set; its own folder is used"
-    draft.note(path.name, message, "path of data.yaml leads elsewhere")
+    log.add(path.name, message, "path of data.yaml leads elsewhere")
     return root
 
 
@@ -163,56 +198,31 @@ def _existing(path: Path, root: Path) -> Path | None:
         return None
 
 
-def _classes(page: _Page) -> tuple[Classes, dict[int, int]]:
-    numbers = [i for i, name in page.names.items() if not is_background(name)]
-    classes = classes_of(tuple(page.names.values()), str(page.path))
-    return classes, {i: label for label, i in enumerate(numbers, 1)}
-
-
-def _read_split(
-    root: Path, split: str, page: _Page, labels: Mapping[int, int], draft: Draft
-) -> None:
-    if split not in page.splits:
-        remedy = f"known: {', '.join(page.splits) or 'none'}"
-        raise InputError(f"split {split!r}", f"a key of {page.path}", "no such key", remedy)
-    labelled = 0
-    images = _images(root, split, page, draft)
-    for id, image in images:
-        with draft.image(shown(image, root)):
-            label_file = _label_file(inside(image, root), root)
-            labelled += label_file is not None
-            size = image_size(image)
-            drawn = _drawn(label_file, root, size, labels, draft) if label_file else []
-            draft.add(Sample(id, image, size, draft.annotations(drawn, size), split))
-    if images and not labelled:
-        message = "no image has a label file, so all count as images without objects"
-        draft.note(f"split {split}", f"{message}; check the labels folder", "split without labels")
-
-
-def _images(root: Path, split: str, page: _Page, draft: Draft) -> list[tuple[str, Path]]:
-    places = [_place(root, page, entry, split) for entry in page.splits[split]]
+def _images(root: Path, split: str, settings: _Settings, log: ProblemLog) -> list[tuple[str, Path]]:
+    places = [_place(root, settings, entry, split) for entry in settings.splits[split]]
     folders = [place for place in places if place.is_dir()]
     named_from = Path(os.path.commonpath(folders)) if folders == places else root
     images: list[Path] = []
     for place in places:
         if place.is_dir():
-            images += (path for found in files_by_id(place, SUFFIXES).values() for path in found)
+            images += (path for paths in files_by_id(place, SUFFIXES).values() for path in paths)
         else:
-            images += _listed(root, place, page, draft)
+            images += _listed(root, place, settings.base, log)
     unique = dict.fromkeys(images)
     return [(image.relative_to(named_from).with_suffix("").as_posix(), image) for image in unique]
 
 
-def _place(root: Path, page: _Page, entry: str, split: str) -> Path:
+def _place(root: Path, settings: _Settings, entry: str, split: str) -> Path:
     """Return a split's folder or list; some tools write "../train/images" for "train/images"."""
     stripped = entry
     while stripped.startswith("../"):
         stripped = stripped.removeprefix("../")
-    for candidate in (page.base / entry, root / entry, page.base / stripped, root / stripped):
-        if found := _existing(candidate, root):
-            return _plain(found, root)
+    base = settings.base
+    for candidate in (base / entry, root / entry, base / stripped, root / stripped):
+        if existing := _existing(candidate, root):
+            return _plain(existing, root)
     rule = f"a folder or list of images inside {root}"
-    raise InputError(f"{split} of {page.path}", rule, repr(entry), "correct it")
+    raise InputError(f"{split} of {settings.path}", rule, repr(entry), "correct it")
 
 
 def _plain(path: Path, root: Path) -> Path:
@@ -223,13 +233,12 @@ def _plain(path: Path, root: Path) -> Path:
     return root / os.path.relpath(os.path.realpath(path), os.path.realpath(root))
 
 
-def _listed(root: Path, place: Path, page: _Page, draft: Draft) -> list[Path]:
-    images = []
+def _listed(root: Path, place: Path, base: Path, log: ProblemLog) -> list[Path]:
+    images, folders = list[Path](), (place.parent, base, root)
     for row, line in enumerate(read_text(place).splitlines(), 1):
-        if not (name := line.strip()):
-            continue
-        with draft.image(f"{shown(place, root)}:{row}"):
-            images.append(_listed_image(name, root, (place.parent, page.base, root)))
+        if name := line.strip():
+            with log.image(f"{shown(place, root)}:{row}"):
+                images.append(_listed_image(name, root, folders))
     return images
 
 
@@ -247,44 +256,46 @@ def _label_file(image: Path, root: Path) -> Path | None:
     if "images" in parts[:-1]:
         last = len(parts) - 1 - parts[::-1].index("images")
         if (path := root.joinpath(*parts[:last], "labels", *parts[last + 1 :])).is_file():
-            return inside(path, root)
-    return inside(beside, root) if beside.is_file() else None
+            return path
+    return beside if beside.is_file() else None
 
 
-def _drawn(
-    path: Path, root: Path, size: tuple[int, int], labels: Mapping[int, int], draft: Draft
-) -> list[Drawn]:
-    drawn, name = [], shown(path, root)
-    for row, line in enumerate(read_text(path).splitlines(), 1):
-        fields, subject = [number(text) for text in line.split()], f"{name}:{row}"
+def _objects(
+    text: str, name: str, names: Mapping[int, str], log: ProblemLog
+) -> Iterator[RawObject]:
+    for row, line in enumerate(text.splitlines(), 1):
+        fields, subject = [number(field) for field in line.split()], f"{name}:{row}"
         if not fields:
             continue
-        if flaw := _flaw(fields, draft.use):
-            draft.note(subject, f"{line!r:.80} {flaw}; line left out", "malformed line")
-        elif fields[0] not in labels:
+        form = "is not 'class x y width height' nor 'class x1 y1 x2 y2 x3 y3 ...'"
+        flaw = f"{line!r:.80} {form}; line left out"
+        if not fields[0].is_integer():
+            log.add(subject, flaw, "malformed line")
+        elif names.get(int(fields[0])) is None or is_background(names[int(fields[0])]):
             message = f"class {fields[0]:g} is not in 'names'; object left out"
-            draft.note(subject, message, "object of an unknown class")
-        elif draft.use == "tags":
-            drawn.append(Drawn(subject, labels[int(fields[0])], bounds(())))
+            log.add(subject, message, "object of an unknown class")
         else:
-            drawn.append(_object(subject, labels[int(fields[0])], fields[1:], size))
-    return drawn
+            is_whole = len(fields) >= _FIELDS_OF_BOX and len(fields) % 2
+            made = _object(subject, names[int(fields[0])], fields[1:], "" if is_whole else flaw)
+            yield made
 
 
-def _flaw(fields: Sequence[float], use: Use) -> str:
-    if use == "tags":
-        return "" if fields[0].is_integer() else "begins with no class number"
-    if len(fields) < _FIELDS_OF_BOX or len(fields) % 2 == 0 or not fields[0].is_integer():
-        return "is not 'class x y width height' nor 'class x1 y1 x2 y2 x3 y3 ...'"
-    return ""
-
-
-def _object(subject: str, label: int, values: Sequence[float], size: tuple[int, int]) -> Drawn:
-    height, width = size
+def _object(subject: str, name: str, values: Sequence[float], flaw: str) -> RawObject:
+    if flaw:
+        return RawObject(subject, name, bounds(()), flaw=flaw)
     if len(values) > 4:
-        scales = (width, height) * (len(values) // 2)
-        polygon = tuple(value * scale for value, scale in zip(values, scales, strict=True))
-        return Drawn(subject, label, bounds([polygon]), (polygon,))
+        return RawObject(subject, name, bounds([values]), (values,))
     x, y, w, h = values
-    corners = (x - w / 2) * width, (y - h / 2) * height, (x + w / 2) * width, (y + h / 2) * height
-    return Drawn(subject, label, corners)
+    return RawObject(subject, name, (x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+
+
+YOLO = Format(
+    "yolo",
+    "data.yaml",
+    lambda root: _settings_file(root) is not None,
+    read_yolo,
+    files=lambda root: [path] if (path := _settings_file(root)) else [],
+    fits=lambda path: path.suffix.lower() in {".yaml", ".yml"} and path.is_file(),
+    read_file=read_yolo_labels,
+)
+"""A folder of images, or data.yaml and its label files that are laid over another data set."""

@@ -4,8 +4,8 @@ const wsseg = (() => {
   const KEPT = 600; // images in memory at most
   const SAFE = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#f0e442", "#332288", "#88ccee", "#44aa99", "#117733", "#999933", "#ddcc77", "#cc6677", "#882255", "#aa4499"];
   const RULES = ["#808080", "#56b4e9", "#e69f00", "#d55e00", "#000000", "#cc79a7"];
-  const ERRORS = ["missed object", "background taken for an object", "another class", "no label"];
-  const LAYERS = { labels: "labels", truth: "truth", errors: "errors", changes: "changes from the stage before", rules: "what rules changed", none: "photograph only" };
+  const ERRORS = ["missed object", "background labelled as an object", "wrong class", "no label"];
+  const LAYERS = { labels: "labels", truth: "truth", errors: "errors", changes: "changes since the stage before", rules: "cleaning rules", none: "image only" };
   const TITLES = { gain: "gain of IoU", iou: "true IoU", estimate: "estimated quality" };
   const state = { stage: 0, layer: "labels", opacity: 0.55, palette: "classes", sort: "", worst: true, given: true, label: "", low: null, high: null, find: "" };
   const loaded = new Map(), waiting = new Map(), cards = new Map();
@@ -47,7 +47,7 @@ const wsseg = (() => {
     document.head.append(script);
   }
 
-  // ---- which images, in which order
+  // ---- selection and order of the images
 
   function value(index) {
     const column = run.columns.find((each) => each.name === state.sort);
@@ -116,7 +116,7 @@ const wsseg = (() => {
     return card;
   }
 
-  // ---- pictures
+  // ---- figures
 
   function layers(content, width, height, stage, layer) {
     const [h, w] = content.size, factor = Math.min(width / w, height / h);
@@ -234,8 +234,8 @@ const wsseg = (() => {
     button.setAttribute("aria-pressed", stage === state.stage);
     button.append(layers(content, 160, 130, stage, state.layer), text("b", name), caption);
     button.onclick = () => go(stage);
-    const said = run.columns.slice(0, 2).map((column) => [column, (column.values[name] || [])[index]]);
-    caption.textContent = [...said.filter(([, at]) => at != null).map(([column, at]) => `${TITLES[column.name] || column.name} ${at.toFixed(3)}`), ...changed(content, stage)].join(" · ");
+    const figures = run.columns.slice(0, 2).map((column) => [column, (column.values[name] || [])[index]]);
+    caption.textContent = [...figures.filter(([, at]) => at != null).map(([column, at]) => `${TITLES[column.name] || column.name} ${at.toFixed(3)}`), ...changed(content, stage)].join(" · ");
     return button;
   }
 
@@ -248,7 +248,7 @@ const wsseg = (() => {
 
   function table(content) {
     const rows = content.rows[run.stages[state.stage]] || [];
-    if (!rows.length) return [text("caption", "No signals were measured at this stage.")];
+    if (!rows.length) return [text("caption", "This stage has no signals.")];
     const names = run.columns.map((column) => column.name).filter((name) => rows.some((row) => name in row));
     const head = element("tr");
     head.append(text("th", run.stages[state.stage]), ...rows.map((row) => text("th", run.classes[row.class].name)));
@@ -274,7 +274,7 @@ const wsseg = (() => {
     return item;
   }
 
-  // ---- what a person does
+  // ---- controls
 
   function go(stage) {
     state.stage = Math.min(Math.max(stage, 0), run.stages.length - 1);

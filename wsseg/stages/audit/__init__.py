@@ -1,1 +1,1 @@
-"""Where given labels look wrong to a network that was trained on them."""
+"""Find label errors: annotations that a network contradicts, ranked by confident learning."""

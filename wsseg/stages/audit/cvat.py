@@ -1,4 +1,4 @@
-"""Findings as a data set of CVAT: what was given, and beside it what is suggested."""
+"""Export findings to CVAT: the annotations together with suggestions."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,17 @@ from wsseg.stages.audit.finding import Audit, Finding, Place
 from wsseg.stages.export import appearing, check_images, check_new, put_image
 
 ATTRIBUTES = {"suggestion": "checkbox", "doubt": "text"}
-"""What every label gets besides its name: true on what is only suggested, and a sentence on both
-what is suggested and what was given."""
+"""Attributes of every label: whether a shape is only a suggestion, and the explanation of a
+suggestion or of an annotation that looks wrong."""
 
 
 def check_export(to: str, out: Path, images: str) -> None:
-    """Refuse an export that cannot be, before an audit is made for it.
+    """Raise an ``InputError`` if findings cannot be exported, before the audit is made.
 
     Args:
-        to: "cvat".
-        out: A new or empty folder.
-        images: One of ``Images``.
-
-    Raises:
-        InputError: It is none of these.
+        to: Must be "cvat".
+        out: Must be new or empty.
+        images: "copy", "link" or "none".
     """
     if to != "cvat":
         raise InputError("--to", "cvat and a folder", repr(to), "write --to cvat FOLDER")
@@ -42,69 +39,65 @@ def check_export(to: str, out: Path, images: str) -> None:
     check_new(out)
 
 
-def export_findings(audit: Audit, out: Path, *, images: str = "copy", most: int = 200) -> int:
-    """Write the images of the worst findings for CVAT, with given labels and suggestions.
+def export_findings(
+    audit: Audit, out: Path, *, limit: int | None = None, images: str = "copy"
+) -> int:
+    """Write the images of the worst findings for CVAT, with annotations and suggestions.
 
-    Suggestions are shapes and tags whose attribute "suggestion" is true. To accept one, untick it
-    and delete the given label that it replaces; to refuse it, delete it. What is neither says
-    nothing when wsseg reads the file. Given labels that are in doubt say why in "doubt".
+    Suggestions are shapes and tags whose attribute "suggestion" is true. A person accepts one by
+    clearing the attribute and deleting the annotation that it replaces, and rejects it by deleting
+    it. wsseg ignores the remaining suggestions when it reads the file. Annotations that look wrong
+    have an explanation in the attribute "doubt".
 
-    The folder appears complete or not at all.
+    The folder is created complete or not at all.
 
     Args:
-        audit: The findings.
         out: A new or empty folder.
+        limit: Number of findings that are exported, the worst first; None for all.
         images: "copy", "link" (hard links) or "none".
-        most: Findings that are exported, the worst first.
 
     Returns:
         The number of images.
 
     Raises:
-        InputError: There is nothing to export, the folder is not empty, an image is gone, or
-            annotations are of another package.
+        InputError: There are no findings, the folder is not empty, an image is missing, or an
+            annotation type comes from another package.
     """
     check_images(images)
-    chosen = _by_image(audit.findings[:most])
-    if not chosen:
-        raise InputError(f"findings of {audit.out}", "at least one", "none", "lower --least")
-    split = audit.samples[next(iter(chosen))].split
+    by_image: dict[str, list[Finding]] = defaultdict(list)
+    for finding in audit.findings[:limit]:
+        by_image[finding.id].append(finding)
+    if not by_image:
+        raise InputError(f"{audit.out} has no findings to export", hint="lower --min-score")
+    samples = [audit.samples[id] for id in by_image]
     with appearing(out) as folder:
-        shaped = (
-            (audit.samples[id], list(_shapes(audit.samples[id], found, audit.classes)))
-            for id, found in chosen.items()
-        )
+        shapes = ((s, list(_shapes(s, by_image[s.id], audit.classes))) for s in samples)
         task = "findings of wsseg audit"
-        write_shapes(folder, audit.classes, shaped, split, task=task, attributes=ATTRIBUTES)
-        for sample in (audit.samples[id] for id in chosen):
+        write_shapes(
+            folder, audit.classes, shapes, samples[0].split, task=task, attributes=ATTRIBUTES
+        )
+        for sample in samples if images != "none" else ():
             name = safe_name(f"{sample.id}{sample.image.suffix}")
-            if images != "none":
-                put_image(sample.image, folder / "images" / name, images)
-    say(f"{len(chosen)} images with suggestions are in {out}")
-    return len(chosen)
-
-
-def _by_image(findings: Sequence[Finding]) -> dict[str, list[Finding]]:
-    found: dict[str, list[Finding]] = defaultdict(list)
-    for finding in findings:
-        found[finding.id].append(finding)
-    return found
+            put_image(sample.image, folder / "images" / name, images)
+    say(f"{len(samples)} images with suggestions are in {out}")
+    return len(samples)
 
 
 def _shapes(sample: Sample, findings: Sequence[Finding], classes: Classes) -> Iterator[Element]:
-    labels = {classes.names[f.given]: f for f in findings if f.source == "tag"}
-    places: dict[tuple[str, Place | None], Finding] = {
-        (classes.names[f.given], f.place): f for f in findings if f.source == "box"
+    wrong_tags = {classes.names[f.annotated]: f for f in findings if f.source == "tag"}
+    wrong_boxes: dict[tuple[str, Place | None], Finding] = {
+        (classes.names[f.annotated], f.place): f for f in findings if f.source == "box"
     }
     for shape in shapes_of(sample, classes):
         name = shape.get("label", "")
-        finding = labels.get(name) if shape.tag == "tag" else places.get((name, _place(shape)))
+        is_tag = shape.tag == "tag"
+        finding = wrong_tags.get(name) if is_tag else wrong_boxes.get((name, _place(shape)))
         yield with_attributes(shape, doubt=finding.sentence) if finding else shape
     for finding in findings:
-        for shape in _suggested(sample, finding, classes):
+        for shape in _suggestions(sample, finding, classes):
             shape.set("source", "auto")
             yield with_attributes(shape, suggestion="true", doubt=finding.sentence)
-    if _nothing_is_left(sample, findings):
+    if _is_empty_without(sample, findings):
         yield with_attributes(tag_shape(classes.names[0]), suggestion="true")
 
 
@@ -115,27 +108,26 @@ def _place(shape: Element) -> Place | None:
     return left, top, right, bottom
 
 
-def _suggested(sample: Sample, finding: Finding, classes: Classes) -> Iterator[Element]:
-    """The suggestion in the way in which the image is annotated."""
+def _suggestions(sample: Sample, finding: Finding, classes: Classes) -> Iterator[Element]:
+    """Yield a suggestion as a box, a mask or a tag, whichever the image is annotated with."""
     if finding.suggested is None or finding.suggestion is None:
         return
     name = classes.names[finding.suggested]
-    if any(isinstance(drawn, Boxes) for drawn in sample.annotations) and finding.source != "mask":
+    types = sample.annotations
+    if any(isinstance(item, Boxes) for item in types) and finding.source != "mask":
         yield box_shape(name, finding.suggestion)
-    elif any(isinstance(drawn, MaskFile | Regions) for drawn in sample.annotations) or (
-        sample.strokes
-    ):
+    elif sample.strokes or any(isinstance(item, MaskFile | Regions) for item in types):
         mask = finding.mask
         for shape in mask_shapes(mask, name) if mask is not None else ():
-            shape.set("z_order", "1")  # before the mask that it corrects
+            shape.set("z_order", "1")  # in front of the mask that it corrects
             yield shape
     else:
         yield tag_shape(name)
 
 
-def _nothing_is_left(sample: Sample, findings: Sequence[Finding]) -> bool:
-    """Whether an image without the labels in doubt would show nothing, which has to be said."""
+def _is_empty_without(sample: Sample, findings: Sequence[Finding]) -> bool:
+    """True if all boxes of an image look wrong, so that a tag has to say that it shows nothing."""
     absent = {f.place for f in findings if f.kind == "no such object" and f.source == "box"}
     boxes = {(box.left, box.top, box.right, box.bottom) for box in sample.boxes}
-    only_boxes = all(isinstance(drawn, Boxes) for drawn in sample.annotations)
+    only_boxes = all(isinstance(item, Boxes) for item in sample.annotations)
     return bool(boxes) and only_boxes and boxes <= absent

@@ -1,177 +1,280 @@
-"""What a network sees in a region: the one kind of record that findings are made of."""
+"""Evidence for label errors on one image: annotated regions and unlabelled regions."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.writers.regions import ConnectedRegion, coco_counts, connected_regions
+from wsseg.data.constraints import Constraints, constraints_of, label_map_of
+from wsseg.data.model import Box, MaskFile, Regions, Sample
+from wsseg.data.stacking import visible_box_index
+from wsseg.data.strokes import Strokes, stroke_map
+from wsseg.data.writers.regions import ConnectedRegion, connected_regions
+from wsseg.labelmaps import IGNORE
 from wsseg.stages.audit.finding import Place
+from wsseg.stages.audit.regions import (
+    MIN_AREA,
+    Evidence,
+    box_iou,
+    encode_rle,
+    intersection_area,
+    mean_scores,
+    region_box,
+    significant_regions,
+    tight_box,
+)
 
-SMALLEST = 0.002
-"""Share of the image below which a region is not believed."""
-
-_THIN = 0.01  # a region that nowhere is twice this share of the longer side wide is an edge
-
-Source = Literal["background", "box", "tag", "stroke", "mask", "part", "segment"]
-"""What a region is: the given background, a given box, tag, stroke, or region of a mask; the part
-of a mask in which the network sees another class; or a segment that the network sees."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """A region of an image: what was given there and what the network sees.
-
-    Args:
-        id: The image.
-        source: What the region is.
-        size: (H, W) of the image.
-        given: The class given; of a segment the likeliest of those that are allowed there.
-        seen: The class that the network sees, of a part or a segment; else that which is given.
-        place: The region's tight box; of a given box that box.
-        means: (K,) mean probability of each class over the region. Of a tag, over the image's
-            likeliest pixels of the class.
-        share: 0 to 1. Of a box, its IoU with ``better``; of a segment, how much of it the
-            annotations allow; of the background, 1 where it was given and 0 where it is only seen.
-        area: Pixels of the region, as a share of the image.
-        better: Of a box, the tight box of what the network sees of its class; empty where it sees
-            nothing.
-        sure: Of a box, the mean probability of its class in that segment.
-        others: Of a box, classes of other given boxes that cover half of it.
-        touches: Of a part, whether the class that is seen, or pixels without a label, touch it.
-        counts: COCO's run lengths of the seen segment, empty where there is none.
-    """
-
-    id: str
-    source: Source
-    size: tuple[int, int]
-    given: int
-    seen: int
-    place: Place
-    means: tuple[float, ...]
-    share: float = 0.0
-    area: float = 0.0
-    better: tuple[int, ...] = ()
-    sure: float = 0.0
-    others: tuple[int, ...] = ()
-    touches: bool = False
-    counts: str = ""
+_MIN_INSIDE = 0.2  # a segment with a smaller share of itself in a box belongs to another object
+_MIN_RELATIVE = 0.1  # segments that are smaller relative to the largest one in the box are noise
+_MIN_COVERED = 0.5  # share of a box within another from which that one explains the prediction
+_TOUCH_DISTANCE = 2  # pixels
 
 
-def means_over(
-    scores: NDArray[np.floating], mask: NDArray[np.bool_], place: Place
-) -> tuple[float, ...]:
-    """Return the mean probability of each class over a region.
+def collect_evidence(sample: Sample, scores: NDArray[np.floating]) -> list[Evidence]:
+    """Return the annotated regions of an image, and the predicted segments if it has no full mask.
 
     Args:
-        scores: (K, H, W).
-        mask: (h, w) bool of ``place``, True somewhere.
-        place: Where the mask lies.
+        scores: (K, H, W) probabilities of a network that did not receive the annotations.
 
     Returns:
-        (K,) means.
+        No evidence if the image has no annotations.
+
+    Raises:
+        InputError: A mask is damaged, or the annotations contradict each other.
     """
-    left, top, right, bottom = place
-    inside = scores[:, top:bottom, left:right][:, mask]
-    return tuple(round(float(mean), 5) for mean in inside.mean(axis=1, dtype=np.float64))
+    if not sample.annotations:
+        return []
+    predicted = scores.argmax(axis=0).astype(np.uint8)
+    constraints = constraints_of(sample, len(scores))
+    masks = [item for item in sample.annotations if isinstance(item, MaskFile | Regions)]
+    evidence = [_background(sample, scores, predicted, constraints)]
+    evidence += _boxes(sample, scores, predicted)
+    evidence += _strokes(sample, scores)
+    for mask in masks:
+        label_map = label_map_of(mask, sample.size, len(scores))
+        evidence += _mask_regions(sample, scores, label_map)
+        evidence += _mask_parts(sample, scores, predicted, label_map)
+    if not any(isinstance(mask, MaskFile) or not mask.partial for mask in masks):
+        evidence += _segments(sample, scores, predicted, constraints)
+        evidence += _tags(sample, scores)
+    return evidence
 
 
-def believable_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]:
-    """Yield the connected regions of a label map that are neither specks nor edges.
+def _background(
+    sample: Sample,
+    scores: NDArray[np.floating],
+    predicted: NDArray[np.uint8],
+    constraints: Constraints,
+) -> Evidence:
+    """Use the annotated background; if there is none, the predicted one; else the whole image."""
+    known = constraints.known == 0
+    mask = known if known.any() else predicted == 0
+    mask = mask if mask.any() else np.ones(mask.shape, bool)
+    place = (0, 0, mask.shape[1], mask.shape[0])
+    means = mean_scores(scores, mask, place)
+    return Evidence(
+        sample.id, "background", sample.size, 0, 0, place, means, share=float(known.any())
+    )
 
-    Args:
-        label_map: (H, W) uint8.
 
-    Yields:
-        Regions of at least ``SMALLEST`` of the image that somewhere are thicker than 2 % of its
-        longer side: where two label maps only disagree about an outline, they differ by less.
+def _boxes(
+    sample: Sample, scores: NDArray[np.floating], predicted: NDArray[np.uint8]
+) -> Iterator[Evidence]:
+    """Yield each box that is neither a crowd nor hidden behind smaller boxes.
+
+    The mean scores are those of its visible part. The predicted box is that of the segment of its
+    class, see ``_segment_of``.
     """
-    radius = _THIN * max(label_map.shape)
+    owners = visible_box_index(sample.boxes, sample.size)
+    for number, box in enumerate(sample.boxes):
+        visible = owners[box.slices] == number
+        if box.crowd or not visible.any():
+            continue
+        place, segment = _place(box), _segment_of(box, sample.boxes, predicted)
+        predicted_box = tight_box(segment) if segment.any() else None
+        yield Evidence(
+            id=sample.id,
+            source="box",
+            size=sample.size,
+            annotated=box.label,
+            predicted=box.label,
+            place=place,
+            means=mean_scores(scores, visible, place),
+            share=box_iou(place, predicted_box) if predicted_box else 0.0,
+            area=box.area / segment.size,
+            predicted_box=predicted_box or (),
+            confidence=float(scores[box.label][segment].mean()) if predicted_box else 0.0,
+            covering=_covering(box, sample.boxes),
+            rle=encode_rle(segment),
+        )
+
+
+def _place(box: Box) -> Place:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _segment_of(
+    box: Box, boxes: tuple[Box, ...], predicted: NDArray[np.uint8]
+) -> NDArray[np.bool_]:
+    """Return the predicted pixels (H, W) of a box's class that belong to the object of the box.
+
+    They may lie outside of the box, but not only in other boxes of the class. Of the connected
+    regions, those count that lie in the box with enough of their area.
+    """
+    mask = predicted == box.label
+    inside = mask[box.slices].copy()
+    for other in boxes:
+        if other.label == box.label:
+            mask[other.slices] = False
+    mask[box.slices] = inside
+    count, numbers = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    areas = np.bincount(numbers.ravel(), minlength=count)
+    within = np.bincount(numbers[box.slices].ravel(), minlength=count)
+    areas[0] = within[0] = 0
+    belongs = within >= np.maximum(_MIN_INSIDE * areas, 1)
+    kept = belongs & (within >= _MIN_RELATIVE * np.max(within, where=belongs, initial=0))
+    return np.asarray(kept[numbers])
+
+
+def _covering(box: Box, boxes: tuple[Box, ...]) -> tuple[int, ...]:
+    labels = {
+        other.label
+        for other in boxes
+        if other.label != box.label
+        and intersection_area(_place(box), _place(other)) >= _MIN_COVERED * box.area
+    }
+    return tuple(sorted(labels))
+
+
+def _strokes(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]:
+    for stroke in sample.strokes:
+        mask = stroke_map(Strokes((stroke,)), sample.size) == stroke.label
+        if not mask.any():
+            continue
+        place = tight_box(mask)
+        left, top, right, bottom = place
+        yield Evidence(
+            id=sample.id,
+            source="stroke",
+            size=sample.size,
+            annotated=stroke.label,
+            predicted=stroke.label,
+            place=place,
+            means=mean_scores(scores, mask[top:bottom, left:right], place),
+            area=float(mask.mean()),
+            rle=encode_rle(mask),
+        )
+
+
+def _mask_regions(
+    sample: Sample, scores: NDArray[np.floating], label_map: NDArray[np.uint8]
+) -> Iterator[Evidence]:
+    """Yield each annotated region of a mask."""
     for region in connected_regions(label_map):
-        if region.area >= SMALLEST * label_map.size and _thickness(region) >= radius:
-            yield region
+        if region.label != IGNORE and region.area >= MIN_AREA * label_map.size:
+            place = region_box(region)
+            yield Evidence(
+                id=sample.id,
+                source="mask",
+                size=sample.size,
+                annotated=region.label,
+                predicted=region.label,
+                place=place,
+                means=mean_scores(scores, region.mask, place),
+                area=region.area / label_map.size,
+            )
 
 
-def place_of(region: ConnectedRegion) -> Place:
-    """Return the tight box of a region.
-
-    Args:
-        region: Of an image.
-
-    Returns:
-        Left, top, right, bottom.
-    """
-    return region.left, region.top, region.left + region.width, region.top + region.height
-
-
-def counts_of(mask: NDArray[np.bool_]) -> str:
-    """Return a mask as COCO's compressed run lengths.
-
-    Args:
-        mask: (H, W) bool.
-
-    Returns:
-        "counts"; empty where no pixel is set.
-    """
-    if not mask.any():
-        return ""
-    left, top, right, bottom = tight_box(mask)
-    region = ConnectedRegion(1, left, top, mask[top:bottom, left:right])
-    return coco_counts(region, (mask.shape[0], mask.shape[1]))
-
-
-def tight_box(mask: NDArray[np.bool_]) -> Place:
-    """Return the smallest box around a mask.
-
-    Args:
-        mask: (H, W) bool, True somewhere.
-
-    Returns:
-        Left, top, right, bottom.
-
-    Example:
-        >>> tight_box(np.array([[False, False, False], [False, True, True]]))
-        (1, 1, 3, 2)
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+def _mask_parts(
+    sample: Sample,
+    scores: NDArray[np.floating],
+    predicted: NDArray[np.uint8],
+    label_map: NDArray[np.uint8],
+) -> Iterator[Evidence]:
+    """Yield the parts of a mask in which another class is predicted."""
+    for label in np.unique(label_map[label_map != IGNORE]).tolist():
+        is_other = (label_map == label) & (predicted != label)
+        for part in significant_regions(np.where(is_other, predicted, IGNORE).astype(np.uint8)):
+            if part.label == IGNORE:
+                continue
+            mask = _full_mask(part, sample.size)
+            place = region_box(part)
+            yield Evidence(
+                id=sample.id,
+                source="part",
+                size=sample.size,
+                annotated=label,
+                predicted=part.label,
+                place=place,
+                means=mean_scores(scores, part.mask, place),
+                area=part.area / label_map.size,
+                touches=_touches(mask, np.isin(label_map, (part.label, IGNORE))),
+                rle=encode_rle(mask),
+            )
 
 
-def overlap(one: Place, other: Place) -> int:
-    """Return how many pixels two boxes share.
-
-    Args:
-        one: A box.
-        other: Another.
-
-    Returns:
-        Pixels.
-
-    Example:
-        >>> overlap((0, 0, 4, 2), (2, 1, 9, 9))
-        2
-    """
-    across = min(one[2], other[2]) - max(one[0], other[0])
-    down = min(one[3], other[3]) - max(one[1], other[1])
-    return max(across, 0) * max(down, 0)
+def _full_mask(region: ConnectedRegion, size: tuple[int, int]) -> NDArray[np.bool_]:
+    left, top, right, bottom = region_box(region)
+    mask = np.zeros(size, bool)
+    mask[top:bottom, left:right] = region.mask
+    return mask
 
 
-def extent(place: Place) -> int:
-    """Return how many pixels a box holds.
-
-    Args:
-        place: The box.
-
-    Returns:
-        Pixels.
-    """
-    return (place[2] - place[0]) * (place[3] - place[1])
+def _touches(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+    kernel = np.ones((2 * _TOUCH_DISTANCE + 1,) * 2, np.uint8)
+    return bool(((cv2.dilate(mask.astype(np.uint8), kernel) > 0) & other).any())
 
 
-def _thickness(region: ConnectedRegion) -> float:
-    """Radius of the largest circle inside, where what lies outside the image is inside it."""
-    padded = np.pad(region.mask, 1).astype(np.uint8)
-    return float(cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).max())
+def _segments(
+    sample: Sample,
+    scores: NDArray[np.floating],
+    predicted: NDArray[np.uint8],
+    constraints: Constraints,
+) -> Iterator[Evidence]:
+    """Yield the predicted regions of object classes."""
+    for region in significant_regions(predicted):
+        if region.label == 0:
+            continue
+        place = region_box(region)
+        left, top, right, bottom = place
+        allowed = constraints.allowed[:, top:bottom, left:right][:, region.mask]
+        means = mean_scores(scores, region.mask, place)
+        possible = np.where(allowed.any(axis=1), np.array(means)[constraints.classes], -1.0)
+        of_class = constraints.classes == region.label
+        yield Evidence(
+            id=sample.id,
+            source="segment",
+            size=sample.size,
+            annotated=int(constraints.classes[possible.argmax()]),
+            predicted=region.label,
+            place=place,
+            means=means,
+            share=float(allowed[of_class].mean()) if of_class.any() else 0.0,
+            area=region.area / predicted.size,
+            rle=encode_rle(_full_mask(region, sample.size)),
+        )
+
+
+def _tags(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]:
+    """Yield each tag whose class has no other annotation, with its likeliest pixels."""
+    drawn = {box.label for box in sample.boxes} | {stroke.label for stroke in sample.strokes}
+    for regions in sample.annotations:
+        if isinstance(regions, Regions):
+            drawn |= {region.label for region in regions.items}
+    count = max(1, round(MIN_AREA * scores[0].size))
+    for label in (label for label in sample.tagged if label not in drawn):
+        flat = scores[label].ravel()
+        likeliest = np.argpartition(flat, -count)[-count:]
+        means = scores.reshape(len(scores), -1)[:, likeliest].mean(axis=1, dtype=np.float64)
+        yield Evidence(
+            id=sample.id,
+            source="tag",
+            size=sample.size,
+            annotated=label,
+            predicted=label,
+            place=(0, 0, sample.size[1], sample.size[0]),
+            means=tuple(round(float(mean), 5) for mean in means),
+            area=1.0,
+            covering=tuple(sample.tagged),
+        )

@@ -1,4 +1,4 @@
-"""One place where a given label looks wrong, and what an audit found altogether."""
+"""Findings: annotations that look wrong."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,67 +15,63 @@ from wsseg.data.model import Classes, Sample
 Kind = Literal[
     "mixed-up class", "missing object", "unlabelled part", "no such object", "box fits badly"
 ]
-"""What can be wrong with a given label."""
+"""The kind of a label error."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Place = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels of the upright image; right and bottom lie outside."""
+"""Left, top, right and bottom in pixels of the upright image; right and bottom are exclusive."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A given label that the network contradicts.
+    """An annotation that the network contradicts.
 
     Args:
-        id: The image.
-        kind: What seems wrong.
-        source: What it is wrong with: "box", "tag", "stroke", "mask", or "image" where nothing
-            was given there.
-        given: The class given, 0 for the background.
-        suggested: The class that the network sees, None where it only says that the given one is
-            not there.
-        place: Where the given label lies; of what is missing, where it would.
-        score: 0 to 1, comparable between kinds: see ``ranking``.
-        sentence: What a person should look at.
-        suggestion: The new box, None where no box is suggested.
-        counts: COCO's run lengths of the suggested pixels, empty where there are none.
+        id: The id of the image.
+        source: The wrong annotation: "box", "tag", "stroke", "mask", or "image" if it is missing.
+        annotated: The annotated class, 0 for the background.
+        suggested: The predicted class; None if the network only contradicts the annotated one.
+        place: The box of the annotation, or of the missing object.
+        score: 0 to 1, comparable between kinds, see ``rank``.
+        sentence: The explanation for a person.
+        suggestion: The new box, None if no box is suggested.
+        rle: COCO run lengths of the suggested pixels, empty if there are none.
         size: (H, W) of the image.
     """
 
     id: str
     kind: Kind
     source: str
-    given: int
+    annotated: int
     suggested: int | None
     place: Place
     score: float
     sentence: str
     suggestion: Place | None
-    counts: str
+    rle: str
     size: tuple[int, int]
 
     @property
     def mask(self) -> NDArray[np.bool_] | None:
-        """(H, W) bool, the suggested pixels; None where there are none."""
-        if not self.counts:
+        """(H, W) the suggested pixels, None if there are none."""
+        if not self.rle:
             return None
-        encoded = {"size": list(self.size), "counts": self.counts.encode()}
+        encoded = {"size": list(self.size), "counts": self.rle.encode()}
         return np.asarray(coco_mask.decode(encoded), bool)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The result of an audit.
 
     Args:
-        run: The audited run's folder.
-        network: Which network looked, such as "round-1" or "3 folds".
-        out: The audit's folder.
-        classes: The class names.
-        samples: The images by id, those without findings too.
+        run: The folder of the audited run.
+        network: The network that predicted, such as "round-1" or "3 folds".
+        out: The folder of the audit.
+        samples: All audited images by id, also those without findings.
         findings: The worst first.
-        set_aside: Images that could not be looked at, and why.
+        skipped: Images that could not be audited, with the reason.
     """
 
     run: Path
@@ -84,47 +80,32 @@ class Audit:
     classes: Classes
     samples: Mapping[str, Sample]
     findings: Sequence[Finding]
-    set_aside: Mapping[str, str]
+    skipped: Mapping[str, str]
 
     def lines(self) -> Iterator[str]:
-        """Yield how many findings there are, as text.
-
-        Yields:
-            A line for all of them and one for each kind.
-        """
+        """Yield the number of findings, in total and of each kind, as text."""
         images = len({finding.id for finding in self.findings})
         yield f"{len(self.findings)} findings on {images} of {len(self.samples)} images"
         for kind, count in Counter(finding.kind for finding in self.findings).most_common():
             yield f"  {kind}: {count}"
 
 
-def row_of(finding: Finding, classes: Classes) -> dict[str, Any]:
-    """Return a finding as a row of a table, its classes by name.
-
-    Args:
-        finding: The finding.
-        classes: The class names.
-
-    Returns:
-        Its values; None where there is no suggestion.
-    """
-    named = {"given": classes.names[finding.given], "suggested": suggested_name(finding, classes)}
-    corners = dict(zip(("x0", "y0", "x1", "y1"), finding.place, strict=True))
-    new = finding.suggestion or (None,) * 4
-    better = dict(zip(("new_x0", "new_y0", "new_x1", "new_y1"), new, strict=True))
-    about = {"image": finding.id, "kind": finding.kind, "source": finding.source}
-    rest = {"score": round(finding.score, 4), "sentence": finding.sentence}
-    return {**about, **named, **corners, **better, **rest}
+def table_row(finding: Finding, classes: Classes) -> dict[str, Any]:
+    """Return a finding as a row of a table, with class names."""
+    new_box = finding.suggestion or (None,) * 4
+    return {
+        "image": finding.id,
+        "kind": finding.kind,
+        "source": finding.source,
+        "annotated": classes.names[finding.annotated],
+        "suggested": suggested_name(finding, classes),
+        **dict(zip(("x0", "y0", "x1", "y1"), finding.place, strict=True)),
+        **dict(zip(("new_x0", "new_y0", "new_x1", "new_y1"), new_box, strict=True)),
+        "score": round(finding.score, 4),
+        "sentence": finding.sentence,
+    }
 
 
 def suggested_name(finding: Finding, classes: Classes) -> str | None:
-    """Return the name of the suggested class.
-
-    Args:
-        finding: The finding.
-        classes: The class names.
-
-    Returns:
-        The name, None where no class is suggested.
-    """
+    """Return the name of the suggested class, None if no class is suggested."""
     return None if finding.suggested is None else classes.names[finding.suggested]

@@ -1,4 +1,4 @@
-"""Which network looks at which image: the run's own, or one that never saw the image's labels."""
+"""The networks of an audit: that of the run, and those trained without a part of the images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
 from wsseg.runs.history import opened_stage, preferred_stages
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.stage import Run
 from wsseg.stages.rounds import train_segmenter
 
 
@@ -17,56 +17,49 @@ class Network:
     """A trained network.
 
     Args:
-        folder: Holds ``model.ckpt``.
-        key: Of the stage that trained it.
+        folder: The folder with ``model.ckpt``.
+        key: The key of the stage that trained it.
     """
 
     folder: Path
     key: str
 
 
-def network_of(run: Path, config: Config, stage: str | None) -> tuple[str, Network]:
-    """Return the network of a stage.
+def find_network(run: Path, config: Config, stage: str | None) -> tuple[str, Network]:
+    """Return the name and the network of a stage.
 
     Args:
-        run: The run's folder.
-        config: Its settings.
-        stage: Such as "round-1"; None is the last complete one.
-
-    Returns:
-        The stage's name and its network.
+        stage: Such as "round-1"; None is the last complete round.
 
     Raises:
-        InputError: It is not there, or its training is not finished.
+        InputError: There is no such stage, or its training is not finished.
     """
     for name in [stage] if stage else preferred_stages(run, config):
         if model := opened_stage(run, f"{name}/model"):
             return name, Network(model.path, model.key)
     known = sorted(path.parents[1].name for path in run.glob("*/model/manifest.json"))
-    subject = f"--stage {stage}" if stage else f"run {run}"
-    remedy = f"known: {', '.join(known)}" if stage and known else "run it to its end"
-    raise InputError(subject, "one with a finished network", "none", remedy)
+    source = f"stage {stage} of {run}" if stage else f"run {run}"
+    hint = f"choose one of {', '.join(known)}" if stage and known else "run it to its end"
+    raise InputError(f"{source} has no finished network", hint=hint)
 
 
-def networks_of_folds(  # noqa: PLR0917 - a run, its data and where the networks go
+def train_fold_networks(  # noqa: PLR0917 - a run, its data and the folder of the networks
     run: Path, out: Path, config: Config, dataset: Dataset, samples: Sequence[Sample], count: int
 ) -> dict[str, Network]:
-    """Train networks of which each has not seen the labels of a part of the images.
+    """Train networks of which each has not learned from one part of the images.
 
-    The images are dealt into ``count`` parts; for each a network is trained, with the run's
-    settings, on the first label maps of the other parts. What it says of its own part is out of
-    sample, as confident learning asks for: a network that was taught an error confirms it.
+    The images are dealt into ``count`` parts. For each part, a network is trained on the first
+    label maps of the other parts, with the settings of the run. Its predictions for its own part
+    are out of sample, as confident learning requires.
 
     Args:
-        run: The run's folder; its stage "seeds" is complete.
-        out: The networks go into ``fold-1-of-3`` and so on.
-        config: The run's settings.
-        dataset: Its classes and images.
-        samples: The images to be looked at.
+        run: The folder of the run; its stage "seeds" must be complete.
+        out: The networks are written to ``fold-1-of-3`` and so on in this folder.
+        samples: The images to be predicted.
         count: 2 or more.
 
     Returns:
-        The network that looks at each image, by the image's id.
+        The network that predicts each image, by id.
 
     Raises:
         InputError: The stage is not complete, or there are fewer images than parts.
@@ -74,23 +67,18 @@ def networks_of_folds(  # noqa: PLR0917 - a run, its data and where the networks
     References:
         Northcutt, Jiang and Chuang, Confident Learning, JAIR 2021, arXiv:1911.00068, section 3.
     """
-    if not 2 <= count <= len(samples):
-        rule = f"from 2 to {len(samples)}, the number of images"
-        raise InputError("--folds", rule, count, "choose another number")
-    labels = _first_labels(run)
+    if count > len(samples):
+        rule = f"at most {len(samples)}, the number of images"
+        raise InputError("folds", rule, count, "choose a smaller number")
+    labels = opened_stage(run, "seeds")
+    if labels is None:
+        raise InputError(f"stage seeds of {run} is not complete", hint="run it to its end")
     networks: dict[str, Network] = {}
     for number in range(count):
         held_out = {sample.id for sample in samples[number::count]}
         rest = tuple(sample for sample in dataset.samples if sample.id not in held_out)
         path = out / f"fold-{number + 1}-of-{count}"
-        of_fold = config.model_copy(update={"run_dir": path})
-        model = train_segmenter(Run(path, of_fold), replace(dataset, samples=rest), labels, 1)
+        fold_run = Run(path, config.model_copy(update={"run_dir": path}))
+        model = train_segmenter(fold_run, replace(dataset, samples=rest), labels, 1)
         networks |= dict.fromkeys(held_out, Network(model.path, model.key))
     return networks
-
-
-def _first_labels(run: Path) -> Stage:
-    labels = opened_stage(run, "seeds")
-    if labels is None:
-        raise InputError(f"stage seeds of {run}", "complete", "unfinished", "run it to its end")
-    return labels

@@ -1,35 +1,21 @@
-"""From what a network sees to findings, ranked over the whole data set by one score."""
+"""Rank label errors over a data set by confident learning."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wsseg.data.model import Classes
-from wsseg.stages.audit.evidence import Evidence, Source, extent, overlap
+from wsseg.stages.audit.confidence import MIN_EXPLAINED, Confidence, Reliability
 from wsseg.stages.audit.finding import Finding, Kind, Place
-from wsseg.stages.audit.reliability import (
-    EXPLAINED,
-    Reliability,
-    fit_support,
-    reliability_of,
-    support,
-)
-from wsseg.stages.audit.sentences import sentence_of
-from wsseg.stages.audit.thresholds import Thresholds, thresholds_of
+from wsseg.stages.audit.regions import Evidence, Source, box_area, intersection_area
 
-_SAME = 0.5  # share of the smaller of two places from which they show the same
+_MIN_SCORE = 1e-6
+_MIN_SHARED = 0.5  # share of the smaller of two regions from which they show the same object
 
 
 @dataclass(frozen=True)
-class Doubt:
-    """A place, and one way in which what was given there may be wrong.
-
-    Args:
-        kind: What seems wrong.
-        item: The place.
-        suggested: The class that the network sees; None where it only misses the given one.
-        score: 0..1.
-    """
+class Suspicion:
+    """One way in which the annotation of a region may be wrong, before the ranking."""
 
     kind: Kind
     item: Evidence
@@ -38,166 +24,191 @@ class Doubt:
 
     @property
     def place(self) -> Place:
-        """Where the suggestion lies."""
+        """The box of the suggestion."""
         if self.kind == "box fits badly":
-            left, top, right, bottom = self.item.better
+            left, top, right, bottom = self.item.predicted_box
             return left, top, right, bottom
         return self.item.place
 
 
-@dataclass(frozen=True, eq=False)
-class Usual:
-    """What is usual in a data set, which a single place is measured by.
+def rank(evidence: Sequence[Evidence], classes: Classes, min_score: float = 0.0) -> list[Finding]:
+    """Return the annotations that look wrong, the worst first.
 
-    Args:
-        thresholds: Average self-confidence by class.
-        reliability: How far the network can be believed, by size.
-    """
+    The score of a region is
 
-    thresholds: Thresholds
-    reliability: Reliability
-
-
-def rank(evidence: Sequence[Evidence], classes: Classes, least: float = 0.0) -> list[Finding]:
-    """Return where given labels look wrong, the worst first.
-
-    Of every place the score is a product of three shares,
-
-        score = reliability(size) * support(suggested) * (1 - support(given)),
+        reliability(area) * support(suggested) * (1 - support(annotated)),
         support(c) = min(1, p_c / t_c),
 
-    with p_c the mean probability of class c over the place and t_c the average self-confidence of
-    c over all places that were given it (``thresholds_of``). So it is near 1 where the network is
-    as sure of the suggestion as it usually is of that class, gives no probability to what was
-    given, and gets things of that size right (``reliability_of``). As all are measured by what is
-    usual, scores compare between classes and kinds. Where a box fits badly, the odds of its IoU
-    with what is seen take the place of p_c / t_c of the given class (``fit_support``).
+    with the mean probability p_c of class c over the region and its average self-confidence t_c
+    over all regions annotated as c. It is near 1 if the network predicts the suggestion with its
+    usual confidence, gives no probability to the annotated class, and is usually right about
+    regions of this area. It compares between classes and kinds. For a box that fits badly,
+    ``Confidence.fit_support`` takes the place of the support of the annotated class.
 
     Args:
-        evidence: Of all images.
-        classes: The class names.
-        least: Findings with a lower score are left out.
+        evidence: The regions of all images.
+        min_score: Findings with a lower score are left out.
 
     Returns:
-        At most one finding a given box, tag or stroke; those of equal score in the order of their
-        images.
+        At most one finding for each annotation; those of equal score in the order of their images.
 
     References:
         Northcutt, Jiang and Chuang, Confident Learning, JAIR 2021, arXiv:1911.00068.
     """
-    thresholds = thresholds_of(evidence)
-    usual = Usual(thresholds, reliability_of(evidence, thresholds))
+    confidence = Confidence.measure(evidence)
+    reliability = Reliability(evidence, confidence)
     by_image: dict[str, list[Evidence]] = defaultdict(list)
     for item in evidence:
         by_image[item.id].append(item)
-    found = [d for items in by_image.values() for d in _doubts_of_image(items, usual)]
-    found = [doubt for doubt in found if doubt.score >= max(least, 1e-6)]
-    found.sort(key=lambda doubt: (-doubt.score, doubt.item.id, doubt.item.place))
-    return [_finding(doubt, classes) for doubt in found]
+    suspicions = [
+        suspicion
+        for items in by_image.values()
+        for suspicion in _suspicions_of_image(items, confidence, reliability)
+        if suspicion.score >= max(min_score, _MIN_SCORE)
+    ]
+    suspicions.sort(key=lambda s: (-s.score, s.item.id, s.item.place))
+    return [_finding(suspicion, classes) for suspicion in suspicions]
 
 
-def _doubts_of_image(items: Iterable[Evidence], usual: Usual) -> list[Doubt]:
-    """The worst doubt of each place; what is missing only where no given label explains it."""
-    kept: list[Doubt] = []
-    doubts = [d for item in items for d in DOUBTS.get(item.source, _no_doubts)(item, usual)]
-    doubts.sort(key=lambda doubt: (doubt.item.source == "segment", -doubt.score))
-    for doubt in doubts:
-        if not any(_repeats(doubt, other) for other in kept):
-            kept.append(doubt)
+def _suspicions_of_image(
+    items: Iterable[Evidence], confidence: Confidence, reliability: Reliability
+) -> list[Suspicion]:
+    """Keep the worst suspicion of each region; a missing object only if nothing else explains it.
+
+    Segments are visited last, and left out if a wrong annotation suggests the same class there.
+    """
+    suspicions = [
+        suspicion
+        for item in items
+        if item.source in SUSPICIONS
+        for suspicion in SUSPICIONS[item.source](item, confidence, reliability)
+    ]
+    suspicions.sort(key=lambda s: (s.item.source == "segment", -s.score))
+    kept: list[Suspicion] = []
+    for suspicion in suspicions:
+        if not any(_is_duplicate(suspicion, other) for other in kept):
+            kept.append(suspicion)
     return kept
 
 
-def _no_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:  # noqa: ARG001 - one of DOUBTS
-    return iter(())
-
-
-def _repeats(doubt: Doubt, other: Doubt) -> bool:
-    if doubt.item is other.item:
+def _is_duplicate(suspicion: Suspicion, other: Suspicion) -> bool:
+    if suspicion.item is other.item:
         return True
-    if doubt.item.source != "segment" or doubt.suggested != other.suggested:
+    if suspicion.item.source != "segment" or suspicion.suggested != other.suggested:
         return False
-    shared = overlap(doubt.place, other.place)
-    return shared >= _SAME * min(extent(doubt.place), extent(other.place))
+    smaller = min(box_area(suspicion.place), box_area(other.place))
+    return intersection_area(suspicion.place, other.place) >= _MIN_SHARED * smaller
 
 
-def _box_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
-    doubt = 1 - support(item, "box", item.given, usual.thresholds)
-    doubt *= usual.reliability.boxes.at(item.area)
-    explained = {0, *item.others}
-    rivals = [c for c in range(len(item.means)) if c not in {item.given, *explained}]
+def _box(item: Evidence, confidence: Confidence, reliability: Reliability) -> Iterator[Suspicion]:
+    doubt = 1 - confidence.support(item, "box", item.annotated)
+    doubt *= reliability.boxes.at(item.area)
+    explained = {0, *item.covering}
+    rivals = [c for c in range(len(item.means)) if c not in {item.annotated, *explained}]
     rival = max(rivals, key=lambda label: item.means[label], default=None)
     if rival is not None:
-        score = support(item, "box", rival, usual.thresholds) * doubt
-        yield Doubt("mixed-up class", item, rival, score)
+        score = confidence.support(item, "box", rival) * doubt
+        yield Suspicion("mixed-up class", item, rival, score)
     elsewhere = sum(item.means[label] for label in explained)
-    absent = min(1.0, elsewhere / usual.thresholds.of("background", 0))
-    yield Doubt("no such object", item, None, absent * doubt)
-    if item.better:
-        sure = min(1.0, item.sure / usual.thresholds.of("segment", item.given))
-        misfit = 1 - fit_support(item, usual.thresholds)
-        score = sure * misfit * usual.reliability.fits.at(item.area)
-        yield Doubt("box fits badly", item, item.given, score)
+    absent = min(1.0, elsewhere / confidence.of("background", 0))
+    yield Suspicion("no such object", item, None, absent * doubt)
+    if item.predicted_box:
+        support = min(1.0, item.confidence / confidence.of("segment", item.annotated))
+        misfit = 1 - confidence.fit_support(item)
+        score = support * misfit * reliability.fits.at(item.area)
+        yield Suspicion("box fits badly", item, item.annotated, score)
 
 
-def _segment_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
-    if item.share < EXPLAINED:
-        doubt = 1 - support(item, "segment", item.given, usual.thresholds)
-        score = support(item, "segment", item.seen, usual.thresholds) * doubt
-        score *= usual.reliability.segments.at(item.area)
-        yield Doubt("missing object", item, item.seen, score)
+def _segment(
+    item: Evidence, confidence: Confidence, reliability: Reliability
+) -> Iterator[Suspicion]:
+    if item.share < MIN_EXPLAINED:
+        doubt = 1 - confidence.support(item, "segment", item.annotated)
+        score = confidence.support(item, "segment", item.predicted) * doubt
+        score *= reliability.segments.at(item.area)
+        yield Suspicion("missing object", item, item.predicted, score)
 
 
-def _part_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
-    doubt = 1 - support(item, "mask", item.given, usual.thresholds)
-    score = support(item, "mask", item.seen, usual.thresholds) * doubt
-    score *= usual.reliability.masks.at(item.area)
-    if item.given and item.seen:
-        yield Doubt("mixed-up class", item, item.seen, score)
-    elif item.given:
-        yield Doubt("no such object", item, None, score)
+def _part(item: Evidence, confidence: Confidence, reliability: Reliability) -> Iterator[Suspicion]:
+    doubt = 1 - confidence.support(item, "mask", item.annotated)
+    score = confidence.support(item, "mask", item.predicted) * doubt
+    score *= reliability.masks.at(item.area)
+    if item.annotated and item.predicted:
+        yield Suspicion("mixed-up class", item, item.predicted, score)
+    elif item.annotated:
+        yield Suspicion("no such object", item, None, score)
     else:
-        yield Doubt("unlabelled part" if item.touches else "missing object", item, item.seen, score)
+        kind: Kind = "unlabelled part" if item.touches else "missing object"
+        yield Suspicion(kind, item, item.predicted, score)
 
 
-def _stroke_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
-    doubt = 1 - support(item, "stroke", item.given, usual.thresholds)
-    rivals = [label for label in range(len(item.means)) if label != item.given]
+def _stroke(item: Evidence, confidence: Confidence, _: Reliability) -> Iterator[Suspicion]:
+    doubt = 1 - confidence.support(item, "stroke", item.annotated)
+    rivals = [label for label in range(len(item.means)) if label != item.annotated]
     rival = max(rivals, key=lambda label: item.means[label])
-    score = support(item, "stroke", rival, usual.thresholds) * doubt
+    score = confidence.support(item, "stroke", rival) * doubt
     if rival:
-        yield Doubt("mixed-up class", item, rival, score)
+        yield Suspicion("mixed-up class", item, rival, score)
     else:
-        yield Doubt("no such object", item, None, score)
+        yield Suspicion("no such object", item, None, score)
 
 
-def _tag_doubts(item: Evidence, usual: Usual) -> Iterator[Doubt]:
-    doubt = 1 - support(item, "tag", item.given, usual.thresholds)
-    yield Doubt("no such object", item, None, (1 - item.means[item.given]) * doubt)
+def _tag(item: Evidence, confidence: Confidence, _: Reliability) -> Iterator[Suspicion]:
+    doubt = 1 - confidence.support(item, "tag", item.annotated)
+    yield Suspicion("no such object", item, None, (1 - item.means[item.annotated]) * doubt)
 
 
-DOUBTS: Mapping[Source, Callable[[Evidence, Usual], Iterator[Doubt]]] = {
-    "box": _box_doubts,
-    "segment": _segment_doubts,
-    "part": _part_doubts,
-    "stroke": _stroke_doubts,
-    "tag": _tag_doubts,
+SUSPICIONS: dict[Source, Callable[[Evidence, Confidence, Reliability], Iterator[Suspicion]]] = {
+    "box": _box,
+    "segment": _segment,
+    "part": _part,
+    "stroke": _stroke,
+    "tag": _tag,
 }
-"""In what ways a place may be wrong, by what it is; others only say what is usual."""
+"""The ways in which each kind of region may be wrong."""
+
+_SUBJECTS = {"box": "This box", "stroke": "This stroke", "part": "This part of the mask"}
 
 
-def _finding(doubt: Doubt, classes: Classes) -> Finding:
-    item = doubt.item
-    has_object = doubt.suggested is not None
+def _finding(suspicion: Suspicion, classes: Classes) -> Finding:
+    item = suspicion.item
+    has_suggestion = suspicion.suggested is not None
     return Finding(
         id=item.id,
-        kind=doubt.kind,
+        kind=suspicion.kind,
         source={"segment": "image", "part": "mask"}.get(item.source, item.source),
-        given=item.given,
-        suggested=doubt.suggested,
+        annotated=item.annotated,
+        suggested=suspicion.suggested,
         place=item.place,
-        score=doubt.score,
-        sentence=sentence_of(doubt.kind, item, doubt.suggested, classes),
-        suggestion=doubt.place if has_object else None,
-        counts=item.counts if has_object else "",
+        score=suspicion.score,
+        sentence=_sentence(suspicion, classes),
+        suggestion=suspicion.place if has_suggestion else None,
+        rle=item.rle if has_suggestion else "",
         size=item.size,
     )
+
+
+def _sentence(suspicion: Suspicion, classes: Classes) -> str:
+    item = suspicion.item
+
+    def percent(label: int) -> str:
+        return f"{100 * item.means[label]:.0f} %"
+
+    annotated = classes.names[item.annotated]
+    if suspicion.kind == "box fits badly":
+        iou = f"the box and the predicted box have an IoU of {item.share:.2f}"
+        return f"This is {annotated}, but {iou}."
+    if suspicion.suggested is not None:
+        prediction = f"{classes.names[suspicion.suggested]} ({percent(suspicion.suggested)})"
+        if suspicion.kind != "mixed-up class":
+            where = "beside it or in a gap of the labels" if item.touches else "without annotation"
+            return f"The network predicts {prediction} {where}."
+    is_tag = item.source == "tag"
+    label = (
+        f"The image is tagged {annotated}"
+        if is_tag
+        else (f"{_SUBJECTS[item.source]} is labelled {annotated}")
+    )
+    if suspicion.suggested is None:
+        return f"{label}, but its probability is only {percent(item.annotated)}."
+    return f"{label} ({percent(item.annotated)}), but the network predicts {prediction}."

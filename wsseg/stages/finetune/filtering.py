@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -58,7 +59,8 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         known = _measured(given, predicted, len(classes), config)
         record["thresholds"] = _thresholds(dataset, predicted, known, config)
         if config.finetune.base:
-            record["reliability"], record["calibration_error"] = known.reliability(), known.error
+            record["reliability"] = [asdict(bar) for bar in known.reliability()]
+            record["calibration_error"] = known.error
     refused = [n for n, t in zip(classes, stage.manifest["thresholds"], strict=True) if t is None]
     if refused:
         say(f"{stage.name}: never right often enough, not believed: {', '.join(refused)}")

@@ -1,30 +1,31 @@
-"""The images to choose from: what they show, and which of them are labelled already."""
+"""Read the images to choose from, the classes that they show, and which are labelled already."""
 
+import difflib
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.classes import has_full_mask, present_classes
-from wsseg.data.formats import read_dataset
+from wsseg.data.formats.files import read_ids
+from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
-from wsseg.networks.prediction import check_classes
 from wsseg.runs.engine import announce
 from wsseg.runs.progress import say
-from wsseg.stages.selection.settings import SelectionSettings, read_known_ids
+from wsseg.stages.selection.params import SelectionParams
 
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """N images, what they show, and which of them are labelled already.
+    """N images to choose from.
 
     Args:
-        samples: The images.
         dataset_classes: Background and K object classes.
-        shows: (N, K) bool: whether something says that image n shows class k.
+        shows: (N, K) bool: annotations say that image n shows class k.
         is_labelled: (N,) bool.
     """
 
@@ -39,99 +40,90 @@ class Candidates:
         return self.dataset_classes.names[1:]
 
     def only(self, keep: NDArray[np.bool_]) -> "Candidates":
-        """Return some of the images.
-
-        Args:
-            keep: (N,) bool.
-
-        Returns:
-            Those, in their order.
-        """
+        """Return the images for which ``keep`` (N,) is True."""
         samples = tuple(s for s, kept in zip(self.samples, keep, strict=True) if kept)
         return replace(
             self, samples=samples, shows=self.shows[keep], is_labelled=self.is_labelled[keep]
         )
 
-    def names_of(self, image: int) -> list[str]:
-        """Return the names of the classes that an image shows.
+    def are_not_in(self, ids: Container[str]) -> NDArray[np.bool_]:
+        """Return (N,) bool: the id of the image is not among ``ids``."""
+        return np.array([sample.id not in ids for sample in self.samples], bool)
 
-        Args:
-            image: Its place.
-        """
-        return [name for name, shown in zip(self.classes, self.shows[image], strict=True) if shown]
-
-    def without(self, bad: Container[str]) -> NDArray[np.bool_]:
-        """Return which images are not among some.
-
-        Args:
-            bad: Ids.
-
-        Returns:
-            (N,) bool.
-        """
-        return np.array([sample.id not in bad for sample in self.samples], bool)
+    def classes_of(self, image: int) -> tuple[str, ...]:
+        """Return the names of the classes that an image shows."""
+        return tuple(np.array(self.classes, object)[self.shows[image]])
 
     def check_budget(self, budget: int) -> None:
-        """Refuse to choose more images than there are.
-
-        Args:
-            budget: Images to choose.
+        """Check that enough images are not labelled.
 
         Raises:
-            InputError: There are fewer that are not labelled.
+            InputError: There are fewer than the budget.
         """
         left = int((~self.is_labelled).sum())
         if budget > left:
-            rule = f"at most {left}, the images that can be used and are not labelled"
+            rule = f"at most {left}, the usable images that are not labelled"
             raise InputError("--budget", rule, budget, "lower it")
 
 
-def read_candidates(settings: SelectionSettings) -> tuple[Candidates, dict[str, str]]:
+def read_candidates(params: SelectionParams) -> tuple[Candidates, dict[str, str]]:
     """Return the images to choose from.
 
-    Args:
-        settings: Where they lie, what is laid over them, and which are labelled.
-
     Returns:
-        The images, and those that cannot be used, with what is wrong with them.
+        The usable images, and the reasons for the others by id.
 
     Raises:
-        InputError: As ``read_dataset``, the split is empty, an id is unknown, there are fewer
-            images than the budget, or the run knows other classes.
+        InputError: The data set cannot be read, the split is empty, an id is unknown, or there are
+            fewer images than the budget.
     """
-    dataset = read_dataset(settings.dataset, settings.format, [settings.split], "all")
-    if settings.annotations:
-        dataset = with_annotations(dataset, settings.annotations)
+    dataset = read_dataset(params.dataset, params.format, [params.split], "all")
+    if params.annotations:
+        dataset = with_annotations(dataset, params.annotations)
     announce([problem for problem in dataset.problems if problem.fatal], strict=False)
-    given = dataset.split(settings.split)
-    named, set_aside = _named(given)
-    samples = tuple(sample for sample in given if sample.id in named)
+    split = dataset.split(params.split)
+    labels, skipped = _labels_of(split)
+    samples = tuple(sample for sample in split if sample.id in labels)
     shows = np.zeros((len(samples), len(dataset.classes)), bool)
     for number, sample in enumerate(samples):
-        shows[number, list(named[sample.id])] = True
-    known = [sample.id for sample in given]
-    listed = read_known_ids(settings.labelled, known) if settings.labelled else ()
-    done = [sample.id in {*listed} or has_full_mask(sample) for sample in samples]
-    found = Candidates(samples, dataset.classes, shows[:, 1:], np.array(done, bool))
-    found.check_budget(settings.budget)
-    if settings.uncertainty and settings.checkpoint:
-        check_classes(f"--run {settings.run}", settings.checkpoint, dataset.classes)
-    return found, set_aside
+        shows[number, list(labels[sample.id])] = True
+    ids = [sample.id for sample in split]
+    listed = {*read_known_ids(params.labelled, ids)} if params.labelled else set()
+    is_labelled = [sample.id in listed or has_full_mask(sample) for sample in samples]
+    candidates = Candidates(samples, dataset.classes, shows[:, 1:], np.array(is_labelled, bool))
+    candidates.check_budget(params.budget)
+    return candidates, skipped
 
 
-def _named(samples: Sequence[Sample]) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
-    """The classes of each image, and what is wrong with the images of which nobody can tell."""
-    named, bad = {}, {}
+def read_known_ids(path: Path, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the ids that a file lists, such as ``selected.txt``.
+
+    Args:
+        path: File with one id per line.
+        known: Ids of the data set.
+
+    Returns:
+        The ids in the order of the file, each once.
+
+    Raises:
+        InputError: The file is missing or not UTF-8, or an id is unknown.
+    """
+    ids = read_ids(path)
+    for unknown in sorted({*ids} - {*known}):
+        nearest = difflib.get_close_matches(unknown, known, 1, 0)
+        remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+        raise InputError(f"{path}", "ids of images of the split", repr(unknown), remedy)
+    return ids
+
+
+def _labels_of(samples: Sequence[Sample]) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Return the labels that each image shows, and the reasons for unusable images."""
+    labels, skipped = {}, {}
     for sample in samples:
         try:
-            named[sample.id] = present_classes(sample)
-            _check_line(sample.id)
+            if sample.id.splitlines() != [sample.id]:
+                raise InputError("image id", "one line", repr(sample.id), "rename the image")
+            labels[sample.id] = present_classes(sample)
         except InputError as error:
-            bad[sample.id] = str(error)
-            say(f"set aside {sample.id!r}: {error}")
-    return {id: labels for id, labels in named.items() if id not in bad}, bad
-
-
-def _check_line(identity: str) -> None:
-    if identity.splitlines() != [identity]:
-        raise InputError("image id", "one line", repr(identity), "rename the image")
+            skipped[sample.id] = str(error)
+            say(f"skipped {sample.id!r}: {error}")
+    return labels, skipped

@@ -1,4 +1,4 @@
-"""Frozen encoders: an image becomes one vector."""
+"""Frozen encoders, which map an image to one vector."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,21 +21,19 @@ from wsseg.networks.weights import device_of
 from wsseg.runs.config import Config
 
 Section = Literal["classifier", "model", "run"]
-"""Where an encoder comes from: one of timm or of segmentation-models-pytorch with pre-trained
-weights, as these sections of the settings say, or the one that a run has trained."""
-
-SECTIONS: tuple[Section, ...] = ("classifier", "model", "run")
+"""Where an encoder comes from: the sections ``classifier`` (timm) or ``model``
+(segmentation-models-pytorch) of the settings, or a trained run."""
 
 
 @dataclass(frozen=True)
 class FrozenEncoder:
-    """An encoder that no longer learns.
+    """An encoder in eval mode.
 
     Args:
-        body: Maps (1, 3, h, w) images to (1, D, h', w') features, or to a list of which these are
-            the last; in eval mode.
-        settings: Scale, mean and std of its input.
-        multiple: The sides of its input are multiples of this many pixels.
+        body: Maps images (1, 3, h, w) to features (1, D, h', w'), or to a list whose last element
+            they are.
+        settings: Scale, mean and standard deviation of the input.
+        multiple: The sides of the input are multiples of this number of pixels.
     """
 
     body: nn.Module
@@ -43,7 +41,7 @@ class FrozenEncoder:
     multiple: int = 1
 
     def embed(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the mean over the last feature map, at length 1.
+        """Return the mean of the last feature map, scaled to length 1.
 
         Args:
             image: (H, W, 3) uint8 RGB.
@@ -56,13 +54,13 @@ class FrozenEncoder:
         """
         device = next(self.body.parameters()).device
         with torch.inference_mode():
-            found = self.body(self._input(image, device))
-        features: Tensor = found[-1] if isinstance(found, list | tuple) else found
+            output = self.body(self._input(image, device))
+        features: Tensor = output[-1] if isinstance(output, list | tuple) else output
         mean = features[0].float().mean(dim=(1, 2))
         length = float(mean.norm())
         if not 0 < length < float("inf"):
-            remedy = "look at the image, or choose another encoder"
-            raise InputError("features", "finite and not all 0", f"of length {length}", remedy)
+            message = f"The features must be finite and not all 0, but have length {length}"
+            raise InputError(message, hint="check the image, or choose another encoder")
         vector: NDArray[np.float32] = (mean / length).cpu().numpy()
         return vector
 
@@ -70,20 +68,19 @@ class FrozenEncoder:
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
         cells = [round(side * self.settings.scale / self.multiple) for side in image.shape[:2]]
         size = [max(1, count) * self.multiple for count in cells]
-        whole = normalised(pixels, self.settings)
-        resized = functional.interpolate(whole, size, mode="bilinear", antialias=True)
+        colours = normalised(pixels, self.settings)
+        resized = functional.interpolate(colours, size, mode="bilinear", antialias=True)
         return resized.contiguous(memory_format=torch.channels_last)
 
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """Which encoder is wanted; made anew in each worker process.
+    """The description of an encoder, from which each worker process loads it.
 
     Args:
-        section: Where it comes from.
-        settings: Of its network.
-        checkpoint: The run's segmenter, for "run".
-        device: "cpu" keeps it off the GPU.
+        settings: Settings of the network that the encoder belongs to.
+        checkpoint: Segmenter of the run, for the section "run".
+        device: "cpu" keeps the encoder off the GPU.
     """
 
     section: Section
@@ -95,7 +92,7 @@ class EncoderSource:
         return hash((self.section, self.settings.model_dump_json(), self.checkpoint))
 
     def key(self) -> dict[str, Any]:
-        """Return what its vectors depend on, as JSON can hold it."""
+        """Return everything that the vectors depend on, for the key of a stage."""
         unused = {"trainer", "pooling", "sharpness", "frozen_blocks", "freeze_batch_norm"}
         weights = self.checkpoint or Path(self.settings.weights or "")
         return {
@@ -105,15 +102,15 @@ class EncoderSource:
         }
 
     def describe(self) -> str:
-        """Return which encoder it is, for a person."""
+        """Return the name of the encoder and the source of its weights."""
         weights = self.checkpoint or self.settings.weights or "random weights"
         return f"{self.settings.encoder} ({weights})"
 
     def check(self) -> None:
-        """Refuse settings that no encoder can be built from, without making weights.
+        """Check that the encoder can be built, without allocating its weights.
 
         Raises:
-            InputError: An unknown encoder or argument, or a missing weight file.
+            InputError: The encoder or an argument is unknown, or the weight file is missing.
         """
         if isinstance(self.settings, ClassifierParams):
             check_classifier(self.settings)
@@ -121,15 +118,12 @@ class EncoderSource:
             check_network(self.settings)
 
     def load(self) -> FrozenEncoder:
-        """Return the encoder, on the GPU where there is one.
+        """Return the encoder, on the GPU if there is one.
 
-        Without weights it is initialised at random, every time the same.
-
-        Returns:
-            The encoder, in eval mode.
+        Without pre-trained weights its random initialisation is always the same.
 
         Raises:
-            InputError: It cannot be built, or its weights are missing or do not fit.
+            InputError: The encoder cannot be built, or its weights are missing or do not fit.
         """
         network, name, multiple = self._network()
         body = network.get_submodule(name).to(device_of(self.device))
@@ -148,33 +142,26 @@ class EncoderSource:
 
 
 def encoder_source(
-    config: Config, section: str | None = None, checkpoint: Path | None = None
+    config: Config, section: Section | None = None, checkpoint: Path | None = None
 ) -> EncoderSource:
-    """Return the encoder that settings ask for.
+    """Return the encoder that the settings describe.
 
     Args:
-        config: Its sections ``classifier`` and ``model``.
-        section: One of ``SECTIONS``; None is "run" where there is a checkpoint, else the section
-            that the settings have, "classifier" before "model".
-        checkpoint: A run's segmenter.
-
-    Returns:
-        The source.
+        section: By default "run" if there is a checkpoint, else the section that the settings have,
+            "classifier" before "model".
+        checkpoint: Segmenter of a run.
 
     Raises:
-        InputError: An unknown section, or "run" without a checkpoint.
+        InputError: The section is "run" and there is no checkpoint.
     """
     if section is None:
         only_model = config.model_fields_set & {"classifier", "model"} == {"model"}
         section = "run" if checkpoint else "model" if only_model else "classifier"
     if section == "run":
         if checkpoint is None:
-            raise InputError("--encoder run", "given with a --run", "none", "name the run")
+            raise InputError("--encoder run needs --run", hint="name the run")
         settings = load_segmenter(checkpoint, "cpu").settings
         return EncoderSource("run", settings, checkpoint, config.machine.device)
     if section == "classifier":
         return EncoderSource("classifier", config.classifier, None, config.machine.device)
-    if section == "model":
-        return EncoderSource("model", config.model, None, config.machine.device)
-    remedy = "choose one of them"
-    raise InputError("--encoder", f"one of {', '.join(SECTIONS)}", repr(section), remedy)
+    return EncoderSource("model", config.model, None, config.machine.device)

@@ -1,6 +1,11 @@
-"""Choosing the images to label, from a data set on disk to a list."""
+"""Select the images to label, from a data set on disk to a list and its page."""
 
-from dataclasses import dataclass, fields
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +14,52 @@ from numpy.typing import NDArray
 
 import wsseg
 from wsseg.data.params import DataParams
-from wsseg.networks.params import MachineParams
-from wsseg.runs.config import Config
+from wsseg.files import read_record, write_json, write_text
+from wsseg.networks.params import MachineParams, PredictionParams
+from wsseg.networks.prediction import check_classes
+from wsseg.runs.config import Config, config_from_values, load_config
+from wsseg.runs.folder import alone_in
 from wsseg.runs.stage import Run
-from wsseg.stages.predict import checkpoint_of
+from wsseg.stages.predict import checkpoint_of, prediction_of
 from wsseg.stages.selection.candidates import Candidates, read_candidates
-from wsseg.stages.selection.choosers import METHODS, Choice, Pool, choose, weighted
-from wsseg.stages.selection.coverage import Coverage, coverage, random_coverage
+from wsseg.stages.selection.choosing import (
+    METHODS,
+    Choice,
+    Coverage,
+    Pool,
+    Quota,
+    choose,
+    default_quota,
+    measure_coverage,
+    random_coverage,
+    weight,
+)
 from wsseg.stages.selection.embeddings import Embeddings, embed_images, embeddings_of
-from wsseg.stages.selection.folder import opened, write_lists
-from wsseg.stages.selection.quota import Quota, default_quota
-from wsseg.stages.selection.settings import SelectionSettings
+from wsseg.stages.selection.encoders import EncoderSource, encoder_source
+from wsseg.stages.selection.params import SelectionParams
 from wsseg.stages.selection.uncertainty import measure_uncertainty, uncertainties_of
+
+_SETTINGS, _CACHE = "selection.json", "selection_cache.json"
+_RESULTS = ("selected.txt", "selected.csv", "index.html")
+
+
+@dataclass(frozen=True)
+class SelectedImage:
+    """A row of ``selected.csv``.
+
+    Attributes:
+        rank: From 1, the most useful first.
+        classes: Names of the classes that its annotations name.
+        distance: To the nearest image chosen or labelled before it, infinite for the first of all.
+        uncertainty: Of the network; None if it was not measured.
+    """
+
+    rank: int
+    id: str
+    path: Path
+    classes: tuple[str, ...]
+    distance: float
+    uncertainty: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,19 +67,17 @@ class Selection:
     """The images to label, and how they were chosen.
 
     Attributes:
-        settings: What was asked for.
-        candidates: The N images that could be used.
-        embeddings: Of these.
-        choice: The chosen ones.
-        quota: Images that each class was to be in.
-        uncertainty: (N,) float64, NaN where it is not known; None where nobody asked.
-        covered: How well the chosen images stand for all.
-        at_random: The same of images drawn blindly.
-        notes: What a person should know, such as quotas that could not be met.
-        set_aside: Images that could not be used, and why.
+        candidates: The N usable images.
+        embeddings: Of the N images.
+        quota: Chosen images that each class should appear in.
+        uncertainty: (N,) float64, NaN for labelled images; None if it was not measured.
+        covered: Coverage of all images by the chosen and labelled ones.
+        at_random: Mean coverage of random choices of as many images.
+        notes: Sentences about quotas that could not be met.
+        skipped: Unusable images and the reasons.
     """
 
-    settings: SelectionSettings
+    params: SelectionParams
     candidates: Candidates
     embeddings: Embeddings
     choice: Choice
@@ -49,91 +86,104 @@ class Selection:
     covered: Coverage
     at_random: Coverage
     notes: tuple[str, ...]
-    set_aside: dict[str, str]
+    skipped: dict[str, str]
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return what is known of each chosen image, in order.
-
-        Returns:
-            "rank" from 1, "id", "path", "classes", "distance" to the nearest one chosen before,
-            infinite for the first, and "uncertainty" where it was measured.
-        """
-        rows = []
-        for rank, image in enumerate(self.choice.order.tolist(), 1):
-            sample = self.candidates.samples[image]
-            row: dict[str, Any] = {"rank": rank, "id": sample.id, "path": str(sample.image)}
-            row["classes"] = ";".join(self.candidates.names_of(image))
-            row["distance"] = float(self.choice.distances[rank - 1])
-            if self.uncertainty is not None:
-                row["uncertainty"] = float(self.uncertainty[image])
-            rows.append(row)
-        return rows
+    def images(self) -> list[SelectedImage]:
+        """Return the chosen images, the most useful first."""
+        return [
+            SelectedImage(
+                rank=rank,
+                id=self.candidates.samples[image].id,
+                path=self.candidates.samples[image].image,
+                classes=self.candidates.classes_of(image),
+                distance=float(self.choice.distances[rank - 1]),
+                uncertainty=None if self.uncertainty is None else float(self.uncertainty[image]),
+            )
+            for rank, image in enumerate(self.choice.order.tolist(), 1)
+        ]
 
     def lines(self) -> list[str]:
-        """Return the selection in short, for a person."""
-        labelled = int(self.candidates.is_labelled.sum())
+        """Return a summary."""
+        covered, at_random = self.covered, self.at_random
         return [
             f"{len(self.choice.order)} of {len(self.candidates.samples)} images chosen by "
-            f"{self.settings.method}, {labelled} labelled before",
-            f"classes shown: {self.covered.classes:.0f} of "
+            f"{self.params.used_method}, {int(self.candidates.is_labelled.sum())} labelled before",
+            f"classes shown: {covered.classes:.0f} of "
             f"{int(self.candidates.shows.any(axis=0).sum())} (at random "
-            f"{self.at_random.classes:.1f}), quota {self.quota}",
-            f"distance to the nearest chosen or labelled image: largest {self.covered.largest:.3f} "
-            f"(at random {self.at_random.largest:.3f}), mean {self.covered.mean:.3f} "
-            f"({self.at_random.mean:.3f})",
+            f"{at_random.classes:.1f}), quota {self.quota}",
+            f"distance to the nearest chosen or labelled image: largest {covered.largest:.3f} "
+            f"(at random {at_random.largest:.3f}), mean {covered.mean:.3f} ({at_random.mean:.3f})",
             *self.notes,
         ]
 
 
-def select_images(settings: SelectionSettings) -> Selection:
+def select_images(params: SelectionParams) -> Selection:
     """Choose images, and write ``selected.txt``, ``selected.csv`` and ``selection.json``.
 
-    Args:
-        settings: What is asked for.
-
-    Returns:
-        The selection.
-
     Raises:
-        InputError: Settings that do not fit the data set, or nothing to choose from.
+        InputError: The parameters do not fit the data set, or no image can be chosen.
     """
-    source = settings.source()
-    found, set_aside = read_candidates(settings)
-    cache = settings.cache or settings.out / "cache"
-    with opened(settings.out, cache, described(settings, source.describe())):
-        data = DataParams(root=settings.dataset)
-        run = Run(
-            cache, Config(run_dir=cache, data=data, machine=MachineParams(workers=settings.workers))
-        )
-        stage = embed_images(run, found.samples, source)
-        embeddings = embeddings_of(stage, found.samples)
-        found = found.only(found.without(stage.manifest["set_aside"]))
-        set_aside |= stage.manifest["set_aside"]
+    checkpoint = checkpoint_of(params.run) if params.run else None
+    source = encoder_source(_network_settings(params), params.encoder, checkpoint)
+    source.check()
+    candidates, skipped = read_candidates(params)
+    if params.uncertainty and checkpoint:
+        check_classes(f"--run {params.run}", checkpoint, candidates.dataset_classes)
+    cache = params.cache or params.out / "cache"
+    with exclusive_folders(params.out, cache, describe(params, source)):
+        data = DataParams(root=params.dataset)
+        machine = MachineParams(workers=params.workers)
+        run = Run(cache, Config(run_dir=cache, data=data, machine=machine))
+        stage = embed_images(run, candidates.samples, source)
+        embeddings = embeddings_of(stage, candidates.samples)
+        candidates = candidates.only(candidates.are_not_in(stage.manifest["set_aside"]))
+        skipped |= stage.manifest["set_aside"]
         uncertainty = None
-        if settings.uncertainty:
-            uncertainty, unmeasured = _uncertainty(run, settings, found)
-            keep = found.without(unmeasured)
-            found, embeddings = found.only(keep), embeddings.only(np.flatnonzero(keep))
-            uncertainty, set_aside = uncertainty[keep], set_aside | unmeasured
-        found.check_budget(settings.budget)
-        selection = _selected(settings, found, embeddings, uncertainty, set_aside)
-        write_lists(settings.out, selection.rows())
+        if params.uncertainty and params.run and checkpoint:
+            stage = measure_uncertainty(
+                run,
+                candidates.only(~candidates.is_labelled).samples,
+                candidates.dataset_classes,
+                params.uncertainty,
+                checkpoint=checkpoint,
+                prediction=prediction_params(params.run, params.scales),
+            )
+            keep = candidates.are_not_in(stage.manifest["set_aside"])
+            skipped |= stage.manifest["set_aside"]
+            candidates, embeddings = candidates.only(keep), embeddings.only(np.flatnonzero(keep))
+            uncertainty = uncertainties_of(stage, candidates.samples)
+        candidates.check_budget(params.budget)
+        selection = _select(params, candidates, embeddings, uncertainty, skipped)
+        write_lists(params.out, selection.images())
     return selection
 
 
-def described(settings: SelectionSettings, encoder: str) -> dict[str, Any]:
-    """Return settings as ``selection.json`` holds them.
+def _network_settings(params: SelectionParams) -> Config:
+    """Return settings of which only the networks are used."""
+    path = params.config
+    if path is None and params.run is not None and params.run.is_dir():
+        path = params.run / "config.yaml"
+    if path is None:
+        return config_from_values({"run_dir": ".", "data": {"root": "."}}, "defaults")
+    return load_config(path, ["run_dir=.", "data.root=."])
 
-    Args:
-        settings: What is asked for.
-        encoder: Which one, for a person.
 
-    Returns:
-        Texts, numbers and lists.
-    """
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    plain = {key: _plain(value) for key, value in values.items() if key not in {"out", "workers"}}
-    return {"made_by": "wsseg select", "wsseg": wsseg.__version__, **plain, "network": encoder}
+def prediction_params(run: Path, scales: tuple[float, ...] | None) -> PredictionParams:
+    """Return the prediction parameters of a run, with other scales if there are any."""
+    own = prediction_of(run)
+    return own.model_copy(update={"scales": scales}) if scales else own
+
+
+def describe(params: SelectionParams, source: EncoderSource) -> dict[str, Any]:
+    """Return the content of ``selection.json``."""
+    values = params.model_dump(exclude={"out", "workers"}) | {"method": params.used_method}
+    plain = {key: _plain(value) for key, value in values.items()}
+    return {
+        "made_by": "wsseg select",
+        "wsseg": wsseg.__version__,
+        **plain,
+        "network": source.describe(),
+    }
 
 
 def _plain(value: Any) -> Any:
@@ -142,55 +192,78 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _uncertainty(
-    run: Run, settings: SelectionSettings, found: Candidates
-) -> tuple[NDArray[np.float64], dict[str, str]]:
-    """(N,) of the images, NaN for labelled ones, and what was set aside."""
-    if settings.run is None or settings.uncertainty is None:
-        raise TypeError("settings were checked when they were made")
-    stage = measure_uncertainty(
-        run,
-        [sample for sample, done in zip(found.samples, found.is_labelled, strict=True) if not done],
-        found.dataset_classes,
-        settings.uncertainty,
-        checkpoint=checkpoint_of(settings.run),
-        prediction=settings.prediction(settings.run),
-    )
-    return uncertainties_of(stage, found.samples), stage.manifest["set_aside"]
-
-
-def _selected(
-    settings: SelectionSettings,
-    found: Candidates,
+def _select(
+    params: SelectionParams,
+    candidates: Candidates,
     embeddings: Embeddings,
     uncertainty: NDArray[np.float64] | None,
-    set_aside: dict[str, str],
+    skipped: dict[str, str],
 ) -> Selection:
-    pool = Pool(embeddings, found.is_labelled, settings.budget, settings.seed)
-    least = settings.quota
-    least = default_quota(pool.budget, found.shows) if least is None else least
-    quota = Quota(found.shows, least)
-    useful = METHODS[settings.method](pool)
+    pool = Pool(embeddings, candidates.is_labelled, params.budget, params.seed)
+    shows = candidates.shows
+    minimum = default_quota(pool.budget, shows) if params.quota is None else params.quota
+    quota = Quota(shows, minimum)
+    usefulness = METHODS[params.used_method](pool)
     if uncertainty is not None:
-        useful = weighted(useful, np.nan_to_num(uncertainty))
-    choice = choose(pool, useful, quota)
-    is_taken = found.is_labelled.copy()
+        usefulness = weight(usefulness, np.nan_to_num(uncertainty))
+    choice = choose(pool, usefulness, quota)
+    is_taken = candidates.is_labelled.copy()
     is_taken[choice.order] = True
+    notes = quota.unmet(is_taken, candidates.classes)
+    if not shows.any():
+        notes = ["no annotation names a class, so no class has a quota"]
     return Selection(
-        settings=settings,
-        candidates=found,
+        params=params,
+        candidates=candidates,
         embeddings=embeddings,
         choice=choice,
-        quota=least,
+        quota=minimum,
         uncertainty=uncertainty,
-        covered=coverage(choice.nearest, found.shows, is_taken),
-        at_random=random_coverage(pool, found.shows),
-        notes=_notes(found, quota.unmet(is_taken, found.classes)),
-        set_aside=dict(sorted(set_aside.items())),
+        covered=measure_coverage(choice.nearest, shows, is_taken),
+        at_random=random_coverage(pool, shows),
+        notes=tuple(notes),
+        skipped=dict(sorted(skipped.items())),
     )
 
 
-def _notes(found: Candidates, unmet: list[str]) -> tuple[str, ...]:
-    if not found.shows.any():
-        return ("no image says which classes it shows, so that no class has a quota",)
-    return tuple(unmet)
+@contextmanager
+def exclusive_folders(out: Path, cache: Path, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Keep other processes out of the folder of a selection and of its cache.
+
+    Results of other settings are removed, so that all files of the folder belong together.
+
+    Args:
+        out: A new or empty folder, or one of an earlier selection.
+        cache: Another such folder, which may lie inside.
+        settings: Written to ``selection.json``.
+
+    Raises:
+        InputError: A folder holds something else, or another process works in it.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(alone_in(out, "--out", _SETTINGS, "a selection"))
+        stack.enter_context(alone_in(cache, "--cache", _CACHE, "the cache of one"))
+        if read_record(out / _SETTINGS) != settings:
+            for name in _RESULTS:
+                (out / name).unlink(missing_ok=True)
+            write_json(out / _SETTINGS, settings)
+        write_json(cache / _CACHE, {"made_by": "wsseg select"})
+        yield
+
+
+def write_lists(out: Path, images: Sequence[SelectedImage]) -> None:
+    """Write ``selected.txt``, one id per line, and ``selected.csv``, one image per row.
+
+    An infinite distance is left empty, as is the uncertainty if it was not measured.
+    """
+    write_text(out / "selected.txt", "".join(f"{image.id}\n" for image in images))
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    is_measured = any(image.uncertainty is not None for image in images)
+    more = ["uncertainty"] if is_measured else []
+    writer.writerow(["rank", "id", "path", "classes", "distance", *more])
+    for image in images:
+        figures = [image.distance, image.uncertainty] if is_measured else [image.distance]
+        texts = [f"{v:.6f}" if v is not None and math.isfinite(v) else "" for v in figures]
+        writer.writerow([image.rank, image.id, image.path, ";".join(image.classes), *texts])
+    write_text(out / "selected.csv", table.getvalue())

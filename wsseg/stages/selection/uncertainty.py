@@ -1,6 +1,6 @@
-"""How unsure a trained segmenter is of an image, as far as its annotations leave anything open."""
+"""Uncertainty of a trained segmenter about an image, as far as its annotations leave it open."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ def margin(
     constraints: Constraints,
     prediction: PredictionParams,
 ) -> float:
-    """Return the mean of ``margins`` over an image; see ``MEASURES``."""
+    """Return the mean of ``margins`` over the pixels of an image."""
     scores = segmenter.predict(image, prediction)[constraints.classes]
     return float(margins(normalised(scores, constraints.allowed)).mean())
 
@@ -38,8 +38,16 @@ def vote_entropy(
     constraints: Constraints,
     prediction: PredictionParams,
 ) -> float:
-    """Return the mean of ``vote_entropies`` of an image's views; see ``MEASURES``."""
-    views = _views(segmenter, image, prediction)
+    """Return the mean of ``vote_entropies`` over the pixels of an image.
+
+    The votes are the label maps of the views: each scale, and its mirror image if ``flip`` is set.
+    """
+    views = []
+    for scale in prediction.scales:
+        one_view = prediction.model_copy(update={"scales": (scale,), "flip": False})
+        views.append(segmenter.predict(image, one_view))
+        if prediction.flip:
+            views.append(segmenter.predict(image[:, ::-1], one_view)[..., ::-1])
     votes = [constraints.argmax(scores[constraints.classes]) for scores in views]
     return float(vote_entropies(votes).mean())
 
@@ -47,9 +55,8 @@ def vote_entropy(
 Measure = Callable[[Segmenter, NDArray[np.uint8], Constraints, PredictionParams], float]
 
 MEASURES: dict[str, Measure] = {"margin": margin, "vote_entropy": vote_entropy}
-"""Trained network, image (H, W, 3), what its annotations allow, scales and mirror -> how unsure
-the network is of it, 0..1, by name. Classes that a pixel may not have do not count; a pixel whose
-class is known has 0."""
+"""Uncertainty 0..1 of an image (H, W, 3), by the ``uncertainty`` of ``SelectionParams``. Classes
+that a pixel may not have do not count; a pixel whose class is known has uncertainty 0."""
 
 
 def measure_uncertainty(
@@ -61,18 +68,10 @@ def measure_uncertainty(
     checkpoint: Path,
     prediction: PredictionParams,
 ) -> Stage:
-    """Return the stage "uncertainty-<measure>"; its table has a row an image.
+    """Run the stage "uncertainty-<measure>", whose table has one row per image.
 
     Args:
-        run: Where it is kept, and in how many processes it works.
-        samples: The images with their annotations.
-        classes: Of the data set.
-        measure: A key of ``MEASURES``.
-        checkpoint: The trained network.
-        prediction: Scales and mirror.
-
-    Returns:
-        The complete stage.
+        measure: Key of ``MEASURES``.
 
     Raises:
         InputError: No image could be used.
@@ -91,14 +90,10 @@ def measure_uncertainty(
 
 
 def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.float64]:
-    """Return what a complete stage has measured.
-
-    Args:
-        stage: Of ``measure_uncertainty``.
-        samples: N images.
+    """Return the result of ``measure_uncertainty`` for N images.
 
     Returns:
-        (N,) float64, 0..1; NaN for images that were set aside or not given to it.
+        (N,) float64, 0..1; NaN for images that were skipped or not measured.
     """
     table = read_stats(stage.path).to_pandas().set_index("id")["uncertainty"]
     return np.asarray(table.reindex([sample.id for sample in samples]), np.float64)
@@ -111,13 +106,3 @@ def _measure(
     example = example_of(sample, len(segmenter.classes))
     value = MEASURES[measure](segmenter, example.image, example.constraints, prediction)
     return sample.id, [{"id": sample.id, "uncertainty": value}]
-
-
-def _views(
-    segmenter: Segmenter, image: NDArray[np.uint8], prediction: PredictionParams
-) -> Iterator[NDArray[np.float32]]:
-    for scale in prediction.scales:
-        alone = prediction.model_copy(update={"scales": (scale,), "flip": False})
-        yield segmenter.predict(image, alone)
-        if prediction.flip:
-            yield segmenter.predict(image[:, ::-1], alone)[..., ::-1]

@@ -1,0 +1,135 @@
+"""All formats of data sets: a new one is a module with a reader and an entry in ``FORMATS``."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wsseg.data.formats.coco import COCO
+from wsseg.data.formats.csv_tags import CSV
+from wsseg.data.formats.cvat import CVAT
+from wsseg.data.formats.files import opening_once
+from wsseg.data.formats.fitting import View, view
+from wsseg.data.formats.folders import FOLDERS
+from wsseg.data.formats.jsonl import JSONL
+from wsseg.data.formats.labelme import LABELME
+from wsseg.data.formats.labelstudio import LABELSTUDIO
+from wsseg.data.formats.published import CLICKS, SCRIBBLES
+from wsseg.data.formats.raw import Format, RawDataset
+from wsseg.data.formats.voc import VOC, read_voc
+from wsseg.data.formats.yolo import YOLO
+from wsseg.data.model import Dataset
+from wsseg.errors import InputError
+from wsseg.synthetic.scenes import write_scenes
+
+_DEMO_TRAIN, _DEMO_VAL = 120, 40
+
+
+def read_scenes(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
+    """Return the demo scenes, which are generated at the first call.
+
+    Args:
+        root: The folder they are kept in.
+        splits: "train", "val" or both; None: both.
+
+    Raises:
+        InputError: The folder holds other files.
+    """
+    write_scenes(root, train=_DEMO_TRAIN, val=_DEMO_VAL, seed=0)
+    return read_voc(root, splits)
+
+
+FORMATS: dict[str, Format] = {
+    format.name: format
+    for format in (
+        *(VOC, COCO, YOLO, JSONL, CVAT, LABELME, LABELSTUDIO, CSV, FOLDERS),
+        *(Format("scenes", read=read_scenes), CLICKS, SCRIBBLES),
+    )
+}
+"""Every format by name."""
+
+READABLE = tuple(format.name for format in FORMATS.values() if format.read)
+"""Names of the formats of data sets; files of the others are only laid over data sets."""
+
+MARKS: dict[str, Format] = {
+    format.name: format for format in (JSONL, CVAT, LABELME, LABELSTUDIO, CLICKS, SCRIBBLES)
+}
+"""Formats of marks. Folders of such files are laid over a data set even if they hold images."""
+
+OVERLAYS: dict[str, Format] = MARKS | {format.name: format for format in (COCO, VOC, YOLO)}
+"""Formats whose files can be laid over a data set, in the order in which they are tried."""
+
+
+def read_raw(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> RawDataset:
+    """Return everything that the annotation files of a data set say; each is opened once.
+
+    Args:
+        root: The data set's folder.
+        format: A name in ``READABLE``, or "auto" to detect it.
+        splits: Names of splits; None: all.
+
+    Raises:
+        InputError: The folder is of no known format, has no such split, or a file that describes
+            it is missing or damaged.
+    """
+    with opening_once():
+        name = detect_format(root) if format == "auto" else format
+        read = FORMATS[name].read if name in FORMATS else None
+        if read is None:
+            remedy = f"choose one of auto, {', '.join(READABLE)}"
+            raise InputError("data.format", "a known format", repr(name), remedy)
+        if name != "scenes":  # these are generated
+            _check_folder(root)
+        raw = read(root, None if splits is None else tuple(dict.fromkeys(splits)))
+        return replace(raw, format=name)
+
+
+def read_dataset(
+    root: Path, format: str = "auto", splits: Sequence[str] | None = None, use: View = "boxes"
+) -> Dataset:
+    """Return the images of a data set with annotations of one kind; no pixel is decoded.
+
+    Args:
+        root: The data set's folder.
+        format: A name in ``READABLE``, or "auto" to detect it.
+        splits: Names of splits; None: all.
+        use: "boxes", "tags", "masks", "all" or "none"; see ``fitting.view``.
+
+    Returns:
+        The data set. Images that cannot be used are left out and stand in its problems, as does
+        everything that was repaired.
+
+    Raises:
+        InputError: As ``read_raw`` and ``fitting.view``.
+    """
+    return view(read_raw(root, format, splits), use)
+
+
+def detect_format(root: Path) -> str:
+    """Return the format of a data set folder.
+
+    Returns:
+        A name in ``READABLE``; "csv", and then "folders", only if no other format fits.
+
+    Raises:
+        InputError: There is no such folder, or no format fits, or more than one.
+    """
+    _check_folder(root)
+    with opening_once():
+        detectable = [format for format in FORMATS.values() if format.detect]
+        fits = [f.name for f in detectable if not f.last_resort and f.detect and f.detect(root)]
+        if not fits:
+            resorts = (f.name for f in detectable if f.last_resort and f.detect and f.detect(root))
+            fits = [name for name in (next(resorts, None),) if name]
+    if len(fits) != 1:
+        signs = "; ".join(f"{format.sign} ({format.name})" for format in detectable)
+        got = " and ".join(fits) if fits else "none of these"
+        choose = "set data.format (wsseg check: --format)"
+        rule, remedy = f"a data set with one of {signs}", choose if fits else "check the path"
+        raise InputError(f"data.root {root}", rule, got, remedy)
+    return fits[0]
+
+
+def _check_folder(root: Path) -> None:
+    if not root.is_dir():
+        got = "a file" if root.exists() else "no such folder"
+        raise InputError(f"data.root {root}", "a folder", got, "check the path")
