@@ -14,10 +14,10 @@ from wsseg.networks.affinity_net import (
     save_affinity,
 )
 from wsseg.networks.encoder import construct_encoder
-from wsseg.networks.params import AffinityParams, ClassifierParams
+from wsseg.networks.params import AffinityParams, ClassifierNetworkParams
 from wsseg.networks.weights import write_checkpoint
 
-SMALL = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 
 
 def network(encoder=SMALL.encoder, seed=0):

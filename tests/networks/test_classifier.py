@@ -18,11 +18,11 @@ from wsseg.networks.classifier import (
     save_classifier,
 )
 from wsseg.networks.encoder import FeatureMap
-from wsseg.networks.params import ClassifierParams
+from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.networks.weights import write_checkpoint
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
-SMALL = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 DYNAMIC = {"dynamic_img_size": True}
 FAMILIES = {
     "mobilenetv3_small_050": ({}, 32),
@@ -267,7 +267,7 @@ def test_a_classifier_survives_the_disk(tmp_path):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     loaded = load_classifier(path, "cpu")
     assert loaded.classes == CLASSES
-    assert loaded.settings == settings
+    assert loaded.params == settings
     assert not any(module.training for module in loaded.network.modules())
     after = loaded.network.state_dict()
     assert list(after) == list(before)
@@ -282,7 +282,7 @@ def test_the_file_of_the_encoder_s_weights_is_not_needed_to_load(tmp_path):
     weights = encoder_file(tmp_path)
     _, _, path = saved(tmp_path, weights=str(weights))
     weights.unlink()
-    assert load_classifier(path, "cpu").settings.weights == str(weights)
+    assert load_classifier(path, "cpu").params.weights == str(weights)
 
 
 def test_scores_are_the_mean_of_the_image_and_its_mirror_image(tmp_path):

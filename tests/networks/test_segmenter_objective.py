@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from wsseg.networks.losses.labelled import cross_entropy, dice
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.params import SegmenterTrainingParams
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.training_data import Target
 
 

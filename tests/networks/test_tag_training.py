@@ -14,7 +14,7 @@ from torch import nn
 
 from wsseg.data.model import Classes, Sample, Tags
 from wsseg.errors import InputError
-from wsseg.networks.batches import GRAY, normalised
+from wsseg.networks.batches import GRAY, normalize
 from wsseg.networks.params import ClassifierParams, ClassifierTrainingParams
 from wsseg.networks.tag_training import (
     UNSURE,
@@ -210,7 +210,7 @@ def test_batches_leave_the_random_state(samples):
 
 def test_crops_carry_the_tags_of_their_image(samples):
     settings = settings_of()
-    colours = normalised(torch.arange(5)[:, None, None, None].expand(5, 3, 1, 1) * 45 + 4, settings)
+    colours = normalize(torch.arange(5)[:, None, None, None].expand(5, 3, 1, 1) * 45 + 4, settings)
     seen = set()
     for images, targets in batches_of(samples, settings):
         for image, target in zip(images, targets, strict=True):
@@ -222,7 +222,7 @@ def test_crops_carry_the_tags_of_their_image(samples):
 
 
 def shares_of_gray(samples, settings):
-    gray = normalised(torch.full((3, 1, 1), GRAY, dtype=torch.uint8), settings)
+    gray = normalize(torch.full((3, 1, 1), GRAY, dtype=torch.uint8), settings)
     images = torch.cat([images for images, _ in batches_of(samples, settings)])
     return (images == gray).all(dim=1)
 

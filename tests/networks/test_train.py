@@ -10,9 +10,9 @@ import torch
 from wsseg.errors import DivergenceError, InputError
 from wsseg.networks import checkpoints
 from wsseg.networks import train as module
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.params import MachineParams, SegmenterParams
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.train import TrainingModule, check_training, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 

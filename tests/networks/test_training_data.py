@@ -5,7 +5,7 @@ from PIL import Image
 
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
-from wsseg.networks.batches import normalised
+from wsseg.networks.batches import normalize
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
@@ -49,7 +49,7 @@ def test_image_and_labels_move_together_and_padding_is_ignore(
     assert (inside == (labels != IGNORE)).all()
     bright = (
         images.mean(dim=1)
-        > normalised(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
+        > normalize(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
     )
     seen = labels != IGNORE
     assert (bright == (labels == 1))[seen].float().mean() > 0.98

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsseg.labelmaps import IGNORE
 from wsseg.data.model import Classes
+from wsseg.labelmaps import IGNORE
 from wsseg.networks.checkpoints import load_network, save_network
 from wsseg.networks.classifier import image_tensor
 from wsseg.networks.encoder import FeatureMap, construct_encoder

@@ -141,7 +141,7 @@ def load_classifier(path: Path, device: str = "auto") -> TrainedClassifier:
         lambda params, n_classes: build_classifier(params, n_classes - 1),
         device,
     )
-    return TrainedClassifier(network.to(memory_format=torch.channels_last), classes, params)  # type: ignore[call-overload]  # missing in the stubs of torch
+    return TrainedClassifier(network.to(memory_format=torch.channels_last), classes, params)
 
 
 def image_tensor(

@@ -38,7 +38,8 @@ class Prediction:
     @cached_property
     def label_map(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the most probable class of each pixel."""
-        return self.scores.argmax(axis=0).astype(np.uint8)
+        label_map: NDArray[np.uint8] = self.scores.argmax(axis=0).astype(np.uint8)
+        return label_map
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
@@ -163,7 +164,7 @@ def load_segmenter(path: Path | str, device: str = "auto") -> Segmenter:
     network, params, classes = load_network(
         file, "segmenter", SegmenterParams, build_network, device
     )
-    return Segmenter(network.to(memory_format=torch.channels_last), classes, params)  # type: ignore[call-overload]  # missing in the stubs of torch
+    return Segmenter(network.to(memory_format=torch.channels_last), classes, params)
 
 
 @lru_cache(maxsize=4)

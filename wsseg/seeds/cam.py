@@ -167,7 +167,7 @@ def _summed(
     settings: CAMParams,
 ) -> list[NDArray[np.float32]]:
     device = next(classifier.network.parameters()).device
-    pixels = torch.cat([image_tensor(image, classifier.settings, device) for image in images])
+    pixels = torch.cat([image_tensor(image, classifier.params, device) for image in images])
     size = [-(-side // settings.stride) for side in images[0].shape[:2]]
     totals = [pixels.new_zeros(len(wanted), *size) for wanted in labels]
     for scale in settings.scales:

@@ -16,7 +16,7 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
-from wsseg.networks.losses.named import check_losses
+from wsseg.networks.losses.registry import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.refine.named import Refine, find_refiner
 from wsseg.refine.scores import normalised

@@ -9,7 +9,7 @@ from wsseg.networks.losses.labelled import (
     focal,
     partial_cross_entropy,
 )
-from wsseg.networks.losses.named import LOSSES, Seen, check_losses
+from wsseg.networks.losses.registry import LOSSES, Seen, check_losses
 from wsseg.networks.params import LossParams
 
 ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal, partial_cross_entropy])

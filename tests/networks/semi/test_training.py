@@ -5,11 +5,11 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
+from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
 
 from wsseg.data.model import Sample
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
-from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
 from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.training import PairedBatches, SemiTraining, ramp
 from wsseg.networks.semi.views import ViewBatches
@@ -107,7 +107,7 @@ def test_before_burn_in_only_masks_teach_and_the_teacher_waits(
     training, batches = parts(pairs, model_settings, trainer_settings, semi)
     first = {k: v.clone() for k, v in training.network.state_dict().items()}
     waiting = trainer_settings.model_copy(update={"steps": 5})
-    training.params = batches.settings = batches.labelled.settings = waiting
+    training.params = batches.trainer = batches.labelled.trainer = waiting
     fit(training, batches, tmp_path)
     torch.testing.assert_close(dict(training.teacher.network.state_dict()), first, rtol=0, atol=0)
 

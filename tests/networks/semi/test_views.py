@@ -7,7 +7,7 @@ from wsseg.data.constraints import constraints_of
 from wsseg.data.model import Box, Boxes, Sample, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.images import read_image
-from wsseg.networks.batches import normalised
+from wsseg.networks.batches import normalize
 from wsseg.networks.params import SegmenterParams, SegmenterTrainingParams
 from wsseg.networks.semi.params import ViewParams
 from wsseg.networks.semi.views import ViewBatches, cut_out, mixed
@@ -37,7 +37,7 @@ def test_what_is_allowed_moves_with_the_image(sample):
     every = np.zeros((K, 30, 40), bool)
     every[constraints.classes] = constraints.allowed
     pixels = torch.from_numpy(read_image(sample.image).copy()).permute(2, 0, 1)
-    upright, seen = normalised(pixels, SegmenterParams()), set()
+    upright, seen = normalize(pixels, SegmenterParams()), set()
     for step in range(4):
         weak, views = batches([sample]).batch(step)
         for image, allowed in zip(weak, views.allowed.numpy(), strict=True):

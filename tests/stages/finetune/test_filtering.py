@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from wsseg.stages.finetune.reliability import agreement, rank_by_reliability
 
 from wsseg.data.classes import has_full_mask
 from wsseg.data.constraints import constraints_of, labelled_pixels
@@ -17,9 +18,8 @@ from wsseg.runs.labelling import label_path
 from wsseg.runs.stage import Run, Stage
 from wsseg.stages.finetune.base_run import Base
 from wsseg.stages.finetune.filtering import calibrate, filter_labels, thresholds_of
-from wsseg.stages.finetune.masks import mask_labels, without_mask
-from wsseg.stages.finetune.pseudo_labels import confidence_of, label_surely, probabilities
-from wsseg.stages.finetune.reliability import agreement, rank_by_reliability
+from wsseg.stages.finetune.masks import label_masks, remove_mask
+from wsseg.stages.finetune.pseudo_labels import confidence_of, predict_pseudo_labels, probabilities
 from wsseg.stages.params import FilterParams, FinetuneParams
 from wsseg.synthetic.scenes import write_scenes
 
@@ -74,13 +74,13 @@ def with_filter(run, **settings):
 
 
 def believed(run, dataset, base):
-    predicted = label_surely(run, dataset, base)
+    predicted = predict_pseudo_labels(run, dataset, base)
     calibration = calibrate(run, dataset, predicted)
     return predicted, calibration, filter_labels(run, dataset, predicted, calibration)
 
 
 def test_probabilities_are_shared_among_what_is_allowed(dataset):
-    sample = without_mask(dataset.split("train")[0])
+    sample = remove_mask(dataset.split("train")[0])
     constraints = constraints_of(sample, len(dataset.classes))
     scores = np.random.default_rng(0).random((len(dataset.classes), *sample.size))
     scores[:, :5] = 0
@@ -92,13 +92,13 @@ def test_probabilities_are_shared_among_what_is_allowed(dataset):
 
 
 def test_masks_do_not_reach_what_they_calibrate(run, dataset, base):
-    predicted = label_surely(run, dataset, base)
+    predicted = predict_pseudo_labels(run, dataset, base)
     given = [sample for sample in dataset.split("train") if has_full_mask(sample)]
     assert len(given) == 2
     for sample in given:
         found = read_label_map(label_path(predicted, sample))
         mask = labelled_pixels(sample, len(dataset.classes))
-        assert constraints_of(without_mask(sample), len(dataset.classes)).allows(found).all()
+        assert constraints_of(remove_mask(sample), len(dataset.classes)).allows(found).all()
         assert (found != mask)[mask != IGNORE].any()
 
 
@@ -151,7 +151,7 @@ def test_precision_gate_keeps_its_promise_on_the_masks(run, dataset, base):
 def test_without_masks_there_is_nothing_to_tune_by(run):
     bare = read_weak(run.config.data.model_copy(update={"masks": None}))
     with pytest.raises(InputError, match=r"data\.masks"):
-        mask_labels(run, bare)
+        label_masks(run, bare)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,9 @@ def test_reliable_images_come_first(run, dataset, base, model_settings):
     ranked = rank_by_reliability(run, Base(base.model, None, earlier), samples)
     assert {sample.id for sample in ranked} == {sample.id for sample in samples}
     maps = [
-        label_surely(Run(run.path / name, run.config), dataset, Base(Stage("m", path, name, {})))
+        predict_pseudo_labels(
+            Run(run.path / name, run.config), dataset, Base(Stage("m", path, name, {}))
+        )
         for name, path in (("a", base.model.path), ("b", earlier[0].parent))
     ]
     unmasked = [sample for sample in ranked if not has_full_mask(sample)]

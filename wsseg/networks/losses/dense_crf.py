@@ -37,10 +37,10 @@ def dense_crf_loss(
     by the number of pixels would not, as the row sums of W grow with the image, too.
 
     The loss is computed on a coarse grid, whose pixels are the means of the pixels that they
-    cover; a coarse pixel is inside if all of these are. Gaussian filtering on the permutohedral lattice
-    replaces W, and the gradient -2 W p / (1^T W 1) is that of the replacement. It runs on one core
-    of the CPU in float32, also for tensors on a GPU; all else in float32 or better, also under
-    autocast.
+    cover; a coarse pixel is inside if all of these are. Gaussian filtering on the permutohedral
+    lattice replaces W, and the gradient -2 W p / (1^T W 1) is that of the replacement. It runs on
+    one core of the CPU in float32, also for tensors on a GPU; all else in float32 or better, also
+    under autocast.
 
     Args:
         logits: (N, K, H, W) float.

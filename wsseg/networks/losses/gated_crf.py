@@ -28,10 +28,10 @@ def gated_crf(
              + weights[1] exp(-|x_i - x_j|^2 / (2 sxy^2))
         loss = sum_ij gate_i sources_j K_ij (1 - p_i . p_j) / max(1, sum_i gate_i)
 
-    with x the position, c the colour and p the softmax. The loss is computed on a coarse grid, whose
-    pixels are the means of scale x scale pixels, fewer at the right and lower border; a coarse
-    pixel is in the gate or a source if all of its pixels are. The gradient reaches both p_i and
-    p_j: the gates only choose the pairs. Computed in float32 or better, also under autocast.
+    with x the position, c the colour and p the softmax. The loss is computed on a coarse grid,
+    whose pixels are the means of scale x scale pixels, fewer at the right and lower border; a
+    coarse pixel is in the gate or a source if all of its pixels are. The gradient reaches both p_i
+    and p_j: the gates only choose the pairs. Computed in float32 or better, also under autocast.
 
     Memory: beside the softmax, 2 radius (radius + 1) floats a coarse pixel (60 by default) and a
     few times K.

@@ -88,7 +88,9 @@ class CollapseAlarm(Callback):
         recall = object_recall(self.network(), self.batches)
         if recall < _MIN_SHARE * self.before:
             self.step, trainer.should_stop = trainer.global_step, True
-            self.report(f"collapsed by step {self.step}: {recall:.1%} of object pixels are predicted")
+            self.report(
+                f"collapsed by step {self.step}: {recall:.1%} of object pixels are predicted"
+            )
 
 
 @torch.no_grad()

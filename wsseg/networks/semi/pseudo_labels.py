@@ -135,7 +135,9 @@ def shrinking_loss(logits: Tensor, target: PseudoLabels, threshold: Tensor) -> T
         Yang et al., Shrinking Class Space for Enhanced Certainty in Semi-Supervised Learning,
         arXiv:2308.06777.
     """
-    required = threshold[target.labels] if threshold.dim() else threshold.expand_as(target.confidence)
+    required = (
+        threshold[target.labels] if threshold.dim() else threshold.expand_as(target.confidence)
+    )
     remaining = remaining_classes(target.probabilities, required)
     among = logits.masked_fill(~remaining, -torch.inf)
     right = logits.gather(1, target.labels[:, None])[:, 0]

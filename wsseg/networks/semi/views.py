@@ -86,9 +86,7 @@ class ViewBatches(StepBatches):
         places = placed.as_subclass(Tensor)[0].long()
         inside = places != _OUTSIDE
         allowed = torch.from_numpy(sets)[places.clamp(min=0)].permute(2, 0, 1)
-        views = [
-            normalize(self.strong(weak), self.model) for _ in range(self.semi.strong_views)
-        ]
+        views = [normalize(self.strong(weak), self.model) for _ in range(self.semi.strong_views)]
         cuts = [draw_rectangle(places.shape, CUTMIX) for _ in views]
         shape = tuple(places.shape)
         strong = torch.stack(views) if views else torch.zeros(0, 3, *shape)
