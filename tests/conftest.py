@@ -47,9 +47,7 @@ def model_settings():
 
 @pytest.fixture
 def trainer_settings():
-    return SegmenterTrainingParams(
-        steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2
-    )
+    return SegmenterTrainingParams(steps=6, batch_size=4, crop=(32, 32), decoder_lr=1e-2)
 
 
 @pytest.fixture
@@ -71,7 +69,7 @@ def pairs(tmp_path):
 SETTINGS = """
 pipeline: boxes
 run_dir: unset
-machine: {workers: 1, device: cpu}
+machine: {workers: 1, device: cpu, checkpoint_every: 4}
 data: {format: voc, root: unset}
 seeds: {name: box}
 crf: {iterations: 2}
@@ -80,7 +78,7 @@ model:
   encoder: tu-mobilenetv3_small_050
   weights: null
   decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4}
+trainer: {steps: 12, batch_size: 4, crop: [48, 48]}
 prediction: {scales: [1.0], flip: false}
 rounds: {count: 2}
 """

@@ -21,7 +21,7 @@ PAGE = (ROOT / "docs" / "plugins.md").read_text()
 SETTINGS = """
 pipeline: mixed
 run_dir: {folder}/run
-machine: {workers: 2, device: cpu}
+machine: {{workers: 2, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/circles.jsonl]}}
 seeds: {{name: cores}}
 model:

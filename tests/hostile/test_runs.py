@@ -34,7 +34,7 @@ def main(config):
 SETTINGS = """
 pipeline: {script}
 run_dir: {run}
-machine: {workers: 1, device: cpu}
+machine: {{workers: 1, device: cpu}}
 data: {{format: {format}, root: {root}, val: null}}
 seeds: {{name: box}}
 model:

@@ -24,13 +24,11 @@ MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,no
 SETTINGS = """
 pipeline: mixed
 run_dir: unset
-machine: {workers: 1, device: cpu}
+machine: {{workers: 1, device: cpu, checkpoint_every: 3}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
 seeds: {{name: mixed}}
 classifier:
-  encoder: mobilenetv3_small_050
-  weights: null
-  trainer: {{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}}
+  trainer: {{steps: 8, batch_size: 4, crop: [48, 48]}}
 cam: {{scales: [1.0], refiner: none}}
 crf: {{iterations: 2}}
 model:
@@ -42,7 +40,6 @@ trainer:
   steps: 8
   batch_size: 4
   crop: [48, 48]
-  checkpoint_every: 3
   loss: {{partial_ce: 1, gated_crf: 0.1, dense_crf: 0.1, tree_energy: 0.4, agmm: 0.5}}
 prediction: {{scales: [1.0], flip: false}}
 rounds: {{count: 2, min_island: 0.01}}

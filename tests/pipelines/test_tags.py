@@ -19,12 +19,10 @@ from wsseg.synthetic.scenes import write_scenes
 SETTINGS = """
 pipeline: tags
 run_dir: unset
-machine: {workers: 1, device: cpu}
+machine: {workers: 1, device: cpu, checkpoint_every: 3}
 data: {format: voc, root: unset, weak: tags}
 classifier:
-  encoder: mobilenetv3_small_050
-  weights: null
-  trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}
+  trainer: {steps: 8, batch_size: 4, crop: [48, 48]}
 cam: {scales: [1.0], refiner: none}
 crf: {iterations: 2}
 model:
@@ -32,7 +30,7 @@ model:
   encoder: tu-mobilenetv3_small_050
   weights: null
   decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}
+trainer: {steps: 8, batch_size: 4, crop: [48, 48]}
 prediction: {scales: [1.0], flip: false}
 rounds: {count: 1, min_island: 0.01}
 """
@@ -130,7 +128,7 @@ def test_gradient_methods(finished, scenes, config_file, tmp_path, method):
 def test_a_learned_affinity(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
-    trainer = "affinity.trainer={steps: 3, batch_size: 4, crop: [48, 48]}"
+    trainer = "affinity={steps: 3, crop: [48, 48]}"
     assert wsseg("run", config_file, *arguments, trainer) == 0
     assert manifest(run, "classifier") == manifest(finished, "classifier")
     assert (run / "affinity" / "model.ckpt").exists()

@@ -108,7 +108,7 @@ def test_unavailable_encoders_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         EncoderSource("classifier", missing).check()
     model = SegmenterParams(encoder="resnet1800", weights=None)
-    with pytest.raises(InputError, match="model must be settings of a network"):
+    with pytest.raises(InputError, match="the network of model cannot be built"):
         EncoderSource("model", model).check()
 
 
