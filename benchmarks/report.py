@@ -31,8 +31,8 @@ from wsseg.data.truth import read_truth
 from wsseg.images import read_image
 from wsseg.labelmaps import overlay, read_label_map, write_label_map
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import Facts, label_images
-from wsseg.runs.stage import open_run
+from wsseg.runs.labelling import ClassStats, label_images
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.signals import inspect
 from wsseg.synthetic.scenes import write_scenes
@@ -110,7 +110,9 @@ def multiply(data: Path, run: Path, count: int) -> None:
         pd.concat([table, more]).to_parquet(path, index=False)
 
 
-def worn(sample: Sample, masks: Path, share: float, rules: Path) -> tuple[NDArray[np.uint8], Facts]:
+def worn(
+    sample: Sample, masks: Path, share: float, rules: Path
+) -> tuple[NDArray[np.uint8], ClassStats]:
     """Return true labels of which a share of 8 x 8 blocks is background.
 
     Args:

@@ -24,7 +24,7 @@ from wsseg.data.load import read_weak
 from wsseg.data.truth import read_truth
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.stage import Run, open_run
+from wsseg.runs.run import Run, open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val, seed_labels, train_segmenter
 from wsseg.stages.signals import inspect

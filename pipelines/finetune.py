@@ -11,8 +11,8 @@ from wsseg.data.load import read_weak
 from wsseg.data.truth import read_truth
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.run import open_run
 from wsseg.stages.finetune.base_run import load_base_run
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import label_masks, train_supervised
@@ -33,7 +33,7 @@ def main(config: Config) -> None:
     data, settings = config.data, config.finetune
     with open_run(config) as run:
         dataset = read_weak(data)
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches

@@ -17,9 +17,9 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.labelling import Facts, label_images, samples_key
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import check_settings, predict_val, train_segmenter
 
@@ -34,7 +34,7 @@ def main(config: Config) -> None:
     data = config.data
     with open_run(config) as run:
         dataset = read_weak(data)
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)
 
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
         report_run(run.path)
 
 
-def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
     read_image(sample.image)  # a damaged photograph is set aside here, as in the weak pipelines
     return true_label_map(sample, n_classes), {}
 

@@ -12,8 +12,8 @@ from wsseg.data.load import read_weak
 from wsseg.data.truth import read_truth
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
-from wsseg.runs.engine import announce
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import (
     check_settings,
@@ -40,7 +40,7 @@ def main(config: Config) -> None:
     data = config.data
     with open_run(config) as run:
         dataset = read_weak(data)
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
         truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches

@@ -1,8 +1,9 @@
 """Base class and field types of every parameter class."""
 
+import difflib
 import reprlib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -12,6 +13,7 @@ from pydantic import (
     PositiveFloat,
     ValidationError,
 )
+from pydantic.fields import FieldInfo
 
 from wsseg.errors import InputError
 
@@ -33,18 +35,22 @@ class Params(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise input_error(error, type(self).__name__) from error
+            raise input_error(error, type(self).__name__, type(self)) from error
+
+    # Groups inside another class are validated by pydantic itself, so that an error has its path.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
     # Pydantic calls an __init__ that lacks this mark for nested models too, which would hide where
     # in the settings a value stands.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
-def input_error(error: ValidationError, source: str) -> InputError:
+def input_error(error: ValidationError, source: str, params: type[Params]) -> InputError:
     """Return the first broken rule of a validation as an ``InputError``.
 
     Args:
         source: Name of the class or file, used in the message.
+        params: Class that was validated; the nearest of its keys is suggested for an unknown one.
     """
     first = error.errors()[0]
     cause = first.get("ctx", {}).get("error")
@@ -52,12 +58,16 @@ def input_error(error: ValidationError, source: str) -> InputError:
         return cause
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return InputError(f"{source} has no parameter {key!r}", hint="remove it")
+        known = _keys_beside(first["loc"], params)
+        nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
+        hint = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
+        return InputError(f"{source} has an unknown key {key}", hint=hint)
     got = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
-    return InputError(f"{key or source} in {source}", rule_of(first["msg"]), got, f"set {key}")
+    subject = f"{key} in {source}" if key else source
+    return InputError(subject, _rule(first["msg"]), got, f"set {key}" if key else "correct it")
 
 
-def rule_of(message: str) -> str:
+def _rule(message: str) -> str:
     """Return the rule in a message of pydantic, to follow the words "must be"."""
     return (
         message.removeprefix("Value error, ")
@@ -65,6 +75,21 @@ def rule_of(message: str) -> str:
         .replace("Input should be ", "")
         .replace("Field required", "set")
     )
+
+
+def _keys_beside(location: tuple[int | str, ...], params: type[Params]) -> list[str]:
+    """Return the keys beside the last one of a location in nested groups."""
+    for part in location[:-1]:
+        if part in params.model_fields:
+            params = group_of(params.model_fields[str(part)]) or params
+    return list(params.model_fields)
+
+
+def group_of(field: FieldInfo) -> type[Params] | None:
+    """Return the parameter class of a field that holds a group; None if it holds a value."""
+    kinds = [field.annotation, *get_args(field.annotation)]
+    groups = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Params)]
+    return groups[0] if groups else None
 
 
 def _in_order(bounds: tuple[float, float]) -> tuple[float, float]:

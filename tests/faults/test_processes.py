@@ -13,7 +13,7 @@ from helpers.killing import Killer, assert_same_run, manifests
 from helpers.running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
-from wsseg.runs.folder import locked
+from wsseg.runs.folder import folder_lock
 from wsseg.stages.export import appearing
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -24,12 +24,12 @@ from wsseg.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored if the tests run with `&`
 main()
 """
-ONE_AT_WORK = "must be used by one process, got one at work; wait for it"
+ONE_AT_WORK = "is in use by another process; wait for it"
 
 HOLD = """
 import time
 from pathlib import Path
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 def main(config):
     with open_run(config):
@@ -43,7 +43,7 @@ import numpy as np
 from pathlib import Path
 from wsseg.data.model import Sample
 from wsseg.runs.labelling import label_images
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 def main(config):
     with open_run(config) as run:
@@ -119,7 +119,7 @@ def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow
         until(lambda workers=workers: not any(map(is_alive, workers)))
     runner.finish()
     assert hashes(run) == hashes(tmp_path / "whole")
-    assert manifests(run)["seeds"]["images"] == 40
+    assert manifests(run)["seeds"]["results"]["images"] == 40
 
 
 def children(process):
@@ -181,7 +181,7 @@ def test_commands_that_write_into_a_folder_in_use_are_refused(finished, scenes, 
         tmp_path / "chosen": [*chosen, tmp_path / "chosen"],
     }
     for folder, command in commands.items():
-        with locked(folder, "test", "wait"):
+        with folder_lock(folder, "test"):
             assert wsseg(*command) == 2
         told = capsys.readouterr().err
         assert told.count("error: ") == 1 and ONE_AT_WORK in told

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from helpers.running import working
 from PIL import Image
 
 from wsseg.data.model import Box, Classes, Sample
@@ -11,7 +12,7 @@ from wsseg.data.params import DataParams
 from wsseg.networks.params import SegmenterParams
 from wsseg.networks.prediction import Segmenter
 from wsseg.runs.config import Config
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 from wsseg.stages.params import RoundParams
 
 NAMES = ("background", "cow", "<b>sheep</b>", "cat")
@@ -87,7 +88,7 @@ def make_run(folder, root):
     )
     with open_run(config) as run:
         for number in (1, 2):
-            with run.stage(f"round-{number}/model", number=number).work():
+            with working(run.stage(f"round-{number}/model", number=number)):
                 (run.path / f"round-{number}" / "model" / "model.ckpt").write_bytes(b"a network")
     return folder
 

@@ -117,7 +117,7 @@ def kill_in_every_stage(killer, run, whole):
         whole: The folder of the unbroken run.
     """
     for stage, manifest in manifests(whole).items():
-        for _ in range(2 if "loss" in manifest else 1):
+        for _ in range(2 if "loss" in manifest["results"] else 1):
             killer.kill_in(stage, manifest["seconds"])
             assert not (run / stage / "manifest.json").exists()
     killer.kill_in(REPORT, 0.3)

@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,12 @@ def hashes(run):
         str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(run.glob("**/labels/*.png"))
     }
+
+
+@contextmanager
+def working(stage):
+    """Complete a stage with the files and results that the body of the statement makes."""
+    results = {}
+    stage._prepare()
+    yield results
+    stage.run(lambda: results)

@@ -63,7 +63,7 @@ RUNS = (
         link("JPEGImages/a.png", "../moved"),
         (),
         (),
-        "left out: a: ",
+        "skipped: a: ",
     ),
     RunCase(
         "the same in a strict run",

@@ -20,15 +20,15 @@ from wsseg.networks.weights import load_encoder_weights
 SCRIPT = """
 from wsseg.data.load import read_weak
 from wsseg.stages.rounds import check_settings, seed_labels
-from wsseg.runs.engine import announce
-from wsseg.runs.stage import open_run
+from wsseg.runs.engine import report_problems
+from wsseg.runs.run import open_run
 
 
 def main(config):
     check_settings(config)
     with open_run(config) as run:
         dataset = read_weak(config.data)
-        announce(dataset.problems, config.strict)
+        report_problems(dataset.problems, config.strict)
         seed_labels(run, dataset)
 """
 SETTINGS = """
@@ -74,7 +74,7 @@ def test_first_stage(command, tmp_path, case):
         assert done.code == 2 and done.err.splitlines()[-1].startswith("error: ")
     else:
         manifest = json.loads((tmp_path / "run/seeds/manifest.json").read_text())
-        assert done.code == 0 and {*manifest["set_aside"]} == {*case.aside}
+        assert done.code == 0 and {*manifest["results"]["skipped"]} == {*case.aside}
         assert (tmp_path / "run/seeds/labels/b.png").is_file()
 
 

@@ -133,7 +133,7 @@ def test_a_network_that_collapses_is_never_the_result(folder, capsys):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["finetune.base=nowhere"], "config.yaml"),
+        (["finetune.base=nowhere"], "is not the folder of a run"),
         (["data.masks=null"], "data.masks"),
         (["finetune.filter.rule=calibrated"], "finetune.filter.rule must be another without"),
         (["finetune.method=semi", "finetune.semi.burn_in=24"], "below the 24 steps"),

@@ -136,7 +136,8 @@ def test_only_tagged_images_get_their_labels_from_maps(finished, dataset):
         found = labels_of(finished, "seeds", sample)
         np.testing.assert_array_equal(found, labels_of(finished, "tag-seeds", sample))
     assert len(list((finished / "tag-seeds" / "labels").glob("*.png"))) == len(tagged)
-    precision = json.loads((finished / "classifier" / "manifest.json").read_text())
+    manifest = json.loads((finished / "classifier" / "manifest.json").read_text())
+    precision = manifest["results"]
     assert precision["images"] if "images" in precision else precision["loss"]
 
 

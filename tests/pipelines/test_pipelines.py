@@ -63,7 +63,7 @@ def test_upper_bound_sets_damaged_photographs_aside_too(scenes, config_file, tmp
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={data}", "pipeline=full"]
     assert wsseg("run", config_file, *arguments) == 0
     manifest = json.loads((tmp_path / "run" / "seeds" / "manifest.json").read_text())
-    assert list(manifest["set_aside"]) == [image.stem]
+    assert list(manifest["results"]["skipped"]) == [image.stem]
 
 
 def test_second_call_does_nothing_again(finished, scenes, config_file, capsys):
@@ -133,7 +133,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(scenes, config_file, 
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
     assert f"error: {images[1]} must be a readable image" in capsys.readouterr().err
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
-    assert f"set aside {images[1].stem}" in capsys.readouterr().err
+    assert f"skipped {images[1].stem}" in capsys.readouterr().err
     assert images[1].stem in (tmp_path / "b" / "report" / "index.html").read_text()
 
 
@@ -233,7 +233,7 @@ def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
     told = capsys.readouterr().err
-    assert "seeds/quality: set aside train-0000" in told
+    assert "seeds/quality: skipped train-0000" in told
     assert "round-1/val: not measured" in told
     summary = json.loads((tmp_path / "b" / "report" / "summary.json").read_text())
     assert "label_miou" in summary["stages"][0] and "val_miou" not in summary

@@ -234,7 +234,7 @@ def test_a_damaged_photograph_is_set_aside(scenes, config_file, tmp_path):
         image.write_bytes(image.read_bytes()[:300])
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'run'}", f"data.root={data}") == 0
     for stage in ("classifier", "cams", "seeds", "round-1"):
-        assert "train-0002" in manifest(tmp_path / "run", stage)["set_aside"]
+        assert "train-0002" in manifest(tmp_path / "run", stage)["results"]["skipped"]
     assert len(list(tmp_path.glob("run/round-1/labels/*.png"))) == 7
 
 
@@ -250,7 +250,7 @@ def test_photographs_of_any_kind(scenes, config_file, tmp_path):
         gray = np.asarray(image.convert("L")).astype(np.uint16) * 257
     Image.fromarray(gray).save(sixteen)
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'run'}", f"data.root={data}") == 0
-    assert manifest(tmp_path / "run", "round-1")["set_aside"] == {}
+    assert manifest(tmp_path / "run", "round-1")["results"]["skipped"] == {}
 
 
 def centre(

@@ -84,7 +84,10 @@ def made(folder):
     for stage, table in rows.items():
         (folder / stage / "signals").mkdir()
         for name in (stage, f"{stage}/signals"):
-            write_json(folder / name / "manifest.json", {"key": name})
+            write_json(
+                folder / name / "manifest.json",
+                {"stage": name, "key": name, "upstream": {}, "seconds": 1},
+            )
         pd.DataFrame(table).to_parquet(folder / stage / "signals" / "stats.parquet")
     truth = Truth(Dataset(NAMES, tuple(masks)))
     stages = {name: folder / name for name in rows}

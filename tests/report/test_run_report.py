@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 from helpers.running import wsseg
 
-from wsseg.runs.config import load_config
-from wsseg.runs.history import known_stages
+from wsseg.runs.run import Run
 
 
 @pytest.fixture(scope="session")
@@ -146,8 +145,7 @@ def test_automatic_rounds_end_by_themselves(scenes, config_file, tmp_path, capsy
     assert wsseg("run", config_file, f"run_dir={run}", f"data.root={scenes}", *more) == 0
     told = capsys.readouterr().err
     assert "WARNING: labels get worse" in told and "rounds end" in told
-    config = load_config(run / "config.yaml")
-    rounds = [name for name in known_stages(run, config) if name.startswith("round-")]
+    rounds = [name for name in Run(run).label_stages() if name.startswith("round-")]
     assert 1 <= len(rounds) < 5 and not (run / f"round-{len(rounds) + 1}").exists()
     summary = json.loads((run / "report" / "summary.json").read_text())
     assert [stage["name"] for stage in summary["stages"]] == ["seeds", *rounds]

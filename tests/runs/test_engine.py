@@ -7,7 +7,7 @@ import pytest
 from wsseg.data.model import Problem, Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.parallel import Skipped, map_locally
-from wsseg.runs.engine import announce
+from wsseg.runs.engine import report_problems
 
 
 def samples(count):
@@ -58,12 +58,12 @@ def test_problems_are_told_and_fatal_ones_refused_when_strict(
 ):
     small = [Problem(f"{i}.jpg", "a box was clipped") for i in range(9)]
     problems = [*small, Problem("x.jpg", "is missing", fatal=True)]
-    announce(problems, strict=False)
+    report_problems(problems, strict=False)
     told = capsys.readouterr().err
-    assert "left out: x.jpg: is missing" in told and "and 5 more" in told
-    announce(small, strict=True)
-    with pytest.raises(InputError, match=r"x\.jpg must be usable, got is missing"):
-        announce(problems, strict=True)
+    assert "skipped: x.jpg: is missing" in told and "and 5 more" in told
+    report_problems(small, strict=True)
+    with pytest.raises(InputError, match=r"x\.jpg: is missing \(1 such problems\)"):
+        report_problems(problems, strict=True)
 
 
 def test_a_killed_worker_is_explained():

@@ -9,8 +9,8 @@ from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import label_images, label_path, labelled
-from wsseg.runs.stage import Run
+from wsseg.runs.labelling import label_images, label_path, usable_samples
+from wsseg.runs.run import Run
 
 
 def labeller(sample):
@@ -51,11 +51,11 @@ def test_label_maps_and_table(tmp_path, workers):
     }
 
 
-def test_bad_image_is_set_aside_and_listed(tmp_path):
+def test_bad_image_is_skipped_and_listed(tmp_path):
     run, stage = run_in(tmp_path)
     label_images(run, stage, labeller, samples("1", "bad", "2"))
-    assert list(stage.manifest["set_aside"]) == ["bad"]
-    assert [sample.id for sample in labelled(stage, samples("1", "bad", "2"))] == ["1", "2"]
+    assert list(stage.skipped) == ["bad"]
+    assert [sample.id for sample in usable_samples(stage, samples("1", "bad", "2"))] == ["1", "2"]
 
 
 def test_strict_stops_at_a_bad_image(tmp_path):
@@ -68,7 +68,7 @@ def test_strict_stops_at_a_bad_image(tmp_path):
 @pytest.mark.parametrize("ids", [[], ["bad"]])
 def test_nothing_usable_is_an_error(tmp_path, ids):
     run, stage = run_in(tmp_path)
-    with pytest.raises(InputError, match="usable images"):
+    with pytest.raises(InputError, match="stage seeds has no usable image"):
         label_images(run, stage, labeller, samples(*ids))
 
 

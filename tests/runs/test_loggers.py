@@ -12,7 +12,7 @@ from wsseg.networks import train
 from wsseg.runs import loggers as module
 from wsseg.runs.config import Config, config_from_values
 from wsseg.runs.loggers import check_loggers, log_figures
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.stages.training import train_on_pairs, training_stage
 
 NAME = "round-2/model"
@@ -88,7 +88,7 @@ def test_tensorboard_has_loss_and_learning_rates(config, pairs):
     assert set(found) == {"loss", *RATES, "epoch"}
     assert all([step for step, _ in curve] == [*range(6)] for curve in found.values())
     losses = [value for _, value in found["loss"]]
-    assert stage.manifest["loss"] == [pytest.approx(sum(losses) / 6, abs=1e-4)]
+    assert stage.results["loss"] == [pytest.approx(sum(losses) / 6, abs=1e-4)]
     for name, peak in zip(
         RATES, (config.trainer.encoder_lr, config.trainer.decoder_lr), strict=True
     ):
@@ -125,7 +125,7 @@ def test_logging_changes_neither_key_nor_weights(config, pairs, tmp_path):
     assert with_it.key == without.key
     assert not (without.path / "tensorboard").exists()
     torch.testing.assert_close(weights(with_it), weights(without), rtol=0, atol=0)
-    assert with_it.manifest["loss"] == without.manifest["loss"]
+    assert with_it.results["loss"] == without.results["loss"]
 
 
 def test_logging_switched_on_while_training_goes_on_from_there(config, pairs):

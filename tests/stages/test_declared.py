@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.running import working
 from PIL import Image
 
 from wsseg.data.model import Classes, Dataset, MaskFile, Sample
@@ -12,7 +13,7 @@ from wsseg.labelmaps import write_label_map
 from wsseg.metrics.estimate import ranking_quality
 from wsseg.metrics.signals import SIGNALS
 from wsseg.runs.config import Config
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 from wsseg.stages.declared import declare_masks, declared_ious
 from wsseg.stages.measure import measure, pair_ious
 from wsseg.stages.signals import read_signals
@@ -25,7 +26,7 @@ def made(run, folder):
     """A stage of labels that shift to the right; only the signal ``agreement`` tells how far."""
     stage, random = run.stage("seeds"), np.random.default_rng(0)
     samples, masks, rows = [], [], []
-    with stage.work() as record:
+    with working(stage) as record:
         for number in range(COUNT):
             truth = np.zeros((20, 40), np.uint8)
             truth[5:15, 5:15] = 1
@@ -40,7 +41,7 @@ def made(run, folder):
             found = {signal: random.random() for signal in SIGNALS} | {"agreement": -shift}
             rows.append({"id": name, "class": 1, **found})
         record["images"] = COUNT
-    with run.stage("seeds/signals", labels=stage).work():
+    with working(run.stage("seeds/signals", labels=stage)):
         pd.DataFrame(rows).to_parquet(stage.path / "signals" / "stats.parquet")
     truth_of_all = Truth(Dataset(CLASSES, tuple(masks)))
     measure(run, stage, truth_of_all, samples)

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import SubElement, parse
 
 import numpy as np
 import pytest
-from helpers.running import wsseg
+from helpers.running import working, wsseg
 
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.table import read_dataset
@@ -16,9 +16,9 @@ from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
 from wsseg.runs.config import Config, load_config
-from wsseg.runs.history import opened_stage
 from wsseg.runs.labelling import label_images
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
+from wsseg.runs.stage import finished_stage
 from wsseg.stages.export import WRITERS, export_labels
 from wsseg.stages.params import RoundParams
 from wsseg.stages.signals import inspect, read_signals
@@ -62,7 +62,7 @@ def run(tmp_path, scenes):
         seeds = made.stage("seeds")
         label_images(made, seeds, labelled, dataset.split("train"))
         model = made.stage("round-1/model", labels=seeds)
-        with model.work():
+        with working(model):
             pass
         val = made.stage("round-1/val", model=model)
         label_images(made, val, labelled, dataset.split("val"))
@@ -74,7 +74,7 @@ def run(tmp_path, scenes):
 def inspected(run):
     """The same run, its last labels looked at."""
     config = load_config(run / "config.yaml")
-    stages = [opened_stage(run, name) for name in ("seeds", "round-1")]
+    stages = [finished_stage(run, name) for name in ("seeds", "round-1")]
     with open_run(config) as made:
         inspect(made, stages, read_weak(config.data).split("train"))
     return run
@@ -174,7 +174,7 @@ def test_wrong_options(run, options, message, tmp_path):
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):
     assert wsseg("export", tmp_path, tmp_path / "out", "--to", "voc") == 2
-    assert "config.yaml must be a YAML file, got no such file" in capsys.readouterr().err
+    assert "is not the folder of a run" in capsys.readouterr().err
 
 
 def test_an_unfinished_stage_is_refused_and_an_earlier_one_is_the_last(run, tmp_path):

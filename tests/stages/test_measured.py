@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from helpers.counted import CLASSES, measured
+from helpers.running import working
 from PIL import Image
 
 from wsseg.data.model import Dataset, MaskFile, Sample
@@ -12,7 +13,7 @@ from wsseg.metrics.boundaries import boundary_counts, boundary_width
 from wsseg.metrics.objects import ObjectCounts, object_counts
 from wsseg.metrics.segmentation import confusion_matrix
 from wsseg.runs.config import Config
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 from wsseg.stages.measure import measure, pair_ious, read_counts
 
 RANDOM = np.random.default_rng(0)
@@ -29,7 +30,7 @@ def sample(folder, name, truth):
 
 def labels_of(run, maps):
     stage = run.stage("seeds")
-    with stage.work() as record:
+    with working(stage) as record:
         for name, label_map in maps.items():
             write_label_map(stage.path / "labels" / f"{name}.png", label_map.astype(np.uint8))
         record["images"] = len(maps)
@@ -92,7 +93,7 @@ def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, cap
         assert measure(run, labels, truth, [one]) is None
         assert read_counts(run.path, "seeds", CLASSES) is None
     told = capsys.readouterr().err
-    assert "seeds/quality: set aside a" in told and "seeds: not measured" in told
+    assert "seeds/quality: skipped a" in told and "seeds: not measured" in told
 
 
 def test_truth_that_says_nothing_is_not_measured(config, tmp_path):

@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.running import working
 
 from wsseg.data.model import Classes
 from wsseg.runs.config import Config
-from wsseg.runs.history import known_stages, preferred_stages
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.stages.stopping import end_rounds, verdicts
 
 CLASSES = Classes(("background", "cow", "sheep"))
@@ -29,10 +29,10 @@ def agreement(mean, spread=0.05, seed=0):
 def inspected(run, name, found, stats=None):
     """A stage with its signals, and with what it says of agreement."""
     stage = run.stage(name)
-    with stage.work():
+    with working(stage):
         if stats is not None:
             stats.to_parquet(stage.path / "stats.parquet")
-    with run.stage(f"{name}/signals", labels=stage).work():
+    with working(run.stage(f"{name}/signals", labels=stage)):
         found.to_parquet(stage.path / "signals" / "stats.parquet")
     return stage
 
@@ -86,7 +86,7 @@ def test_validation_images_count_before_training_images(tmp_path):
     inspected(run, "seeds", signals())
     for number, (train, val) in enumerate([(0.6, 0.6), (0.7, 0.5)], 1):
         inspected(run, f"round-{number}", signals(), agreement(train))
-        with run.stage(f"round-{number}/val").work():
+        with working(run.stage(f"round-{number}/val")):
             agreement(val).to_parquet(tmp_path / f"round-{number}/val/stats.parquet")
     found = verdicts(tmp_path, ["seeds", "round-1", "round-2"], CLASSES)[-1]
     assert found.worse and found.agreement == pytest.approx(0.5, abs=0.02)
@@ -135,7 +135,7 @@ def test_rounds_whose_agreement_is_not_known_are_not_the_result(tmp_path):
     for number, stats in enumerate((unknown, agreement(0.6), agreement(0.6)), 1):
         history.append(inspected(run, f"round-{number}", signals(), stats))
     assert end_rounds(run, history, CLASSES)
-    assert preferred_stages(tmp_path, run.config)[3] == "round-2"
+    assert run.preferred_stages()[3] == "round-2"
 
 
 def test_rounds_that_go_on_after_all_forget_where_they_ended(tmp_path):
@@ -146,7 +146,7 @@ def test_rounds_that_go_on_after_all_forget_where_they_ended(tmp_path):
     assert end_rounds(run, history, CLASSES)
     history[2] = inspected(run, "round-2", signals(), agreement(0.7))
     assert not end_rounds(run, history, CLASSES)
-    assert "round-5" in known_stages(tmp_path, run.config)
+    assert "round-5" in run.label_stages()
 
 
 def test_the_last_round_that_is_allowed_is_an_end(tmp_path):
@@ -156,7 +156,7 @@ def test_the_last_round_that_is_allowed_is_an_end(tmp_path):
         table = agreement(0.5 + number / 20)
         history.append(inspected(run, f"round-{number}", signals(), table))
         assert end_rounds(run, history, CLASSES) == (number == 5)
-    assert preferred_stages(tmp_path, run.config)[3] == "round-5"
+    assert run.preferred_stages()[3] == "round-5"
 
 
 def test_rounds_end_and_the_run_knows_where(tmp_path, capsys):
@@ -165,12 +165,12 @@ def test_rounds_end_and_the_run_knows_where(tmp_path, capsys):
     history = [inspected(run, "seeds", signals())]
     history.append(inspected(run, "round-1", signals(), agreement(0.6)))
     assert not end_rounds(run, history, CLASSES)
-    assert known_stages(tmp_path, run.config)[5] == "round-5"
+    assert run.label_stages()[5] == "round-5"
     history.append(inspected(run, "round-2", signals(), agreement(0.6)))
     assert end_rounds(run, history, CLASSES)
     assert "round-2: rounds end: the network agrees no better" in capsys.readouterr().err
-    assert known_stages(tmp_path, run.config)[:4] == ["seeds", "round-1", "round-2", "masks-only"]
-    assert preferred_stages(tmp_path, run.config)[3:] == ["round-1", "round-2", "seeds"]
+    assert run.label_stages()[:4] == ["seeds", "round-1", "round-2", "masks-only"]
+    assert run.preferred_stages()[3:] == ["round-1", "round-2", "seeds"]
 
 
 def test_the_round_that_agrees_best_is_the_result(tmp_path, capsys):
@@ -181,7 +181,7 @@ def test_the_round_that_agrees_best_is_the_result(tmp_path, capsys):
     assert end_rounds(run, history, CLASSES)
     assert "round-2 is the result" in capsys.readouterr().err
     expected = ["round-2", "round-3", "round-1", "seeds"]
-    assert preferred_stages(tmp_path, run.config)[3:] == expected
+    assert run.preferred_stages()[3:] == expected
 
 
 def test_a_fixed_count_is_kept_but_the_alarm_is_raised(tmp_path, capsys):
@@ -191,12 +191,12 @@ def test_a_fixed_count_is_kept_but_the_alarm_is_raised(tmp_path, capsys):
     assert not end_rounds(run, history, CLASSES)
     told = capsys.readouterr().err
     assert "WARNING: labels get worse: almost nothing is left of cow, sheep" in told
-    assert preferred_stages(tmp_path, run.config)[3] == "round-2"
+    assert run.preferred_stages()[3] == "round-2"
 
 
 def test_stages_that_nobody_inspected_end_nothing(tmp_path):
     run = run_of(tmp_path, "auto")
     seeds, bare = inspected(run, "seeds", signals()), run.stage("round-1")
-    with bare.work():
+    with working(bare):
         pass
     assert not end_rounds(run, [seeds, bare], CLASSES)

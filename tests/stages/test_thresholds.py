@@ -2,13 +2,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.running import working
 from PIL import Image
 
 from wsseg.data.model import Classes, Dataset, MaskFile, Sample
 from wsseg.data.truth import Truth
 from wsseg.labelmaps import IGNORE, write_label_map, write_scores
 from wsseg.runs.config import Config
-from wsseg.runs.stage import Stage, open_run
+from wsseg.runs.run import open_run
+from wsseg.runs.stage import Stage
 from wsseg.stages.thresholds import THRESHOLDS, measure_thresholds, threshold_curve
 
 CLASSES = Classes(("background", "cow", "sheep"))
@@ -25,7 +27,7 @@ def sample(folder, name, labels):
 def maps(tmp_path):
     """Complete, without an image."""
     stage = Stage("cams", tmp_path / "run" / "cams", "key", {})
-    with stage.work():
+    with working(stage):
         pass
     return stage
 

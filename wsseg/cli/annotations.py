@@ -10,7 +10,7 @@ from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.cli.pipelines import find_config
-from wsseg.runs.progress import say, track
+from wsseg.runs.progress import log, track
 from wsseg.stages.audit.params import AuditParams
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.synthetic.params import SimulationParams
@@ -69,7 +69,7 @@ def select(params: SelectionParams) -> None:
     page = write_selection_page(selection)
     for line in selection.lines():
         typer.echo(line)
-    say(f"page: {page}")
+    log(f"page: {page}")
 
 
 @app.command()
@@ -98,6 +98,6 @@ def audit(
     page = write_audit_page(result, params.limit)
     for line in result.lines():
         typer.echo(line)
-    say(f"page: {page}")
+    log(f"page: {page}")
     if to is not None:
         export_findings(result, to[1], limit=params.limit, images=images)

@@ -11,7 +11,7 @@ from wsseg.cli.doctor.machine import check_disk
 from wsseg.cli.errors import plain_errors
 from wsseg.errors import InputError
 from wsseg.runs.config import Config, load_config
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 
 def run_config(settings: Config, beside: Path) -> None:
@@ -39,9 +39,9 @@ def run_and_report(settings: Config, beside: Path) -> None:
     """
     disk = check_disk(settings.run_dir)
     if disk.state != "ok":
-        say(f"warning: disk: {disk.message}; {disk.remedy}")
+        log(f"warning: disk: {disk.message}; {disk.remedy}")
     run_config(settings, beside)
-    say(f"report: {settings.run_dir / 'report' / 'index.html'}")
+    log(f"report: {settings.run_dir / 'report' / 'index.html'}")
 
 
 def run_script(pipeline: Callable[[Config], None]) -> None:

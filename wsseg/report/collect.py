@@ -26,7 +26,8 @@ from wsseg.report.summary import (
     TruthStats,
 )
 from wsseg.runs.config import Config
-from wsseg.runs.history import last_model
+from wsseg.runs.names import labels_name, quality_name
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.runs.stats import read_stats
 from wsseg.stages.declared import declared_ious
@@ -197,9 +198,8 @@ def _seconds(run: Path, stages: Sequence[str]) -> dict[str, float]:
         parts = {name, f"{name}/model", f"{name}/val"}
         for part in tuple(parts):
             parts |= {*stages_before(run, part)}
-        seconds[name] = sum(
-            finished_stage(run, part).get("seconds", 0.0) for part in parts - counted
-        )
+        made = [stage for part in parts - counted if (stage := finished_stage(run, part))]
+        seconds[name] = sum(stage.manifest.seconds for stage in made if stage.manifest)
         counted |= parts
     return seconds
 
@@ -208,35 +208,37 @@ def _tag_stats(run: Path, dataset: Dataset) -> dict[str, Any]:
     """Return the figures of the classifier and its activation maps, if the run has them."""
     figures, curves = dict[str, Any](), {}
     for name in stages_before(run, "seeds"):
-        if precision := finished_stage(run, name).get("average_precision"):
-            figures["tag_precision"] = precision
-        matrices = finished_stage(run, f"{name}/quality").get("matrices")
-        if np.any(matrices or 0):
+        stage, quality = finished_stage(run, name), finished_stage(run, quality_name(name))
+        if stage and stage.results.get("average_precision"):
+            figures["tag_precision"] = stage.results["average_precision"]
+        matrices = quality.results["matrices"] if quality else 0
+        if np.any(matrices):
             curves[name] = threshold_curve(np.array(matrices, np.int64), dataset.classes)
     return {**figures, "thresholds": curves} if curves else figures
 
 
 def _mask_stats(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
     """Return what a few masks were worth, if the run used any."""
-    calibration = finished_stage(run, "calibration")
+    calibration, model = finished_stage(run, "calibration"), finished_stage(run, "finetuned/model")
     if not (calibration or finished_stage(run, "masks")):
         return {}
     base, val_miou = config.finetune.base, dict[str, float | None]()
     if base is not None:
-        stage = str(Path(last_model(base)).parent)
+        stage = labels_name(Run(base).last_model().name)
         val_miou["base"] = _val_miou(base, stage, dataset.classes)
     for name in ("masks-only", "finetuned"):
         val_miou[name] = _val_miou(run, name, dataset.classes)
     more = {}
     if calibration:
-        more = {key: calibration[key] for key in _CALIBRATION if key in calibration}
-        more["thresholds"] = dict(zip(dataset.classes, calibration["thresholds"], strict=True))
+        results = calibration.results
+        more = {key: results[key] for key in _CALIBRATION if key in results}
+        more["thresholds"] = dict(zip(dataset.classes, results["thresholds"], strict=True))
     return {
         "masks": MaskStats(
             method=config.finetune.method,
             images=sum(map(has_full_mask, dataset.split(config.data.train))),
             val_miou=val_miou,
-            collapsed=finished_stage(run, "finetuned/model").get("collapsed"),
+            collapsed=model.results.get("collapsed") if model else None,
             **more,
         )
     }

@@ -10,8 +10,8 @@ from wsseg.report.comparison_page import run_curves
 from wsseg.report.images_page import write_images_page
 from wsseg.report.page import NOTHING, change, flatten, percent, stage_title, write_page
 from wsseg.report.run_report import Report, report_run
-from wsseg.runs.config import load_config
-from wsseg.runs.folder import locked
+from wsseg.runs.folder import folder_lock
+from wsseg.runs.run import Run
 
 _SHOWN = 12  # images that gained most, and that lost most
 
@@ -50,7 +50,7 @@ def report_difference(first: Path, second: Path, masks: Path | None = None) -> P
     if first.resolve() == second.resolve():
         raise InputError(f"--compare {second}", "another run", "the same", "name another folder")
     report = report_run(first, masks, log=False)
-    is_same = load_config(second / "config.yaml").data == report.config.data
+    is_same = Run(second).config.data == report.config.data
     dataset, truth = (report.dataset, report.truth) if is_same else (None, None)
     reports = (report, report_run(second, dataset=dataset, truth=truth, log=False))
     if reports[0].summary.classes != reports[1].summary.classes:
@@ -72,7 +72,7 @@ def report_difference(first: Path, second: Path, masks: Path | None = None) -> P
         "gained": _extremes(gains, -1),
         "settings": _settings(own, other),
     }
-    with locked(folder, f"report of {first}", "wait for it"):
+    with folder_lock(folder, f"report of {first}"):
         if labelled:
             _write_images(folder, own, other, gains)
         write_page(folder / "index.html", "difference.html.j2", content)

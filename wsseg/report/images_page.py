@@ -28,7 +28,7 @@ from wsseg.metrics.signals import SIGNALS
 from wsseg.parallel import Skipped, map_locally
 from wsseg.report.page import write_page
 from wsseg.report.pictures import css_colour
-from wsseg.runs.labelling import made_by
+from wsseg.runs.labelling import damage_in
 from wsseg.runs.progress import track
 from wsseg.stages.signals import read_signals
 
@@ -180,7 +180,7 @@ def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDA
     maps = {}
     for name, path in stages.items():
         file = path / kind / f"{identity}.png"
-        with made_by(path):
+        with damage_in(path):
             if file.exists():
                 maps[name] = read_label_map(file)
     return maps

@@ -21,10 +21,11 @@ from wsseg.report.images_page import write_images_page
 from wsseg.report.pictures import GalleryRow, choose_for_gallery, gallery_row
 from wsseg.report.run_page import write_run_page
 from wsseg.report.summary import StageStats, Summary
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.folder import locked
-from wsseg.runs.history import known_stages, preferred_stages
+from wsseg.runs.config import Config
+from wsseg.runs.folder import folder_lock
 from wsseg.runs.loggers import log_figures
+from wsseg.runs.names import SEEDS, model_name
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
@@ -89,15 +90,16 @@ def report_run(
         InputError: The folder holds no run, its data set is gone, or another process writes the
             report.
     """
-    config = load_config(path / "config.yaml")  # before a folder is made
+    run = Run(path)  # refuses another folder before the lock makes one
+    config = run.config
     data = config.data
-    with locked(path / "report", f"report of {path}", "wait for it", patient=log):
+    with folder_lock(path / "report", f"report of {path}", wait=log):
         discard_partial(path / "report")
         dataset = dataset or read_weak(data)
         truth = truth or read_truth(data.root, data.format, data.splits)
         if masks is not None:
             declare_masks(path, masks, dataset.split(data.train), truth)
-        report = collect(path, config, dataset, truth)
+        report = collect(run, dataset, truth)
         write(report)
         if log:
             curves = {stage.name: _curves(stage) for stage in report.summary.stages}
@@ -105,23 +107,22 @@ def report_run(
         return report
 
 
-def collect(path: Path, config: Config, dataset: Dataset, truth: Truth) -> Report:
+def collect(run: Run, dataset: Dataset, truth: Truth) -> Report:
     """Collect what a run's report says, without writing anything.
 
     Raises:
         InputError: No stage of the run is finished.
     """
+    path, config = run.path, run.config
     stages = tuple(
-        name
-        for name in known_stages(path, config)
-        if finished_stage(path, name) or finished_stage(path, f"{name}/model")
+        name for name in run.label_stages() if run.finished(name) or run.finished(model_name(name))
     )
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
     found = {name: read_counts(path, name, dataset.classes) for name in names}
     counts = {name: each for name, each in found.items() if each}
-    result = tuple(name for name in preferred_stages(path, config) if name in stages)
+    result = tuple(name for name in run.preferred_stages() if name in stages)
     skipped = _skipped(path, stages, dataset)
     bad = {item.id for item in skipped}
     return Report(
@@ -165,7 +166,8 @@ def _skipped(path: Path, stages: Sequence[str], dataset: Dataset) -> tuple[Skipp
     reasons = {problem.subject: problem.message for problem in dataset.problems if problem.fatal}
     for name in stages:
         for part in (name, f"{name}/quality", f"{name}/val", f"{name}/val/quality"):
-            reasons |= finished_stage(path, part).get("set_aside", {})
+            stage = finished_stage(path, part)
+            reasons |= stage.skipped if stage else {}
     return tuple(Skipped(identity, reason) for identity, reason in reasons.items())
 
 
@@ -191,7 +193,8 @@ def _gallery(report: Report) -> list[GalleryRow]:
         if all((folder / f"{sample.id}.png").exists() for folder in folders.values())
     }
     chosen = choose_for_gallery({id: report.scores.get(id, 1.0) for id in by_id})
-    maps = next(iter(finished_stage(report.run, "seeds").get("upstream", {})), None)
+    seeds = finished_stage(report.run, SEEDS)
+    maps = next(iter(seeds.upstream), None) if seeds else None
     rows = []
     for sample in map(by_id.__getitem__, chosen):
         label_maps = {

@@ -1,11 +1,9 @@
 """Params from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
-import difflib
 import io
-import reprlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from omegaconf import OmegaConf
@@ -22,7 +20,7 @@ from wsseg.networks.params import (
     SegmenterParams,
     SegmenterTrainingParams,
 )
-from wsseg.params import LocalPath, Params
+from wsseg.params import LocalPath, Params, input_error
 from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
@@ -153,10 +151,7 @@ def config_from_values(values: Any, source: str) -> Config:
 
     Args:
         values: Nested mapping, as read from YAML.
-        source: Named in errors.
-
-    Returns:
-        The settings.
+        source: Name used in errors.
 
     Raises:
         InputError: A key is unknown or missing, or a value breaks its rule.
@@ -164,48 +159,4 @@ def config_from_values(values: Any, source: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise explained(error, source, Config) from error
-
-
-def explained(error: ValidationError, source: str, settings: type[Params]) -> InputError:
-    """Return the first of the rules that values break, in a person's words.
-
-    Args:
-        error: What pydantic raised.
-        source: The file, named in the error.
-        settings: What the values were to become.
-
-    Returns:
-        An error that names the key; of an unknown one the nearest known.
-    """
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        got = "nothing" if first["type"] == "missing" else reprlib.repr(first["input"])
-        return InputError(
-            f"{key or 'settings'} in {source}", _rule(first["msg"]), got, f"set {key}"
-        )
-    known = _keys_beside(first["loc"], settings)
-    nearest = difflib.get_close_matches(str(first["loc"][-1]), known, 1, 0)
-    remedy = f"did you mean {nearest[0]!r}?" if nearest else "remove it"
-    return InputError(f"{key} in {source}", "a known setting", "an unknown key", remedy)
-
-
-def _rule(message: str) -> str:
-    return (
-        message.removeprefix("Value error, ")
-        .replace("Input is not a valid path for <class 'pathlib.Path'>", "a path")
-        .replace("Input should be ", "")
-        .replace("Field required", "set")
-    )
-
-
-def _keys_beside(location: tuple[int | str, ...], settings: type[Params]) -> list[str]:
-    """The keys that stand beside the last of a location; names and numbers of items are skipped."""
-    for part in location[:-1]:
-        if part in settings.model_fields:
-            annotation = settings.model_fields[str(part)].annotation
-            inner = [annotation, *get_args(annotation)]
-            groups = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, Params)]
-            settings = groups[0] if groups else settings
-    return list(settings.model_fields)
+        raise input_error(error, source, Config) from error

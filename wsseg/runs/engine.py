@@ -9,49 +9,44 @@ from wsseg.errors import InputError
 from wsseg.parallel import Item, Skipped, attempt, map_locally
 from wsseg.runs.cluster import map_on_cluster
 from wsseg.runs.config import Config
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
-_SHOWN = 5  # problems printed at the start of a run
+MAX_SHOWN = 5
+"""Problems of a data set, or skipped images, that are printed."""
 
 T = TypeVar("T")
 
 
-def announce(problems: Sequence[Problem], strict: bool) -> None:
-    """Tell what is wrong with a data set before it is used; images at fault are left out.
-
-    Args:
-        problems: What its reader found.
-        strict: Refuse the data set where anything cannot be used.
+def report_problems(problems: Sequence[Problem], strict: bool) -> None:
+    """Print what is wrong with a data set; unusable images are skipped.
 
     Raises:
-        InputError: Something cannot be used, when ``strict``.
+        InputError: Something is unusable and ``strict`` is set.
     """
     fatal = [problem for problem in problems if problem.fatal]
     if fatal and strict:
-        got = f"{fatal[0].message} ({len(fatal)} such)"
-        raise InputError(fatal[0].subject, "usable", got, "correct it or set strict=false")
-    for problem in sorted(problems, key=lambda problem: not problem.fatal)[:_SHOWN]:
-        say(f"{'left out' if problem.fatal else 'note'}: {problem}")
-    if len(problems) > _SHOWN:
-        say(f"and {len(problems) - _SHOWN} more; `wsseg check --all` lists them")
+        text = f"{fatal[0]} ({len(fatal)} such problems)"
+        raise InputError(text, hint="correct it or set strict=false")
+    for problem in sorted(problems, key=lambda problem: not problem.fatal)[:MAX_SHOWN]:
+        log(f"{'skipped' if problem.fatal else 'note'}: {problem}")
+    if len(problems) > MAX_SHOWN:
+        log(f"and {len(problems) - MAX_SHOWN} more; `wsseg check --all` lists them")
 
 
 def map_samples(
     function: Callable[[Item], T], samples: Sequence[Item], config: Config
 ) -> Iterator[T | Skipped]:
-    """Yield the function's result for every sample, in no particular order.
+    """Yield the result of a function for every sample, in no particular order.
 
     Args:
-        function: Called once a sample, in a worker process of one thread; picklable.
-        samples: The images.
-        config: Its ``machine`` and ``strict`` say where, and what a bad image does.
+        function: Picklable; called once per sample, in a worker process with one thread.
 
     Yields:
         Results, and a ``Skipped`` for each image whose function raised ``InputError``.
 
     Raises:
-        InputError: A bad image, when ``strict``; or workers are lost again and again, which is
-            what happens when memory runs out.
+        InputError: An image is unusable and the run is strict; or workers are lost repeatedly,
+            which happens when memory runs out.
     """
     if config.machine.engine == "ray":
         work = partial(attempt, function, strict=config.strict)

@@ -1,4 +1,4 @@
-"""A folder that a command makes, goes on in, and works in alone."""
+"""Folders that one process at a time works in."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,87 +10,68 @@ from wsseg.errors import InputError
 from wsseg.files import PARTIAL
 
 _LOCK = ".lock"
-_OTHERS = "wait for it or choose another"
 
 
 @contextmanager
-def alone_in(folder: Path, argument: str, marker: str, kind: str) -> Iterator[None]:
-    """Create or re-open a folder and keep others out of it.
+def exclusive_folder(folder: Path, argument: str, marker: str, kind: str) -> Iterator[None]:
+    """Create or re-open a folder and keep other processes out of it.
 
     Args:
-        folder: The folder.
-        argument: What named it, such as "--out".
-        marker: A file that the caller writes first of all, by which the folder is known later.
-        kind: What such a folder is, such as "a run".
-
-    Yields:
-        Nothing.
+        argument: Option or setting that named the folder, such as "--out".
+        marker: File that the caller writes first, by which the folder is recognised later.
+        kind: What such a folder holds, such as "a run".
 
     Raises:
-        InputError: Another process works in the folder, or it holds something else.
+        InputError: Another process works in the folder, or it holds other files.
     """
-    check_own(folder, argument, marker, kind)
-    with locked(folder, f"{argument} {folder}", _OTHERS):
+    check_folder(folder, argument, marker, kind)
+    with folder_lock(folder, f"{argument} {folder}"):
         yield
 
 
-def check_own(folder: Path, argument: str, marker: str, kind: str) -> None:
-    """Refuse a folder that something else has made.
-
-    Args:
-        folder: The folder; it need not exist.
-        argument: What named it, such as "--out".
-        marker: A file that its maker writes first of all.
-        kind: What such a folder is, such as "a run".
+def check_folder(folder: Path, argument: str, marker: str, kind: str) -> None:
+    """Refuse a folder with files of something else; see ``exclusive_folder``.
 
     Raises:
-        InputError: It is a file, or holds something else.
+        InputError: The folder is a file or holds other files.
     """
     subject = f"{argument} {folder}"
     if folder.exists() and not folder.is_dir():
         raise InputError(subject, "a folder", "a file", "choose another")
-    # In this order: another process may write the marker, and then others, between the two.
+    # In this order: another process may write the marker, and then other files, in between.
     if folder.exists() and any(_foreign(folder)) and not (folder / marker).exists():
         raise InputError(subject, f"new, empty or {kind}", "other files", "choose another")
 
 
-def check_free(folder: Path, argument: str) -> None:
-    """Refuse a folder that another process works in.
-
-    Args:
-        folder: The folder; it need not exist.
-        argument: What named it, such as "--out".
-
-    Raises:
-        InputError: A process works in it.
-    """
-    if (folder / _LOCK).exists():
-        with locked(folder, f"{argument} {folder}", _OTHERS):
-            pass
-
-
-@contextmanager
-def locked(folder: Path, subject: str, remedy: str, *, patient: bool = False) -> Iterator[None]:
-    """Keep others that do the same out of a folder; the system frees it when this process ends.
-
-    Args:
-        folder: Is created.
-        subject: What the error names.
-        remedy: What the error advises.
-        patient: Wait for another process in place of the error.
-
-    Yields:
-        Nothing.
+def check_unused(folder: Path, argument: str) -> None:
+    """Refuse a folder that another process works in, without making it.
 
     Raises:
         InputError: Another process works in the folder.
     """
+    if (folder / _LOCK).exists():
+        with folder_lock(folder, f"{argument} {folder}"):
+            pass
+
+
+@contextmanager
+def folder_lock(folder: Path, subject: str, *, wait: bool = False) -> Iterator[None]:
+    """Hold the lock of a folder, which is created; the system releases it when a process ends.
+
+    Args:
+        subject: What an error names.
+        wait: Wait for another process instead of raising an error.
+
+    Raises:
+        InputError: Another process holds the lock.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / _LOCK, timeout=-1 if patient else 0)
+    lock = FileLock(folder / _LOCK, timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise InputError(subject, "used by one process", "one at work", remedy) from error
+        hint = "wait for it or choose another"
+        raise InputError(f"{subject} is in use by another process", hint=hint) from error
     try:
         yield
     finally:
@@ -98,7 +79,7 @@ def locked(folder: Path, subject: str, remedy: str, *, patient: bool = False) ->
 
 
 def _foreign(folder: Path) -> Iterator[Path]:
-    """Files that nothing makes before the marker."""
+    """Yield files that nothing writes before the marker."""
     for entry in folder.iterdir():
         if entry.name != _LOCK and not entry.name.startswith(PARTIAL):
             yield entry

@@ -1,4 +1,4 @@
-"""A stage that writes a file an image, and goes on where it was interrupted."""
+"""Stages that write one file per image and resume where they were interrupted."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,16 +16,22 @@ from wsseg.files import fingerprint
 from wsseg.labelmaps import read_label_map, write_label_map
 from wsseg.parallel import Skipped
 from wsseg.runs.engine import map_samples
-from wsseg.runs.progress import say, track
+from wsseg.runs.progress import log, track
 from wsseg.runs.records import Record, record_results, recorded_ids, rows_by_image
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import write_stats
 
-Facts = dict[int, dict[str, Any]]
-"""What is worth knowing of each class in an image, such as ``{3: {"resets": 1}}``."""
+_LINES = "stats.jsonl"
 
-Labeller = Callable[[Sample], tuple[NDArray[np.uint8], Facts]]
-"""Returns the label map (H, W) of a sample and facts for its statistics; picklable."""
+ClassStats = dict[int, dict[str, Any]]
+"""Statistics of the classes of an image, such as ``{3: {"resets": 1}}``."""
+
+Labeller = Callable[[Sample], tuple[NDArray[np.uint8], ClassStats]]
+"""Returns the label map (H, W) of a sample and statistics; picklable."""
+
+Work = Callable[[Sample], tuple[str, list[dict[str, Any]]]]
+"""Writes the file of a sample and returns its id and rows of statistics; picklable."""
 
 
 def label_images(
@@ -33,34 +39,24 @@ def label_images(
     stage: Stage,
     labeller: Labeller,
     samples: Sequence[Sample],
-    before: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
 ) -> Stage:
-    """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row a class.
-
-    Does nothing where the stage is complete. Images that cannot be used are listed in the
-    manifest under "set_aside".
+    """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row per class.
 
     Args:
-        run: The run.
-        stage: Its stage.
-        labeller: Labels one image; called in worker processes.
-        samples: The images.
-        before: Images that an earlier stage set aside, and why; they stay set aside.
+        labeller: Called in worker processes.
+        skipped: Images that an earlier stage skipped, and the reasons; added to those of this
+            stage.
 
     Returns:
-        The stage, complete.
+        The complete stage; ``skipped`` of it are the images that could not be used.
 
     Raises:
-        InputError: No image could be labelled; or any could not, when the run is strict.
+        InputError: No image could be labelled, or one could not and the run is strict.
     """
     label = partial(_label, labeller=labeller, folder=stage.path / "labels")
-    return map_stage(
-        run, stage, label, samples, is_whole=partial(_has_label_map, stage), before=before
-    )
-
-
-Work = Callable[[Sample], tuple[str, list[dict[str, Any]]]]
-"""Writes the file of a sample and returns its id and rows of statistics; picklable."""
+    has_label_map = partial(_has_label_map, stage)
+    return map_stage(run, stage, label, samples, is_valid=has_label_map, skipped=skipped)
 
 
 def map_stage(
@@ -69,155 +65,105 @@ def map_stage(
     work: Work,
     samples: Sequence[Sample],
     *,
-    is_whole: Callable[[str], bool] | None = None,
-    before: Mapping[str, str] | None = None,
+    is_valid: Callable[[str], bool] | None = None,
+    skipped: Mapping[str, str] | None = None,
     needs_one: bool = True,
 ) -> Stage:
-    """Do some work for every sample, and write ``stats.parquet`` with its rows.
-
-    Does nothing where the stage is complete. Images that cannot be used are listed in the
-    manifest under "set_aside".
+    """Do some work for every sample and write ``stats.parquet`` with the rows it returns.
 
     Args:
-        run: The run.
-        stage: Its stage.
         work: Called in worker processes.
-        samples: The images.
-        is_whole: Says of an image's id whether what an interrupted attempt wrote can be used;
-            None where all of it is in the rows.
-        before: Images that an earlier stage set aside, and why; they stay set aside.
-        needs_one: Whether it is an error that the work failed for every image.
+        is_valid: Returns whether the file that an interrupted attempt wrote for an image id can
+            be used; None if everything is in the rows.
+        skipped: Images that an earlier stage skipped, and the reasons; added to those of this
+            stage.
+        needs_one: Raise an error if the work failed for every image.
 
     Returns:
-        The stage, complete.
+        The complete stage; ``skipped`` of it are the images that could not be used.
 
     Raises:
-        InputError: The work failed for every image, when ``needs_one``; or for any, when the run
-            is strict.
+        InputError: The work failed for every image and ``needs_one`` is set, or for one and the
+            run is strict.
     """
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    with stage.work() as record:
-        lines, set_aside = stage.path / "stats.jsonl", list[Skipped]()
-        done = {id for id in recorded_ids(lines) if is_whole is None or is_whole(id)}
-        left = [sample for sample in samples if sample.id not in done]
-        careful = partial(_done, work=work, run=run.path)
-        results = map_samples(careful, left, run.config)
-        shown = track(results, stage.name, len(samples), len(done))
-        record_results(lines, _kept_apart(shown, set_aside))
-        set_aside.sort(key=lambda bad: bad.id)
-        if needs_one and len(set_aside) == len(samples):
-            reason = set_aside[0].reason if set_aside else "no image"
-            raise InputError(f"stage {stage.name}", "fed usable images", reason, "correct the data")
-        write_stats(stage.path, rows_by_image(lines))
-        record["images"] = len(samples) - len(set_aside)
-        record["set_aside"] = {**(before or {}), **{bad.id: bad.reason for bad in set_aside}}
-    lines.unlink(missing_ok=True)
-    for bad in set_aside:
-        say(f"{stage.name}: set aside {bad.id}: {bad.reason}")
+    stage.run(partial(_map, run, stage, work, samples, is_valid, skipped or {}, needs_one))
+    (stage.path / _LINES).unlink(missing_ok=True)
     return stage
 
 
-def joined(*facts: Mapping[int, Mapping[str, Any]]) -> Facts:
-    """Return all that is worth knowing of each class.
+def _map(  # noqa: PLR0917 - the arguments of map_stage
+    run: Run,
+    stage: Stage,
+    work: Work,
+    samples: Sequence[Sample],
+    is_valid: Callable[[str], bool] | None,
+    before: Mapping[str, str],
+    needs_one: bool,
+) -> dict[str, Any]:
+    lines, skipped = stage.path / _LINES, list[Skipped]()
+    done = {id for id in recorded_ids(lines) if is_valid is None or is_valid(id)}
+    remaining = [sample for sample in samples if sample.id not in done]
+    results = map_samples(partial(_do, work=work, run=run.path), remaining, run.config)
+    tracked = track(results, stage.name, len(samples), len(done))
+    record_results(lines, _collect_skipped(tracked, skipped))
+    skipped.sort(key=lambda item: item.id)
+    if needs_one and len(skipped) == len(samples):
+        reason = f": {skipped[0].reason}" if skipped else ""
+        raise InputError(f"stage {stage.name} has no usable image{reason}", hint="correct the data")
+    write_stats(stage.path, rows_by_image(lines))
+    for item in skipped:
+        log(f"{stage.name}: skipped {item.id}: {item.reason}")
+    reasons = {**before, **{item.id: item.reason for item in skipped}}
+    return {"images": len(samples) - len(skipped), "skipped": reasons}
 
-    Args:
-        facts: Values by name, by class; of one name the last counts.
 
-    Returns:
-        One dict a class.
-    """
-    found: Facts = {}
-    for each in facts:
-        for label, values in each.items():
-            found.setdefault(label, {}).update(values)
-    return found
+def merge(*stats: Mapping[int, Mapping[str, Any]]) -> ClassStats:
+    """Return all statistics of each class; the last of several values of one name counts."""
+    merged: ClassStats = {}
+    for part in stats:
+        for label, values in part.items():
+            merged.setdefault(label, {}).update(values)
+    return merged
 
 
 def label_path(stage: Stage, sample: Sample) -> Path:
-    """Return where a stage keeps the label map of a sample.
-
-    Args:
-        stage: A stage of ``label_images``.
-        sample: The image.
-
-    Returns:
-        The palette PNG.
-    """
+    """Return the palette PNG of a sample in a stage of ``label_images``."""
     return stage.path / "labels" / f"{sample.id}.png"
 
 
 def confidence_path(stage: Stage, sample: Sample) -> Path:
-    """Return where a stage keeps how sure the network is of a sample's label map, if it does.
-
-    Args:
-        stage: A stage of ``label_images``.
-        sample: The image.
-
-    Returns:
-        The grayscale PNG.
-    """
+    """Return the grayscale PNG of the confidence in a label map; not every stage has one."""
     return stage.path / "confidence" / f"{sample.id}.png"
 
 
 def scores_path(stage: Stage, identity: str) -> Path:
-    """Return where a stage of activation maps keeps those of an image.
-
-    Args:
-        stage: A stage of ``map_stage`` whose files are scores.
-        identity: The image's id.
-
-    Returns:
-        The file.
-    """
+    """Return the file of the activation maps of an image in a stage that has them."""
     return stage.path / "scores" / f"{identity}.npz"
 
 
-def labelled(stage: Stage, samples: Iterable[Sample]) -> list[Sample]:
-    """Return the samples that a stage could label.
-
-    Args:
-        stage: A complete stage of ``label_images``.
-        samples: The images.
-
-    Returns:
-        All but those set aside.
-    """
-    bad = stage.manifest.get("set_aside", {})
-    return [sample for sample in samples if sample.id not in bad]
+def usable_samples(stage: Stage, samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples that a complete stage has not skipped."""
+    skipped = stage.skipped
+    return [sample for sample in samples if sample.id not in skipped]
 
 
 def samples_key(samples: Iterable[Sample]) -> str:
-    """Return a hash of samples that changes with their files and annotations.
-
-    Args:
-        samples: The images.
-
-    Returns:
-        Hexadecimal SHA-256.
-    """
+    """Return a hexadecimal SHA-256 that changes with the files and annotations of samples."""
     digest = hashlib.sha256()
     for sample in samples:
         masks = [fingerprint(a.path) for a in sample.annotations if isinstance(a, MaskFile)]
         drawn = [a for a in sample.annotations if not isinstance(a, MaskFile)]
-        facts = (sample.id, sample.size, fingerprint(sample.image), drawn, masks)
-        digest.update(repr(facts).encode())
+        described = (sample.id, sample.size, fingerprint(sample.image), drawn, masks)
+        digest.update(repr(described).encode())
     return digest.hexdigest()
 
 
 @contextmanager
-def made_by(run: Path) -> Iterator[None]:
-    """Tell files that a run made from those it was given.
-
-    Args:
-        run: Its folder.
-
-    Yields:
-        Nothing.
+def damage_in(run: Path) -> Iterator[None]:
+    """Distinguish files that a run wrote from its input.
 
     Raises:
-        DamagedError: In place of an ``InputError`` whose subject is a file of the run.
+        DamagedError: In place of an ``InputError`` about a file in the folder of the run.
     """
     try:
         yield
@@ -227,25 +173,25 @@ def made_by(run: Path) -> Iterator[None]:
         raise
 
 
-def _done(sample: Sample, work: Work, run: Path) -> tuple[str, list[dict[str, Any]]]:
-    """The work done; an image is set aside for its own faults, not for those of the run's files."""
-    with made_by(run):
+def _do(sample: Sample, work: Work, run: Path) -> tuple[str, list[dict[str, Any]]]:
+    # An image is skipped for its own faults, not for those of the files of the run.
+    with damage_in(run):
         return work(sample)
 
 
 def _label(sample: Sample, labeller: Labeller, folder: Path) -> tuple[str, list[dict[str, Any]]]:
-    label_map, facts = labeller(sample)
+    label_map, stats = labeller(sample)
     write_label_map(folder / f"{sample.id}.png", label_map)
     labels, counts = np.unique(label_map, return_counts=True)
     pixels = dict(zip(labels.tolist(), counts.tolist(), strict=True))
     return sample.id, [
-        {"id": sample.id, "class": label, "pixels": pixels.get(label, 0), **facts.get(label, {})}
-        for label in sorted({*pixels, *facts})
+        {"id": sample.id, "class": label, "pixels": pixels.get(label, 0), **stats.get(label, {})}
+        for label in sorted({*pixels, *stats})
     ]
 
 
 def _has_label_map(stage: Stage, identity: str) -> bool:
-    """False too where a power cut left an empty file."""
+    """Return False also if a power cut left an empty file."""
     try:
         read_label_map(stage.path / "labels" / f"{identity}.png")
     except InputError:
@@ -253,9 +199,9 @@ def _has_label_map(stage: Stage, identity: str) -> bool:
     return True
 
 
-def _kept_apart(results: Iterable[Any], set_aside: list[Skipped]) -> Iterator[Record]:
+def _collect_skipped(results: Iterable[Any], skipped: list[Skipped]) -> Iterator[Record]:
     for result in results:
         if isinstance(result, Skipped):
-            set_aside.append(result)
+            skipped.append(result)
         else:
             yield result

@@ -1,4 +1,4 @@
-"""What a person sees while a run works."""
+"""What a terminal shows while a run is in progress."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -16,22 +16,17 @@ from rich.progress import (
 from wsseg.errors import printable
 
 console = Console(stderr=True, highlight=False)
-"""Everything but results goes here, so that a command's output can be piped."""
+"""Everything but results goes to stderr, so that the output of a command can be piped."""
 
 T = TypeVar("T")
 
 
 def track(items: Iterable[T], title: str, total: int, done: int = 0) -> Iterator[T]:
-    """Yield items behind a progress bar; without a terminal, a line at the end.
+    """Yield items and show a progress bar; without a terminal, one line at the end.
 
     Args:
-        items: What remains to be done.
-        title: Shown before the bar.
-        total: Number of all items, the finished ones included.
-        done: Number of items finished before, such as by an interrupted attempt.
-
-    Yields:
-        The items, unchanged.
+        total: Number of all items, including the finished ones.
+        done: Number of items that an interrupted attempt has finished.
     """
     with progress_bar() as progress:
         task = progress.add_task(title, total=total, completed=done, note="")
@@ -39,15 +34,11 @@ def track(items: Iterable[T], title: str, total: int, done: int = 0) -> Iterator
             progress.advance(task)
             yield item
     if not console.is_terminal:
-        say(f"{title}: {total} done")
+        log(f"{title}: {total} done")
 
 
 def progress_bar() -> Progress:
-    """Return the progress bar that all stages share.
-
-    Returns:
-        A context manager of rich.
-    """
+    """Return the progress bar of all stages, a context manager."""
     return Progress(
         TextColumn("{task.description:<24}"),
         BarColumn(),
@@ -60,10 +51,6 @@ def progress_bar() -> Progress:
     )
 
 
-def say(text: str) -> None:
-    """Print one line for the person who runs this.
-
-    Args:
-        text: The line; markup is printed as it is, control characters are escaped.
-    """
+def log(text: str) -> None:
+    """Print one line; markup is printed as it is, control characters are escaped."""
     console.print(printable(text), markup=False, soft_wrap=True)

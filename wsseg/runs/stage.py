@@ -1,61 +1,67 @@
-"""A run's folder and its stages: done once, skipped while fresh, resumed where they stopped."""
+"""Stages: steps of a run that are done once, skipped while fresh and resumed after a kill."""
 
-import hashlib
-import json
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-import yaml
-from pydantic import BaseModel
+import numpy as np
+from numpy.typing import NDArray
 
-import wsseg
-from wsseg.files import (
-    discard_partial,
-    read_record,
-    write_json,
-    write_text,
-)
-from wsseg.runs.config import Config
-from wsseg.runs.environment import environment
-from wsseg.runs.folder import alone_in, check_free, check_own
+from wsseg.files import discard_partial, read_record, write_json
+from wsseg.labelmaps import read_label_map
+from wsseg.runs.progress import log
 
-_KNOWN_BY = ("config.yaml", "a run")  # the file that a run writes first, and what it says there is
+CHECKPOINTS = "checkpoint"
+"""Folder of a stage with the checkpoints from which a training resumes; removed at its end."""
+
+_LOADED = 8  # results of stages that a process keeps in memory
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Run:
-    """The folder of one run and its settings.
+class StageManifest:
+    """What a complete stage recorded.
 
-    Args:
-        path: The folder.
-        config: The resolved settings.
+    Attributes:
+        stage: Name of the stage.
+        key: Hash of its inputs.
+        upstream: Keys of the stages of the same run that it was made from, by name.
+        seconds: Duration, summed over interrupted attempts.
+        results: Values that depend on the kind of stage, such as "loss" of a training.
     """
 
-    path: Path
-    config: Config
+    stage: str
+    key: str
+    upstream: dict[str, str]
+    seconds: float
+    results: dict[str, Any] = field(default_factory=dict)
 
-    def stage(self, name: str, **inputs: Any) -> "Stage":
-        """Return a stage of this run.
 
-        Args:
-            name: Its folder below the run's, such as "seeds" or "round-1".
-            **inputs: Everything its result depends on: settings, samples, other stages.
+class LabelMaps(Mapping[str, NDArray[np.uint8]]):
+    """Label maps (H, W) of a stage by image id; each is read when it is asked for."""
 
-        Returns:
-            The stage; entering it with ``with stage.work():`` prepares its folder.
-        """
-        described = {"version": wsseg.__version__, "stage": name, **inputs}
-        text = json.dumps(described, sort_keys=True, default=_describe)
-        key = hashlib.sha256(text.encode()).hexdigest()
-        stages = [stage for stage in inputs.values() if isinstance(stage, Stage)]
-        own = [stage for stage in stages if stage.path.is_relative_to(self.path)]
-        upstream = {stage.name: stage.key for stage in own}
-        return Stage(name, self.path / name, key, upstream)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __getitem__(self, identity: str) -> NDArray[np.uint8]:
+        path = self._folder / f"{identity}.png"
+        if not path.is_file():
+            raise KeyError(identity)
+        return read_label_map(path)
+
+    def __iter__(self) -> Iterator[str]:
+        files = self._folder.rglob("*.png")
+        return iter(sorted(f.relative_to(self._folder).with_suffix("").as_posix() for f in files))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True)
@@ -63,10 +69,9 @@ class Stage:
     """One step of a run with a folder of its own.
 
     Args:
-        name: Such as "round-1".
-        path: Its folder.
-        key: Hash of its inputs, settings and the code's version.
-        upstream: Names and keys of the stages of its run that it is made from.
+        name: Name such as "round-1", relative to the folder of the run.
+        key: Hash of inputs, settings and the version of wsseg.
+        upstream: Names and keys of the stages of the same run that it is made from.
     """
 
     name: str
@@ -75,50 +80,76 @@ class Stage:
     upstream: dict[str, str]
 
     @property
-    def manifest(self) -> dict[str, Any]:
-        """What the complete stage recorded; empty while it is not complete or not fresh."""
-        found = read_record(self.path / "manifest.json")
-        return found if found.get("key") == self.key else {}
+    def manifest(self) -> StageManifest | None:
+        """What the stage recorded; None while it is incomplete or was made from other inputs."""
+        manifest = read_manifest(self.path)
+        return manifest if manifest and manifest.key == self.key else None
 
     @property
     def is_complete(self) -> bool:
         """True if the stage can be skipped."""
-        return bool(self.manifest)
+        return self.manifest is not None
 
-    @contextmanager
-    def work(self) -> Iterator[dict[str, Any]]:
-        """Prepare the folder, yield the record to fill, and write it last as the manifest.
+    @property
+    def results(self) -> dict[str, Any]:
+        """The results in the manifest; empty while the stage is incomplete."""
+        return self.manifest.results if self.manifest else {}
 
-        Files of an interrupted attempt with the same key stay; those of another key are removed.
+    @property
+    def skipped(self) -> dict[str, str]:
+        """Images that could not be used, by id, and the reasons."""
+        return dict(self.results.get("skipped", {}))
 
-        Yields:
-            A dict whose values go into the manifest. "seconds" adds up over attempts.
+    @property
+    def labels(self) -> LabelMaps:
+        """Label maps of a stage that has some, by image id."""
+        return LabelMaps(self.path / "labels")
+
+    def run(self, work: Callable[[], Mapping[str, Any]], *, intact: bool = True) -> "Stage":
+        """Do the work of the stage, unless it is complete.
+
+        Files of an interrupted attempt with the same key are kept for ``work``; those of another
+        key are removed. The manifest is written last.
+
+        Args:
+            work: Writes into the folder of the stage and returns the results for the manifest.
+            intact: False does the work of a complete stage again, because its files are damaged.
+
+        Returns:
+            This stage, complete.
         """
-        self._discard_other_keys()
-        record: dict[str, Any] = {}
-        started, before = time.monotonic(), self._attempt()["seconds"]
+        if self.is_complete and intact:
+            log(f"{self.name}: up to date")
+            return self
+        self._prepare()
+        start, before = time.monotonic(), self._attempt()["seconds"]
         try:
-            yield record
+            results = work()
         except BaseException:
-            with suppress(OSError):  # on a full disk, what stopped the work is what to tell
-                self._spend(before + time.monotonic() - started)
+            with suppress(OSError):  # On a full disk, the error to report is that of the work.
+                self._record_seconds(before + time.monotonic() - start)
             raise
-        discard_partial(self.path)  # of workers and nodes that were lost on the way
-        seconds = self._spend(before + time.monotonic() - started)
-        about = {"stage": self.name, "key": self.key, "upstream": self.upstream}
-        done = {**about, "seconds": seconds, **record}
-        write_json(self.path / "manifest.json", done)
+        discard_partial(self.path)  # Lost workers and nodes may have left some.
+        shutil.rmtree(self.path / CHECKPOINTS, ignore_errors=True)
+        seconds = self._record_seconds(before + time.monotonic() - start)
+        manifest = StageManifest(self.name, self.key, self.upstream, seconds, dict(results))
+        write_json(self.path / "manifest.json", vars(manifest))
+        return self
 
-    def _spend(self, seconds: float) -> float:
-        """Keep how long the attempts took together."""
-        spent = round(seconds, 3)
-        write_json(self.path / "attempt.json", {"key": self.key, "seconds": spent})
-        return spent
+    def load(
+        self, reader: Callable[Concatenate[Path, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what a function reads from the folder of the stage.
 
-    def _attempt(self) -> dict[str, Any]:
-        return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
+        The result is kept in memory until other stages need the room or the key changes.
 
-    def _discard_other_keys(self) -> None:
+        Args:
+            reader: Called with the folder and the further arguments, which must be hashable.
+        """
+        result: T = _load(reader, self.path, self.key, args, tuple(kwargs.items()))
+        return result
+
+    def _prepare(self) -> None:
         if self._attempt()["key"] != self.key:
             for entry in self.path.glob("*"):
                 _remove(entry)
@@ -126,96 +157,76 @@ class Stage:
         (self.path / "manifest.json").unlink(missing_ok=True)
         discard_partial(self.path)
 
+    def _record_seconds(self, seconds: float) -> float:
+        """Keep the duration of all attempts together."""
+        rounded = round(seconds, 3)
+        write_json(self.path / "attempt.json", {"key": self.key, "seconds": rounded})
+        return rounded
 
-@contextmanager
-def open_run(config: Config) -> Iterator[Run]:
-    """Create or re-open a run's folder and keep others out of it.
-
-    Args:
-        config: The resolved settings.
-
-    Yields:
-        The run; its folder holds ``config.yaml`` and ``environment.json``.
-
-    Raises:
-        InputError: Another process works in the folder, or it holds something else.
-    """
-    path = config.run_dir
-    with alone_in(path, "run_dir", *_KNOWN_BY):
-        discard_partial(path, ".")
-        write_text(path / "config.yaml", yaml.safe_dump(config.model_dump(mode="json")))
-        write_json(path / "environment.json", environment(config.seed))
-        yield Run(path, config)
+    def _attempt(self) -> dict[str, Any]:
+        return {"key": None, "seconds": 0.0, **read_record(self.path / "attempt.json")}
 
 
-def check_run_folder(path: Path) -> None:
-    """Refuse a folder that no run can have, without making it.
-
-    Args:
-        path: Of ``config.run_dir``.
-
-    Raises:
-        InputError: It holds something else, or another process works in it.
-    """
-    check_own(path, "run_dir", *_KNOWN_BY)
-    check_free(path, "run_dir")
+def read_manifest(folder: Path) -> StageManifest | None:
+    """Return the manifest in the folder of a stage; None if it is missing or damaged."""
+    record = read_record(folder / "manifest.json")
+    try:
+        return StageManifest(**record)
+    except TypeError:
+        return None
 
 
 def finished_stage(
-    run: Path, name: str, known: dict[str, dict[str, Any]] | None = None
-) -> dict[str, Any]:
-    """Return the manifest of a stage on disk, whatever the settings it was made with.
+    run: Path, name: str, known: dict[str, Stage | None] | None = None
+) -> Stage | None:
+    """Return a complete stage on disk, whatever the settings it was made with.
 
     Args:
-        run: The run's folder.
-        name: The stage's name.
-        known: Results for stages looked at before, added to.
+        run: Folder of the run.
+        known: Results for stages examined before; the function adds to them.
 
     Returns:
-        The manifest; empty where the stage is not complete, or where a stage that it is made
-        from is missing or has been made anew since.
+        The stage; None if it is incomplete, or if a stage that it is made from is missing or has
+        been replaced since.
     """
     known = {} if known is None else known
     if name not in known:
-        found = read_record(run / name / "manifest.json")
-        above = found.get("upstream", {}).items()
-        fresh = all(finished_stage(run, stage, known).get("key") == key for stage, key in above)
-        known[name] = found if fresh else {}
+        found = read_manifest(run / name)
+        known[name] = Stage(name, run / name, found.key, found.upstream) if found else None
+        for upstream, key in found.upstream.items() if found else ():
+            above = finished_stage(run, upstream, known)
+            if above is None or above.key != key:
+                known[name] = None
     return known[name]
 
 
 def stages_before(run: Path, name: str) -> list[str]:
-    """Return the stages that a stage on disk is made from, directly or not.
-
-    Args:
-        run: The run's folder.
-        name: The stage's name.
+    """Return the names of the stages that a stage on disk is made from, directly or not.
 
     Returns:
-        Their names, each after those that it is made from itself.
+        Names, each after those that it is made from itself.
     """
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
 
-    def visit(stage: str) -> None:
-        for above in finished_stage(run, stage).get("upstream", {}):
-            if above not in found:
-                visit(above)
-                found[above] = None
+    def visit(name: str) -> None:
+        stage = finished_stage(run, name)
+        for upstream in stage.upstream if stage else ():
+            if upstream not in names:
+                visit(upstream)
+                names[upstream] = None
 
     visit(name)
-    return list(found)
+    return list(names)
+
+
+@lru_cache(maxsize=_LOADED)
+def _load(reader: Any, folder: Path, key: str, args: Any, kwargs: Any) -> Any:  # noqa: ARG001
+    # The key makes the cache forget what was read from the folder under another key.
+    return reader(folder, *args, **dict(kwargs))
 
 
 def _remove(entry: Path) -> None:
     if not entry.is_dir():
         entry.unlink()
-    elif not (entry / "attempt.json").exists():  # else it is a stage of its own
+    elif not (entry / "attempt.json").exists():  # otherwise it is a stage of its own
         shutil.rmtree(entry)
-
-
-def _describe(value: Any) -> Any:
-    if isinstance(value, Stage):
-        return value.key
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    return str(value)

@@ -28,10 +28,10 @@ from wsseg.data.writers.fiftyone import write_fiftyone
 from wsseg.data.writers.regions import LabelledImages
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.engine import announce
-from wsseg.runs.history import preferred_stages
-from wsseg.runs.progress import say, track
+from wsseg.runs.config import Config
+from wsseg.runs.engine import report_problems
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
 from wsseg.runs.stage import finished_stage
 
 Images = Literal["copy", "link", "none"]
@@ -99,11 +99,11 @@ def export_labels(
     """
     write, place = _writer(to)
     check_images(images)
-    config = load_config(run / "config.yaml")
+    config = Run(run).config
     split = split or _split_of(stage, config)
     stage = _complete(run, stage, split, config)
     dataset = read_weak(config.data)
-    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     estimates = _estimates(run, stage, read_signals)
     _check_worst(worst, stage, estimates)
     samples = worst_first(dataset.split(_file_name(split)), estimates)
@@ -117,7 +117,7 @@ def export_labels(
         written = [sample for sample in samples if sample.id not in left_out][:worst]
         if estimates:
             write_quality(folder / "quality.csv", dataset.classes, written, estimates)
-    say(f"{len(written)} images of stage {stage} are in {out}")
+    log(f"{len(written)} images of stage {stage} are in {out}")
     return len(written)
 
 
@@ -158,7 +158,7 @@ def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
     known = _stages_with_labels(run)
     if stage is None:
         ends = "/val" if split == config.data.val else ""
-        wanted = [f"{name}{ends}" for name in preferred_stages(run, config)]
+        wanted = [f"{name}{ends}" for name in Run(run, config).preferred_stages()]
         stage = next((n for n in wanted if n in known and finished_stage(run, n)), None)
         if stage is None:
             got = f"{', '.join(known) or 'no stage'} with label maps"
@@ -196,7 +196,8 @@ def _label_maps(
     run: Path, stage: str, samples: Sequence[Sample], n_classes: int, left_out: dict[str, str]
 ) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
     """Yield what can be exported, one image at a time, and note why the rest cannot."""
-    set_aside = finished_stage(run, stage).get("set_aside", {})
+    labels = finished_stage(run, stage)
+    set_aside = labels.skipped if labels else {}
     for sample in samples:
         if sample.id in set_aside:
             left_out[sample.id] = set_aside[sample.id]
@@ -243,9 +244,9 @@ def put_image(image: Path, target: Path, images: str) -> None:
 
 def _tell(left_out: dict[str, str], samples: Sequence[Sample], stage: str) -> None:
     for id, reason in list(left_out.items())[:_SHOWN]:
-        say(f"left out {id}: {reason}")
+        log(f"left out {id}: {reason}")
     if len(left_out) > _SHOWN:
-        say(f"and {len(left_out) - _SHOWN} more")
+        log(f"and {len(left_out) - _SHOWN} more")
     if len(left_out) == len(samples):
         rule = f"of at least one of the {len(samples)} images of split {samples[0].split!r}"
         raise InputError(f"label maps of stage {stage}", rule, "none", "choose another --stage")

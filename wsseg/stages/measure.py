@@ -17,9 +17,11 @@ from wsseg.labelmaps import read_confidence, read_label_map
 from wsseg.metrics.counts import LabelCounts, count_labels, sum_by_class
 from wsseg.metrics.objects import ObjectCounts
 from wsseg.metrics.segmentation import SegmentationQuality
-from wsseg.runs.labelling import confidence_path, label_path, labelled, map_stage, samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.labelling import confidence_path, label_path, map_stage, samples_key, usable_samples
+from wsseg.runs.names import quality_name
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.runs.stats import stats_batches
 
 _COUNTS = ("confusion", "predicted", "boundary", "right", "total")
@@ -47,11 +49,11 @@ def measure(
     """
     if labels is None:
         return None
-    known = [truth.with_mask(s) for s in labelled(labels, samples) if truth.covers(s)]
+    known = [truth.with_mask(s) for s in usable_samples(labels, samples) if truth.covers(s)]
     if not known:
         return None
     stage = run.stage(
-        f"{labels.name}/quality",
+        quality_name(labels.name),
         labels=labels,
         truth=samples_key(known),
         classes=list(truth.classes),
@@ -62,10 +64,10 @@ def measure(
         map_stage(run, stage, compare, known, needs_one=False)
     counts = read_counts(run.path, labels.name, truth.classes)
     if counts is None:
-        say(f"{labels.name}: not measured, no pixel of its images has a true class")
+        log(f"{labels.name}: not measured, no pixel of its images has a true class")
         return None
     quality = counts.quality
-    say(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
+    log(f"{labels.name}: mIoU {quality.miou:.3f}, coverage {quality.coverage:.3f}")
     return quality
 
 
@@ -83,12 +85,12 @@ def read_counts(run: Path, name: str, classes: Classes) -> LabelCounts | None:
     parts = [_part(batch, len(classes)) for batch in _batches(run, name)]
     if not parts:
         return None
-    joined = {key: np.concatenate([part[key] for part in parts]) for key in _KEPT}
-    ids, image = np.unique(joined.pop("id"), return_inverse=True)
+    merge = {key: np.concatenate([part[key] for part in parts]) for key in _KEPT}
+    ids, image = np.unique(merge.pop("id"), return_inverse=True)
     confidence: NDArray[np.int64] = sum(
         (part["confidence"] for part in parts), np.zeros((), np.int64)
     )
-    return LabelCounts(classes, tuple(ids.tolist()), image, **joined, confidence=confidence)
+    return LabelCounts(classes, tuple(ids.tolist()), image, **merge, confidence=confidence)
 
 
 def pair_ious(run: Path, name: str) -> pd.Series:
@@ -108,8 +110,9 @@ def _compare(sample: Sample, labels: Stage, n_classes: int) -> tuple[str, list[d
 
 
 def _batches(run: Path, name: str) -> Iterator[RecordBatch]:
-    folder = f"{name}/quality"
-    if finished_stage(run, folder).get("images"):
+    folder = quality_name(name)
+    stage = finished_stage(run, folder)
+    if stage and stage.results["images"]:
         yield from stats_batches(run / folder, _ROWS)
 
 

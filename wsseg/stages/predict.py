@@ -11,10 +11,9 @@ from wsseg.images import SUFFIXES, image_files, read_image
 from wsseg.labelmaps import overlay, write_label_map
 from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import Segmenter, load_segmenter
-from wsseg.runs.config import load_config
-from wsseg.runs.folder import locked
-from wsseg.runs.history import last_model
-from wsseg.runs.progress import say, track
+from wsseg.runs.folder import folder_lock
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
 
 
 def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = False) -> int:
@@ -36,7 +35,7 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
     segmenter, prediction = load_segmenter(checkpoint_of(run)), prediction_of(run)
     names = _output_names(images)
     bad = []
-    with locked(out, f"--out {out}", "wait for it or choose another"):
+    with folder_lock(out, f"--out {out}"):
         for name, path in track(names.items(), "predict", len(names)):
             try:
                 _predict_file(segmenter, prediction, path, out, name)
@@ -45,7 +44,7 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
                     raise
                 bad.append(f"set aside {path}: {error}")
     for line in bad:
-        say(line)
+        log(line)
     if len(bad) == len(names):
         raise InputError("IMAGES", "at least one readable image", "none", "correct the paths")
     return len(bad)
@@ -75,7 +74,7 @@ def checkpoint_of(run: Path) -> Path:
     """
     if run.is_file():
         return run
-    return run / last_model(run) / "model.ckpt"
+    return Run(run).last_model().path / "model.ckpt"
 
 
 def prediction_of(run: Path) -> PredictionParams:
@@ -89,7 +88,7 @@ def prediction_of(run: Path) -> PredictionParams:
     """
     if run.is_file():
         return PredictionParams()
-    return load_config(run / "config.yaml").prediction
+    return Run(run).config.prediction
 
 
 def _output_names(images: Sequence[Path]) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +23,18 @@ from wsseg.refine.scores import normalised
 from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
-    Facts,
+    ClassStats,
     confidence_path,
-    joined,
     label_images,
     label_path,
-    labelled,
+    merge,
     samples_key,
+    usable_samples,
 )
 from wsseg.runs.loggers import check_loggers
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.names import SEEDS, labels_name, model_name, round_name, val_name
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.named import check_fit, check_seeds, seed_label_map
 from wsseg.stages.training import (
@@ -77,7 +79,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
     config, samples = run.config, dataset.split(run.config.data.train)
     check_fit(config.seeds, samples)
     stage = run.stage(
-        "seeds",
+        SEEDS,
         seeds=config.seeds,
         given=_given_files(config, samples),
         ready=ready,
@@ -114,7 +116,9 @@ def train_segmenter(
     run = _of_round(run, number)
     config = run.config
     start = None if config.rounds.restart else previous
-    stage = training_stage(run, f"round-{number}/model", dataset.classes, start, labels=labels)
+    stage = training_stage(
+        run, model_name(round_name(number)), dataset.classes, start, labels=labels
+    )
     pairs = partial(labelled_pairs, labels, dataset.classes, dataset.split(config.data.train))
     return train_on_pairs(stage, pairs, dataset.classes, config, start)
 
@@ -137,10 +141,10 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
         The complete stage, in whose folder that of the model lies.
     """
     config = run.config
-    samples = labelled(seeds, dataset.split(config.data.train))
+    samples = usable_samples(seeds, dataset.split(config.data.train))
     refiner = find_refiner(config, config.rounds.refiner)
     stage = run.stage(
-        str(Path(model.name).parent),
+        labels_name(model.name),
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
@@ -158,7 +162,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
         refine=refiner.refine,
         rules=stage.path / "rules",
     )
-    return label_images(run, stage, relabel, samples, seeds.manifest.get("set_aside"))
+    return label_images(run, stage, relabel, samples, seeds.skipped)
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
@@ -180,7 +184,7 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
         return None
     samples = dataset.split(config.data.val)
     stage = run.stage(
-        f"{Path(model.name).parent}/val",
+        val_name(labels_name(model.name)),
         model=model,
         samples=samples_key(samples),
         prediction=config.prediction,
@@ -197,9 +201,9 @@ def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, i
 
 def _seed(
     sample: Sample, config: Config, classes: Classes, ready: Stage | None
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, len(classes))
-    if ready and sample.id in _images_of(ready.path, ready.key):
+    if ready and sample.id in ready.load(_image_ids):
         return example.constraints.project(read_label_map(label_path(ready, sample))), {}
     rng = np.random.default_rng([config.seed, *sample.id.encode()])
     return seed_label_map(example.image, example.constraints, sample, config.seeds, rng), {}
@@ -207,7 +211,7 @@ def _seed(
 
 def _relabel(
     sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     image, constraints = example.image, example.constraints
@@ -218,7 +222,7 @@ def _relabel(
         known = labelled_pixels(sample, len(segmenter.classes))
         label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
         sure = _confidence(mean_confidence(label_map, scores, range(len(scores))))
-        return label_map, joined(_permitted(label_map, constraints), sure, agrees)
+        return label_map, merge(_permitted(label_map, constraints), sure, agrees)
     first_labels = read_label_map(label_path(seeds, sample))
     cleaned = clean(
         image,
@@ -233,12 +237,12 @@ def _relabel(
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
     shares = normalised(scores[constraints.classes], constraints.allowed)
     sure = _confidence(mean_confidence(cleaned.label_map, shares, constraints.classes))
-    return cleaned.label_map, joined(_facts(sample, cleaned), sure, agrees)
+    return cleaned.label_map, merge(_facts(sample, cleaned), sure, agrees)
 
 
 def _predict(
     sample: Sample, config: Config, model: Stage, stage: Stage
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
     scores = segmenter.predict(example.image, config.prediction)
@@ -250,28 +254,28 @@ def _predict(
         return label_map, {}
 
 
-def _facts(sample: Sample, cleaned: Cleaned) -> Facts:
+def _facts(sample: Sample, cleaned: Cleaned) -> ClassStats:
     rules = {label: {"kept": share} for label, share in cleaned.share("network").items()}
-    facts: Facts = {}
+    facts: ClassStats = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
         of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
     for label in sample.tagged:
         facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
-    return joined(rules, facts)
+    return merge(rules, facts)
 
 
-def _agreement(label_map: NDArray[np.uint8], example: Example) -> Facts:
+def _agreement(label_map: NDArray[np.uint8], example: Example) -> ClassStats:
     agreement = annotation_agreement(label_map, example)
     return {label: {"agreement": share} for label, share in agreement.items()}
 
 
-def _confidence(shares: dict[int, float]) -> Facts:
+def _confidence(shares: dict[int, float]) -> ClassStats:
     return {label: {"confidence": share} for label, share in shares.items()}
 
 
-def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> Facts:
+def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> ClassStats:
     """Which part of each class the annotations permit: what the rules would keep."""
     held = constraints.project(label_map) == label_map
     classes = np.unique(label_map).tolist()
@@ -286,6 +290,5 @@ def _of_round(run: Run, number: int) -> Run:
     return Run(run.path, config.model_copy(update={"trainer": trainer}))
 
 
-@lru_cache(maxsize=1)
-def _images_of(folder: Path, key: str) -> frozenset[str]:  # noqa: ARG001 - the key is for the cache
+def _image_ids(folder: Path) -> frozenset[str]:
     return frozenset(read_stats(folder)["id"].to_pylist())

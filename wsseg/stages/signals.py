@@ -11,8 +11,10 @@ from wsseg.data.model import Sample
 from wsseg.labelmaps import read_label_map
 from wsseg.metrics.estimate import estimate_quality
 from wsseg.metrics.signals import SIGNALS, measure_signals
-from wsseg.runs.labelling import label_path, labelled, map_stage, samples_key
-from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.labelling import label_path, map_stage, samples_key, usable_samples
+from wsseg.runs.names import signals_name
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.declared import DECLARED, declared_ious
 
@@ -30,14 +32,14 @@ def inspect(run: Run, history: Sequence[Stage], samples: Sequence[Sample]) -> St
     """
     labels, before = history[-1], history[-2] if len(history) > 1 else None
     stage = run.stage(
-        f"{labels.name}/signals",
+        signals_name(labels.name),
         labels=labels,
         before=before,
         samples=samples_key(samples),
         signals=[*SIGNALS],
     )
     work = partial(_rows, labels=labels, before=before)
-    return map_stage(run, stage, work, labelled(labels, samples), needs_one=False)
+    return map_stage(run, stage, work, usable_samples(labels, samples), needs_one=False)
 
 
 def read_signals(labels: Path) -> pd.DataFrame | None:
@@ -51,7 +53,7 @@ def read_signals(labels: Path) -> pd.DataFrame | None:
         "estimate" of ``estimate_quality``, learned from the masks of ``declare_masks``; None if
         the stage was not inspected, or no image has a class.
     """
-    if not finished_stage(labels.parent, f"{labels.name}/signals"):
+    if not finished_stage(labels.parent, signals_name(labels.name)):
         return None
     files = (labels / "signals" / "stats.parquet", labels.parent / DECLARED)
     return _scored(labels, *(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
@@ -79,13 +81,12 @@ def _scored(labels: Path, *times: int) -> pd.DataFrame | None:  # noqa: ARG001 -
 
 
 def _stats_of(stage: Stage, identity: str) -> dict[int, dict[Any, Any]]:
-    table = _by_image(stage.path, stage.key)
+    table = stage.load(_by_image)
     if identity not in table.index:
         return {}
     return {row["class"]: row for row in table.loc[[identity]].to_dict("records")}
 
 
-@lru_cache(maxsize=2)
-def _by_image(folder: Path, key: str) -> pd.DataFrame:  # noqa: ARG001 - part of the key
+def _by_image(folder: Path) -> pd.DataFrame:
     table: pd.DataFrame = read_stats(folder).to_pandas()
     return table.set_index("id").sort_index()

@@ -8,8 +8,10 @@ import pandas as pd
 
 from wsseg.data.model import Classes
 from wsseg.metrics.stopping import Verdict, best_round, judge_rounds
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage, finished_stage
+from wsseg.runs.names import ENDING
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage, finished_stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.signals import read_signals
 
@@ -52,18 +54,17 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     known = verdicts(run.path, [stage.name for stage in history], classes)
     if not known:
         return False
-    last, ending = known[-1], run.stage("ending", labels=history[-1])
+    last, ending = known[-1], run.stage(ENDING, labels=history[-1])
     if last.worse:
-        say(f"{last.stage}: WARNING: labels get worse: {last.reason}")
+        log(f"{last.stage}: WARNING: labels get worse: {last.reason}")
     if run.config.rounds.count != "auto":
         return False
     if not last.enough and len(known) < run.config.rounds.most:
         shutil.rmtree(ending.path, ignore_errors=True)
         return False
     best = best_round(known)
-    say(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
-    with ending.work() as record:
-        record |= {"rounds": len(known), "best": best}
+    log(f"{last.stage}: rounds end: {last.reason}; {best} is the result")
+    ending.run(lambda: {"rounds": len(known), "best": best})
     return True
 
 

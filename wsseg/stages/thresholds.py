@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
@@ -13,9 +14,11 @@ from wsseg.labelmaps import read_scores
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
 from wsseg.parallel import Skipped
 from wsseg.runs.engine import map_samples
-from wsseg.runs.labelling import labelled, samples_key, scores_path
-from wsseg.runs.progress import say, track
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import samples_key, scores_path, usable_samples
+from wsseg.runs.names import quality_name
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Scores of the background that are measured, 0.05 to 0.95."""
@@ -42,33 +45,35 @@ def measure_thresholds(
     Raises:
         InputError: The truth or the maps of an image cannot be read, and the run is strict.
     """
-    known = [truth.with_mask(s) for s in labelled(maps, samples) if truth.covers(s)]
+    known = [truth.with_mask(s) for s in usable_samples(maps, samples) if truth.covers(s)]
     if not known:
         return None
     stage = run.stage(
-        f"{maps.name}/quality",
+        quality_name(maps.name),
         maps=maps,
         truth=samples_key(known),
         classes=list(truth.classes),
         thresholds=THRESHOLDS,
     )
-    if not stage.is_complete:
-        with stage.work() as record:
-            compare = partial(_matrices, maps=maps, n_classes=len(truth.classes))
-            total, bad = np.zeros((), np.int64), dict[str, str]()
-            results = map_samples(compare, known, run.config)
-            for result in track(results, stage.name, len(known)):
-                if isinstance(result, Skipped):
-                    bad[result.id] = result.reason
-                else:
-                    total = total + result
-            record |= {"set_aside": dict(sorted(bad.items())), "matrices": total.tolist()}
-    matrices = np.array(stage.manifest["matrices"], np.int64)
+
+    def compare() -> dict[str, Any]:
+        work = partial(_matrices, maps=maps, n_classes=len(truth.classes))
+        total, skipped = np.zeros((), np.int64), dict[str, str]()
+        results = map_samples(work, known, run.config)
+        for result in track(results, stage.name, len(known)):
+            if isinstance(result, Skipped):
+                skipped[result.id] = result.reason
+            else:
+                total = total + result
+        return {"skipped": dict(sorted(skipped.items())), "matrices": total.tolist()}
+
+    stage.run(compare)
+    matrices = np.array(stage.results["matrices"], np.int64)
     if not matrices.any():
         return None
     curve = threshold_curve(matrices, truth.classes)
     best = max(curve, key=lambda threshold: curve[threshold])
-    say(f"{maps.name}: mIoU {curve[best]:.3f} at the best threshold of the background, {best}")
+    log(f"{maps.name}: mIoU {curve[best]:.3f} at the best threshold of the background, {best}")
     return curve
 
 

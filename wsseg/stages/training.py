@@ -1,6 +1,5 @@
 """Training the segmenter on label maps, as a stage of a run."""
 
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,15 +17,16 @@ from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.batches import Steps
 from wsseg.networks.losses.registry import WeightedLosses
-from wsseg.networks.prediction import Segmenter, load_segmenter_cached, save_segmenter
+from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import label_path, labelled
+from wsseg.runs.labelling import label_path, usable_samples
 from wsseg.runs.loggers import on_disk, training_loggers
-from wsseg.runs.progress import progress_bar, say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log, progress_bar
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 
 
@@ -85,18 +85,18 @@ def train_on_pairs(
         InputError: Settings of the network or the trainer break a rule, or there is no pair.
         DivergenceError: The loss is NaN or infinite.
     """
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    found = pairs()
-    with stage.work() as record:
+
+    def train() -> dict[str, Any]:
+        chosen = pairs()
         training = supervised(first_network(config, classes, start), config)
-        batches = TrainingBatches(found, config.model, config.trainer, seed=config.seed)
-        record["loss"] = fit_in_stage(
+        batches = TrainingBatches(chosen, config.model, config.trainer, seed=config.seed)
+        loss = fit_in_stage(
             stage, training, batches, config, callbacks, average=config.trainer.average
         )
-        save_trained(stage, training.network, classes, config)
-    return stage
+        save_segmenter(stage.path / "model.ckpt", training.network, classes, config.model)
+        return {"loss": loss}
+
+    return stage.run(train)
 
 
 def fit_in_stage(
@@ -130,7 +130,7 @@ def fit_in_stage(
 
 
 def _report(name: str, message: str) -> None:
-    say(f"{name}: {message}")
+    log(f"{name}: {message}")
 
 
 class TrainingProgress(Callback):
@@ -180,19 +180,6 @@ def supervised(network: nn.Module, config: Config) -> TrainingModule:
         seed=config.seed,
         freeze_batch_norm=config.model.freeze_batch_norm,
     )
-
-
-def save_trained(stage: Stage, network: nn.Module, classes: Classes, config: Config) -> None:
-    """Write ``model.ckpt`` of a stage, and remove the checkpoint to resume from.
-
-    Args:
-        stage: At work.
-        network: The result.
-        classes: Of the data set.
-        config: Its ``model``.
-    """
-    save_segmenter(stage.path / "model.ckpt", network, classes, config.model)
-    shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
 
 
 def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.Module:
@@ -252,7 +239,7 @@ def labelled_pairs(
             label_path(labels, sample),
             _possible(sample, n_classes, taught[sample.id]),
         )
-        for sample in labelled(labels, samples)
+        for sample in usable_samples(labels, samples)
         if sample.id in taught
     ]
 
@@ -267,7 +254,11 @@ def segmenter_of(model: Stage, device: str = "auto") -> Segmenter:
     Returns:
         The segmenter, in eval mode.
     """
-    return load_segmenter_cached(model.path / "model.ckpt", model.key, device)
+    return model.load(_segmenter, device)
+
+
+def _segmenter(folder: Path, device: str) -> Segmenter:
+    return load_segmenter(folder / "model.ckpt", device)
 
 
 def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:

@@ -8,7 +8,7 @@ import torch
 from helpers.running import wsseg
 
 from wsseg.cli.doctor import machine
-from wsseg.runs.stage import open_run
+from wsseg.runs.run import open_run
 
 GIB = 1024**3
 

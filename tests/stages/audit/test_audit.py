@@ -18,7 +18,7 @@ from helpers.audited import (
     reader,
     write_images,
 )
-from helpers.running import wsseg
+from helpers.running import working, wsseg
 
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes
@@ -26,8 +26,8 @@ from wsseg.errors import InputError
 from wsseg.networks import prediction
 from wsseg.networks.prediction import Segmenter
 from wsseg.runs.config import load_config
-from wsseg.runs.folder import alone_in
-from wsseg.runs.stage import open_run
+from wsseg.runs.folder import exclusive_folder
+from wsseg.runs.run import open_run
 from wsseg.seeds.params import SeedParams
 from wsseg.stages.audit import audit as module
 from wsseg.stages.audit.audit import audit_run
@@ -188,8 +188,8 @@ def test_a_data_set_that_is_gone_or_another_is_an_error(run, tmp_path, monkeypat
 
 
 def test_two_audits_do_not_share_a_folder(run):
-    at_work = pytest.raises(InputError, match="used by one process, got one at work")
-    with alone_in(run / "audit", "--out", "audit.json", "an audit"), at_work:
+    at_work = pytest.raises(InputError, match="in use by another process")
+    with exclusive_folder(run / "audit", "--out", "audit.json", "an audit"), at_work:
         audit_run(run)
 
 
@@ -224,11 +224,11 @@ def taught(run, monkeypatch):
     def noted(of_fold, dataset, labels, _):
         images.append({sample.id for sample in dataset.samples})
         stage = of_fold.stage("round-1/model", labels=labels)
-        with stage.work():
+        with working(stage):
             (stage.path / "model.ckpt").write_bytes(b"a network")
         return stage
 
-    with open_run(load_config(run / "config.yaml")) as opened, opened.stage("seeds").work():
+    with open_run(load_config(run / "config.yaml")) as opened, working(opened.stage("seeds")):
         pass
     monkeypatch.setattr("wsseg.stages.audit.networks.train_segmenter", noted)
     return images

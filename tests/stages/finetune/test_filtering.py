@@ -14,7 +14,8 @@ from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import calibrate, filter_labels, thresholds_of
 from wsseg.stages.finetune.masks import label_masks, remove_mask
@@ -117,7 +118,7 @@ def test_what_is_sure_enough_stays_and_the_rest_is_ignored(run, dataset, base, s
         np.testing.assert_array_equal(found, expected)
         kept += int((sure & (known == IGNORE)).sum())
     assert kept > 0
-    assert 0 <= calibration.manifest["calibration_error"] <= 1
+    assert 0 <= calibration.results["calibration_error"] <= 1
 
 
 def test_precision_gate_keeps_its_promise_on_the_masks(run, dataset, base):

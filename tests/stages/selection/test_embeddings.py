@@ -9,7 +9,7 @@ from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.runs.config import Config
-from wsseg.runs.stage import Run
+from wsseg.runs.run import Run
 from wsseg.stages.selection import embeddings as module
 from wsseg.stages.selection.embeddings import Rows, embed_images, embeddings_of
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
@@ -69,14 +69,14 @@ def test_every_image_has_its_vector(run, samples):
     expected = [embed_colour(None, np.asarray(Image.open(s.image))) for s in samples]
     np.testing.assert_allclose(found.of(range(6)), expected)
     np.testing.assert_allclose(found.mean(), np.mean(expected, axis=0), rtol=1e-6)
-    assert stage.manifest["images"] == 6 and stage.manifest["set_aside"] == {}
+    assert stage.results["images"] == 6 and stage.skipped == {}
 
 
 def test_bad_images_are_set_aside(run, samples):
     samples[1].image.write_bytes(samples[1].image.read_bytes()[:45])
     samples[4].image.unlink()
     stage = embed_images(run, samples, SOURCE)
-    assert list(stage.manifest["set_aside"]) == ["1", "4"]
+    assert list(stage.skipped) == ["1", "4"]
     found = embeddings_of(stage, samples)
     assert len(found) == 4 and found.rows.written().tolist() == [
         True,
@@ -97,7 +97,7 @@ def test_no_usable_image_is_an_error(run, samples):
 
 
 def test_an_interrupted_stage_goes_on(run, samples, quick, monkeypatch):
-    whole = embed_images(replace(run, path=run.path / "whole"), samples, SOURCE)
+    whole = embed_images(Run(run.path / "whole", run.config), samples, SOURCE)
     quick.clear()
     embed = FrozenEncoder.embed
 

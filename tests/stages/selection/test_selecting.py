@@ -196,7 +196,7 @@ def test_folders_of_others_are_refused_and_left_alone(tmp_path):
 def test_a_second_process_is_kept_out(tmp_path):
     with (
         open_in(tmp_path),
-        pytest.raises(InputError, match="used by one process"),
+        pytest.raises(InputError, match="in use by another process"),
         open_in(tmp_path),
     ):
         pass

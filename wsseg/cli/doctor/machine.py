@@ -103,7 +103,7 @@ def check_folders(run_dir: Path) -> Iterator[Check]:
 
 
 def _check_run_folder(path: Path) -> Check:
-    from wsseg.runs.stage import check_run_folder
+    from wsseg.runs.run import check_run_folder
 
     try:
         check_run_folder(path)

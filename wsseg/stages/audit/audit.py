@@ -14,11 +14,12 @@ from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import write_json, write_text
 from wsseg.networks.prediction import check_classes, load_segmenter_cached
-from wsseg.runs.config import Config, load_config
-from wsseg.runs.engine import announce
-from wsseg.runs.folder import alone_in
+from wsseg.runs.config import Config
+from wsseg.runs.engine import report_problems
+from wsseg.runs.folder import exclusive_folder
 from wsseg.runs.labelling import map_stage, samples_key
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.audit.evidence import collect_evidence
 from wsseg.stages.audit.finding import Audit, table_row
@@ -60,12 +61,12 @@ def audit_run(run: Path, params: AuditParams | None = None, out: Path | None = N
     name, network = find_network(run, config, params.stage)
     dataset = read_weak(config.data)
     fatal = [problem for problem in dataset.problems if problem.fatal]
-    announce(fatal, strict=False)
+    report_problems(fatal, strict=False)
     samples = _annotated_samples(dataset, config)
     check_classes(f"run {run}", network.folder / "model.ckpt", dataset.classes)
     record = {"run": str(run), "network": f"{params.folds} folds" if params.folds else name}
     folder = out or run / "audit"
-    with alone_in(folder, "--out", _RECORD, "an audit"):
+    with exclusive_folder(folder, "--out", _RECORD, "an audit"):
         write_json(folder / _RECORD, record)
         networks: dict[str, Networks] = {sample.id: (network,) for sample in samples}
         if params.folds is not None:
@@ -81,7 +82,7 @@ def audit_run(run: Path, params: AuditParams | None = None, out: Path | None = N
             findings=rank(_read_evidence(evidence), dataset.classes, params.min_score),
             skipped={
                 **{problem.subject: problem.message for problem in fatal},
-                **evidence.manifest["set_aside"],
+                **evidence.skipped,
             },
         )
         _write(audit)
@@ -89,7 +90,7 @@ def audit_run(run: Path, params: AuditParams | None = None, out: Path | None = N
 
 
 def _config(run: Path, params: AuditParams) -> Config:
-    config = load_config(run / "config.yaml")
+    config = Run(run).config
     weak = params.weak or config.data.weak
     if params.weak is None and Path(config.pipeline).stem == "full":
         weak = "masks"  # what the upper bound learns from, whatever else its settings read

@@ -16,7 +16,7 @@ from wsseg.data.writers.cvat_shapes import (
     with_attributes,
 )
 from wsseg.errors import InputError
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 from wsseg.stages.audit.finding import Audit, Finding, Place
 from wsseg.stages.export import appearing, check_images, check_new, put_image
 
@@ -79,7 +79,7 @@ def export_findings(
         for sample in samples if images != "none" else ():
             name = safe_name(f"{sample.id}{sample.image.suffix}")
             put_image(sample.image, folder / "images" / name, images)
-    say(f"{len(samples)} images with suggestions are in {out}")
+    log(f"{len(samples)} images with suggestions are in {out}")
     return len(samples)
 
 

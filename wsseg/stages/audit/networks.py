@@ -7,8 +7,9 @@ from pathlib import Path
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
-from wsseg.runs.history import opened_stage, preferred_stages
-from wsseg.runs.stage import Run
+from wsseg.runs.names import SEEDS, model_name
+from wsseg.runs.run import Run
+from wsseg.runs.stage import finished_stage
 from wsseg.stages.rounds import train_segmenter
 
 
@@ -34,8 +35,8 @@ def find_network(run: Path, config: Config, stage: str | None) -> tuple[str, Net
     Raises:
         InputError: There is no such stage, or its training is not finished.
     """
-    for name in [stage] if stage else preferred_stages(run, config):
-        if model := opened_stage(run, f"{name}/model"):
+    for name in [stage] if stage else Run(run, config).preferred_stages():
+        if model := finished_stage(run, model_name(name)):
             return name, Network(model.path, model.key)
     known = sorted(path.parents[1].name for path in run.glob("*/model/manifest.json"))
     source = f"stage {stage} of {run}" if stage else f"run {run}"
@@ -70,7 +71,7 @@ def train_fold_networks(  # noqa: PLR0917 - a run, its data and the folder of th
     if count > len(samples):
         rule = f"at most {len(samples)}, the number of images"
         raise InputError("folds", rule, count, "choose a smaller number")
-    labels = opened_stage(run, "seeds")
+    labels = finished_stage(run, SEEDS)
     if labels is None:
         raise InputError(f"stage seeds of {run} is not complete", hint="run it to its end")
     networks: dict[str, Network] = {}

@@ -6,8 +6,8 @@ from pathlib import Path
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.prediction import check_classes
-from wsseg.runs.config import load_config
-from wsseg.runs.history import known_stages, opened_stage, preferred_stages
+from wsseg.runs.names import is_round, model_name
+from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 
 
@@ -36,14 +36,14 @@ def load_base_run(path: Path, classes: Classes) -> BaseRun:
     Raises:
         InputError: The folder holds no run with a finished round, or one of other classes.
     """
-    config = load_config(path / "config.yaml")
-    names = [name for name in known_stages(path, config) if name.startswith("round-")]
-    models = [(name, model) for name in names if (model := opened_stage(path, f"{name}/model"))]
+    run = Run(path)
+    rounds = [name for name in run.label_stages() if is_round(name)]
+    models = [(name, model) for name in rounds if (model := run.finished(model_name(name)))]
     if not models:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"
         raise InputError(f"finetune.base {path}", rule, "none", remedy)
-    preferred = preferred_stages(path, config)
+    preferred = run.preferred_stages()
     last, model = min(models, key=lambda pair: preferred.index(pair[0]))
     check_classes(f"finetune.base {path}", model.path / "model.ckpt", classes)
     earlier = tuple(stage.path / "model.ckpt" for _, stage in models[: models.index((last, model))])
-    return BaseRun(model, opened_stage(path, last), earlier)
+    return BaseRun(model, run.finished(last), earlier)

@@ -17,9 +17,10 @@ from wsseg.metrics.calibration import BINS, Calibration, count_confidence, thres
 from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
-from wsseg.runs.labelling import Facts, label_images, label_path, labelled, samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import ClassStats, label_images, label_path, samples_key, usable_samples
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.masks import samples_with_masks
 from wsseg.stages.finetune.pseudo_labels import read_confidence
 from wsseg.stages.params import FilterParams
@@ -36,7 +37,7 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         predicted: The stage of ``predict_pseudo_labels``.
     """
     config, classes = run.config, dataset.classes
-    masked = labelled(predicted, samples_with_masks(dataset, config))
+    masked = usable_samples(predicted, samples_with_masks(dataset, config))
     stage = run.stage(
         "calibration",
         labels=predicted,
@@ -45,18 +46,20 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
         is_unseen=config.finetune.base is not None,
         classes=list(classes),
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    with stage.work() as record:
+
+    def compare() -> dict[str, Any]:
         calibration = _measure(masked, predicted, len(classes), config)
-        record["thresholds"] = _thresholds(dataset, predicted, calibration, config)
+        results: dict[str, Any] = {}
+        results["thresholds"] = _thresholds(dataset, predicted, calibration, config)
         if config.finetune.base:
-            record["reliability"] = [asdict(part) for part in calibration.reliability()]
-            record["calibration_error"] = calibration.error
-    refused = [n for n, t in zip(classes, stage.manifest["thresholds"], strict=True) if t is None]
+            results["reliability"] = [asdict(part) for part in calibration.reliability()]
+            results["calibration_error"] = calibration.error
+        return results
+
+    stage.run(compare)
+    refused = [n for n, t in zip(classes, stage.results["thresholds"], strict=True) if t is None]
     if refused:
-        say(f"{stage.name}: no label is accepted, as too few are right: {', '.join(refused)}")
+        log(f"{stage.name}: no label is accepted, as too few are right: {', '.join(refused)}")
     return stage
 
 
@@ -67,7 +70,7 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
         predicted: The stage of ``predict_pseudo_labels``.
         calibration: The stage of ``calibrate``.
     """
-    samples = labelled(predicted, dataset.split(run.config.data.train))
+    samples = usable_samples(predicted, dataset.split(run.config.data.train))
     stage = run.stage(
         "filtered",
         labels=predicted,
@@ -75,7 +78,7 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
         samples=samples_key(samples),
     )
     keep = partial(_filter, predicted=predicted, calibration=calibration)
-    return label_images(run, stage, keep, samples, predicted.manifest.get("set_aside"))
+    return label_images(run, stage, keep, samples, predicted.skipped)
 
 
 def thresholds_of(calibration: Stage) -> NDArray[np.float32]:
@@ -87,7 +90,7 @@ def thresholds_of(calibration: Stage) -> NDArray[np.float32]:
     Returns:
         (K,) float32; infinite if no label of the class is accepted.
     """
-    thresholds = calibration.manifest["thresholds"]
+    thresholds = calibration.results["thresholds"]
     return np.array([math.inf if value is None else value for value in thresholds], np.float32)
 
 
@@ -111,7 +114,7 @@ def _thresholds(
     if params.rule == "calibrated":
         measured = calibration.thresholds_at(params.precision)
         return [params.confidence if t is not None and math.isnan(t) else t for t in measured]
-    samples = labelled(predicted, dataset.split(config.data.train))
+    samples = usable_samples(predicted, dataset.split(config.data.train))
     count = partial(_count_all, predicted=predicted, n_classes=n_classes)
     total = _sum(count, samples, config, np.zeros((n_classes, BINS), np.int64))
     return [*thresholds_that_keep(total, params.keep)]
@@ -120,7 +123,7 @@ def _thresholds(
 def _sum(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
     for result in map_samples(count, samples, config):
         if isinstance(result, Skipped):
-            say(f"calibration: {result.id} is left out: {result.reason}")
+            log(f"calibration: {result.id} is left out: {result.reason}")
         else:
             total = total + result
     return total
@@ -140,7 +143,7 @@ def _count_all(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.i
 
 def _filter(
     sample: Sample, predicted: Stage, calibration: Stage
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     thresholds = thresholds_of(calibration)
     known = constraints_of(sample, len(thresholds)).known
     labels, confidence = _read(sample, predicted)

@@ -13,8 +13,9 @@ from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.networks.semi.callbacks import Snapshots
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import Facts, label_images, samples_key
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.training import labelled_pairs, train_on_pairs, training_stage
 
@@ -74,6 +75,6 @@ def train_supervised(run: Run, dataset: Dataset, masks: Stage) -> BaseRun:
     return BaseRun(stage, earlier=tuple(sorted(stage.path.glob("snapshot-*.ckpt"))))
 
 
-def _label(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], Facts]:
+def _label(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
     read_sample_image(sample)  # raises for a damaged image, which is then skipped
     return labelled_pixels(sample, n_classes), {}

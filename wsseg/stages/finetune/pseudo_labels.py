@@ -13,7 +13,8 @@ from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_
 from wsseg.refine.scores import normalised
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.masks import remove_mask
 from wsseg.stages.training import segmenter_of
@@ -36,7 +37,7 @@ def predict_pseudo_labels(run: Run, dataset: Dataset, base: BaseRun) -> Stage:
         prediction=config.prediction,
     )
     work = partial(_label, stage=stage, base=base, config=config)
-    return map_stage(run, stage, work, samples, is_whole=partial(_is_whole, stage))
+    return map_stage(run, stage, work, samples, is_valid=partial(_is_whole, stage))
 
 
 def read_confidence(stage: Stage, identity: str) -> NDArray[np.float32]:

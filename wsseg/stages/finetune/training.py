@@ -11,6 +11,7 @@ from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.networks.batches import Steps
 from wsseg.networks.losses.registry import WeightedLosses, check_losses
+from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import check_network
 from wsseg.networks.semi.callbacks import CollapseAlarm, object_recall
 from wsseg.networks.semi.params import SemiParams
@@ -23,8 +24,9 @@ from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import samples_key
 from wsseg.runs.loggers import check_loggers
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import thresholds_of
 from wsseg.stages.finetune.unlabelled import rank_by_reliability, unlabelled_images
@@ -32,7 +34,6 @@ from wsseg.stages.training import (
     first_network,
     fit_in_stage,
     labelled_pairs,
-    save_trained,
     segmenter_of,
     supervised,
     train_on_pairs,
@@ -148,31 +149,23 @@ def finetune(
         base=base.model,
         **plan.inputs,
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-    else:
-        _train(stage, plan, sources)
-    if step := stage.manifest.get("collapsed"):
-        say(f"{stage.name}: collapsed by step {step}; the base's network is the result")
+    stage.run(partial(_train, stage, plan, sources))
+    if step := stage.results.get("collapsed"):
+        log(f"{stage.name}: collapsed by step {step}; the base's network is the result")
     return stage
 
 
-def _train(stage: Stage, plan: Plan, sources: Sources) -> None:
+def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
     config, base = sources.run.config, sources.base.model
     masked = _pairs(sources, sources.run, with_mask=True)
     checked = TrainingBatches(masked, config.model, config.trainer, seed=config.seed)
-    with stage.work() as record:
-        training, batches = plan.prepare(masked)
-        before = object_recall(segmenter_of(base).network, checked)
-        alarm = CollapseAlarm(lambda: training.result, before, checked, config.trainer.steps, say)
-        record["loss"] = fit_in_stage(
-            stage, training, batches, config, [alarm], average=config.trainer.average
-        )
-        result = training.result
-        if alarm.step is not None:
-            record["collapsed"] = alarm.step
-            result = segmenter_of(base).network
-        save_trained(stage, result, sources.dataset.classes, config)
+    training, batches = plan.prepare(masked)
+    before = object_recall(segmenter_of(base).network, checked)
+    alarm = CollapseAlarm(lambda: training.result, before, checked, config.trainer.steps, log)
+    loss = fit_in_stage(stage, training, batches, config, [alarm], average=config.trainer.average)
+    network = training.result if alarm.step is None else segmenter_of(base).network
+    save_segmenter(stage.path / "model.ckpt", network, sources.dataset.classes, config.model)
+    return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
 
 
 def _augment(sources: Sources) -> Plan:

@@ -16,9 +16,10 @@ from wsseg.errors import InputError
 from wsseg.images import image_files, image_size
 from wsseg.networks.prediction import load_segmenter_cached
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import labelled, map_stage, samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import map_stage, samples_key, usable_samples
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.selection.embeddings import embed_images, embeddings_of
@@ -39,7 +40,7 @@ def unlabelled_images(run: Run, dataset: Dataset, base: BaseRun, predicted: Stag
         InputError: There is none.
     """
     config, semi = run.config, run.config.finetune.semi
-    samples = labelled(predicted, dataset.split(config.data.train))
+    samples = usable_samples(predicted, dataset.split(config.data.train))
     unlabelled = [sample for sample in samples if not has_full_mask(sample)]
     if semi.extra:
         extra = extra_images(semi.extra, config.data.train)
@@ -69,7 +70,7 @@ def _open(path: Path, folder: Path, split: str) -> Iterator[Sample]:
     try:
         size = image_size(path)
     except InputError as error:
-        say(f"left out: {error}")
+        log(f"left out: {error}")
         return
     name = path.relative_to(folder).with_suffix("").as_posix()
     yield Sample(f"extra/{name}", path, size, (), split)
@@ -93,7 +94,7 @@ def reject_outliers(
     samples, device = [*known, *extra], run.config.machine.device
     segmenter, checkpoint = segmenter_of(base.model, device), base.model.path / "model.ckpt"
     stage = embed_images(run, samples, EncoderSource("run", segmenter.params, checkpoint, device))
-    usable = [s for s in samples if s.id not in stage.manifest["set_aside"]]
+    usable = usable_samples(stage, samples)
     embeddings, known_ids = embeddings_of(stage, samples), {sample.id for sample in known}
     is_known = np.array([sample.id in known_ids for sample in usable])
     numbers = np.flatnonzero(is_known)
@@ -104,7 +105,7 @@ def reject_outliers(
     limit = np.quantile(nearest_distances(reference), share)
     others = [sample for sample, own in zip(usable, is_known, strict=True) if not own]
     is_far = embeddings.only(np.flatnonzero(~is_known)).distances(reference) > limit
-    say(f"unlabelled: {is_far.sum()} of {len(others)} extra images differ from the data set")
+    log(f"unlabelled: {is_far.sum()} of {len(others)} extra images differ from the data set")
     return [sample for sample, far in zip(others, is_far, strict=True) if not far]
 
 

@@ -14,8 +14,8 @@ from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
-from wsseg.runs.engine import announce
-from wsseg.runs.progress import say
+from wsseg.runs.engine import report_problems
+from wsseg.runs.progress import log
 from wsseg.stages.selection.params import SelectionParams
 
 
@@ -79,7 +79,7 @@ def read_candidates(params: SelectionParams) -> tuple[Candidates, dict[str, str]
     dataset = read_dataset(params.dataset, params.format, [params.split], "all")
     if params.annotations:
         dataset = with_annotations(dataset, params.annotations)
-    announce([problem for problem in dataset.problems if problem.fatal], strict=False)
+    report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     split = dataset.split(params.split)
     labels, skipped = _labels_of(split)
     samples = tuple(sample for sample in split if sample.id in labels)
@@ -125,5 +125,5 @@ def _labels_of(samples: Sequence[Sample]) -> tuple[dict[str, tuple[int, ...]], d
             labels[sample.id] = present_classes(sample)
         except InputError as error:
             skipped[sample.id] = str(error)
-            say(f"skipped {sample.id!r}: {error}")
+            log(f"skipped {sample.id!r}: {error}")
     return labels, skipped

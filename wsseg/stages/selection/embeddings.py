@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -17,8 +18,9 @@ from wsseg.images import read_image
 from wsseg.parallel import Skipped
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.progress import say, track
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log, track
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
 
 _CHUNK = 512  # rows in memory at once
@@ -112,7 +114,7 @@ class Embeddings:
 
         Args:
             size: Images per chunk; only the last chunk may be larger.
-            smallest: A last chunk with fewer images is joined to the one before it.
+            smallest: A last chunk with fewer images is merge to the one before it.
         """
         first, count = 0, len(self)
         while first < count:
@@ -160,7 +162,7 @@ def embed_images(run: Run, samples: Sequence[Sample], source: EncoderSource) -> 
     """Run the stage "embeddings", which writes a unit vector of every image into ``rows.npy``.
 
     An interrupted attempt continues with the rows that are missing. Images that cannot be used are
-    listed in the manifest under "set_aside"; their rows are 0.
+    listed in the manifest under "skipped"; their rows are 0.
 
     Args:
         samples: The images; their annotations have no influence.
@@ -171,21 +173,20 @@ def embed_images(run: Run, samples: Sequence[Sample], source: EncoderSource) -> 
     bare = [replace(sample, annotations=()) for sample in samples]
     stage = run.stage("embeddings", samples=samples_key(bare), encoder=source.key())
     rows = Rows(stage.path / "rows.npy")
-    if stage.is_complete and int(rows.written().sum()) == stage.manifest["images"]:
-        say(f"{stage.name}: up to date")
-        return stage
-    with stage.work() as record:
+
+    def embed() -> dict[str, Any]:
         skipped = _embed_missing(run, stage, bare, source)
         if len(skipped) == len(samples):
             reason = next(iter(skipped.values()), "no image")
             raise InputError(
                 f"No image of the stage {stage.name} is usable: {reason}", hint="correct the data"
             )
-        record["images"] = len(samples) - len(skipped)
-        record["set_aside"] = dict(sorted(skipped.items()))
-    for identity, reason in stage.manifest["set_aside"].items():
-        say(f"{stage.name}: skipped {identity}: {reason}")
-    return stage
+        for identity, reason in sorted(skipped.items()):
+            log(f"{stage.name}: skipped {identity}: {reason}")
+        return {"images": len(samples) - len(skipped), "skipped": dict(sorted(skipped.items()))}
+
+    intact = int(rows.written().sum()) == stage.results.get("images")
+    return stage.run(embed, intact=intact)
 
 
 def embeddings_of(stage: Stage, samples: Sequence[Sample]) -> Embeddings:
@@ -197,7 +198,7 @@ def embeddings_of(stage: Stage, samples: Sequence[Sample]) -> Embeddings:
     Returns:
         Embeddings of the images that were not skipped, in their order.
     """
-    skipped = stage.manifest["set_aside"]
+    skipped = stage.skipped
     index = [row for row, sample in enumerate(samples) if sample.id not in skipped]
     return Embeddings(Rows(stage.path / "rows.npy"), np.array(index, np.intp))
 

@@ -18,8 +18,8 @@ from wsseg.files import read_record, write_json, write_text
 from wsseg.networks.params import MachineParams, PredictionParams
 from wsseg.networks.prediction import check_classes
 from wsseg.runs.config import Config, config_from_values, load_config
-from wsseg.runs.folder import alone_in
-from wsseg.runs.stage import Run
+from wsseg.runs.folder import exclusive_folder
+from wsseg.runs.run import Run
 from wsseg.stages.predict import checkpoint_of, prediction_of
 from wsseg.stages.selection.candidates import Candidates, read_candidates
 from wsseg.stages.selection.choosing import (
@@ -136,8 +136,8 @@ def select_images(params: SelectionParams) -> Selection:
         run = Run(cache, Config(run_dir=cache, data=data, machine=machine))
         stage = embed_images(run, candidates.samples, source)
         embeddings = embeddings_of(stage, candidates.samples)
-        candidates = candidates.only(candidates.are_not_in(stage.manifest["set_aside"]))
-        skipped |= stage.manifest["set_aside"]
+        candidates = candidates.only(candidates.are_not_in(stage.skipped))
+        skipped |= stage.skipped
         uncertainty = None
         if params.uncertainty and params.run and checkpoint:
             stage = measure_uncertainty(
@@ -148,8 +148,8 @@ def select_images(params: SelectionParams) -> Selection:
                 checkpoint=checkpoint,
                 prediction=prediction_params(params.run, params.scales),
             )
-            keep = candidates.are_not_in(stage.manifest["set_aside"])
-            skipped |= stage.manifest["set_aside"]
+            keep = candidates.are_not_in(stage.skipped)
+            skipped |= stage.skipped
             candidates, embeddings = candidates.only(keep), embeddings.only(np.flatnonzero(keep))
             uncertainty = uncertainties_of(stage, candidates.samples)
         candidates.check_budget(params.budget)
@@ -241,8 +241,8 @@ def exclusive_folders(out: Path, cache: Path, settings: Mapping[str, Any]) -> It
         InputError: A folder holds something else, or another process works in it.
     """
     with ExitStack() as stack:
-        stack.enter_context(alone_in(out, "--out", _SETTINGS, "a selection"))
-        stack.enter_context(alone_in(cache, "--cache", _CACHE, "the cache of one"))
+        stack.enter_context(exclusive_folder(out, "--out", _SETTINGS, "a selection"))
+        stack.enter_context(exclusive_folder(cache, "--cache", _CACHE, "the cache of one"))
         if read_record(out / _SETTINGS) != settings:
             for name in _RESULTS:
                 (out / name).unlink(missing_ok=True)

@@ -17,7 +17,8 @@ from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import Segmenter, load_segmenter_cached
 from wsseg.refine.scores import normalised
 from wsseg.runs.labelling import map_stage, samples_key
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 
 

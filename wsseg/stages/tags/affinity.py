@@ -1,6 +1,5 @@
 """The learned affinity as a stage of a run."""
 
-import shutil
 from functools import partial
 
 import lightning
@@ -13,9 +12,9 @@ from wsseg.networks.encoder import FeatureMap
 from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import label_path, labelled
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import label_path, usable_samples
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.stages.tags.maps import label_by_maps
 from wsseg.stages.training import fit_in_stage
 
@@ -62,15 +61,9 @@ def learn_affinity(
         machine=config.machine.numerics,
         seed=config.seed,
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-        return stage
-    samples = labelled(confident, dataset.split(config.data.train))
+    samples = usable_samples(confident, dataset.split(config.data.train))
     pairs = [TrainingPair(sample.image, label_path(confident, sample)) for sample in samples]
-    with stage.work() as record:
-        record["loss"] = _train(stage, pairs, classifier, config)
-        shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
-    return stage
+    return stage.run(lambda: {"loss": _train(stage, pairs, classifier, config)})
 
 
 def _train(

@@ -1,6 +1,5 @@
 """The classifier of tags as a stage of a run."""
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -33,8 +32,9 @@ from wsseg.refine.named import find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.progress import say
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.progress import log
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import find_activation
 from wsseg.stages.training import fit_in_stage
 
@@ -95,15 +95,15 @@ def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
         machine=config.machine.numerics,
         seed=config.seed,
     )
-    if stage.is_complete:
-        say(f"{stage.name}: up to date")
-    else:
-        with stage.work() as record:
-            whole, record["set_aside"] = _whole(tagged, config)
-            _train(stage, record, whole, dataset.classes, config)
-            record["average_precision"] = _precision(stage, _whole(val, config)[0], config)
-            shutil.rmtree(stage.path / "checkpoint", ignore_errors=True)
-    _tell_precision(stage)
+
+    def train() -> dict[str, Any]:
+        readable, skipped = _readable(tagged, config)
+        loss = _train(stage, readable, dataset.classes, config)
+        precision = _precision(stage, _readable(val, config)[0], config)
+        return {"skipped": skipped, "loss": loss, "average_precision": precision}
+
+    stage.run(train)
+    _log_precision(stage)
     return stage
 
 
@@ -113,12 +113,12 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
     return [s for s in dataset.split(config.data.val) if s.tags is not None]
 
 
-def _whole(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
+def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
     """The images that can be decoded, and what is wrong with the others."""
     results = map_samples(_decoded, samples, config)
     bad = {result.id: result.reason for result in results if isinstance(result, Skipped)}
     for identity, reason in sorted(bad.items()):
-        say(f"classifier: set aside {identity}: {reason}")
+        log(f"classifier: skipped {identity}: {reason}")
     return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))
 
 
@@ -126,15 +126,13 @@ def _decoded(sample: Sample) -> None:
     read_image(sample.image)
 
 
-def _train(
-    stage: Stage, record: dict[str, Any], tagged: list[Sample], classes: Classes, config: Config
-) -> None:
+def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config) -> list[float]:
     if not tagged:
         remedy = "tag some images, or set data.weak"
         raise InputError("training images", "tagged", "no usable image with tags", remedy)
     params, trainer = config.classifier.network(config.model), config.classifier.trainer
     for name in check_targets(tag_targets(tagged, classes), classes):
-        say(f"{stage.name}: no training image has the tag {name!r}; it is not learned")
+        log(f"{stage.name}: no training image has the tag {name!r}; it is not learned")
     lightning.seed_everything(config.seed, verbose=False)
     network = build_classifier(params, len(classes) - 1)
     training = TrainingModule(
@@ -145,8 +143,9 @@ def _train(
         freeze_batch_norm=params.freeze_batch_norm,
     )
     batches = TagBatches(tagged, classes, params, trainer, seed=config.seed)
-    record["loss"] = fit_in_stage(stage, training, batches, config)
+    loss = fit_in_stage(stage, training, batches, config)
     save_classifier(stage.path / "model.ckpt", network, classes, params)
+    return loss
 
 
 def _objective(network: nn.Module, images: Tensor, targets: Tensor, _: float) -> Tensor:
@@ -162,9 +161,9 @@ def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, flo
     return average_precision(torch.stack(scores), tag_targets(val, classes), classes)
 
 
-def _tell_precision(stage: Stage) -> None:
-    found = stage.manifest["average_precision"]
+def _log_precision(stage: Stage) -> None:
+    found = stage.results["average_precision"]
     if found:
         worst = min(found, key=lambda name: found[name])
         about = f"worst {worst!r} {found[worst]:.3f}"
-        say(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")
+        log(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")

@@ -1,6 +1,6 @@
 """Activation maps and the first labels made from them as stages of a run."""
 
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,16 @@ from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
 from wsseg.networks.classifier import TrainedClassifier, load_classifier
 from wsseg.refine.named import Refine, find_refiner
 from wsseg.runs.config import Config
-from wsseg.runs.labelling import Facts, label_images, labelled, map_stage, samples_key, scores_path
-from wsseg.runs.stage import Run, Stage
+from wsseg.runs.labelling import (
+    ClassStats,
+    label_images,
+    map_stage,
+    samples_key,
+    scores_path,
+    usable_samples,
+)
+from wsseg.runs.run import Run
+from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import activation_maps, maps_of_plugin
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
@@ -49,7 +57,7 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
     locate = partial(
         _locate, folder=stage.path, classifier=classifier, classes=dataset.classes, config=config
     )
-    return map_stage(run, stage, locate, samples, is_whole=partial(_has_scores, stage))
+    return map_stage(run, stage, locate, samples, is_valid=partial(_has_scores, stage))
 
 
 def spread_maps(
@@ -70,7 +78,7 @@ def spread_maps(
     config, affinity = run.config, run.config.cam.affinity
     if affinity == "none":
         return maps
-    samples = labelled(maps, dataset.split(config.data.train))
+    samples = usable_samples(maps, dataset.split(config.data.train))
     settings = config.par if affinity == "par" else config.walk
     stage = run.stage(
         "spread",
@@ -84,8 +92,7 @@ def spread_maps(
         _spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net
     )
     whole = partial(_has_scores, stage)
-    before = maps.manifest.get("set_aside")
-    return map_stage(run, stage, spread, samples, is_whole=whole, before=before)
+    return map_stage(run, stage, spread, samples, is_valid=whole, skipped=maps.skipped)
 
 
 def label_by_maps(
@@ -108,7 +115,7 @@ def label_by_maps(
         The complete stage.
     """
     config, settings = run.config, cam or run.config.cam
-    samples = labelled(maps, dataset.split(config.data.train))
+    samples = usable_samples(maps, dataset.split(config.data.train))
     refiner = find_refiner(config, settings.refiner)
     stage = run.stage(
         name,
@@ -126,7 +133,7 @@ def label_by_maps(
         settings=settings,
         refine=refiner.refine,
     )
-    return label_images(run, stage, label, samples, maps.manifest.get("set_aside"))
+    return label_images(run, stage, label, samples, maps.skipped)
 
 
 def _locate(
@@ -138,7 +145,7 @@ def _locate(
         maps = maps_of_plugin(image, labels, classes, config.cam)
     else:
         device = config.machine.device
-        loaded = _loaded(classifier.path, classifier.key, device)
+        loaded = classifier.load(_classifier, device)
         (maps,) = activation_maps(loaded, [image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
@@ -153,7 +160,7 @@ def _spread(
         found = find_spreading(config)(image, scores)
     else:
         device = config.machine.device
-        vectors = _loaded_affinity(affinity_net.path, affinity_net.key, device).vectors(image)
+        vectors = affinity_net.load(_affinity, device).vectors(image)
         found = spread_by_walk(image, scores, walk_params(config), vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
@@ -161,7 +168,7 @@ def _spread(
 
 def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
-) -> tuple[NDArray[np.uint8], Facts]:
+) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, n_classes)
     image, constraints = example.image, example.constraints
     labels, scores = read_scores(scores_path(maps, sample.id))
@@ -177,12 +184,9 @@ def _has_scores(stage: Stage, identity: str) -> bool:
     return True
 
 
-@lru_cache(maxsize=1)
-def _loaded(folder: Path, key: str, device: str) -> TrainedClassifier:  # noqa: ARG001 - see below
-    # The key is there for the cache: a folder with a new key holds a new network.
+def _classifier(folder: Path, device: str) -> TrainedClassifier:
     return load_classifier(folder / "model.ckpt", device)
 
 
-@lru_cache(maxsize=1)
-def _loaded_affinity(folder: Path, key: str, device: str) -> TrainedAffinity:  # noqa: ARG001 - as above
+def _affinity(folder: Path, device: str) -> TrainedAffinity:
     return load_affinity(folder / "model.ckpt", device)

@@ -7,7 +7,7 @@ from wsseg.data.model import Dataset, Sample
 from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
-from wsseg.runs.progress import say
+from wsseg.runs.progress import log
 
 
 def only_tagged(dataset: Dataset, split: str) -> Dataset:
@@ -42,7 +42,7 @@ def with_all_tags(dataset: Dataset, config: Config) -> Dataset:
     tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
     for result in map_samples(_tagged, dataset.samples, config):
         if isinstance(result, Skipped):
-            say(f"tags: {result.id} is left out: {result.reason}")
+            log(f"tags: {result.id} is left out: {result.reason}")
         else:
             tagged[result.split, result.id] = result
     return replace(dataset, samples=tuple(tagged.values()))

@@ -1,0 +1,53 @@
+"""Names of the stages of the shipped pipelines; a name is also the stage's folder in the run."""
+
+SEEDS = "seeds"
+"""First label maps of the training images."""
+
+TAG_SEEDS = "tag-seeds"
+"""First label maps of the images of which only tags are known."""
+
+MASKS_ONLY, FILTERED, FINETUNED = "masks-only", "filtered", "finetuned"
+"""Stages of fine-tuning on a few masks."""
+
+ENDING = "ending"
+"""Records the number of rounds and the best one, with ``rounds.count: auto``."""
+
+
+def round_name(number: int) -> str:
+    """Return the name of the label maps of a round, which starts at 1."""
+    return f"round-{number}"
+
+
+def is_round(name: str) -> bool:
+    """Return whether a name is that of the label maps of a round."""
+    return name.startswith("round-") and "/" not in name
+
+
+def model_name(labels: str) -> str:
+    """Return the name of the network that made label maps, such as "round-1/model"."""
+    return f"{labels}/model"
+
+
+def val_name(labels: str) -> str:
+    """Return the name of the validation predictions of the same network as some label maps."""
+    return f"{labels}/val"
+
+
+def quality_name(labels: str) -> str:
+    """Return the name of the comparison of label maps with hidden truth."""
+    return f"{labels}/quality"
+
+
+def signals_name(labels: str) -> str:
+    """Return the name of the signals of label maps, which need no truth."""
+    return f"{labels}/signals"
+
+
+def labels_name(part: str) -> str:
+    """Return the name of the label maps to which a network or a validation prediction belongs.
+
+    Example:
+        >>> labels_name("round-1/model")
+        'round-1'
+    """
+    return part.rpartition("/")[0]
