@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.affinity_net import (
@@ -13,9 +14,9 @@ from wsseg.networks.affinity_net import (
     load_affinity,
     save_affinity,
 )
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.encoder import construct_encoder
 from wsseg.networks.params import ClassifierNetworkParams
-from wsseg.networks.weights import write_checkpoint
 
 SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 
@@ -109,7 +110,7 @@ def test_saved_and_loaded_it_gives_the_same_vectors(tmp_path):
         network(width=32),
         np.random.default_rng(0).integers(0, 255, (40, 52, 3)).astype(np.uint8),
     )
-    save_affinity(tmp_path / "model.ckpt", net, SMALL)
+    save_affinity(tmp_path / "model.ckpt", net, Classes(("background", "cow")), SMALL)
     loaded = load_affinity(tmp_path / "model.ckpt", "cpu")
     expected = TrainedAffinity(net, SMALL).vectors(image)
     assert expected.shape == (32, 10, 13) and expected.dtype == np.float32

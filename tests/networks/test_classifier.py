@@ -8,6 +8,7 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.classifier import (
     TagClassifier,
     TrainedClassifier,
@@ -19,7 +20,6 @@ from wsseg.networks.classifier import (
 )
 from wsseg.networks.encoder import FeatureMap
 from wsseg.networks.params import ClassifierNetworkParams
-from wsseg.networks.weights import write_checkpoint
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
 SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
@@ -198,7 +198,7 @@ def test_a_hub_that_cannot_be_reached_is_an_input_error(monkeypatch):
         raise OSError("We couldn't connect\nto the hub")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(InputError, match="got We couldn't connect to the hub; check encoder"):
+    with pytest.raises(InputError, match="built: We couldn't connect to the hub; check encoder"):
         build_classifier(settings_of(weights="imagenet"), 3)
 
 

@@ -122,13 +122,15 @@ class TrainedAffinity:
         return vectors
 
 
-def save_affinity(path: Path, network: AffinityNet, encoder: ClassifierNetworkParams) -> None:
+def save_affinity(
+    path: Path, network: AffinityNet, classes: Classes, encoder: ClassifierNetworkParams
+) -> None:
     """Write a trained affinity network to one file, atomically.
 
     Args:
         encoder: The parameters that its encoder was built with.
     """
-    save_network(path, "affinity network", network, encoder, Classes(("background",)))
+    save_network(path, "affinity network", network, encoder, classes)
 
 
 def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:

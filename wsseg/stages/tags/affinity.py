@@ -79,7 +79,7 @@ def _train(
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.params, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)
-    save_affinity(stage.path / "model.ckpt", network, trained.params)
+    save_affinity(stage.path / "model.ckpt", network, trained.classes, trained.params)
     return curve
 
 
