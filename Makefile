@@ -9,7 +9,7 @@ PYTEST := -m pytest -n $(JOBS) --dist loadfile
 # Another environment, for test-minimum and test-no-extras: about 8 GB, removed when all has passed.
 OTHER := build/environment
 
-.PHONY: help demo test test-dist test-wheel test-minimum test-no-extras dist install clean
+.PHONY: settings help demo test test-dist test-wheel test-minimum test-no-extras dist install clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -22,6 +22,9 @@ test: .venv/.installed-dev test-dist  ## set everything up and pass lint, types,
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(ONE_THREAD) $(BIN)/python $(PYTEST)
+
+settings: .venv/.installed  ## write docs/settings.md from the parameter classes
+	$(BIN)/python -c "from wsseg.runs.settings_text import settings_page; print(settings_page(), end='')" > docs/settings.md
 
 dist: .venv/.installed-dev  ## build the source archive and from it the wheel, and check what is in them
 	rm -rf dist

@@ -15,7 +15,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, read_image
 from wsseg.refine.crf.backends import BACKENDS, warm_up
 from wsseg.refine.crf.dense import dense_crf
-from wsseg.refine.crf.model import IRN, SDI, CRFParams
+from wsseg.refine.params import IRN, SDI, CRFParams
 
 SIZE = (375, 500)
 SETS = {"IRN": IRN, "SDI": SDI}
@@ -85,14 +84,17 @@ def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
     Returns:
         Functions of image, scores and allowed classes.
     """
-    half, none = replace(params, scale=0.5), replace(params, iterations=0)
-    whole = partial(_solved, params=params, backend=peer, restricted=False)
+    by_peer, half, none = (
+        params.model_copy(update=change)
+        for change in ({"backend": peer}, {"scale": 0.5}, {"iterations": 0})
+    )
+    whole = partial(_solve, params=by_peer, restricted=False)
     solvers: dict[str, Solve] = {peer: whole}
     for name, backend in BACKENDS.items():
         if name != peer and backend.is_installed():
-            solvers[name] = partial(_solved, params=params, backend=name)
-    solvers["native, half"] = partial(_solved, params=half, backend="native")
-    solvers["no CRF"] = partial(_solved, params=none, backend="native")
+            solvers[name] = partial(_solve, params=params.model_copy(update={"backend": name}))
+    solvers["native, half"] = partial(_solve, params=half)
+    solvers["no CRF"] = partial(_solve, params=none)
     return solvers
 
 
@@ -158,17 +160,15 @@ def _kilobytes(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def _solved(
+def _solve(
     image: NDArray[np.uint8],
     scores: NDArray[np.float32],
     allowed: NDArray[np.bool_],
     *,
     params: CRFParams,
-    backend: str,
     restricted: bool = True,
 ) -> NDArray[np.float32]:
-    given = allowed if restricted else None
-    return dense_crf(image, scores, allowed=given, params=params, backend=backend)
+    return dense_crf(image, scores, allowed=allowed if restricted else None, params=params)
 
 
 def _few_of_21(image: NDArray[np.uint8]) -> Problem:

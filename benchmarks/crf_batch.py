@@ -22,7 +22,7 @@ from benchmarks.crf import SIZE, coarse_scores, parsed_size, pictures
 from wsseg.refine.crf.backends import BACKENDS
 from wsseg.refine.crf.batched import kernels_of
 from wsseg.refine.crf.dense import dense_crf, dense_crf_batch
-from wsseg.refine.crf.model import IRN, CRFParams
+from wsseg.refine.params import IRN, CRFParams
 
 Image = NDArray[np.uint8]
 Scores = NDArray[np.float32]
@@ -58,12 +58,13 @@ def measured(images: list[Image], scores: list[Scores], peer: str, repeats: int)
     Returns:
         The line.
     """
-    found = dense_crf_batch(images, scores, backend="torch")
-    expected = dense_crf(images[0], scores[0], backend=peer)
+    torch_params, peer_params = CRFParams(backend="torch"), CRFParams(backend=peer)
+    found = dense_crf_batch(images, scores, params=torch_params)
+    expected = dense_crf(images[0], scores[0], params=peer_params)
     own, other = [], []
     for _ in range(repeats):
-        own.append(_seconds(lambda: dense_crf_batch(images, scores, backend="torch")))
-        other.append(_seconds(lambda: dense_crf(images[0], scores[0], backend=peer)))
+        own.append(_seconds(lambda: dense_crf_batch(images, scores, params=torch_params)))
+        other.append(_seconds(lambda: dense_crf(images[0], scores[0], params=peer_params)))
     each = statistics.median(own) / len(images)
     agreement = np.mean(found[0].argmax(axis=0) == expected.argmax(axis=0))
     apart = np.abs(found[0] - expected).mean()

@@ -1,17 +1,16 @@
-"""What a few masks teach the estimate of label quality: ranks and errors on the other images.
+"""How well the estimate of label quality ranks images, without and with masks of some of them.
 
     python -m benchmarks.estimate RUN [RUN ...] [--masks 27] [--draws 10]
 
-A run's training images need masks to measure with. Masks are drawn at random, again and again; of
-the other images it prints Spearman's correlation with the true IoU, how many of the worst tenth are
-ranked among it, and the mean error, without and with the masks.
+The training images of a run need masks to measure with. Masks are drawn at random several times. Of
+the other images it prints Spearman's correlation with the true IoU, the recall of the worst tenth,
+and the mean error, without and with the masks.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from wsseg.metrics.estimate import estimate_quality, ranking_quality
 from wsseg.stages.measure import pair_ious
@@ -28,52 +27,46 @@ def main() -> None:
     print("run              stage     without masks  with masks     error  of the masks' mean")
     for run in arguments.runs:
         for labels in sorted(path.parent for path in run.glob("*/signals")):
-            figures = compared(run, labels.name, arguments.masks, arguments.draws)
-            blind, taught, error, constant = figures
+            blind, learned, error, constant = compare(
+                run, labels.name, arguments.masks, arguments.draws
+            )
             print(
                 f"{run.name:16} {labels.name:9} {blind[0]:+.2f} ({100 * blind[1]:3.0f} %)  "
-                f"{taught[0]:+.2f} ({100 * taught[1]:3.0f} %)  {error:.3f}  {constant:.3f}"
+                f"{learned[0]:+.2f} ({100 * learned[1]:3.0f} %)  {error:.3f}  {constant:.3f}"
             )
 
 
-def compared(
+def compare(
     run: Path, name: str, masks: int, draws: int
 ) -> tuple[tuple[float, float], tuple[float, float], float, float]:
-    """Return how well the estimate ranks the images whose masks taught nothing.
+    """Return how well the estimate ranks the images whose masks it has not learned from.
 
     Args:
         run: The run's folder.
-        name: A stage of label maps, measured and inspected.
-        masks: Images whose masks teach.
-        draws: Choices of them, over which figures are means.
+        name: A stage of label maps with counts and signals.
+        masks: Number of images whose masks the estimate learns from.
+        draws: Number of random choices of them, over which figures are averaged.
 
     Returns:
-        ``ranking_quality`` without and with masks; the mean absolute error with masks, and that
-        of the mean IoU of the masks for all.
+        ``ranking_quality`` without and with masks, the mean absolute error with masks, and the
+        error of predicting the mean IoU of the masks for all.
     """
     signals = read_signals(run / name)
     if signals is None:
         raise SystemExit(f"{run / name} has no signals")
     table, ious = signals.set_index(["id", "class"]), pair_ious(run, name)
     table = table.loc[table.index.intersection(ious.index)]
-    images, random = table.index.get_level_values("id"), np.random.default_rng(0)
-    found = [_drawn(table, ious[table.index], images, masks, random) for _ in range(draws)]
-    blind, taught, rest = (np.mean([each[part] for each in found], axis=0) for part in range(3))
-    return (blind[0], blind[1]), (taught[0], taught[1]), float(rest[0]), float(rest[1])
-
-
-def _drawn(
-    table: pd.DataFrame, ious: pd.Series, images: pd.Index, masks: int, random: np.random.Generator
-) -> tuple[tuple[float, float], tuple[float, float], tuple[float, float]]:
-    taught = images.isin(random.choice(images.unique(), masks, replace=False))
-    blind, estimate = estimate_quality(table), estimate_quality(table, ious[taught])
-    others, mean = ious[~taught], ious[taught].mean()
-    errors = (float((estimate[~taught] - others).abs().mean()), float((mean - others).abs().mean()))
-    return (
-        ranking_quality(blind[~taught], others),
-        ranking_quality(estimate[~taught], others),
-        errors,
-    )
+    ious, images = ious[table.index], table.index.get_level_values("id")
+    random, blind = np.random.default_rng(0), estimate_quality(table)
+    results = []
+    for _ in range(draws):
+        known = images.isin(random.choice(images.unique(), masks, replace=False))
+        learned, others = estimate_quality(table, ious[known])[~known], ious[~known]
+        errors = ((learned - others).abs().mean(), (ious[known].mean() - others).abs().mean())
+        rankings = (ranking_quality(blind[~known], others), ranking_quality(learned, others))
+        results.append((*rankings, errors))
+    before, after, error = np.mean(results, axis=0)
+    return tuple(before), tuple(after), float(error[0]), float(error[1])
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import constraints_of
+from wsseg.data.example import example_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Sample
 from wsseg.images import read_image
-from wsseg.seeds.named import seed_label_map
-from wsseg.seeds.params import SeedParams
-from wsseg.synthetic.scenes import scene
+from wsseg.seeds.apply import find_seed
+from wsseg.seeds.params import GrabCutParams, SeedParams
+from wsseg.synthetic.scenes import generate_scene
 
 SIZE = (375, 500)
 SHARES = (0.02, 0.1, 0.25, 1.0)
@@ -64,10 +64,11 @@ def compared(image: NDArray[np.uint8], box: Box, seed: int) -> tuple[float, floa
     """
     size = (image.shape[0], image.shape[1])
     sample = Sample("benchmark", Path("benchmark.png"), size, (Boxes((box,)),), "train")
-    constraints, settings = constraints_of(sample, box.label + 1), SeedParams(name="grabcut")
+    params = GrabCutParams()
+    grabcut = find_seed(SeedParams(name="grabcut", grabcut=params))
 
     def ours() -> None:
-        seed_label_map(image, constraints, sample, settings, np.random.default_rng(seed))
+        grabcut(example_of(sample, box.label + 1, image), np.random.default_rng(seed))
 
     def theirs() -> None:
         cv2.setRNGSeed(seed)
@@ -75,7 +76,7 @@ def compared(image: NDArray[np.uint8], box: Box, seed: int) -> tuple[float, floa
         mask[box.slices] = cv2.GC_PR_FGD
         bgr = np.ascontiguousarray(image[..., ::-1])
         mode = cv2.GC_INIT_WITH_MASK
-        cv2.grabCut(bgr, mask, nothing, nothing, nothing, settings.iterations, mode)
+        cv2.grabCut(bgr, mask, nothing, nothing, nothing, params.iterations, mode)
 
     if seed % 2:
         slow = milliseconds(theirs)
@@ -126,7 +127,7 @@ def generated(count: int) -> Iterator[tuple[NDArray[np.uint8], Box]]:
         (375, 500, 3) uint8 RGB and one of its boxes.
     """
     for seed in range(count):
-        image, _, boxes = scene(np.random.default_rng(seed), SIZE)
+        image, _, boxes = generate_scene(np.random.default_rng(seed), SIZE)
         for box in boxes:
             yield image, box
 

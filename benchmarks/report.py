@@ -1,11 +1,11 @@
-"""The report of a large run: its time, size and memory, against plain overlays of every stage.
+"""Time, size and memory of the report of a large run, against plain overlays of every stage.
 
     python -m benchmarks.report [--images 1000 10000] [--rounds 3] [--folder DIR] [--chromium PATH]
 
-Scenes are generated, and so are labels: the truth, of which blocks are missing, fewer with each
-round. A hundred scenes are different, the others copies of them and of all that is known of them.
-The peer is what scripts do: a JPEG with its label map laid over it for each image and stage, of the
-same side as the report's, timed on some images and scaled up.
+Scenes are generated, and so are labels: the truth without some of its blocks, fewer with each
+round. A hundred scenes are different; the others are copies of them and of their stages. The
+baseline is what scripts do: a JPEG with its label map laid over it for each image and stage, as
+large as in the report, timed on some images and scaled up.
 """
 
 import argparse
@@ -49,15 +49,15 @@ def main() -> None:
     print("images  stages" + "".join(f"{title:>11}" for title in titles))
     for count in arguments.images:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            run = made(Path(folder), count, arguments.rounds)
-            print(line(run, count, arguments.rounds + 1, arguments.chromium), flush=True)
+            run = make_run(Path(folder), count, arguments.rounds)
+            print(measure_report(run, count, arguments.rounds + 1, arguments.chromium), flush=True)
 
 
-def made(folder: Path, count: int, rounds: int) -> Path:
-    """Return the folder of a generated run, measured and inspected, without a report.
+def make_run(folder: Path, count: int, rounds: int) -> Path:
+    """Make a run with measured label maps and signals, but without a report, and return its folder.
 
     Args:
-        folder: For data and run.
+        folder: Folder for data and run.
         count: Training images.
         rounds: Rounds after the seeds.
 
@@ -76,7 +76,7 @@ def made(folder: Path, count: int, rounds: int) -> Path:
         for number in range(rounds + 1):
             stage = run.stage(f"round-{number}" if number else "seeds")
             masks, rules = data / "SegmentationClass", stage.path / "rules"
-            label = partial(worn, masks=masks, share=0.3 / (number + 1), rules=rules)
+            label = partial(degrade, masks=masks, share=0.3 / (number + 1), rules=rules)
             history.append(label_images(run, stage, label, samples))
             measure(run, history[-1], truth, samples)
             inspect(run, history, samples)
@@ -85,12 +85,12 @@ def made(folder: Path, count: int, rounds: int) -> Path:
 
 
 def multiply(data: Path, run: Path, count: int) -> None:
-    """Add copies of a run's images, and of all that its stages say of them.
+    """Add copies of a run's images, and of their rows and label maps in all stages.
 
     Args:
         data: The data set's folder, of ``DIFFERENT`` training images.
         run: The run's folder.
-        count: Images with their copies.
+        count: Number of images with their copies.
     """
     names = (data / "ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
     copies = {f"copy-{n:06d}": names[n % DIFFERENT] for n in range(DIFFERENT, count)}
@@ -110,19 +110,18 @@ def multiply(data: Path, run: Path, count: int) -> None:
         pd.concat([table, more]).to_parquet(path, index=False)
 
 
-def worn(
+def degrade(
     sample: Sample, masks: Path, share: float, rules: Path
 ) -> tuple[NDArray[np.uint8], ClassStats]:
-    """Return true labels of which a share of 8 x 8 blocks is background.
+    """Return the true label map with a share of its 8 x 8 blocks set to background.
 
     Args:
-        sample: The image.
         masks: Folder of the true label maps.
-        share: Of the blocks.
-        rules: Folder for what each pixel has its label from.
+        share: Share of the blocks.
+        rules: Folder for the maps of cleaning rules.
 
     Returns:
-        The label map and no facts.
+        The label map and no statistics.
     """
     labels = read_label_map(masks / f"{sample.id}.png")
     random = np.random.default_rng([*sample.id.encode()])
@@ -133,17 +132,14 @@ def worn(
     return np.where(gone, 0, labels).astype(np.uint8), {}
 
 
-def line(run: Path, count: int, stages: int, chromium: str | None) -> str:
-    """Return the figures of a run's report.
+def measure_report(run: Path, count: int, stages: int, chromium: str | None) -> str:
+    """Write a run's report and return its figures as a line of the table.
 
     Args:
-        run: Of ``made``.
-        count: Its images.
-        stages: Its stages.
-        chromium: The browser; None measures no opening.
-
-    Returns:
-        A line of the table.
+        run: Of ``make_run``.
+        count: Number of images.
+        stages: Number of stages.
+        chromium: The browser; None does not measure the time to open the page.
     """
     command = [sys.executable, "-c", "from wsseg.cli import main; main()", "report", str(run)]
     started = time.perf_counter()
@@ -160,16 +156,7 @@ def line(run: Path, count: int, stages: int, chromium: str | None) -> str:
 
 
 def overlays(run: Path, count: int, stages: int) -> tuple[float, float]:
-    """Return seconds and bytes of plain overlays, scaled up from some images.
-
-    Args:
-        run: Of ``made``.
-        count: Its images.
-        stages: Its stages.
-
-    Returns:
-        Seconds on one core, and bytes.
-    """
+    """Return seconds on one core and bytes of plain overlays, scaled up from some images."""
     paths = sorted((run / "seeds" / "labels").glob("*.png"))[:OVERLAYS]
     data = run.parent / "data" / "JPEGImages"
     folder, started = Path(tempfile.mkdtemp()), time.perf_counter()
@@ -185,26 +172,18 @@ def overlays(run: Path, count: int, stages: int) -> tuple[float, float]:
 
 
 def opening(page: Path, chromium: str) -> float:
-    """Return how long it takes until a page shows its first label map.
-
-    Args:
-        page: The file.
-        chromium: The browser.
-
-    Returns:
-        Milliseconds, the median of three.
-    """
-    found = []
+    """Return the median of three times, ms, until a page shows its first label map."""
+    times = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for _ in range(3):
             tab, started = browser.new_page(), time.perf_counter()
             tab.goto(page.as_uri())
             tab.wait_for_selector(".image canvas")
-            found.append(1000 * (time.perf_counter() - started))
+            times.append(1000 * (time.perf_counter() - started))
             tab.close()
         browser.close()
-    return statistics.median(found)
+    return statistics.median(times)
 
 
 def _arguments() -> argparse.Namespace:

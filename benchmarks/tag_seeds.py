@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import constraints_of
+from wsseg.data.example import example_of
 from wsseg.data.load import read_weak
 from wsseg.data.model import Sample
 from wsseg.data.truth import Truth, read_truth
@@ -22,11 +22,11 @@ from wsseg.images import read_image
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
 from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
 from wsseg.networks.classifier import TrainedClassifier, load_classifier
-from wsseg.refine.named import find_refiner
+from wsseg.refine.refiners import find_refiner
 from wsseg.runs.config import Config, load_config
 from wsseg.seeds.cam import activation_maps
 from wsseg.seeds.confident import confident_labels
-from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
+from wsseg.seeds.spreading import spread
 
 METHODS = ("cam", "gradcam", "gradcam++", "layercam")
 CONFIDENT = {"foreground": 0.3, "background": 0.05}  # IRN's, before its walk
@@ -87,8 +87,8 @@ def _measured(
         labels = sample.tagged
         (maps,) = activation_maps(classifier, [image], [labels], config.cam)
         for name, own in variants.items():
-            spread = _spread(image, maps, own, affinity)
-            found = _labelled(sample, image, spread, own, n_classes)
+            propagated = _spread(image, maps, own, affinity)
+            found = _labelled(sample, image, propagated, own, n_classes)
             totals[name] += confusion_matrix(found, true, n_classes)
     for name, matrix in totals.items():
         yield name, SegmentationQuality(matrix, truth.classes)
@@ -100,11 +100,10 @@ def _spread(
     config: Config,
     affinity: TrainedAffinity | None,
 ) -> NDArray[np.float32]:
-    if config.cam.affinity == "none":
-        return maps
-    if config.cam.affinity == "learned" and affinity is not None:
-        return spread_by_walk(image, maps, walk_params(config), affinity.vectors(image))
-    return find_spreading(config)(image, maps)
+    features = None
+    if affinity is not None and config.cam.affinity == "learned":
+        features = affinity.vectors(image)
+    return spread(image, maps, config.cam, config.par, features)
 
 
 def _labelled(
@@ -114,11 +113,11 @@ def _labelled(
     config: Config,
     n_classes: int,
 ) -> NDArray[np.uint8]:
-    constraints = constraints_of(sample, n_classes)
+    example = example_of(sample, n_classes, image)
     labels = np.array(sample.tagged, np.uint8)
-    refine = find_refiner(config, config.cam.refiner).refine
-    found = confident_labels(image, maps, labels, constraints, config.cam, refine)
-    return constraints.project(found)
+    refine = find_refiner(config.cam.refiner, config.crf, config.par).refine
+    found = confident_labels(example, maps, labels, config.cam, refine)
+    return example.constraints.project(found)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ on the weak labels; without it the masks alone train the first network.
 """
 
 from wsseg.cli import run_script
-from wsseg.data.load import read_weak
-from wsseg.data.truth import read_truth
+from wsseg.data.truth import load
 from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
+from wsseg.stages.checks import check_settings
 from wsseg.stages.finetune.base_run import load_base_run
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import label_masks, train_supervised
 from wsseg.stages.finetune.pseudo_labels import predict_pseudo_labels
-from wsseg.stages.finetune.training import check_finetune_settings, finetune
+from wsseg.stages.finetune.training import finetune
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
 from wsseg.stages.signals import inspect
@@ -29,14 +29,14 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings.
     """
-    check_finetune_settings(config)
+    check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
-        dataset = read_weak(data)
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
-        truth = read_truth(data.root, data.format, data.splits)  # measures, never teaches
 
         base = load_base_run(settings.base, dataset.classes) if settings.base else None
 
@@ -69,7 +69,7 @@ def main(config: Config) -> None:
             measure(run, labels, truth, training_images)
             inspect(run, [filtered, labels], training_images)
 
-        report_run(run.path)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.cli import run_script
-from wsseg.data.load import read_weak
 from wsseg.data.model import Sample
-from wsseg.data.truth import read_truth, true_label_map
+from wsseg.data.truth import load, true_label_map
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.report.run_report import report_run
@@ -20,8 +19,9 @@ from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
 from wsseg.runs.run import open_run
+from wsseg.stages.checks import check_settings
 from wsseg.stages.measure import measure
-from wsseg.stages.rounds import check_settings, predict_val, train_segmenter
+from wsseg.stages.rounds import predict_val, train_segmenter
 
 
 def main(config: Config) -> None:
@@ -33,20 +33,20 @@ def main(config: Config) -> None:
     check_settings(config)
     data = config.data
     with open_run(config) as run:
-        dataset = read_weak(data)
+        loaded = load(data)
+        dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
         validation_images = dataset.split(data.val) if data.val else ()
-        truth = read_truth(data.root, data.format, data.splits)
 
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
         if not masks:
-            rule, remedy = "a split with masks", "add masks or choose pipeline=boxes"
+            rule, remedy = "a split with masks", "add masks or choose pipeline=weak"
             raise InputError(f"split {data.train!r}", rule, "none", remedy)
         stage = run.stage("seeds", truth=samples_key(masks), classes=list(truth.classes))
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
         model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
-        report_run(run.path)
+        report_run(run.path, dataset=dataset, truth=truth)
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:

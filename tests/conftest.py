@@ -1,4 +1,5 @@
 import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -67,10 +68,9 @@ def pairs(tmp_path):
 
 
 SETTINGS = """
-pipeline: boxes
 run_dir: unset
 machine: {workers: 1, device: cpu, checkpoint_every: 4}
-data: {format: voc, root: unset}
+data: {format: voc, root: unset, weak: boxes}
 seeds: {name: box}
 crf: {iterations: 2}
 model:
@@ -88,7 +88,8 @@ rounds: {count: 2}
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "scenes"
     write_scenes(folder, train=6, val=3, seed=0, sides=(48, 64))
-    return folder
+    with unchanged(folder):
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +101,23 @@ def config_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory, scenes, config_file):
-    """A boxes run that nothing interrupted."""
+    """A finished boxes run, shared by all tests of a process: copy it before you change it."""
     folder = tmp_path_factory.mktemp("runs") / "boxes"
     assert wsseg("run", config_file, f"run_dir={folder}", f"data.root={scenes}") == 0
-    return folder
+    with unchanged(folder):
+        yield folder
+
+
+@contextmanager
+def unchanged(folder):
+    """Check that no test has changed a shared folder, which fails others that run after it."""
+    before = contents(folder)
+    yield
+    after = contents(folder)
+    changed = sorted(name for name in before | after if before.get(name) != after.get(name))
+    assert not changed, f"a test changed {folder}: {changed}"
+
+
+def contents(folder):
+    files = [path for path in folder.rglob("*") if path.is_file() and path.name != ".lock"]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}

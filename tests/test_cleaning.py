@@ -2,15 +2,15 @@ from functools import partial
 
 import numpy as np
 import pytest
+from helpers.examples import example_from
 
 from wsseg.cleaning import RULES, clean, islands
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Box
+from wsseg.data.model import Box, Boxes, Tags
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.refine.crf.dense import dense_crf
-from wsseg.refine.crf.model import CRFParams
-from wsseg.stages.params import RoundParams
+from wsseg.refine.params import CleaningParams, CRFParams
 
 SIZE = (20, 24)
 NO_CRF = partial(dense_crf, params=CRFParams(iterations=0))
@@ -54,9 +54,13 @@ def cleaned(
     constraints = constrained(*boxes) if constraints is None else constraints
     image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
     first = filled(*boxes) if first is None else first
-    rules = RoundParams(reset_iou=reset_iou, min_island=min_island)
-    scores = sure(label_map, constraints)
-    return clean(image, scores, constraints, boxes, first, rules, refine, tagged=tagged)
+    params = CleaningParams(reset_iou=reset_iou, min_island=min_island)
+    example = example_with(image, constraints, boxes, tagged)
+    return clean(sure(label_map, constraints), example, first, params, refine)
+
+
+def example_with(image, constraints, boxes=(), tagged=()):
+    return example_from(image, Boxes(tuple(boxes)), Tags(tuple(tagged)), constraints=constraints)
 
 
 COW = Box(1, left=4, top=4, right=14, bottom=14)
@@ -227,7 +231,8 @@ def test_crowd_keeps_what_another_annotation_fixes():
     constraints = constrained(crowd)
     constraints.allowed[1, :, :10] = False
     scores, image = sure(filled(), constraints), np.zeros((*SIZE, 3), np.uint8)
-    result = clean(image, scores, constraints, (crowd,), filled(crowd), RoundParams(), NO_CRF)
+    example = example_with(image, constraints, [crowd])
+    result = clean(scores, example, filled(crowd), refine=NO_CRF)
     assert not result.label_map[:8, :10].any()
     assert (result.label_map[:8, 10:] == IGNORE).all()
 
@@ -258,7 +263,8 @@ def test_twin_boxes_are_one_segment():
 def test_silent_scores(refine):
     constraints = constrained(COW)
     scores, image = np.zeros((2, *SIZE)), np.zeros((*SIZE, 3), np.uint8)
-    result = clean(image, scores, constraints, (COW,), filled(COW), RoundParams(), refine)
+    example = example_with(image, constraints, [COW])
+    result = clean(scores, example, filled(COW), refine=refine)
     assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, filled(COW))
 
@@ -285,7 +291,8 @@ def test_result_is_permitted_and_inputs_stay(seed):
     first = filled(*sorted(boxes, key=lambda box: -box.area))
     arrays = (image, scores, first, constraints.allowed, constraints.classes)
     before = [array.copy() for array in arrays]
-    result = clean(image, scores, constraints, tuple(boxes), first, RoundParams(), CRF)
+    example = example_with(image, constraints, boxes)
+    result = clean(scores, example, first, refine=CRF)
     for array, copy in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(array, copy)
     assert constraints.allows(result.label_map).all()
@@ -295,17 +302,16 @@ def test_result_is_permitted_and_inputs_stay(seed):
 
 
 @pytest.mark.parametrize(
-    ("shape", "image", "first", "message"),
+    ("shape", "first", "message"),
     [
-        ((3, *SIZE), SIZE, SIZE, r"scores must be of shape \(2, 20, 24\), got \(3, 20, 24\)"),
-        ((2, *SIZE), (20, 23), SIZE, r"image must be of size \(20, 24\), got \(20, 23\)"),
-        ((2, *SIZE), SIZE, (10, 24), "first labels must be of size"),
+        ((3, *SIZE), SIZE, r"scores must be of shape \(2, 20, 24\), got \(3, 20, 24\)"),
+        ((2, *SIZE), (10, 24), "first labels must be of size"),
     ],
 )
-def test_sizes_that_differ(shape, image, first, message):
-    photograph, labels = np.zeros((*image, 3), np.uint8), np.zeros(first, np.uint8)
+def test_sizes_that_differ(shape, first, message):
+    example = example_with(np.zeros((*SIZE, 3), np.uint8), constrained(COW), [COW])
     with pytest.raises(InputError, match=message):
-        clean(photograph, np.ones(shape), constrained(COW), (COW,), labels, RoundParams(), CRF)
+        clean(np.ones(shape), example, np.zeros(first, np.uint8))
 
 
 def anywhere(*labels):
@@ -396,5 +402,6 @@ def test_what_a_tag_brings_back_is_told():
     constraints = anywhere(0, 1)
     image = np.zeros((*SIZE, 3), np.uint8)
     scores = sure(np.zeros(SIZE, np.uint8), constraints)
-    result = clean(image, scores, constraints, (), first, RoundParams(), NO_CRF, tagged=(1,))
+    example = example_with(image, constraints, tagged=[1])
+    result = clean(scores, example, first, refine=NO_CRF)
     np.testing.assert_array_equal(result.rules == RULES.index("restored"), first == 1)

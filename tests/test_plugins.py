@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 
 SETTINGS = """
-pipeline: mixed
 run_dir: {folder}/run
 machine: {{workers: 2, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/circles.jsonl]}}
@@ -90,13 +89,13 @@ def folder(tmp_path_factory):
 
 
 def test_the_page_is_short():
-    assert len(block("python").splitlines()) < 40
+    assert len(block("python").splitlines()) <= 42
 
 
 def test_an_installed_plug_in_runs_through_the_pipeline(folder, installed):
     done = run(folder, installed)
     assert done.returncode == 0, done.stderr
-    assert "mark of a plug-in" in done.stderr or "skipped" in done.stderr
+    assert "marks[2]: circle left out" in done.stderr
     dataset = read_dataset(folder / "scenes", "voc", ["train"])
     for sample in dataset.samples:
         rows, columns = np.indices(sample.size) + 0.5

@@ -1,3 +1,3 @@
 """wsseg: pixel label maps and a trained segmenter from cheap annotations."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

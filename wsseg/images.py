@@ -1,6 +1,7 @@
 """Photographs from disk: the one place that decodes them and applies EXIF orientation."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -47,24 +48,43 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise _unreadable(path, error) from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (H, W) of a photograph after EXIF orientation, reading only its header.
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image says.
 
     Args:
-        path: The image file.
+        size: (H, W) of the upright image.
+        orientation: EXIF orientation: 1 is upright, 5 to 8 lie on a side.
+        mode: Pillow's name of the pixel format, such as "RGB".
+    """
 
-    Returns:
-        Height and width in pixels.
+    size: tuple[int, int]
+    orientation: int
+    mode: str
+
+
+def read_header(path: Path) -> Header:
+    """Return what the header of an image says; no pixel is decoded.
 
     Raises:
         InputError: The file is missing, its header is damaged, or it is too large.
     """
     try:
         with open_image(path) as image:
-            width, height = _stored_size(image)
-            return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+            (width, height), orientation = _stored_size(image), _orientation(image)
+            size = (width, height) if orientation in _SIDEWAYS else (height, width)
+            return Header(size, orientation, image.mode)
     except DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of the upright image, from its header alone.
+
+    Raises:
+        InputError: As ``read_header``.
+    """
+    return read_header(path).size
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -78,25 +98,6 @@ def image_files(folder: Path) -> list[Path]:
     """
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-
-
-def exif_orientation(path: Path) -> int:
-    """Return the EXIF orientation tag of a photograph: 1 is upright, 5 to 8 lie on a side.
-
-    Args:
-        path: The image file.
-
-    Returns:
-        The tag's value, 1 where there is none.
-
-    Raises:
-        InputError: The file is missing or its header is damaged.
-    """
-    try:
-        with open_image(path) as image:
-            return _orientation(image)
-    except DECODER_ERRORS as error:
-        raise _unreadable(path, error) from error
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:

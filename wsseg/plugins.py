@@ -1,6 +1,7 @@
-"""What other packages add by entry points, looked up beside what this one has."""
+"""Functions of other packages, found by their entry points."""
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
@@ -10,16 +11,12 @@ T = TypeVar("T")
 
 
 def find_named(setting: str, name: str, own: Mapping[str, T], group: str) -> T:
-    """Return what a name stands for.
+    """Return the object of a name, from this package or from an installed plug-in.
 
     Args:
-        setting: The key of a configuration that holds the name; for errors.
-        name: Such as "grabcut".
-        own: What this package has by name; it goes first.
-        group: Of entry points.
-
-    Returns:
-        It, loaded.
+        setting: The configuration key that contains the name, used in errors.
+        own: Objects of this package by name, which take precedence.
+        group: Entry point group.
 
     Raises:
         InputError: The name is unknown; the message lists the choices.
@@ -29,68 +26,48 @@ def find_named(setting: str, name: str, own: Mapping[str, T], group: str) -> T:
     plugin = find_plugin(name, group)
     if plugin is None:
         raise unknown_name(setting, name, own, group)
-    found: T = load_plugin(plugin)
-    return found
+    loaded: T = load_plugin(plugin)
+    return loaded
 
 
 def load_plugin(plugin: EntryPoint) -> Any:
-    """Return what an entry point of an installed package stands for.
-
-    Args:
-        plugin: Of ``find_plugin``.
-
-    Returns:
-        The object.
+    """Return the object of an entry point.
 
     Raises:
         InputError: It cannot be imported.
     """
     try:
         return plugin.load()
-    except Exception as error:  # an import can fail with anything
+    except Exception as error:  # an import can raise anything
         rule, got = f"{plugin.value} of an importable package", repr(error)
         raise InputError(
-            f"plug-in {plugin.name!r}", rule, got, "mend or remove its package"
+            f"plug-in {plugin.name!r}", rule, got, "repair or remove its package"
         ) from error
 
 
 def find_plugin(name: str, group: str) -> EntryPoint | None:
-    """Return an entry point.
-
-    Args:
-        name: Its name.
-        group: Its group.
-
-    Returns:
-        It, not loaded; None where no installed package has it.
-    """
+    """Return an entry point that is not loaded yet, None if no installed package has it."""
     return next((plugin for plugin in entry_points(group=group) if plugin.name == name), None)
 
 
 def plugin_key(plugin: EntryPoint) -> list[Any]:
-    """Return what a result depends on that a plug-in made.
-
-    Args:
-        plugin: Of ``find_plugin``.
-
-    Returns:
-        Its name, its object, and the name and version of its package.
-    """
+    """Return the name, object, package and version that results of a plug-in depend on."""
     package = [plugin.dist.name, plugin.dist.version] if plugin.dist else []
     return [plugin.name, plugin.value, *package]
 
 
 def unknown_name(setting: str, name: str, own: Iterable[str], group: str) -> InputError:
-    """Return the error for a name that nothing has.
+    """Return the error for an unknown name, with a message that lists the choices.
 
     Args:
-        setting: The key of a configuration that holds the name.
-        name: The name.
+        setting: The configuration key that contains the name.
         own: Names of this package.
-        group: Of entry points.
-
-    Returns:
-        An error whose message lists the choices.
+        group: Entry point group.
     """
     choices = ", ".join([*own, *sorted(plugin.name for plugin in entry_points(group=group))])
     return InputError(setting, "a known name", repr(name), f"choose one of {choices}")
+
+
+def takes(function: Callable[..., Any], argument: str) -> bool:
+    """Return whether a function has a parameter of a name."""
+    return argument in inspect.signature(function).parameters

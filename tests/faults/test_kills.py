@@ -21,13 +21,15 @@ OF_TAGS = [
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.2,tags=0.2,masks=0.1,nothing=0.1"
 OF_MASKS = ["data.masks=masks.txt", "finetune.base=base"]
 RECIPES = {
-    "boxes": [],
-    "tags": ["data.weak=tags", *OF_TAGS],
+    "boxes": ["pipeline=weak"],
+    "tags": ["pipeline=weak", "data.weak=tags", *OF_TAGS],
     "mixed": [
-        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=mixed", *OF_TAGS),
-        *("rounds.count=auto", "rounds.most=2"),
+        "pipeline=weak",
+        *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=auto", *OF_TAGS),
+        *("rounds.count=auto", "rounds.max_rounds=2"),
     ],
     "finetune": [
+        "pipeline=finetune",
         *("finetune.method=semi", "finetune.semi.reliable_first=true", *OF_MASKS),
     ],
 }
@@ -54,7 +56,7 @@ def test_killed_in_every_stage_it_ends_as_the_unbroken_run(folder, config_file, 
     whole, run = folder / recipe, folder / f"{recipe}-{seed}"
     if recipe == "finetune":
         finish(folder / "base", [config_file, f"data.root={SCENES}"])
-    given = [config_file, f"data.root={SCENES}", f"pipeline={recipe}", *RECIPES[recipe]]
+    given = [config_file, f"data.root={SCENES}", *RECIPES[recipe]]
     finish(whole, given)
     killer = Killer(["run", *given, f"run_dir={run}"], folder / f"{run.name}.log", seed)
     kill_in_every_stage(killer, run, whole)

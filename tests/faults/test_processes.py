@@ -14,7 +14,7 @@ from helpers.running import ROOT, hashes, wsseg
 
 from wsseg.errors import InputError
 from wsseg.runs.folder import folder_lock
-from wsseg.stages.export import appearing
+from wsseg.stages.export import new_folder
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 INTERRUPTED = "interrupted; the same command goes on from here\n"
@@ -58,7 +58,7 @@ def label(sample):
 
 def until(condition):
     """Wait for something that must come."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600  # only a hang takes longer
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
@@ -190,10 +190,10 @@ def test_commands_that_write_into_a_folder_in_use_are_refused(finished, scenes, 
 def test_of_two_exports_at_once_the_slower_is_refused(tmp_path):
     with (
         pytest.raises(InputError, match="a new or empty folder, got one with files"),
-        appearing(tmp_path / "out") as slower,
+        new_folder(tmp_path / "out") as slower,
     ):
         (slower / "a").touch()
-        with appearing(tmp_path / "out") as faster:
+        with new_folder(tmp_path / "out") as faster:
             (faster / "b").touch()
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]

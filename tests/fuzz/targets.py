@@ -13,11 +13,11 @@ from PIL import Image
 
 from wsseg.data.formats.files import safe_name
 from wsseg.errors import InputError
-from wsseg.images import exif_orientation, image_size, read_image
+from wsseg.images import image_size, read_header, read_image
 from wsseg.labelmaps import read_label_map, read_scores, write_scores
 from wsseg.runs.config import load_config
 
-_CONFIG = b"""pipeline: boxes
+_CONFIG = b"""pipeline: weak
 run_dir: runs/x
 data: {format: voc, root: data, annotations: [a.jsonl]}
 seeds: {name: box}
@@ -112,7 +112,7 @@ def _scores() -> bytes:
 TARGETS: dict[str, Callable[[], Target]] = {
     **{name: partial(lambda make: _data_set(make()), make) for name, make in FORMATS.items()},
     "folders": lambda: _names(FORMATS["folders"]()),
-    "image": lambda: _file("a.jpg", _photographs(), read_image, image_size, exif_orientation),
+    "image": lambda: _file("a.jpg", _photographs(), read_image, image_size, read_header),
     "label_map": lambda: _file("a.png", [mask()], read_label_map),
     "scores": lambda: _file("a.npz", [_scores()], read_scores),
     "config": lambda: _file("a.yaml", [_CONFIG], load_config),

@@ -84,7 +84,7 @@ def make_run(folder, root):
         data=data,
         machine={"workers": 1, "device": "cpu"},
         rounds=rounds,
-        pipeline="mixed",
+        pipeline="weak",
     )
     with open_run(config) as run:
         for number in (1, 2):

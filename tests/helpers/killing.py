@@ -24,7 +24,7 @@ from wsseg.report import run_report
 from wsseg.runs.stage import Stage
 
 REPORT = "report"
-_PATIENCE = 120  # seconds until an attempt must have got to its stage: a hang, not a measure
+_TIMEOUT = 600  # seconds; only a hang takes longer, however busy the machine is
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Killer:
         """
         told, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
-        assert told.poll(_PATIENCE), f"{stage} was not reached:\n{self.log.read_text()}"
+        assert told.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
         told.recv()
         time.sleep(self.random.uniform(0, seconds))
         self._kill(process, stage)
@@ -84,7 +84,7 @@ class Killer:
         self.log.unlink(missing_ok=True)
         told, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
-        assert told.poll(_PATIENCE), f"{stage} was not reached:\n{self.log.read_text()}"
+        assert told.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
         process.join()
@@ -181,7 +181,7 @@ def _watch(stage, tell):
             tell.send(name)
         yield
         if name == stage:
-            time.sleep(_PATIENCE)
+            time.sleep(_TIMEOUT)
 
     work, report_run = Stage.work, run_report.report_run
 

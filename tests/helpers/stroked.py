@@ -1,13 +1,22 @@
 """Small scenes with strokes on them, for the tests of seeds from strokes."""
 
-from pathlib import Path
+from contextlib import contextmanager
 
 import numpy as np
+import pytest
+from helpers.examples import example_from
 
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Sample
 from wsseg.labelmaps import IGNORE
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds import strokes, superpixels, walker
+from wsseg.seeds.apply import Seed
+from wsseg.seeds.params import GrabCutParams, RandomWalkerParams, SuperpixelVotesParams
+
+PARAMS = {
+    walker.random_walker: RandomWalkerParams,
+    strokes.grabcut_strokes: GrabCutParams,
+    superpixels.superpixel_votes: SuperpixelVotesParams,
+}
 
 
 def disc(size=(70, 80), centre=(35, 40), radius=20):
@@ -39,9 +48,19 @@ def stroked(image, known, classes=(0, 1, 3)):
 
 
 def seeded(seed, image, constraints, number=0, **chosen):
-    sample = Sample("a", Path("a.png"), image.shape[:2], (), "train")
-    rng = np.random.default_rng(number)
-    return seed(image, constraints, sample, SeedParams(**chosen), rng)
+    """The label map of a seed from strokes, with parameters of its own."""
+    arguments = {"params": PARAMS[seed](**chosen)} if seed in PARAMS else {}
+    example = example_from(image, constraints=constraints)
+    return Seed("", seed, arguments)(example, np.random.default_rng(number))
+
+
+@contextmanager
+def at_most(longest):
+    """Images of seeds from strokes are downscaled to this longer side."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (strokes, walker, superpixels):
+            patch.setattr(module, "MAX_SIDE", longest)
+        yield
 
 
 def iou(one, other):

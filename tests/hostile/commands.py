@@ -20,7 +20,8 @@ from wsseg.cli import main
 
 ROOM = 16 * 2**30  # bytes of addresses, of which the libraries themselves take some
 MEMORY = 2 * 2**30  # bytes in use at most; the libraries take a third of it
-SECONDS = 60  # generous: the slowest takes a few
+SECONDS = 60  # of CPU at most; the slowest command takes a few
+WAIT = 600  # seconds at most, so that a command that waits for a pipe ends
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,8 @@ def _work(order):
         file = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, descriptor)
     resource.setrlimit(resource.RLIMIT_AS, (ROOM, ROOM))
-    signal.alarm(SECONDS)
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    signal.alarm(WAIT)
     sys.argv, code = ["wsseg", *order["arguments"]], 0
     try:
         main()

@@ -141,7 +141,7 @@ SETTINGS_FILES = {
     "bytes of no encoding": "pipeline: \udcff\udcfe",
     "nothing": "",
     "a list": "- 1\n- 2\n",
-    "numbers of any size": f"pipeline: boxes\nseed: {10**400}\n",
+    "numbers of any size": f"pipeline: weak\nseed: {10**400}\n",
 }
 """Content by what it is."""
 

@@ -19,7 +19,8 @@ from wsseg.networks.weights import load_encoder_weights
 
 SCRIPT = """
 from wsseg.data.load import read_weak
-from wsseg.stages.rounds import check_settings, seed_labels
+from wsseg.stages.checks import check_settings
+from wsseg.stages.rounds import seed_labels
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
 
@@ -35,7 +36,7 @@ SETTINGS = """
 pipeline: {script}
 run_dir: {run}
 machine: {{workers: 1, device: cpu}}
-data: {{format: {format}, root: {root}, val: null}}
+data: {{format: {format}, root: {root}, weak: boxes, val: null}}
 seeds: {{name: box}}
 model:
   architecture: Unet
@@ -94,7 +95,7 @@ def test_weights_are_never_unpickled(command, tmp_path, tried):
     for name in ("model.ckpt", "weights.pth"):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "first.py").write_text(SCRIPT)
-    named = {"script": "boxes", "run": tmp_path / "run", "root": root, "format": "voc"}
+    named = {"script": "weak", "run": tmp_path / "run", "root": root, "format": "voc"}
     weights = f"model.weights={tmp_path / 'weights.pth'}"
     ran = run(command, tmp_path, SETTINGS.format(**named), weights)
     predicted = command(

@@ -41,7 +41,6 @@ def test_hand_computed_quality():
     assert quality.recall == {"background": 3 / 4, "cow": 2 / 4, "sheep": 1 / 2}
     assert quality.pixel_accuracy == pytest.approx(6 / 10)
     assert quality.coverage == pytest.approx(8 / 10)
-    assert quality.n_classes == 3
 
 
 def test_class_only_predicted_counts_as_0():

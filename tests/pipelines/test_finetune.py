@@ -16,7 +16,7 @@ SETTINGS = """
 pipeline: {pipeline}
 run_dir: unset
 machine: {{workers: 1, device: cpu, checkpoint_every: 3}}
-data: {{format: voc, root: {folder}/scenes}}
+data: {{format: voc, root: {folder}/scenes, weak: boxes}}
 seeds: {{name: box}}
 crf: {{iterations: 2}}
 model:
@@ -39,9 +39,9 @@ def folder(tmp_path_factory):
     """Scenes, a finished run on their boxes, and a list of three images whose masks are given."""
     folder = tmp_path_factory.mktemp("finetune")
     write_scenes(folder / "scenes", train=9, val=3, seed=0, sides=(48, 64))
-    for name in ("boxes", "finetune"):
+    for name in ("weak", "finetune"):
         (folder / f"{name}.yaml").write_text(SETTINGS.format(pipeline=name, folder=folder))
-    assert wsseg("run", folder / "boxes.yaml", f"run_dir={folder}/base") == 0
+    assert wsseg("run", folder / "weak.yaml", f"run_dir={folder}/base") == 0
     (folder / "masks.txt").write_text("\n".join(names(folder)[:3]) + "\n")
     return folder
 

@@ -1,4 +1,4 @@
-"""The mixed pipeline from the command line: every kind of annotation in one data set."""
+"""A mixture of annotations from the command line: every kind of annotation in one data set."""
 
 import json
 import shutil
@@ -22,11 +22,9 @@ from wsseg.synthetic.scenes import write_scenes
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
 
 SETTINGS = """
-pipeline: mixed
 run_dir: unset
 machine: {{workers: 1, device: cpu, checkpoint_every: 3}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
-seeds: {{name: mixed}}
 classifier:
   trainer: {{steps: 8, batch_size: 4, crop: [48, 48]}}
 cam: {{scales: [1.0], refiner: none}}
@@ -108,8 +106,12 @@ def test_strokes_are_never_overwritten(finished, dataset):
     "overrides",
     [
         ["rounds.clean=false"],
-        ["rounds.refiner=par", "seeds.of_strokes=grabcut_strokes"],
-        ["seeds.of_strokes=superpixel_votes", "seeds.of_boxes=grabcut_votes", "seeds.votes=3"],
+        ["rounds.refiner=par", "seeds.strokes=grabcut_strokes"],
+        [
+            "seeds.strokes=superpixel_votes",
+            "seeds.boxes=grabcut_votes",
+            "seeds.grabcut_votes.votes=3",
+        ],
         ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
         ["data.closed=false", "data.stroke_width=5"],
     ],

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
-from wsseg.refine.crf import lattice as in_torch
+from wsseg.refine.crf import batched as in_torch
 
 in_numba = pytest.importorskip("wsseg.refine.crf.permutohedral")
 Array = NDArray[np.floating]

@@ -8,9 +8,12 @@ import pytest
 import torch
 
 from wsseg.errors import InputError
-from wsseg.refine.par import PAMR, PAR, PARParams, _refined, _together, par, par_batch
-from wsseg.refine.scores import check_scores, normalised
+from wsseg.refine import par as module
+from wsseg.refine.par import _batches, _refine, par, par_batch
+from wsseg.refine.params import PARParams
+from wsseg.refine.scores import check_scores, normalise
 
+PAR, PAMR = PARParams(), PARParams(variant="pamr")
 PUBLISHED = pytest.mark.parametrize("params", [PAR, PAMR], ids=["PAR", "PAMR"])
 STEPS = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 
@@ -38,15 +41,16 @@ def soft(energies):
 
 
 def pixel_weights(image, y, x, params):
+    form = module._FORMS[params.variant]
     around = np.array([image[place] for place in neighbours(image.shape[:2], y, x, params)], float)
     itself = np.repeat(image[y : y + 1, x], len(params.dilations), axis=0)
-    samples = np.vstack([around, itself]) if params.counts_itself else around
+    samples = np.vstack([around, itself]) if form.counts_itself else around
     deviation = samples.std(axis=0, ddof=1) + 1e-8
-    scaled = np.abs(around - image[y, x]) / (params.colour_temperature * deviation)
-    colour = soft(-(scaled**params.exponent).mean(axis=1))
+    scaled = np.abs(around - image[y, x]) / (form.colour_temperature * deviation)
+    colour = soft(-(scaled**form.exponent).mean(axis=1))
     lengths = np.array([d * math.hypot(*step) for d in params.dilations for step in STEPS])
-    apart = lengths / (params.position_temperature * lengths.std(ddof=1))
-    mixed = colour + params.position_weight * soft(-(apart**params.exponent))
+    apart = lengths / (form.position_temperature * lengths.std(ddof=1))
+    mixed = colour + form.position_weight * soft(-(apart**form.exponent))
     return np.asarray(mixed / mixed.sum())
 
 
@@ -73,7 +77,7 @@ def pixel_by_pixel(
 @PUBLISHED
 @pytest.mark.parametrize("size", [(8, 9), (5, 12), (1, 6), (2, 2), (1, 1)])
 def test_agrees_with_the_formula_written_out(params, size):
-    params = replace(params, iterations=3)
+    params = params.model_copy(update={"iterations": 3})
     image, scores = picture(size=size)
     allowed = np.random.default_rng(1).random(scores.shape) < 0.7
     allowed[0] |= ~allowed.any(axis=0)
@@ -83,25 +87,36 @@ def test_agrees_with_the_formula_written_out(params, size):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_every_parameter_matters():
+def form(monkeypatch, **changes):
+    """Change constants of the variant "par"."""
+    monkeypatch.setitem(module._FORMS, "par", replace(module._FORMS["par"], **changes))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"colour_temperature": 0.6},
+        {"position_temperature": 0.9},
+        {"position_weight": 0.5},
+        {"exponent": 1.5},
+        {"counts_itself": True},
+        {"dilations": (1, 3)},
+        {"iterations": 2},
+    ],
+)
+def test_every_constant_and_every_parameter_matters(change, monkeypatch):
     image, scores = picture(size=(7, 8))
-    changes = {
-        "dilations": (1, 3),
-        "iterations": 2,
-        "colour_temperature": 0.6,
-        "position_temperature": 0.9,
-        "position_weight": 0.5,
-        "exponent": 1.5,
-        "counts_itself": True,
-    }
-    base = PARParams(dilations=(1, 2), iterations=1, position_weight=1)
-    before = par(image, scores, params=base)
-    for name, value in changes.items():
-        params = replace(base, **{name: value})
-        found = par(image, scores, params=params)
-        expected = pixel_by_pixel(image, scores, np.ones(scores.shape, bool), params)
-        np.testing.assert_allclose(found, expected, atol=1e-5)
-        assert np.abs(found - before).max() > 1e-3, name
+    params = PARParams(dilations=(1, 2), iterations=1)
+    form(monkeypatch, position_weight=1)
+    before = par(image, scores, params=params)
+    if {*change} <= {*PARParams.model_fields}:
+        params = params.model_copy(update=change)
+    else:
+        form(monkeypatch, **change)
+    found = par(image, scores, params=params)
+    expected = pixel_by_pixel(image, scores, np.ones(scores.shape, bool), params)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found - before).max() > 1e-3
 
 
 @PUBLISHED
@@ -124,11 +139,12 @@ def test_follows_the_edge_of_the_image(params):
     assert (np.abs(sharp[0, :, 14] - sharp[0, :, 15]) > 0.5).all()
 
 
-def test_channel_that_tells_no_neighbour_from_another_is_left_out():
+def test_channel_that_tells_no_neighbour_from_another_is_left_out(monkeypatch):
     image, scores = picture(size=(5, 5))
     image[..., 0] = 255
     image[2, 2, 0] = 0
-    params = PARParams(dilations=(1,), iterations=1, position_weight=0)
+    form(monkeypatch, position_weight=0)
+    params = PARParams(dilations=(1,), iterations=1)
     energies = []
     around = np.array([image[2 + dy, 2 + dx, 1:] for dy, dx in STEPS], float)
     for neighbour in around:
@@ -181,13 +197,14 @@ def test_forbidden_class_neither_appears_nor_spreads():
     np.testing.assert_array_equal(found, par(image, np.where(allowed, scores, 0), allowed=allowed))
 
 
-def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take():
+def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take(monkeypatch):
     image, _ = picture(size=(5, 5))
     scores = np.zeros((3, 5, 5))
     allowed = np.zeros(scores.shape, bool)
     scores[0], allowed[0] = 1, True
     allowed[:, 2, 2], scores[:, 2, 2] = [False, True, True], [5, 0.2, 0.6]
-    params = PARParams(dilations=(1, 2), position_weight=1)
+    form(monkeypatch, position_weight=1)
+    params = PARParams(dilations=(1, 2))
     found = par(image, scores, allowed=allowed, params=params)
     np.testing.assert_allclose(found[:, 2, 2], [0, 0.25, 0.75], rtol=1e-6)
     assert (np.delete(found[0].ravel(), 12) == 1).all()
@@ -212,9 +229,10 @@ def test_no_iteration_normalises_the_scores():
     np.testing.assert_allclose(found, scores, rtol=1e-6)
 
 
-def test_dilation_far_beyond_the_image_is_its_border():
+def test_dilation_far_beyond_the_image_is_its_border(monkeypatch):
+    form(monkeypatch, position_weight=0)
     image, scores = picture(size=(6, 9))
-    far, near = (PARParams(dilations=(1, d), position_weight=0) for d in (10**9, 9))
+    far, near = (PARParams(dilations=(1, d)) for d in (10**9, 9))
     np.testing.assert_array_equal(par(image, scores, params=far), par(image, scores, params=near))
 
 
@@ -262,19 +280,19 @@ def test_batch_of_mixed_sizes_equals_one_by_one(params):
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_only_images_of_one_shape_are_computed_together(device):
+def test_only_images_of_one_shape_are_computed_batches(device):
     scores = [picture(size=size)[1] for size in ((3, 4), (4, 3), (3, 4))]
     expected = {"cpu": [[0], [1], [2]], "cuda": [[0, 2], [1]]}[device]
-    assert _together(scores, torch.device(device)) == expected
+    assert _batches(scores, torch.device(device)) == expected
 
 
 @PUBLISHED
-def test_images_computed_together_equal_each_alone(params):
+def test_images_computed_batches_equal_each_alone(params):
     images, scores = (np.stack(arrays) for arrays in zip(*map(picture, range(3)), strict=True))
     allowed = np.random.default_rng(0).random(scores.shape) < 0.8
     allowed[:, 0] = True
-    start = np.stack([normalised(*pair) for pair in zip(scores, allowed, strict=True)])
-    found = _refined(*map(torch.from_numpy, (images, start, allowed)), params)
+    start = np.stack([normalise(*pair) for pair in zip(scores, allowed, strict=True)])
+    found = _refine(*map(torch.from_numpy, (images, start, allowed)), params)
     alone = par_batch(images, scores, allowed=allowed, params=params)
     np.testing.assert_allclose(found, alone, atol=1e-6)
 
@@ -341,18 +359,15 @@ def test_numbers_of_images_and_scores_differ():
         {"dilations": (1.5,)},
         {"iterations": -1},
         {"iterations": float("nan")},
-        {"colour_temperature": 0.0},
-        {"position_temperature": float("inf")},
-        {"position_weight": -0.1},
-        {"exponent": 0},
+        {"variant": "pam"},
     ],
 )
 def test_wrong_parameters(values):
-    with pytest.raises(InputError, match=f"par.{next(iter(values))} must be"):
+    with pytest.raises(InputError, match=rf"{next(iter(values))}(\.\d)? in PARParams must be"):
         PARParams(**values)
 
 
 @pytest.mark.parametrize("magnitude", [1e-300, 1e300])
 def test_scores_of_any_magnitude_become_probabilities(magnitude):
     scores = magnitude * np.array([[[3.0]], [[1.0]]])
-    np.testing.assert_allclose(normalised(scores), [[[0.75]], [[0.25]]])
+    np.testing.assert_allclose(normalise(scores), [[[0.75]], [[0.25]]])

@@ -12,7 +12,7 @@ from wsseg.parallel import Skipped
 from wsseg.report.pictures import gallery_row
 from wsseg.report.run_page import write_run_page
 from wsseg.report.summary import RoundStats, StageStats, Summary, read_summary
-from wsseg.synthetic.scenes import CLASSES, scene
+from wsseg.synthetic.scenes import CLASSES, generate_scene
 
 NETWORK = "validation mIoU of the final network; 55.0 to 62.5 on other such images (95 %)"
 SHARES = {"background": 0.9, "disc": 0.5, "ring": 0.25, "star": 0.5, "cross": 0.5, "hook": 0.5}
@@ -37,7 +37,7 @@ def _summary():
 
 
 def _row(index=0, image_id="train-0000"):
-    image, truth, boxes = scene(np.random.default_rng(index), (64, 80))
+    image, truth, boxes = generate_scene(np.random.default_rng(index), (64, 80))
     return gallery_row(image_id, image, boxes, {"seeds": truth, "truth": truth})
 
 
@@ -246,7 +246,7 @@ def _tag_summary(**cam):
         "run_dir": "runs/tags",
         "data": {"weak": "tags"},
         "seeds": {"name": "grabcut"},
-        "cam": {"method": "layercam", "affinity": "colour", "rule": "constant", **cam},
+        "cam": {"method": "layercam", "affinity": "colour", "threshold": "constant", **cam},
     }
     config["cam"] |= {"foreground": 0.3, "background": 0.05}
     return {
@@ -271,7 +271,7 @@ def test_a_run_on_tags_says_how_they_were_found(tmp_path):
 
 
 def test_powers_are_no_marks_on_the_axis_of_constants(tmp_path):
-    _write(tmp_path, _tag_summary(rule="power", affinity="none"))
+    _write(tmp_path, _tag_summary(threshold="power", affinity="none"))
     page = (tmp_path / "index.html").read_text()
     assert ">0.3</text>" not in page
     assert any("first labels from tags: layercam ·" in text for text in _page(tmp_path).texts)

@@ -1,21 +1,20 @@
-from pathlib import Path
+import math
 
 import numpy as np
 import pytest
+from helpers.examples import example_from
 
-from wsseg.data.constraints import constraints_of
-from wsseg.data.model import Box, Boxes, Sample
+from wsseg.data.model import Box, Boxes
 from wsseg.labelmaps import IGNORE
+from wsseg.seeds.apply import find_seed
 from wsseg.seeds.boxes import core
-from wsseg.seeds.named import SEEDS
 from wsseg.seeds.params import SeedParams
 
 
 def seeded(name, boxes, size, **settings):
     annotations = () if boxes is None else (Boxes(tuple(boxes)),)
-    sample = Sample("a", Path("a.png"), size, annotations, "train")
-    image, rng = np.zeros((*size, 3), np.uint8), np.random.default_rng(0)
-    return SEEDS[name](image, constraints_of(sample, 4), sample, SeedParams(**settings), rng)
+    seed = find_seed(SeedParams(name=name, **settings))
+    return seed(example_from(None, *annotations, size=size), np.random.default_rng(0))
 
 
 def mirrored(box, width):
@@ -38,7 +37,7 @@ def test_a_crowd_is_ignored_except_where_a_smaller_box_is_in_front():
 
 
 def test_box_inner_keeps_the_core_and_ignores_the_rest():
-    label_map = seeded("box_inner", [Box(1, 1, 0, 6, 5)], (5, 7), inner=0.2, inner_mode="side")
+    label_map = seeded("box_inner", [Box(1, 1, 0, 6, 5)], (5, 7), box_inner={"share": 0.04})
     expected = np.full((5, 7), IGNORE)
     expected[:, [0, 6]] = 0
     expected[2, 3] = 1
@@ -53,21 +52,18 @@ def test_a_smaller_box_hides_the_core_behind_it():
     assert label_map[4, 4] == IGNORE
 
 
-@pytest.mark.parametrize(
-    ("mode", "share"), [("area", 0.2), ("area", 0.5), ("side", 0.2), ("side", 0.7)]
-)
-def test_the_core_has_the_asked_share_in_the_middle(mode, share):
-    settings = SeedParams(inner=share, inner_mode=mode)
-    rows, columns = core(Box(1, 100, 50, 1100, 550), settings)
+@pytest.mark.parametrize("share", [0.04, 0.2, 0.5])
+def test_the_core_has_the_asked_share_in_the_middle(share):
+    rows, columns = core(Box(1, 100, 50, 1100, 550), share)
     part = (rows.stop - rows.start) * (columns.stop - columns.start) / 500_000
-    assert part == pytest.approx(share if mode == "area" else share**2, rel=0.01)
+    assert part == pytest.approx(share, rel=0.01)
     assert (rows.start + rows.stop, columns.start + columns.stop) == (600, 1200)
+    assert (columns.stop - columns.start) / 1000 == pytest.approx(math.sqrt(share), rel=0.01)
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 8])
 def test_even_the_smallest_core_has_a_pixel(side):
-    settings = SeedParams(inner=0.01, inner_mode="side")
-    rows, columns = core(Box(1, 0, 0, side, 1), settings)
+    rows, columns = core(Box(1, 0, 0, side, 1), 0.0001)
     assert rows == slice(0, 1)
     assert 0 <= columns.start < columns.stop <= side
 

@@ -3,6 +3,7 @@ import importlib.metadata
 import numpy as np
 import pytest
 import torch
+from helpers.examples import example_from
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -14,13 +15,13 @@ from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, build_classifier
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.seeds.cam import (
+    WEIGHTINGS,
     activation_maps,
+    activation_maps_by_plugin,
     class_activation,
     find_activation,
-    maps_of_plugin,
 )
 from wsseg.seeds.params import CAMParams
-from wsseg.seeds.weightings import WEIGHTINGS
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
 METHODS = ("cam", *WEIGHTINGS)
@@ -369,30 +370,38 @@ def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
         activation_maps(classifier, [image_of(9, 9)], [(1,)], CAMParams(method="mine"))
 
 
-def maps_of(monkeypatch, maps, labels=(3, 1)):
-    plug_in(monkeypatch, lambda *_: maps)
-    return maps_of_plugin(image_of(8, 12), labels, CLASSES, CAMParams(method="mine"))
+def maps_of(activation, labels=(3, 1)):
+    return activation_maps_by_plugin(activation, example_from(image_of(8, 12)), labels, CLASSES)
 
 
-def test_a_plug_in_is_given_the_image_and_its_maps_are_divided_by_their_maximum(monkeypatch):
+def test_a_plug_in_receives_the_example_and_its_maps_are_divided_by_their_maximum():
     given = []
     maps = np.zeros((2, 4, 6))
     maps[0, 1, 2:4] = 5, 20
 
-    def activation(*told):
-        given.append(told)
+    def activation(example, labels):
+        given.append((example, labels))
         return maps
 
-    plug_in(monkeypatch, activation)
-    image, chosen = image_of(8, 12), CAMParams(method="mine")
-    found = maps_of_plugin(image, (3, 1), CLASSES, chosen)
-    assert given[0][0] is image
-    assert given[0][1:] == ((3, 1), CLASSES, chosen)
+    example = example_from(image_of(8, 12))
+    found = activation_maps_by_plugin(activation, example, (3, 1), CLASSES)
+    assert given == [(example, (3, 1))]
     assert found.dtype == np.float32
     assert found[0, 1, 2:4].tolist() == [0.25, 1]
     assert found.sum() == 1.25
     assert maps.max() == 20
-    assert maps_of(monkeypatch, np.zeros((0, 4, 6), np.float32), ()).shape == (0, 4, 6)
+    assert maps_of(lambda *_: np.zeros((0, 4, 6), np.float32), ()).shape == (0, 4, 6)
+
+
+def test_a_plug_in_that_names_the_classes_receives_them():
+    given = []
+
+    def activation(example, labels, classes):
+        given.append(classes)
+        return np.ones((len(labels), *example.sample.size))
+
+    maps_of(activation)
+    assert given == [CLASSES]
 
 
 @pytest.mark.parametrize(
@@ -406,13 +415,6 @@ def test_a_plug_in_is_given_the_image_and_its_maps_are_divided_by_their_maximum(
         np.full((2, 4, 6), np.inf),
     ],
 )
-def test_a_plug_in_with_wrong_maps_is_named(monkeypatch, maps):
-    with pytest.raises(
-        InputError, match=r"maps of 'mine' must be \(2, h, w\), finite and at least"
-    ):
-        maps_of(monkeypatch, maps)
-
-
-def test_a_method_of_this_package_is_no_plug_in():
-    with pytest.raises(TypeError, match="cam needs a classifier"):
-        maps_of_plugin(image_of(8, 12), (1,), CLASSES, CAMParams())
+def test_a_plug_in_with_wrong_maps_is_refused(maps):
+    with pytest.raises(InputError, match=r"must be \(2, h, w\), finite and at least"):
+        maps_of(lambda *_: maps)

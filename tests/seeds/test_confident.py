@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import example_from
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,12 +9,12 @@ from wsseg.data.constraints import Constraints, constraints_of
 from wsseg.data.model import Box, Boxes, MaskFile, Sample, Tags
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
-from wsseg.refine.named import unrefined
+from wsseg.refine.refiners import identity
 from wsseg.seeds.confident import confident_labels, with_background
 from wsseg.seeds.params import CAMParams
 
 PLAIN = CAMParams(refiner="none", foreground=0.3, background=0.05)
-POWER = CAMParams(refiner="none", rule="power", foreground=4, background=24)
+POWER = CAMParams(refiner="none", threshold="power", foreground=4, background=24)
 
 
 def free(classes, size):
@@ -21,7 +22,7 @@ def free(classes, size):
     return Constraints(np.array(classes, np.uint8), np.ones((len(classes), *size), bool))
 
 
-def confident(maps, labels, constraints=None, settings=PLAIN, refine=unrefined, size=None):
+def confident(maps, labels, constraints=None, settings=PLAIN, refine=identity, size=None):
     maps = np.asarray(maps, np.float32)
     size = size or maps.shape[1:]
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -29,7 +30,8 @@ def confident(maps, labels, constraints=None, settings=PLAIN, refine=unrefined, 
     labels = np.array(labels, np.uint8)
     given = image, maps, labels, constraints.classes, constraints.allowed
     copies = [each.copy() for each in given]
-    found = confident_labels(image, maps, labels, constraints, settings, refine)
+    example = example_from(image, constraints=constraints)
+    found = confident_labels(example, maps, labels, settings, refine)
     for each, copy in zip(given, copies, strict=True):
         np.testing.assert_array_equal(each, copy)
     assert found.dtype == np.uint8 and found.shape == tuple(size)
@@ -65,7 +67,7 @@ def test_the_rule_in_its_own_words(settings):
     maps, labels = smooth_maps(2, (30, 40)), np.array([4, 2])
     most, best = maps.max(axis=0), labels[maps.argmax(axis=0)]
     levels = settings.foreground, settings.background
-    constant = settings.rule == "constant"
+    constant = settings.threshold == "constant"
     high, low = (level if constant else (1 - most) ** level for level in levels)
     expected = np.where(most > high, best, np.where(most > low, IGNORE, 0))
     found = confident(maps, [4, 2], settings=settings)
@@ -84,14 +86,14 @@ def test_the_score_of_the_background_stands_before_the_maps():
 def test_otsu_finds_the_level_between_two_kinds_of_places():
     maps = np.full((1, 20, 20), 0.1, np.float32)
     maps[:, 5:12, 5:12] = 0.5
-    settings = CAMParams(refiner="none", rule="otsu", foreground=0.9, background=0.9)
+    settings = CAMParams(refiner="none", threshold="otsu", foreground=0.9, background=0.9)
     found = confident(maps, [2], settings=settings)
     np.testing.assert_array_equal(found, np.where(maps[0] > 0.3, 2, 0))
 
 
 def test_otsu_of_a_flat_map_is_what_the_tag_says():
     flat = np.ones((1, 6, 7), np.float32)
-    settings = CAMParams(refiner="none", rule="otsu")
+    settings = CAMParams(refiner="none", threshold="otsu")
     assert (confident(flat, [2], settings=settings) == 2).all()
     assert (confident(0 * flat, [2], settings=settings) == 0).all()
 
@@ -185,10 +187,10 @@ class Recorded:
     def __init__(self):
         self.told, self.allowed = [], []
 
-    def __call__(self, image, scores, *, allowed=None):
+    def __call__(self, image, scores, /, *, allowed=None):
         self.told.append(scores)
         self.allowed.append(allowed)
-        return unrefined(image, scores, allowed=allowed)
+        return identity(image, scores, allowed=allowed)
 
 
 def test_the_crf_is_told_a_fixed_probability_of_the_class_that_is_ahead():
@@ -224,11 +226,11 @@ def test_else_the_refiner_is_told_the_maps(change):
     refine, maps = Recorded(), smooth_maps(2, (5, 6))
     confident(maps, [1, 3], settings=PLAIN.model_copy(update=change), refine=refine)
     for told, level in zip(refine.told, (0.3, 0.05), strict=True):
-        np.testing.assert_array_equal(told, with_background(maps, level, PLAIN))
+        np.testing.assert_array_equal(told, with_background(maps, level, "constant"))
 
 
 def test_what_the_refiner_says_is_what_counts():
-    def all_background(_, scores, *, allowed=None):  # noqa: ARG001 - a refiner
+    def all_background(_image, scores, **_):
         return np.eye(len(scores), dtype=np.float32)[0][:, None, None] * np.ones_like(scores)
 
     assert (confident(smooth_maps(2, (5, 6)), [1, 3], refine=all_background) == 0).all()

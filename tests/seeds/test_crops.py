@@ -6,8 +6,9 @@ import pytest
 
 from wsseg.data.constraints import constraints_of
 from wsseg.data.model import Box, Boxes, Sample
-from wsseg.seeds.crops import crop_around, perturbed
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds.crops import crop_around, jitter
+
+STRENGTH, BAND = 0.2, (0.1, 0.6)
 
 
 def crop_of(drawn, others=(), size=(40, 60), padding=0.5):
@@ -34,17 +35,17 @@ def test_only_a_neighbour_of_the_same_class_may_look_like_the_object():
 @pytest.mark.parametrize(("longest", "scale"), [(1000, 1), (40, 0.5), (1, 0.1)])
 def test_shrinking_stops_at_the_box_s_shortest_side(longest, scale):
     drawn = Box(1, 30, 20, 70, 40)
-    crop = crop_of(drawn, size=(60, 100)).shrunk(longest, shortest=2)
+    crop = crop_of(drawn, size=(60, 100)).downscale(longest, shortest=2)
     assert crop.trimap.shape == crop.pixels.shape[:2] == (40 * scale, 80 * scale)
     assert crop.box == Box(1, *(int(c * scale) for c in (20, 10, 60, 30)))
     assert (crop.trimap[crop.box.slices] == cv2.GC_PR_FGD).all()
 
 
 def test_a_shrunk_map_comes_back_at_full_size():
-    crop = crop_of(Box(1, 20, 10, 40, 20)).shrunk(20, shortest=1)
+    crop = crop_of(Box(1, 20, 10, 40, 20)).downscale(20, shortest=1)
     share = np.zeros(crop.trimap.shape, np.float32)
     share[crop.box.slices] = 1
-    full = crop.at_full_size(share)
+    full = crop.uncrop(share)
     assert full.shape == (10, 20)
     assert (full >= 0.5).all()
 
@@ -65,7 +66,7 @@ CLICKS = pytest.mark.parametrize(("label", "sure"), [(0, cv2.GC_BGD), (1, cv2.GC
 @CLICKS
 @pytest.mark.parametrize("longest", [80, 40, 13, 8])
 def test_a_click_in_a_box_survives_shrinking(label, sure, longest):
-    crop = clicked(label).shrunk(longest, shortest=2)
+    crop = clicked(label).downscale(longest, shortest=2)
     inside = crop.trimap[crop.box.slices]
     assert 1 <= (inside == sure).sum() <= 9
     assert (inside == cv2.GC_PR_FGD).sum() == inside.size - (inside == sure).sum()
@@ -73,10 +74,9 @@ def test_a_click_in_a_box_survives_shrinking(label, sure, longest):
 
 @CLICKS
 def test_a_click_in_a_box_survives_perturbation(label, sure):
-    crop, settings = clicked(label), SeedParams(jitter=0.3)
-    rng = np.random.default_rng(0)
+    crop, rng = clicked(label), np.random.default_rng(0)
     for _ in range(20):
-        window, run = perturbed(crop, settings, rng)
+        window, run = jitter(crop, STRENGTH, BAND, rng)
         whole = np.full(crop.trimap.shape, cv2.GC_BGD, np.uint8)
         whole[window] = run.trimap
         assert (whole[crop.inside][9:12, 19:22] == sure).all()
@@ -87,16 +87,16 @@ def test_the_larger_mark_of_a_cell_wins_and_foreground_a_tie(share, winner):
     crop = crop_of(Box(1, 30, 20, 70, 40), size=(60, 100))
     crop.trimap[12:15, 22:28] = cv2.GC_BGD
     crop.trimap[12:15, 22 : 22 + share] = cv2.GC_FGD
-    shrunk = crop.shrunk(8, shortest=2)
+    shrunk = crop.downscale(8, shortest=2)
     assert shrunk.trimap.shape == (4, 8)
     assert shrunk.trimap[1, 2] == winner
 
 
-def test_perturbed_boxes_stay_within_jitter_and_band():
-    crop, settings = crop_of(Box(1, 20, 10, 40, 30), padding=1), SeedParams(jitter=0.2)
+def test_jittered_boxes_stay_within_jitter_and_band():
+    crop = crop_of(Box(1, 20, 10, 40, 30), padding=1)
     rng, seen = np.random.default_rng(0), set()
     for _ in range(50):
-        window, run = perturbed(crop, settings, rng)
+        window, run = jitter(crop, STRENGTH, BAND, rng)
         assert run.pixels.shape[:2] == run.trimap.shape == crop.trimap[window].shape
         top = window[0].start + run.box.top
         assert abs(top - crop.box.top) <= 4
@@ -110,6 +110,6 @@ def test_perturbed_boxes_stay_within_jitter_and_band():
 def test_edges_on_the_image_s_border_do_not_jitter():
     crop, rng = crop_of(Box(1, 0, 10, 20, 40)), np.random.default_rng(0)
     for _ in range(20):
-        window, run = perturbed(crop, SeedParams(jitter=0.3), rng)
+        window, run = jitter(crop, STRENGTH, BAND, rng)
         assert window[1].start + run.box.left == 0
         assert window[0].start + run.box.bottom == crop.size[0]

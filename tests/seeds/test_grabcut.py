@@ -1,20 +1,17 @@
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from helpers.examples import example_from
 from PIL import Image
 
-from wsseg.data.constraints import constraints_of
-from wsseg.data.model import Box, Boxes, Sample
+from wsseg.data.model import Box, Boxes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
+from wsseg.seeds import grabcut as module
 from wsseg.seeds.boxes import core
-from wsseg.seeds.grabcut import grabcut, vote_share
-from wsseg.seeds.named import SEEDS
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds.grabcut import grabcut, grabcut_votes, vote_share
+from wsseg.seeds.params import GrabCutParams, GrabCutVotesParams
 
-QUICK = {"votes": 10, "votes_side": 64}
 DISC = Box(1, 20, 15, 60, 55)
 BOTH = pytest.mark.parametrize("name", ["grabcut", "grabcut_votes"])
 
@@ -32,10 +29,20 @@ def uniform(size=(70, 80)):
     return np.full((*size, 3), 90, np.uint8)
 
 
-def arguments(image, boxes, seed=0, **settings):
-    sample = Sample("a", Path("a.png"), image.shape[:2], (Boxes(tuple(boxes)),), "train")
-    chosen = SeedParams(**{**QUICK, **settings})
-    return image, constraints_of(sample, 4), sample, chosen, np.random.default_rng(seed)
+def example_of_boxes(image, boxes):
+    return example_from(image, Boxes(tuple(boxes)), n_classes=4)
+
+
+def segment(name, example, seed=0, **chosen):
+    """The label map of one of both seeds, with few votes."""
+    if name == "grabcut":
+        return grabcut(example, GrabCutParams(**chosen), np.random.default_rng(seed))
+    params = GrabCutVotesParams(votes=10, **chosen)
+    return grabcut_votes(example, params, np.random.default_rng(seed))
+
+
+def segment_boxes(name, image, boxes, **chosen):
+    return segment(name, example_of_boxes(image, boxes), **chosen)
 
 
 def iou(one, other):
@@ -45,7 +52,7 @@ def iou(one, other):
 @BOTH
 def test_an_object_of_its_own_colour_is_found(name):
     image, inside = disc()
-    label_map = SEEDS[name](*arguments(image, [DISC]))
+    label_map = segment_boxes(name, image, [DISC])
     assert iou(label_map == 1, inside) > 0.9
     assert label_map[16, 21] == 0  # a corner of the box
 
@@ -53,14 +60,14 @@ def test_an_object_of_its_own_colour_is_found(name):
 @BOTH
 def test_a_box_at_the_image_border_is_no_problem(name):
     image, inside = disc(size=(70, 60), centre=(35, 10))
-    label_map = SEEDS[name](*arguments(image, [Box(1, 0, 15, 30, 55)]))
+    label_map = segment_boxes(name, image, [Box(1, 0, 15, 30, 55)])
     assert iou(label_map == 1, inside) > 0.9
 
 
 @BOTH
 def test_the_same_rng_gives_the_same_labels(name):
     image, _ = disc()
-    one, other = (SEEDS[name](*arguments(image, [DISC], seed=4)) for _ in range(2))
+    one, other = (segment_boxes(name, image, [DISC], seed=4) for _ in range(2))
     np.testing.assert_array_equal(one, other)
 
 
@@ -68,7 +75,7 @@ def test_the_same_rng_gives_the_same_labels(name):
 def test_the_smaller_object_is_in_front(name):
     image, inside = disc()
     image[30:40, 35:45] = (20, 20, 230)
-    label_map = SEEDS[name](*arguments(image, [Box(2, 35, 30, 45, 40), DISC], votes_side=96))
+    label_map = segment_boxes(name, image, [Box(2, 35, 30, 45, 40), DISC])
     assert (label_map[32:38, 37:43] == 2).all()
     assert iou(np.isin(label_map, (1, 2)), inside) > 0.85
 
@@ -77,31 +84,31 @@ def test_the_smaller_object_is_in_front(name):
 def test_boxes_too_small_for_colour_statistics_are_filled(name):
     image, _ = disc()
     for box in (Box(1, 40, 30, 41, 31), Box(1, 30, 30, 38, 60)):
-        label_map = SEEDS[name](*arguments(image, [box], min_side=9))
+        label_map = segment_boxes(name, image, [box])
         assert (label_map[box.slices] == 1).all()
         assert (label_map == 1).sum() == box.area
 
 
 @pytest.mark.parametrize("box", [DISC, Box(1, 0, 0, 80, 70), Box(1, 0, 0, 30, 20)])
 def test_where_colour_says_nothing_grabcut_falls_back_to_the_box(box):
-    label_map = SEEDS["grabcut"](*arguments(uniform(), [box]))
+    label_map = segment_boxes("grabcut", uniform(), [box])
     assert (label_map[box.slices] == 1).all()
     assert (label_map == 1).sum() == box.area
 
 
 def test_where_colour_says_nothing_votes_fall_back_to_the_core():
-    image, constraints, sample, settings, rng = arguments(uniform(), [DISC])
-    label_map = SEEDS["grabcut_votes"](image, constraints, sample, settings, rng)
+    label_map = segment_boxes("grabcut_votes", uniform(), [DISC])
     expected = np.zeros((70, 80))
     expected[DISC.slices] = IGNORE
-    expected[core(DISC, settings)] = 1
+    expected[core(DISC, 0.2)] = 1
     np.testing.assert_array_equal(label_map, expected)
 
 
-def test_a_tiny_result_counts_as_failed():
+def test_a_tiny_result_counts_as_failed(monkeypatch):
     image, inside = disc(radius=9)
-    kept = SEEDS["grabcut"](*arguments(image, [DISC], min_fill=0.1))
-    refused = SEEDS["grabcut"](*arguments(image, [DISC], min_fill=0.2))
+    refused = segment_boxes("grabcut", image, [DISC])
+    monkeypatch.setattr(module, "MIN_FILL", 0.1)
+    kept = segment_boxes("grabcut", image, [DISC])
     assert iou(kept == 1, inside) > 0.9  # a disc of 254 pixels in a box of 1600
     assert (refused[DISC.slices] == 1).all()
 
@@ -110,7 +117,7 @@ def test_a_tiny_result_counts_as_failed():
 def test_a_box_that_is_the_whole_image_still_finds_its_object(name):
     image, inside = disc()
     image, inside = image[DISC.slices], inside[DISC.slices]
-    label_map = SEEDS[name](*arguments(image, [Box(1, 0, 0, 40, 40)]))
+    label_map = segment_boxes(name, image, [Box(1, 0, 0, 40, 40)])
     assert iou(label_map == 1, inside) > 0.85
 
 
@@ -119,26 +126,25 @@ def test_a_neighbour_of_the_same_class_is_no_background():
     other, _ = disc(size=(60, 130), centre=(30, 85))
     image[:, 60:] = other[:, 60:]
     boxes = [Box(1, 15, 10, 55, 50), Box(1, 65, 10, 105, 50)]
-    label_map = SEEDS["grabcut"](*arguments(image, boxes))
+    label_map = segment_boxes("grabcut", image, boxes)
     assert 2 * 1100 < (label_map == 1).sum() < 2 * 1400  # two discs of 1257 pixels
 
 
-def test_large_crops_are_shrunk_and_their_masks_enlarged():
+def test_large_crops_are_downscaled_and_their_masks_upscaled(monkeypatch):
+    monkeypatch.setattr(module, "MAX_SIDE", 64)
     image, inside = disc(size=(300, 320), centre=(150, 160), radius=80)
     box = Box(1, 80, 70, 240, 230)
-    label_map = SEEDS["grabcut"](*arguments(image, [box], max_side=64))
+    label_map = segment_boxes("grabcut", image, [box])
     assert iou(label_map == 1, inside) > 0.9
 
 
-def test_vote_shares_are_sure_inside_and_zero_outside_the_box():
-    image, constraints, _, settings, rng = arguments(*(disc()[0], [DISC]))
-    share = vote_share(image, constraints, DISC, settings, rng)
-    assert share.dtype == np.float32
-    assert share[35, 40] == 1
+def test_vote_shares_are_certain_in_the_middle_of_the_object():
+    example = example_of_boxes(disc()[0], [DISC])
+    rng = np.random.default_rng(0)
+    share = vote_share(example.image, example.constraints, DISC, 10, rng)
+    assert share.dtype == np.float32 and share.shape == (40, 40)
+    assert share[20, 20] == 1
     assert 0 <= share.min() <= share.max() <= 1
-    outside = np.ones((70, 80), bool)
-    outside[DISC.slices] = False
-    assert not share[outside].any()
 
 
 def pair(scale):
@@ -154,63 +160,61 @@ def pair(scale):
 
 @BOTH
 @pytest.mark.parametrize("scale", [1, 5])
-def test_a_scribble_in_a_box_decides_what_belongs_to_its_object(name, scale):
+def test_a_scribble_in_a_box_decides_what_belongs_to_its_object(name, scale, monkeypatch):
+    monkeypatch.setattr(module, "MAX_SIDE", 100)
     image, box = pair(scale)
     red, blue = (np.s_[20 * scale : 50 * scale, x * scale : (x + 25) * scale] for x in (25, 60))
     for label in (0, 1):
-        case = arguments(image, [box], max_side=100)
+        case = example_of_boxes(image, [box])
         where = np.s_[:, 35 * scale : 35 * scale + 3, 63 * scale : 82 * scale]
-        case[1].allowed[where] = np.array([0, 1])[:, None, None] == label
-        label_map = SEEDS[name](*case)
+        case.constraints.allowed[where] = np.array([0, 1])[:, None, None] == label
+        label_map = segment(name, case)
         assert (label_map[red] == 1).mean() > 0.95
         assert abs((label_map[blue] == 1).mean() - label) < 0.15
 
 
 def test_marks_of_all_of_a_box_need_no_cut():
-    image, constraints, *others = arguments(disc()[0], [Box(1, 0, 0, 80, 70)])
-    constraints.allowed[0] = False
-    assert (SEEDS["grabcut"](image, constraints, *others) == 1).all()
+    example = example_of_boxes(disc()[0], [Box(1, 0, 0, 80, 70)])
+    example.constraints.allowed[0] = False
+    assert (segment("grabcut", example) == 1).all()
 
 
 def test_what_is_known_to_be_no_object_does_not_count_as_missed():
     image, inside = disc(radius=9)
-    image, constraints, *others = arguments(image, [DISC], min_fill=0.2)
-    constraints.allowed[1][~inside & (np.arange(80) < 52)] = False
-    constraints.allowed[1, :24] = False
-    label_map = SEEDS["grabcut"](image, constraints, *others)
-    assert iou(label_map == 1, inside) > 0.9
+    example = example_of_boxes(image, [DISC])
+    example.constraints.allowed[1][~inside & (np.arange(80) < 52)] = False
+    example.constraints.allowed[1, :24] = False
+    assert iou(segment("grabcut", example) == 1, inside) > 0.9
 
 
 @pytest.mark.parametrize("column", [20, 28, 36])
-def test_an_edge_map_moves_the_boundary(column):
+def test_an_edge_map_moves_the_boundary(column, tmp_path):
     """Noise says nothing of the object: only the edge says where it ends left of its known part."""
     noise = np.random.default_rng(2).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    image, constraints, *others = arguments(noise, [Box(1, 10, 8, 50, 32)], iterations=1)
-    constraints.allowed[0, 8:32, 40:50] = False
-
-    def edges(image):
-        found = np.zeros(image.shape[:2])
-        found[8:32, column] = 1
-        found[[8, 31], column:50] = 1
-        return found
-
-    label_map = grabcut(image, constraints, *others, edges=edges)
+    example = example_of_boxes(noise, [Box(1, 10, 8, 50, 32)])
+    example.constraints.allowed[0, 8:32, 40:50] = False
+    edges = np.zeros(noise.shape[:2], np.uint8)
+    edges[8:32, column] = 255
+    edges[[8, 31], column:50] = 255
+    Image.fromarray(edges).save(tmp_path / "a.png")
+    label_map = segment("grabcut", example, iterations=1, edges=tmp_path)
     starts = (label_map[10:30] == 1).argmax(axis=1)
     assert (abs(starts - column) <= 1).all()
 
 
-def test_edges_are_read_from_their_folder(tmp_path):
+@BOTH
+def test_edges_are_read_from_their_folder(name, tmp_path):
     image, inside = disc()
-    outline = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
-    Image.fromarray(outline * 255).save(tmp_path / "a.png")
-    label_map = SEEDS["grabcut"](*arguments(image, [DISC], edges=tmp_path))
-    assert iou(label_map == 1, inside) > 0.85
+    contour = cv2.morphologyEx(inside.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3)))
+    Image.fromarray(contour * 255).save(tmp_path / "a.png")
+    assert iou(segment_boxes(name, image, [DISC], edges=tmp_path) == 1, inside) > 0.85
 
 
-def test_edges_that_do_not_fit_are_refused(tmp_path):
+@BOTH
+def test_edges_that_do_not_fit_are_refused(name, tmp_path):
     image, _ = disc()
     with pytest.raises(InputError, match="no such file"):
-        grabcut(*arguments(image, [DISC], edges=tmp_path))
+        segment_boxes(name, image, [DISC], edges=tmp_path)
     Image.new("L", (10, 10)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"\(70, 80\), got \(10, 10\)"):
-        grabcut(*arguments(image, [DISC], edges=tmp_path))
+        segment_boxes(name, image, [DISC], edges=tmp_path)

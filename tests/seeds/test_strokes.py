@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from helpers.stroked import cross, disc, iou, seeded, stroked, unknown
+from helpers.stroked import at_most, cross, disc, iou, seeded, stroked, unknown
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from wsseg.data.constraints import Constraints
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds import strokes as module
-from wsseg.seeds.markers import Marks
-from wsseg.seeds.strokes import grabcut_strokes, nearest_marks, strokes
+from wsseg.seeds.markers import Markers
+from wsseg.seeds.strokes import grabcut_strokes, strokes, watershed_labels
 from wsseg.seeds.superpixels import superpixel_votes
 from wsseg.seeds.walker import random_walker
 
@@ -41,7 +41,9 @@ def cases(draw):
 def test_marks_are_kept_and_nothing_is_forbidden_or_modified(seed, case):
     image, constraints = case
     copies = image.copy(), constraints.allowed.copy()
-    label_map = seeded(seed, image, constraints, max_side=16, superpixels=9, iterations=1)
+    quick = {grabcut_strokes: {"iterations": 1}, superpixel_votes: {"count": 9}}
+    with at_most(16):
+        label_map = seeded(seed, image, constraints, **quick.get(seed, {}))
     known = constraints.known
     assert label_map.dtype == np.uint8
     assert label_map.shape == image.shape[:2]
@@ -69,7 +71,8 @@ def test_an_object_of_its_own_colour_grows_to_its_edge(seed):
 def test_large_images_are_shrunk_and_their_labels_enlarged(seed):
     image, inside = disc((280, 320), (140, 160), 80)
     known = cross((280, 320))
-    label_map = seeded(seed, *stroked(image, known), max_side=64)
+    with at_most(64):
+        label_map = seeded(seed, *stroked(image, known))
     assert iou(label_map == 1, inside) > 0.85
     assert (label_map[known != IGNORE] == known[known != IGNORE]).all()
 
@@ -101,7 +104,8 @@ def test_two_classes_meet_at_their_edge(seed):
 def test_marks_of_one_class_that_compete_with_nothing_stay_alone(seed):
     known = cross()
     known[known == 1] = IGNORE
-    label_map = seeded(seed, *stroked(disc()[0], known), superpixel_spread=0)
+    chosen = {"spread": 0} if seed is superpixel_votes else {}
+    label_map = seeded(seed, *stroked(disc()[0], known), **chosen)
     assert set(np.unique(label_map)) == {0, IGNORE}
     if seed is not superpixel_votes:
         np.testing.assert_array_equal(label_map, known)
@@ -145,7 +149,7 @@ def test_nearest_marks_meet_at_the_edge_between_them():
     image[:, 20:] = 200
     markers = np.zeros((9, 30), np.int32)
     markers[4, 2], markers[4, 25] = 1, 4
-    nearest = nearest_marks(Marks(image, markers))
+    nearest = watershed_labels(Markers(image, markers))
     assert (nearest[:, :19] == 0).all()
     assert (nearest[:, 21:] == 3).all()
 

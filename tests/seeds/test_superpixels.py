@@ -3,7 +3,8 @@ import pytest
 from helpers.stroked import disc, iou, seeded, stroked, unknown
 
 from wsseg.labelmaps import IGNORE
-from wsseg.seeds.superpixels import superpixel_votes, superpixels_of
+from wsseg.seeds import superpixels
+from wsseg.seeds.superpixels import segment_superpixels, superpixel_votes
 
 
 def stripes(*greys, width=10, height=10):
@@ -15,25 +16,26 @@ def stripes(*greys, width=10, height=10):
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (40, 50)])
 def test_superpixels_are_numbered_without_gaps(size):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
-    regions = superpixels_of(image, 20, 10)
+    regions = segment_superpixels(image, 20)
     assert regions.shape == size
     np.testing.assert_array_equal(np.unique(regions), np.arange(regions.max() + 1))
 
 
 def test_superpixels_follow_colour():
     image, inside = disc()
-    regions = superpixels_of(image, 100, 10)
+    regions = segment_superpixels(image, 100)
     share = np.bincount(regions.ravel(), inside.ravel()) / np.bincount(regions.ravel())
     assert iou(share[regions] > 0.5, inside) > 0.95
 
 
-def test_compactness_decides_between_colour_and_squares():
+def test_compactness_decides_between_colour_and_squares(monkeypatch):
     image = np.zeros((40, 40, 3), np.uint8)
     image[:, 7:] = 90
     image[:, 33:] = 200
     mixed = []
     for compactness in (0.1, 1000):
-        regions = superpixels_of(image, 16, compactness)
+        monkeypatch.setattr(superpixels, "_COMPACTNESS", compactness)
+        regions = segment_superpixels(image, 16)
         size = np.bincount(regions.ravel())
         mean = np.bincount(regions.ravel(), image[..., 0].ravel()) / size
         mixed.append(np.abs(image[..., 0] - mean[regions]).mean())
@@ -45,29 +47,29 @@ def test_a_superpixel_takes_the_class_of_most_of_its_marks():
     image = stripes(0, 255)
     known = unknown(10, 20)
     known[5, 2:5], known[7, 2:4], known[5, 12:14] = 3, 1, 0
-    label_map = seeded(superpixel_votes, *stroked(image, known), superpixels=2)
+    label_map = seeded(superpixel_votes, *stroked(image, known), count=2)
     expected = np.repeat([[3, 0]], 10, axis=1).repeat(10, axis=0)
     expected[7, 2:4] = 1
     np.testing.assert_array_equal(label_map, expected)
 
 
-def test_without_spreading_unmarked_superpixels_are_ignore():
+def test_without_spreading_unmarked_superpixels_are_ignore(monkeypatch):
     known = unknown(10, 30)
     known[5, 5], known[5, 15] = 1, 0
     image, constraints = stroked(stripes(0, 120, 130), known)
-    chosen = {"superpixels": 3, "superpixel_compactness": 0.1}
-    found = seeded(superpixel_votes, image, constraints, superpixel_spread=0, **chosen)
+    monkeypatch.setattr(superpixels, "_COMPACTNESS", 0.1)
+    found = seeded(superpixel_votes, image, constraints, spread=0, count=3)
     np.testing.assert_array_equal(found[0, ::10], [1, 0, IGNORE])
-    found = seeded(superpixel_votes, image, constraints, superpixel_spread=20, **chosen)
+    found = seeded(superpixel_votes, image, constraints, spread=20, count=3)
     np.testing.assert_array_equal(found[0, ::10], [1, 0, 0])
 
 
-def test_classes_spread_along_the_least_change_of_colour_up_to_the_limit():
+def test_classes_spread_along_the_least_change_of_colour_up_to_the_limit(monkeypatch):
     known = unknown(10, 50)
     known[5, 5], known[5, 45] = 1, 0
     image, constraints = stroked(stripes(0, 10, 20, 200, 255), known)
-    chosen = {"superpixels": 5, "superpixel_compactness": 0.1}
-    far = seeded(superpixel_votes, image, constraints, superpixel_spread=200, **chosen)
+    monkeypatch.setattr(superpixels, "_COMPACTNESS", 0.1)
+    far = seeded(superpixel_votes, image, constraints, spread=200, count=5)
     np.testing.assert_array_equal(far[0, ::10], [1, 1, 1, 0, 0])
-    near = seeded(superpixel_votes, image, constraints, superpixel_spread=10, **chosen)
+    near = seeded(superpixel_votes, image, constraints, spread=10, count=5)
     np.testing.assert_array_equal(near[0, ::10], [1, 1, 1, IGNORE, 0])

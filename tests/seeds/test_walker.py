@@ -4,16 +4,16 @@ from helpers.stroked import cross, disc, seeded, stroked, unknown
 from skimage.color import rgb2lab
 
 from wsseg.labelmaps import IGNORE
-from wsseg.seeds.markers import BACKGROUND, Marks
-from wsseg.seeds.walker import random_walker, walk_probabilities
+from wsseg.seeds.markers import BACKGROUND, Markers
+from wsseg.seeds.walker import first_marker_probabilities, random_walker
 
 
 @pytest.mark.parametrize("grey", [0, 90, 255])
 def test_on_one_colour_a_walker_is_a_gambler_who_gets_ruined_linearly(grey):
     markers = np.zeros((1, 9), np.int32)
     markers[0, 0], markers[0, -1] = BACKGROUND, 4
-    marks = Marks(np.full((1, 9, 3), grey, np.uint8), markers)
-    found = walk_probabilities(marks, beta=0.1)
+    marks = Markers(np.full((1, 9, 3), grey, np.uint8), markers)
+    found = first_marker_probabilities(marks, beta=0.1)
     np.testing.assert_allclose(found[1, 0], np.arange(9) / 8, atol=1e-6)
     np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-6)
 
@@ -23,7 +23,7 @@ def test_the_way_of_less_colour_change_is_likelier_by_its_weight():
     markers = np.array([[1, 0, 2]], np.int32)
     squares = (np.diff(rgb2lab(pixels), axis=1) ** 2).sum(axis=-1)[0]
     left, right = np.exp(-0.3 * squares)
-    found = walk_probabilities(Marks(pixels, markers), beta=0.3)
+    found = first_marker_probabilities(Markers(pixels, markers), beta=0.3)
     np.testing.assert_allclose(found[:, 0, 1], [left / (left + right), right / (left + right)])
 
 
@@ -40,7 +40,7 @@ def test_more_confidence_keeps_less():
     known[0, 0], known[0, 8] = 0, 1
     case = stroked(np.zeros((1, 9, 3), np.uint8), known)
     kept = [
-        (seeded(random_walker, *case, walker_confidence=confidence) != IGNORE).sum()
+        (seeded(random_walker, *case, confidence=confidence) != IGNORE).sum()
         for confidence in (0, 0.5, 0.7, 0.9)
     ]
     assert kept == [9, 8, 6, 2]  # odds of 1/8, 2/8, ... from one end to the other

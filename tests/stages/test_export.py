@@ -12,6 +12,7 @@ from helpers.running import working, wsseg
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
+from wsseg.data.model import Classes, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
@@ -19,8 +20,8 @@ from wsseg.runs.config import Config, load_config
 from wsseg.runs.labelling import label_images
 from wsseg.runs.run import open_run
 from wsseg.runs.stage import finished_stage
-from wsseg.stages.export import WRITERS, export_labels
-from wsseg.stages.params import RoundParams
+from wsseg.stages.export import WRITERS, export_labels, write_quality
+from wsseg.stages.params import ExportParams, RoundParams
 from wsseg.stages.signals import inspect, read_signals
 from wsseg.synthetic.scenes import write_scenes
 
@@ -129,45 +130,45 @@ def test_a_stage_or_a_split_is_chosen(run, options, labels, split, tmp_path):
     assert sample.split == split
 
 
-def test_set_aside_and_damaged_images_are_left_out_and_told(run, tmp_path, capsys):
+def test_skipped_and_damaged_images_are_reported(run, tmp_path, capsys):
     write_label_map(run / "round-1" / "labels" / "train-0001.png", np.zeros((3, 3), np.uint8))
     (run / "round-1" / "labels" / "train-0003.png").unlink()
-    assert export_labels(run, tmp_path / "out", "voc") == 1
+    assert export_labels(run, tmp_path / "out", ExportParams(to="voc")) == 1
     said = capsys.readouterr().err
-    assert f"left out {BAD}: {BAD} must be a readable image, got rubbish" in said
-    assert "left out train-0001" in said and "of the image's size" in said
-    assert "left out train-0003" in said and "no such file" in said
+    assert f"skipped {BAD}: {BAD} must be a readable image, got rubbish" in said
+    assert "skipped train-0001" in said and "of the image's size" in said
+    assert "skipped train-0003" in said and "no such file" in said
     assert "1 images of stage round-1" in said
     assert list(read_back(tmp_path / "out", "voc")) == ["train-0000"]
     assert [path.stem for path in (tmp_path / "out" / "JPEGImages").iterdir()] == ["train-0000"]
 
 
 def test_nothing_to_export_is_an_error_and_leaves_nothing(run, tmp_path):
-    with pytest.raises(InputError, match=r"round-1 must be of at least one of the 2 images"):
-        export_labels(run, tmp_path / "out", "cvat", stage="round-1", split="val")
+    with pytest.raises(InputError, match=r"round-1 has no label map of the 2 images"):
+        export_labels(run, tmp_path / "out", ExportParams(to="cvat", stage="round-1", split="val"))
     assert {path.name for path in tmp_path.iterdir()} == {"run", "scenes"}
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"to": "pascal"}, "--to must be one of voc, coco, cvat, fiftyone, got 'pascal'"),
-        ({"images": "move"}, "--images must be copy, link, none, got 'move'"),
-        ({"stage": "round-2"}, "known: round-1, round-1/val, seeds"),
-        ({"stage": "round-1/model"}, "with label maps, got none"),
-        ({"stage": "../run/seeds"}, "with label maps, got none"),
+        (
+            {"to": "pascal"},
+            "to in ExportParams must be 'voc', 'coco', 'cvat' or 'fiftyone', got 'pascal'",
+        ),
+        ({"images": "move"}, "images in ExportParams must be 'copy', 'link' or 'none', got 'move'"),
+        ({"stage": "round-2"}, "stages with label maps: round-1, round-1/val, seeds"),
+        ({"stage": "round-1/model"}, "has no label maps of this stage"),
+        ({"stage": "../run/seeds"}, "has no label maps of this stage"),
         ({"split": "test"}, "known: train, val"),
         ({"split": "../x"}, "without '..'"),
-        ({"worst": 0}, "--worst must be at least 1, got 0; leave it out"),
-        (
-            {"worst": 2},
-            "--worst 2 must be of a stage whose labels were inspected, got stage round-1",
-        ),
+        ({"worst": 0}, "worst in ExportParams must be greater than 0, got 0"),
+        ({"worst": 2}, "--worst: stage round-1 has no estimates of quality"),
     ],
 )
 def test_wrong_options(run, options, message, tmp_path):
     with pytest.raises(InputError) as stop:
-        export_labels(run, tmp_path / "out", **{"to": "voc", **options})
+        export_labels(run, tmp_path / "out", ExportParams(**{"to": "voc", **options}))
     assert message in str(stop.value)
     assert not (tmp_path / "out").exists()
 
@@ -180,12 +181,12 @@ def test_a_folder_that_is_no_run(tmp_path, capsys):
 def test_an_unfinished_stage_is_refused_and_an_earlier_one_is_the_last(run, tmp_path):
     (run / "round-1" / "manifest.json").unlink()
     with pytest.raises(InputError, match="round-1 must be complete"):
-        export_labels(run, tmp_path / "out", "voc", stage="round-1")
-    export_labels(run, tmp_path / "out", "voc")
+        export_labels(run, tmp_path / "out", ExportParams(to="voc", stage="round-1"))
+    export_labels(run, tmp_path / "out", ExportParams(to="voc"))
     assert same(read_back(tmp_path / "out", "voc"), run / "seeds" / "labels")
     (run / "seeds" / "manifest.json").unlink()
-    with pytest.raises(InputError, match="a run with a complete stage of the split 'train'"):
-        export_labels(run, tmp_path / "other", "voc")
+    with pytest.raises(InputError, match="no complete stage with label maps of the split 'train'"):
+        export_labels(run, tmp_path / "other", ExportParams(to="voc"))
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
@@ -195,14 +196,14 @@ def test_files_that_are_there_are_never_replaced(run, is_folder, tmp_path):
     correction.parent.mkdir(exist_ok=True)
     correction.write_text("a day's work")
     with pytest.raises(InputError, match="must be a new or empty folder"):
-        export_labels(run, out, "cvat")
+        export_labels(run, out, ExportParams(to="cvat"))
     assert correction.read_text() == "a day's work"
     assert [*out.rglob("*")] == ([correction] if is_folder else [])
 
 
 def test_an_empty_folder_is_used(run, tmp_path):
     (tmp_path / "out").mkdir()
-    assert export_labels(run, tmp_path / "out", "cvat") == 3
+    assert export_labels(run, tmp_path / "out", ExportParams(to="cvat")) == 3
 
 
 def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
@@ -211,7 +212,7 @@ def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr("wsseg.stages.export.shutil.copyfile", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        export_labels(run, tmp_path / "out", "voc")
+        export_labels(run, tmp_path / "out", ExportParams(to="voc"))
     assert {path.name for path in tmp_path.iterdir()} == {"run", "scenes"}
 
 
@@ -219,7 +220,7 @@ def test_an_interrupted_export_leaves_nothing(run, tmp_path, monkeypatch):
 def test_images_are_copied_linked_or_left(run, scenes, to, tmp_path):
     original = scenes / "JPEGImages" / "train-0000.png"
     for images in ("copy", "link", "none"):
-        export_labels(run, tmp_path / images, to, images=images)
+        export_labels(run, tmp_path / images, ExportParams(to=to, images=images))
     copied = tmp_path / "copy" / WRITERS[to][1].format(split="train") / original.name
     linked = tmp_path / "link" / copied.relative_to(tmp_path / "copy")
     assert copied.read_bytes() == original.read_bytes() and not copied.samefile(original)
@@ -234,7 +235,7 @@ def test_a_link_that_cannot_be_made_says_what_to_do(run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     with pytest.raises(InputError, match="cross-device link; use --images copy"):
-        export_labels(run, tmp_path / "out", "voc", images="link")
+        export_labels(run, tmp_path / "out", ExportParams(to="voc", images="link"))
 
 
 @pytest.mark.parametrize("to", WRITERS)
@@ -267,7 +268,7 @@ def listed(out, to):
 
 
 def test_quality_csv_names_the_worst_class(inspected, tmp_path):
-    export_labels(inspected, tmp_path / "out", "voc", read_signals=read_signals)
+    export_labels(inspected, tmp_path / "out", ExportParams(to="voc"))
     names = read_dataset(tmp_path / "scenes", "voc").classes.names
     signals = read_signals(inspected / "round-1")
     with (tmp_path / "out" / "quality.csv").open(newline="", encoding="utf-8") as file:
@@ -278,7 +279,7 @@ def test_quality_csv_names_the_worst_class(inspected, tmp_path):
 
 
 def test_coco_holds_quality_and_scores(inspected, tmp_path):
-    export_labels(inspected, tmp_path / "out", "coco", read_signals=read_signals)
+    export_labels(inspected, tmp_path / "out", ExportParams(to="coco"))
     content = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_text())
     ids = {image["id"]: Path(image["file_name"]).stem for image in content["images"]}
     quality = {ids[image["id"]]: image["quality"] for image in content["images"]}
@@ -302,16 +303,16 @@ def test_the_worst_images_alone(inspected, to, tmp_path):
     # the one that is damaged is none of them
     write_label_map(inspected / "round-1" / "labels" / f"{expected[0]}.png", np.zeros((3, 3), "u1"))
     again = tmp_path / "again"
-    assert export_labels(inspected, again, to, worst=2, read_signals=read_signals) == 2
+    assert export_labels(inspected, again, ExportParams(to=to, worst=2)) == 2
     assert listed(again, to) == expected[1:]
 
 
 def test_estimates_of_older_labels_do_not_count(inspected, tmp_path):
     manifest = inspected / "round-1" / "manifest.json"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"key": "another"}))
-    with pytest.raises(InputError, match="whose labels were inspected, got stage round-1"):
-        export_labels(inspected, tmp_path / "out", "voc", worst=1, read_signals=read_signals)
-    assert export_labels(inspected, tmp_path / "out", "voc", read_signals=read_signals) == 3
+    with pytest.raises(InputError, match="round-1 has no estimates of quality"):
+        export_labels(inspected, tmp_path / "out", ExportParams(to="voc", worst=1))
+    assert export_labels(inspected, tmp_path / "out", ExportParams(to="voc")) == 3
     assert listed(tmp_path / "out", "voc") == ["train-0000", "train-0001", "train-0003"]
     assert not (tmp_path / "out" / "quality.csv").exists()
 
@@ -320,7 +321,7 @@ def test_estimates_of_older_labels_do_not_count(inspected, tmp_path):
 def test_corrections_in_a_folder_of_fiftyone_come_in_again(run, scenes, key, tmp_path):
     """Masks changed in their files, the photographs still in their own folder."""
     out = tmp_path / "out"
-    export_labels(run, out, "fiftyone", images="none")
+    export_labels(run, out, ExportParams(to="fiftyone", images="none"))
     entries = json.loads((out / "samples.json").read_text())["samples"]
     assert all(Path(entry["filepath"]).parent == scenes / "JPEGImages" for entry in entries)
     expected = {}
@@ -353,7 +354,7 @@ def relabelled(image, label_map, names):
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ""])
 def test_corrections_made_in_cvat_come_in_again(run, scenes, suffix, tmp_path):
     """One region relabelled and a scribble drawn; the images may have got another suffix."""
-    export_labels(run, tmp_path / "out", "cvat", images="none")
+    export_labels(run, tmp_path / "out", ExportParams(to="cvat", images="none"))
     path = tmp_path / "out" / "annotations.xml"
     dataset = read_dataset(scenes, "voc", ["train"], use="none")
     expected = {path.stem: read_label_map(path) for path in (run / "round-1/labels").glob("*.png")}
@@ -385,7 +386,7 @@ def test_corrections_made_in_cvat_come_in_again(run, scenes, suffix, tmp_path):
 def test_corrections_of_a_mask_come_in_again(run, scenes, to, tmp_path):
     """A region painted over in a data set that another program saved."""
     out = tmp_path / "out"
-    export_labels(run, out, to)
+    export_labels(run, out, ExportParams(to=to))
     before = read_back(out, to)
     corrected = {
         id: np.where(drawn == 1, 2, drawn).astype(np.uint8) for id, drawn in before.items()
@@ -433,7 +434,7 @@ def test_images_in_folders_with_signs_in_their_names(tmp_path):
         samples = read_weak(data).split("train")
         label_images(made, made.stage("seeds"), one_class, samples)
     for to in WRITERS:
-        export_labels(config.run_dir, tmp_path / to, to)
+        export_labels(config.run_dir, tmp_path / to, ExportParams(to=to))
         found = read_back(tmp_path / to, to)
         assert found.keys() == set(names)
         assert all(set(np.unique(drawn)) == {0, 1} for drawn in found.values())
@@ -441,3 +442,19 @@ def test_images_in_folders_with_signs_in_their_names(tmp_path):
 
 def one_class(sample):
     return (np.arange(sample.size[1]) % 2).astype(np.uint8)[None].repeat(sample.size[0], 0), {}
+
+
+def test_quality_of_images_of_any_name(tmp_path):
+    classes = Classes(("background", "cow", 'sheep, "old"'))
+    ids = ["Kühe;=1+1", "a/b, \"c\" 'd'", "last", "plain"]
+    estimates = {ids[0]: {1: 0.25}, ids[1]: {1: 0.5, 2: 0.12345}, ids[2]: {1: 0.9}}
+    samples = [Sample(id, Path(f"{id}.jpg"), (4, 5), (), "train") for id in ids]
+    write_quality(tmp_path / "q.csv", classes, samples, estimates)
+    with (tmp_path / "q.csv").open(newline="", encoding="utf-8") as file:
+        assert [*csv.reader(file, strict=True)] == [
+            ["rank", "image", "quality", "worst_class", "estimate"],
+            ["1", ids[0], "0.25", "cow", "0.25"],
+            ["2", ids[1], "0.3117", 'sheep, "old"', "0.1235"],
+            ["3", ids[2], "0.9", "cow", "0.9"],
+            ["4", ids[3], "", "", ""],
+        ]

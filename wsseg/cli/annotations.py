@@ -9,8 +9,8 @@ import typer
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
-from wsseg.cli.pipelines import find_config
 from wsseg.runs.progress import log, track
+from wsseg.runs.recipes import find_config
 from wsseg.stages.audit.params import AuditParams
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.synthetic.params import SimulationParams

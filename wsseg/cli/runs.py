@@ -8,8 +8,11 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_report
+from wsseg.cli.options import options
+from wsseg.cli.pipelines import run_and_report
 from wsseg.runs.config import load_config
+from wsseg.runs.recipes import find_config
+from wsseg.stages.params import ExportParams
 
 
 @app.command("run")
@@ -25,6 +28,29 @@ def run_pipeline(
     config = find_config(config)
     settings = load_config(config, overrides or [])
     run_and_report(settings, config.parent)
+
+
+@app.command("config")
+@plain_errors()
+def print_config(
+    config: Annotated[Path, typer.Argument(help="YAML file, or the folder of a run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, as for wsseg run.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Print all settings.")] = False,
+    diff: Annotated[
+        Path | None, typer.Option(help="Print what differs from the settings of this run.")
+    ] = None,
+) -> None:
+    """Print settings as YAML with their help texts; by default those that are not the default."""
+    from wsseg.runs.run import read_config
+    from wsseg.runs.settings_text import settings_yaml
+
+    file = config / "config.yaml" if config.is_dir() else find_config(config)
+    settings = load_config(file, overrides or [])
+    base = read_config(diff) if diff else None
+    typer.echo(settings_yaml(settings, base=base, every=every), nl=False)
 
 
 @app.command()
@@ -43,34 +69,16 @@ def predict(
 
 @app.command()
 @plain_errors()
+@options(ExportParams)
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder.")],
     out: Annotated[Path, typer.Argument(help="A new folder.")],
-    *,
-    to: Annotated[str, typer.Option("--to", help="voc, coco, cvat or fiftyone.")],
-    stage: Annotated[
-        str | None, typer.Option(help="Such as round-2; otherwise the last complete one.")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Such as train or val.")] = None,
-    images: Annotated[str, typer.Option(help="copy, link (hard links) or none.")] = "copy",
-    worst: Annotated[
-        int | None, typer.Option(help="How many images, the worst by estimate; otherwise all.")
-    ] = None,
+    params: ExportParams,
 ) -> None:
-    """Write a stage's label maps, worst first, for a tool to look at and correct them in."""
+    """Write the label maps of a stage, worst first, for review and correction in another tool."""
     from wsseg.stages.export import export_labels
-    from wsseg.stages.signals import read_signals
 
-    export_labels(
-        run,
-        out,
-        to,
-        stage=stage,
-        split=split,
-        images=images,
-        worst=worst,
-        read_signals=read_signals,
-    )
+    export_labels(run, out, params)
 
 
 @app.command()

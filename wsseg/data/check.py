@@ -10,6 +10,7 @@ from pathlib import Path
 
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
 from wsseg.data.examine import examine
+from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.fitting import view
 from wsseg.data.formats.table import read_raw
 from wsseg.data.load import joined, with_annotations
@@ -61,6 +62,7 @@ class Report:
         ]
 
 
+@opening_once()
 def check_dataset(
     root: Path,
     format: str = "auto",

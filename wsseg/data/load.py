@@ -16,6 +16,7 @@ from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
 
 
+@opening_once()
 def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     """Return the weak labels that a run learns from.
 
@@ -43,6 +44,7 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     return replace(dataset, samples=tuple(_with_options(s, data) for s in dataset.samples))
 
 
+@opening_once()
 def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool = False) -> Dataset:
     """Return a data set with more annotations on its images.
 
@@ -58,22 +60,21 @@ def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool =
             images, or masks are numbered by other classes.
     """
     overlay, masks = Overlay(dataset, instead=instead), list[tuple[Path, Dataset]]()
-    with opening_once():
-        for path in paths:
-            raw = None if instead else _read_folder(path)
-            if raw is None:
-                overlay.add(path, overlay.read(path, OVERLAYS))
-                continue
-            other = view(raw, "masks")
-            if any(sample.annotations for sample in other.samples) or not raw.images:
-                masks.append((path, other))
-            else:
-                problems = tuple(problem for problem in raw.problems if not problem.fatal)
-                content = RawFile(raw.images, raw.classes.names, problems)
-                objects = [item for image in raw.images for item in image.objects or ()]
-                has_masks = any(item.polygons or item.encoded for item in objects)
-                kind: View = "masks" if has_masks else "all"
-                overlay.add(path, [OverlayFile(path, path, content)], kind)
+    for path in paths:
+        raw = None if instead else _read_folder(path)
+        if raw is None:
+            overlay.add(path, overlay.read(path, OVERLAYS))
+            continue
+        other = view(raw, "masks")
+        if any(sample.annotations for sample in other.samples) or not raw.images:
+            masks.append((path, other))
+        else:
+            problems = tuple(problem for problem in raw.problems if not problem.fatal)
+            content = RawFile(raw.images, raw.classes.names, problems)
+            objects = [item for image in raw.images for item in image.objects or ()]
+            has_masks = any(item.polygons or item.encoded for item in objects)
+            kind: View = "masks" if has_masks else "all"
+            overlay.add(path, [OverlayFile(path, path, content)], kind)
     dataset = overlay.dataset
     for path, other in masks:
         dataset = _with_masks(dataset, other, path)

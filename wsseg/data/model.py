@@ -3,7 +3,8 @@
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
@@ -40,6 +41,11 @@ class Classes:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Labels of the object classes by name, without the background."""
+        return {name: label for label, name in enumerate(self.names) if label}
 
     def index(self, name: str) -> int:
         """Return the label of a class.
@@ -203,7 +209,7 @@ class Sample:
     split: str
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.id).parts
+        parts = {*self.id.split("/")} - {"", "."}
         if not parts or ".." in parts or self.id.startswith("/") or "\\" in self.id:
             rule = "a relative name without '..'"
             raise InputError("image id", rule, repr(self.id), "rename the image")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of
+from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.fitting import view
 from wsseg.data.formats.table import read_raw
 from wsseg.data.load import read_weak
@@ -120,6 +121,7 @@ class LabelledData:
     truth: Truth
 
 
+@opening_once()
 def load(data: DataParams) -> LabelledData:
     """Return the weak labels and the truth of a data set; each annotation file is opened once.
 

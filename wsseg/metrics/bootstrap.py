@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 
+_DRAWS, _SEED = 1000, 0
 _BLOCK = 50  # resamples at a time, so that memory does not grow with their number
 
 
@@ -43,17 +44,15 @@ class ImageOverlaps(NamedTuple):
     hits: Any
     union: Any
 
-    def resample_ious(self, draws: int, seed: int) -> Iterator[NDArray[np.float64]]:
+    def resample_ious(self) -> Iterator[NDArray[np.float64]]:
         """Yield (draws, K) IoUs of resampled images in blocks; NaN for a class without a pixel."""
-        for weights in _weights(len(self.ids), draws, seed):
+        for weights in _weights(len(self.ids)):
             hits, union = weights @ self.hits, weights @ self.union
             ious = np.divide(hits, union, out=np.full(union.shape, np.nan), where=union > 0)
             yield np.asarray(ious)
 
 
-def miou_interval(
-    miou: float, images: ImageOverlaps, level: float = 0.95, draws: int = 1000, seed: int = 0
-) -> Interval:
+def miou_interval(miou: float, images: ImageOverlaps, level: float = 0.95) -> Interval:
     """Return the percentile interval of an mIoU.
 
     Images are drawn with replacement and their counts added up. The interval does not include what
@@ -63,19 +62,15 @@ def miou_interval(
         miou: The mIoU of all images, 0..1.
         images: Its counts, image by image.
         level: Probability that the interval covers, 0..1.
-        draws: Number of resamples.
-        seed: Seed of the resamples.
 
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
     """
-    mious = [np.nanmean(ious, axis=1) for ious in images.resample_ious(draws, seed)]
+    mious = [np.nanmean(ious, axis=1) for ious in images.resample_ious()]
     return _interval(miou, np.concatenate(mious), level)
 
 
-def iou_differences(
-    first: ImageOverlaps, second: ImageOverlaps, draws: int = 1000, seed: int = 0
-) -> NDArray[np.float64]:
+def iou_differences(first: ImageOverlaps, second: ImageOverlaps) -> NDArray[np.float64]:
     """Return (draws, K + 1) differences second - first, of the same resampled images for both.
 
     The last column is the difference of the mIoU; NaN for a class without a pixel.
@@ -88,8 +83,7 @@ def iou_differences(
             "The label maps are of different images", hint="evaluate both on the same images"
         )
     blocks = []
-    pairs = zip(first.resample_ious(draws, seed), second.resample_ious(draws, seed), strict=True)
-    for before, after in pairs:
+    for before, after in zip(first.resample_ious(), second.resample_ious(), strict=True):
         means = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
         blocks.append(np.column_stack([after - before, means]))
     return np.concatenate(blocks)
@@ -101,11 +95,7 @@ def difference_interval(value: float, drawn: NDArray[np.float64], level: float =
 
 
 def mean_interval(
-    values: NDArray[np.floating],
-    images: NDArray[np.intp],
-    level: float = 0.95,
-    draws: int = 1000,
-    seed: int = 0,
+    values: NDArray[np.floating], images: NDArray[np.intp], level: float = 0.95
 ) -> Interval:
     """Return the mean of some values with its percentile interval over images.
 
@@ -113,24 +103,21 @@ def mean_interval(
         values: (N,), at least one.
         images: (N,) number of the image of each value, from 0 without gaps.
         level: Probability that the interval covers, 0..1.
-        draws: Number of resamples.
-        seed: Seed of the resamples.
 
     Example:
         >>> mean_interval(np.array([0.2, 0.2]), np.array([0, 1]))
         Interval(value=0.2, low=0.2, high=0.2)
     """
     total, count = np.bincount(images, values), np.bincount(images)
-    drawn = [(w @ total) / (w @ count) for w in _weights(len(count), draws, seed)]
+    drawn = [(w @ total) / (w @ count) for w in _weights(len(count))]
     return _interval(float(values.mean()), np.concatenate(drawn), level)
 
 
-def _weights(n_images: int, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _weights(n_images: int) -> Iterator[NDArray[np.int64]]:
     """Yield how often each image was drawn: (draws, N) in blocks."""
-    random = np.random.default_rng(seed)
-    for start in range(0, draws, _BLOCK):
-        size = min(_BLOCK, draws - start)
-        yield random.multinomial(n_images, np.full(n_images, 1 / n_images), size)
+    random = np.random.default_rng(_SEED)
+    for _ in range(_DRAWS // _BLOCK):
+        yield random.multinomial(n_images, np.full(n_images, 1 / n_images), _BLOCK)
 
 
 def _interval(value: float, drawn: NDArray[np.float64], level: float) -> Interval:

@@ -53,13 +53,10 @@ def boundary_counts(
 
 
 def boundary_f1(counts: NDArray[np.int64]) -> float | None:
-    """Return the mean F1 score of the boundaries of all classes.
+    """Return the mean F1 score, 0..1, of the boundaries of all classes that have one, or None.
 
     Args:
         counts: (K, 6) of ``boundary_counts``, or their sum over images.
-
-    Returns:
-        0..1, or None if no class has a boundary. Classes without one are dropped.
 
     References:
         Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC 2013.
@@ -72,13 +69,10 @@ def boundary_f1(counts: NDArray[np.int64]) -> float | None:
 
 
 def boundary_iou(counts: NDArray[np.int64]) -> float | None:
-    """Return the mean IoU of the boundary bands of all classes.
+    """Return the mean IoU, 0..1, of the boundary bands of all classes that have one, or None.
 
     Args:
         counts: (K, 6) of ``boundary_counts``, or their sum over images.
-
-    Returns:
-        0..1, or None if no class has a boundary. Classes without one are dropped.
 
     References:
         Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562.

@@ -100,14 +100,9 @@ class SegmentationQuality:
         """Share of pixels whose prediction is not IGNORE, 0..1."""
         return float(self._predicted.sum() / self.matrix.sum())
 
-    @property
-    def n_classes(self) -> int:
-        """Number of classes that ``miou`` is the mean of."""
-        return len(self.per_class)
-
-    def interval(self, level: float = 0.95, draws: int = 1000, seed: int = 0) -> Interval:
+    def interval(self, level: float = 0.95) -> Interval:
         """Return the mIoU with its bootstrap interval over images, see ``miou_interval``."""
-        return miou_interval(self.miou, self._by_image(), level, draws, seed)
+        return miou_interval(self.miou, self._by_image(), level)
 
     def gain_over(self, other: "SegmentationQuality", level: float = 0.95) -> Interval:
         """Return by how much the mIoU is higher than that of other label maps of the same images.

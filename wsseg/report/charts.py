@@ -206,10 +206,12 @@ class Chart:
             look += f' stroke-dasharray="{dashes}"'
         self.marks.append(f'<path fill="none" {look} d="M{x0:.1f} {y0:.1f}L{x1:.1f} {y1:.1f}"/>')
 
-    def text(self, x: float, y: float, text: str, dy: float = 4, anchor: str = "middle") -> None:
-        """Add a text at a point, ``dy`` pixels below it."""
-        at_x, at_y = self.at(x, y)
-        self.marks.append(_text(at_x, at_y + dy, text, anchor))
+    def text(
+        self, at: Point, text: str, *, dx: float = 0, dy: float = 4, anchor: str = "middle"
+    ) -> None:
+        """Add a text ``dx`` pixels to the right of a point and ``dy`` pixels below it."""
+        x, y = self.at(*at)
+        self.marks.append(_text(x + dx, y + dy, text, anchor))
 
     def html(self, note: str = "") -> Markup:
         """Return the chart and its legend as HTML; ``note`` names it for screen readers."""

@@ -214,7 +214,8 @@ def cost_points(rows: Sequence[ComparisonRow]) -> Markup | None:
         chart.marker((at, mean), text, SERIES[0])
     for row, spread in best:
         name = PurePath(row.name.split(",")[0]).name
-        chart.text(row.mean_seconds, 100 * spread.mean, name, dy=-9)
+        place = (row.mean_seconds, 100 * spread.mean)
+        chart.text(place, name, dx=-7, dy=-5, anchor="end")
     return chart.html("validation mIoU against annotation time")
 
 

@@ -67,7 +67,7 @@ def stage_bars(stages: Sequence[StageStats], key: str, unit: str) -> Markup:
     chart = Chart(f"{key}-of-stages", category_axis([*values]), axis, height=170)
     for x, (name, value) in enumerate(values.items()):
         chart.bar((x - 0.25, 0), (x + 0.25, value), f"{name}: {value:g} {unit}")
-        chart.text(x, value, f"{value:.3g}", dy=-5)
+        chart.text((x, value), f"{value:.3g}", dy=-5)
     return chart.html()
 
 
@@ -101,7 +101,7 @@ def confusion_map(name: str, confusion: Sequence[Sequence[int]], classes: Sequen
                 opacity = 0.08 + 0.72 * share
                 chart.bar((x - 0.48, y - 0.47), (x + 0.48, y + 0.47), text, opacity=opacity)
                 if share >= 0.005 and len(classes) <= 24:
-                    chart.text(x, y, f"{100 * share:.0f}")
+                    chart.text((x, y), f"{100 * share:.0f}")
     return chart.html("confusion matrix")
 
 
@@ -123,7 +123,7 @@ def threshold_curves(
         chart.line(points, name, number, texts=texts)
     for score in dict.fromkeys(chosen):
         chart.rule((score, axis.low), (score, axis.high), SERIES[3], dashes="2 3")
-        chart.text(score, axis.high, f"{score:g}", dy=-2)
+        chart.text((score, axis.high), f"{score:g}", dy=-2)
     return chart.html()
 
 
@@ -162,6 +162,6 @@ def reliability_bars(name: str, bars: Sequence[ReliabilityBin]) -> Markup:
         at, right, share = (100 * part for part in (bar.confidence, bar.accuracy, bar.share))
         text = f"confidence {at:.1f} %: {right:.1f} % right, {share:.1f} % of the pixels"
         chart.bar((max(0, at - 4), 0), (min(100, at + 4), right), text)
-        chart.text(at, right, f"{share:.1f}", dy=-4)
+        chart.text((at, right), f"{share:.1f}", dy=-4)
     chart.line([(0, 0), (100, 100)], "calibrated", 1, has_markers=False)
     return chart.html()

@@ -1,6 +1,6 @@
 """``index.html`` of a run's report: what its summary says, in tables and charts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +107,16 @@ def _subtitle(summary: Summary) -> list[str]:
         method = config["finetune"]["method"]
         parts.append(f"{method} on {Path(base).name if base else 'masks only'}")
     elif "seeds" in config and config.get("pipeline") != "full":
-        parts.append(f"first labels {_first_labels(config)}")
+        parts.append(f"first labels {_first_labels(summary)}")
     if "model" in config:
         parts.append(f"{config['model']['architecture']} on {config['model']['encoder']}")
     return [*parts, f"seed {summary.seed}"]
 
 
-def _first_labels(config: Mapping[str, Any]) -> str:
-    if config.get("data", {}).get("weak", "boxes") == "boxes":
-        return str(config["seeds"]["name"])
-    cam = config["cam"]
+def _first_labels(summary: Summary) -> str:
+    cam = summary.config.get("cam")
+    if not (cam and (summary.tag_precision or summary.thresholds)):
+        return str(summary.config["seeds"]["name"])
     affinity = "" if cam["affinity"] == "none" else f", propagated by {cam['affinity']} affinity"
     return f"from tags: {cam['method']}{affinity}"
 
@@ -231,7 +231,9 @@ def _thresholds(summary: Summary) -> Any:
     if not summary.thresholds:
         return None
     cam = summary.config.get("cam", {})
-    is_constant = cam.get("rule") == "constant"  # powers are no scores on the axis of the chart
+    is_constant = (
+        cam.get("threshold") == "constant"
+    )  # powers are no scores on the axis of the chart
     chosen = [cam["background"], cam["foreground"]] if is_constant else []
     return threshold_curves(summary.thresholds, chosen)
 

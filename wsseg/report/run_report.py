@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset, Sample
-from wsseg.data.truth import Truth, read_truth
+from wsseg.data.truth import Truth, load
 from wsseg.errors import InputError
 from wsseg.files import discard_partial
 from wsseg.images import read_image
@@ -26,7 +25,7 @@ from wsseg.runs.folder import folder_lock
 from wsseg.runs.loggers import log_figures
 from wsseg.runs.names import SEEDS, model_name
 from wsseg.runs.run import Run
-from wsseg.runs.stage import finished_stage
+from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
 from wsseg.stages.signals import read_signals
@@ -95,8 +94,9 @@ def report_run(
     data = config.data
     with folder_lock(path / "report", f"report of {path}", wait=log):
         discard_partial(path / "report")
-        dataset = dataset or read_weak(data)
-        truth = truth or read_truth(data.root, data.format, data.splits)
+        if dataset is None or truth is None:
+            loaded = load(data)
+            dataset, truth = loaded.dataset, loaded.truth
         if masks is not None:
             declare_masks(path, masks, dataset.split(data.train), truth)
         report = collect(run, dataset, truth)
@@ -193,8 +193,8 @@ def _gallery(report: Report) -> list[GalleryRow]:
         if all((folder / f"{sample.id}.png").exists() for folder in folders.values())
     }
     chosen = choose_for_gallery({id: report.scores.get(id, 1.0) for id in by_id})
-    seeds = finished_stage(report.run, SEEDS)
-    maps = next(iter(seeds.upstream), None) if seeds else None
+    before = stages_before(report.run, SEEDS)
+    maps = next((n for n in before[::-1] if (report.run / n / "scores").exists()), None)
     rows = []
     for sample in map(by_id.__getitem__, chosen):
         label_maps = {

@@ -68,12 +68,12 @@ def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Marku
         Axis(middle - half, middle + half, ticks=(), title=title)
         for middle, title in zip(centre.tolist(), _TITLES, strict=True)
     )
-    chart = Chart("map", x, y, height=528, grid="")
+    chart = Chart("map", x, y, height=516, grid="")
     names = _names(selection)
     for title, images, colour, index, more in (
         ("not chosen", others, GRAY, 0, ' opacity="0.55"'),
         ("labelled before", labelled, SERIES[1], 1, ""),
-        ("chosen", chosen, SERIES[0], 0, ' stroke="white" stroke-width="0.8"'),
+        ("chosen", chosen, SERIES[0], 2, ' stroke="white" stroke-width="0.8"'),
     ):
         if images.size:
             texts = [names[image] for image in images.tolist()]

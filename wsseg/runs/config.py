@@ -21,7 +21,7 @@ from wsseg.networks.params import (
     SegmenterTrainingParams,
 )
 from wsseg.params import LocalPath, Params, input_error
-from wsseg.refine.settings import CRFSettings, PARSettings, WalkSettings
+from wsseg.refine.params import CRFParams, PARParams
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
 
@@ -33,8 +33,9 @@ def _listed(names: Any) -> Any:
 class Config(Params):
     """All settings of a run."""
 
-    pipeline: str = "boxes"
-    """A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of one's own.
+    pipeline: str = "weak"
+    """"weak" for weak annotations of any kind, "finetune" for a few masks on top of a run, "full"
+    for masks of all training images, or the path of a script of your own.
     """
     run_dir: LocalPath
     """The run's folder."""
@@ -51,10 +52,9 @@ class Config(Params):
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
     cam: CAMParams = CAMParams()
-    walk: WalkSettings = WalkSettings()
     affinity: AffinityParams = AffinityParams()
-    crf: CRFSettings = CRFSettings()
-    par: PARSettings = PARSettings()
+    crf: CRFParams = CRFParams()
+    par: PARParams = PARParams()
     model: SegmenterParams = SegmenterParams()
     trainer: SegmenterTrainingParams = SegmenterTrainingParams()
     prediction: PredictionParams = PredictionParams()

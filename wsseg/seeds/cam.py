@@ -1,37 +1,103 @@
-"""Class activation maps: where in an image a classifier sees each tag."""
+"""Class activation maps: the image regions on which a classifier bases each tag."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from wsseg.data.example import Example
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
-from wsseg.plugins import find_plugin, load_plugin, unknown_name
-from wsseg.seeds.capture import captured_at, evaluating, only
+from wsseg.plugins import find_plugin, load_plugin, takes, unknown_name
 from wsseg.seeds.params import CAMParams
-from wsseg.seeds.spreading import divided
-from wsseg.seeds.weightings import WEIGHTINGS, find_weighting
+from wsseg.seeds.spreading import max_normalise
 
-Activation = Callable[[NDArray[np.uint8], tuple[int, ...], Classes, CAMParams], NDArray[np.float32]]
-"""(image (H, W, 3) RGB, T labels, classes, settings) -> (T, h, w) maps of at least 0."""
+Activation = Callable[..., NDArray[np.float32]]
+"""``f(example, labels)``, with the keyword argument ``classes`` if it has a parameter of this
+name -> (T, h, w) maps of at least 0."""
 
 ENTRY_POINTS = "wsseg.activations"
-"""The entry point group of activation maps from other packages, such as CLIP's."""
+"""Entry point group of activation maps from other packages, such as CLIP's."""
+
+_TINY = 1e-6
+
+
+def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Return the sum of channels, each weighted by the mean of its gradient.
+
+    For the feature map before global average pooling and a linear head this is CAM, divided by
+    the number of positions.
+
+    Args:
+        activations: (N, D, h, w).
+        gradients: (N, D, h, w) of the score with respect to the activations.
+
+    Returns:
+        (N, h, w), negative values included.
+
+    References:
+        Selvaraju et al., Grad-CAM, ICCV 2017, arXiv:1610.02391.
+    """
+    weights = gradients.mean(dim=(2, 3), keepdim=True)
+    return (weights * activations).sum(dim=1)
+
+
+def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Return the sum of channels, weighted by sums of their positive gradients.
+
+    The weight of a channel is the sum over its positions of a relu(g) with
+    a = g^2 / (2 g^2 + g^3 sum A), taken as 0 where g is 0. Powers of the first derivative replace
+    the higher derivatives, as in the paper's closed form for exp(score).
+
+    Args:
+        activations: (N, D, h, w).
+        gradients: (N, D, h, w) of the score with respect to the activations.
+
+    Returns:
+        (N, h, w), negative values included.
+
+    References:
+        Chattopadhyay et al., Grad-CAM++, WACV 2018, arXiv:1710.11063.
+    """
+    square, total = gradients**2, activations.sum(dim=(2, 3), keepdim=True)
+    divisor = 2 * square + gradients**3 * total + _TINY
+    share = torch.where(gradients != 0, square / divisor, 0)
+    weights = (share * gradients.relu()).sum(dim=(2, 3), keepdim=True)
+    return (weights * activations).sum(dim=1)
+
+
+def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
+    """Return the sum of channels, weighted position by position by their positive gradients.
+
+    Args:
+        activations: (N, D, h, w).
+        gradients: (N, D, h, w) of the score with respect to the activations.
+
+    Returns:
+        (N, h, w).
+
+    References:
+        Jiang et al., LayerCAM, IEEE TIP 2021, doi:10.1109/TIP.2021.3089943.
+    """
+    return (gradients.relu() * activations).sum(dim=1)
+
+
+WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "gradcam": grad_cam,
+    "gradcam++": grad_cam_plus_plus,
+    "layercam": layer_cam,
+}
+"""Gradient methods by name."""
 
 
 def find_activation(method: str) -> Activation | None:
-    """Return the plug-in that makes activation maps without a tag classifier.
-
-    Args:
-        method: ``cam.method``.
-
-    Returns:
-        The plug-in, None where the method is one of this package and needs a classifier.
+    """Return the plug-in of a method, None if it is a method of this package.
 
     Raises:
         InputError: The name is unknown; the message lists the choices.
@@ -46,81 +112,78 @@ def find_activation(method: str) -> Activation | None:
     return activation
 
 
-def maps_of_plugin(
-    image: NDArray[np.uint8], labels: tuple[int, ...], classes: Classes, settings: CAMParams
+def activation_maps_by_plugin(
+    activation: Activation, example: Example, labels: tuple[int, ...], classes: Classes
 ) -> NDArray[np.float32]:
     """Return the activation maps of a plug-in, each divided by its maximum.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        labels: T classes to look for.
-        classes: The class names.
-        settings: Its ``method`` names the plug-in.
+        labels: T classes.
 
     Returns:
         (T, h, w) float32, 0..1.
 
     Raises:
-        InputError: The plug-in returns anything else than T finite maps of at least 0.
+        InputError: The plug-in returns anything but T finite maps of at least 0.
     """
-    activation = find_activation(settings.method)
-    if activation is None:
-        raise TypeError(f"{settings.method} needs a classifier")
-    maps = activation(image, labels, classes, settings)
+    names = {"classes": classes} if takes(activation, "classes") else {}
+    maps = activation(example, labels, **names)
     fits = maps.ndim == 3 and len(maps) == len(labels) and maps.dtype.kind == "f"
     if not fits or not np.isfinite(maps).all() or (maps < 0).any():
         got, remedy = f"{maps.dtype} of shape {maps.shape}", "correct the plug-in"
         rule = f"({len(labels)}, h, w), finite and at least 0"
-        raise InputError(f"activation maps of {settings.method!r}", rule, got, remedy)
-    return divided(maps.astype(np.float32))
+        raise InputError("activation maps of a plug-in", rule, got, remedy)
+    return max_normalise(maps.astype(np.float32))
 
 
 def activation_maps(
     classifier: TrainedClassifier,
     images: Sequence[NDArray[np.uint8]],
     labels: Sequence[tuple[int, ...]],
-    settings: CAMParams,
+    params: CAMParams,
 ) -> list[NDArray[np.float32]]:
-    """Return the activation maps of some images for some of their classes.
+    """Return the activation maps of images for some of their classes.
 
-    All classes of an image, and all images of one size, share each forward pass; the gradient
-    methods go back from the score to the layer only, not through the encoder below it. Maps of
-    all scales and mirror images, negative values cut off, are summed and divided by their maximum.
+    All classes of an image, and all images of one size, share each forward pass; gradient methods
+    propagate from the score to the layer only. Maps of all scales and mirrored images are clipped
+    at 0, summed and divided by their maximum.
 
     Args:
-        classifier: A trained classifier.
         images: (H, W, 3) uint8 RGB of any sizes.
-        labels: The classes to look for in each image, 1 to K.
-        settings: Method, layer, scales, flip, stride.
+        labels: The classes of interest of each image, 1 to K.
 
     Returns:
         (T, h, w) float32, 0..1, for each image, in the order of its labels; one cell covers
-        ``settings.stride`` pixels. A map that is nowhere positive is 0 everywhere.
+        ``params.stride`` pixels. A map that is nowhere positive is 0 everywhere.
 
     Raises:
         InputError: An unknown method or layer, or a label that the classifier does not know.
     """
-    found: dict[int, NDArray[np.float32]] = {}
-    _check_labels(classifier, labels)
-    for members in _of_one_size(images):
-        batch = [images[i] for i in members]
-        maps = _summed(classifier, batch, [labels[i] for i in members], settings)
-        found |= dict(zip(members, maps, strict=True))
-    return [found[i] for i in range(len(images))]
+    highest = len(classifier.classes) - 1
+    for label in {label for labels_of_image in labels for label in labels_of_image}:
+        if not 1 <= label <= highest:
+            raise InputError("labels", f"from 1 to {highest}", label, "train a classifier for it")
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, image in enumerate(images):
+        groups.setdefault(image.shape, []).append(index)
+    maps: dict[int, NDArray[np.float32]] = {}
+    for group in groups.values():
+        batch = [images[i] for i in group]
+        summed = _sum_over_views(classifier, batch, [labels[i] for i in group], params)
+        maps |= dict(zip(group, summed, strict=True))
+    return [maps[i] for i in range(len(images))]
 
 
 def class_activation(
-    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMParams
+    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], params: CAMParams
 ) -> list[Tensor]:
-    """Return the maps of one scale, without sum, division or enlargement.
+    """Return the maps of one scale, neither summed nor normalised nor resized.
 
-    Whatever happens, the network's modes, hooks and gradient flags are as before.
+    Afterwards the network's modes, hooks and gradient flags are as before, also after an error.
 
     Args:
-        network: The classifier.
         images: (N, 3, H, W) float32, normalised.
-        labels: Classes to look for in each image, 1 to K.
-        settings: Method and layer.
+        labels: The classes of interest of each image, 1 to K.
 
     Returns:
         (T, h, w) for each image, negative values included.
@@ -128,81 +191,131 @@ def class_activation(
     Raises:
         InputError: An unknown method or layer.
     """
-    with evaluating(network):
-        if settings.method == "cam":
-            with torch.no_grad():
-                maps = network.class_maps(images)
-            return [
-                of_image[[label - 1 for label in wanted]]
-                for of_image, wanted in zip(maps, labels, strict=True)
-            ]
-        return _by_gradient(network, images, labels, settings)
+    with evaluation_mode(network):
+        if params.method != "cam":
+            return _by_gradient(network, images, labels, params)
+        with torch.no_grad():
+            maps = network.class_maps(images)
+        return [
+            maps_of_image[[label - 1 for label in labels_of_image]]
+            for maps_of_image, labels_of_image in zip(maps, labels, strict=True)
+        ]
 
 
 def _by_gradient(
-    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], settings: CAMParams
+    network: TagClassifier, images: Tensor, labels: Sequence[Sequence[int]], params: CAMParams
 ) -> list[Tensor]:
-    weighting = find_weighting(settings.method)
-    with torch.enable_grad(), captured_at(network, settings.layer) as captured:
+    if params.method not in WEIGHTINGS:
+        remedy = f"choose one of {', '.join(['cam', *WEIGHTINGS])}"
+        raise InputError("cam.method", "a method of tag classifiers", repr(params.method), remedy)
+    with torch.enable_grad(), capture(network, params.layer) as captured:
         logits = network(images)
-        activations = only(captured, settings.layer)
-        rounds: list[Tensor] = []
-        for turn in range(max(map(len, labels), default=0)):
-            wanted = [(i, ls[turn] - 1) for i, ls in enumerate(labels) if turn < len(ls)]
+        activations = _single(captured, params.layer)
+        # The k-th pass back explains the k-th label of every image at once.
+        passes: list[Tensor] = []
+        for k in range(max(map(len, labels), default=0)):
+            wanted = [(i, ls[k] - 1) for i, ls in enumerate(labels) if k < len(ls)]
             score = torch.stack([logits[i, tag] for i, tag in wanted]).sum()
             (gradients,) = torch.autograd.grad(score, activations, retain_graph=True)
-            rounds.append(weighting(activations.detach(), gradients))
+            passes.append(WEIGHTINGS[params.method](activations.detach(), gradients))
     return [
-        torch.stack([rounds[turn][i] for turn in range(len(ls))])
+        torch.stack([passes[k][i] for k in range(len(ls))])
         if ls
         else activations.new_zeros(0, *activations.shape[2:])
         for i, ls in enumerate(labels)
     ]
 
 
-def _summed(
+def _sum_over_views(
     classifier: TrainedClassifier,
     images: Sequence[NDArray[np.uint8]],
     labels: Sequence[tuple[int, ...]],
-    settings: CAMParams,
+    params: CAMParams,
 ) -> list[NDArray[np.float32]]:
+    """Return the maps of images of one size, summed over scales and mirrored images."""
     device = next(classifier.network.parameters()).device
     pixels = torch.cat([image_tensor(image, classifier.params, device) for image in images])
-    size = [-(-side // settings.stride) for side in images[0].shape[:2]]
-    totals = [pixels.new_zeros(len(wanted), *size) for wanted in labels]
-    for scale in settings.scales:
-        resized = _resized(pixels, scale)
-        views = [resized, resized.flip(3)] if settings.flip else [resized]
-        maps = class_activation(
-            classifier.network, torch.cat(views), [*labels] * len(views), settings
-        )
-        for index, each in enumerate(maps):
-            turned = each.flip(2) if index >= len(images) else each
-            totals[index % len(images)] += _enlarged(turned.relu(), size)
-    return [divided(total.cpu().numpy()) for total in totals]
+    size = [-(-side // params.stride) for side in images[0].shape[:2]]
+    totals = [pixels.new_zeros(len(labels_of_image), *size) for labels_of_image in labels]
+    for scale in params.scales:
+        scaled = [max(1, round(side * scale)) for side in pixels.shape[2:]]
+        resized = functional.interpolate(pixels, scaled, mode="bilinear", antialias=True)
+        resized = resized.contiguous(memory_format=torch.channels_last)
+        views = [resized, resized.flip(3)] if params.flip else [resized]
+        all_labels = [*labels] * len(views)
+        maps = class_activation(classifier.network, torch.cat(views), all_labels, params)
+        for index, of_view in enumerate(maps):
+            upright = of_view.flip(2) if index >= len(images) else of_view
+            if len(upright):
+                upright = functional.interpolate(upright.relu()[None], size, mode="bilinear")[0]
+                totals[index % len(images)] += upright
+    return [max_normalise(total.cpu().numpy()) for total in totals]
 
 
-def _resized(pixels: Tensor, scale: float) -> Tensor:
-    size = [max(1, round(side * scale)) for side in pixels.shape[2:]]
-    resized = functional.interpolate(pixels, size, mode="bilinear", antialias=True)
-    return resized.contiguous(memory_format=torch.channels_last)
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients of weights; restores the state of every module and weight.
+
+    Unlike ``network.train()``, this also restores modules that were frozen one by one.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    flags = [(weight, weight.requires_grad) for weight in network.parameters()]
+    try:
+        network.eval()
+        network.requires_grad_(False)
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+        for weight, flag in flags:
+            weight.requires_grad_(flag)
 
 
-def _enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:
-    if not len(maps):
-        return maps.new_zeros(0, *size)
-    return functional.interpolate(maps[None], list(size), mode="bilinear")[0]
+@contextmanager
+def capture(network: TagClassifier, layer: str | None) -> Iterator[list[Tensor]]:
+    """Yield a list to which the forward pass adds a layer's output, as a leaf for gradients.
+
+    Args:
+        layer: A submodule of the encoder; None is the input of the head.
+
+    Raises:
+        InputError: The encoder has no such submodule.
+    """
+    captured: list[Tensor] = []
+
+    def keep(output: Any) -> Any:
+        if not isinstance(output, Tensor):
+            return output
+        captured.append(output.detach().requires_grad_())
+        return captured[-1].clone()  # later modules may work in place
+
+    with ExitStack() as hooks:
+        if layer is None:
+            handle = network.head.register_forward_pre_hook(lambda _, args: (keep(*args),))
+        else:
+            part = _submodule(network.encoder, layer)
+            handle = part.register_forward_hook(lambda _, __, output: keep(output))
+        hooks.callback(handle.remove)
+        yield captured
 
 
-def _of_one_size(images: Sequence[NDArray[np.uint8]]) -> list[list[int]]:
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for index, image in enumerate(images):
-        groups.setdefault(image.shape, []).append(index)
-    return list(groups.values())
+def _single(captured: list[Tensor], layer: str | None) -> Tensor:
+    if len(captured) != 1 or captured[0].ndim != 4:
+        shapes = ", ".join(f"{tuple(output.shape)}" for output in captured) or "no result"
+        rule = "a submodule that makes one feature map (N, D, h, w) of the images"
+        raise InputError("cam.layer", rule, f"{layer!r} with {shapes}", "choose another or null")
+    return captured[0]
 
 
-def _check_labels(classifier: TrainedClassifier, labels: Sequence[tuple[int, ...]]) -> None:
-    most = len(classifier.classes) - 1
-    for label in {label for of_image in labels for label in of_image}:
-        if not 1 <= label <= most:
-            raise InputError("labels", f"from 1 to {most}", label, "train a classifier for it")
+def _submodule(encoder: nn.Module, name: str) -> nn.Module:
+    body = getattr(encoder, "model", encoder)
+    if getattr(body, "output_fmt", "NCHW") != "NCHW":
+        rule = "null for an encoder whose modules put channels last"
+        raise InputError("cam.layer", rule, repr(name), "remove it")
+    try:
+        submodule: nn.Module = body.get_submodule(name)
+    except AttributeError as error:
+        known = ", ".join(name for name, _ in body.named_children())
+        remedy = f"choose a part of {known}"
+        raise InputError("cam.layer", "a submodule of the encoder", repr(name), remedy) from error
+    return submodule

@@ -1,4 +1,4 @@
-"""GrabCut+: GrabCut whose boundaries follow a given edge map in place of colour contrast."""
+"""GrabCut+: GrabCut whose boundaries follow an edge map instead of colour contrast."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-_COMPONENTS = 5  # Gaussians a side and link strength, both as in GrabCut
+_COMPONENTS = 5  # Gaussians per side; like the link strength as in GrabCut
 _STRENGTH = 50.0
-_SCALE = 100  # maximum_flow takes whole numbers only
-_MOST = 10_000.0
+_SCALE = 100  # maximum_flow requires whole numbers
+_MAX_GAIN = 10_000.0
 _SOURCE, _SINK = 0, 1
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
@@ -24,18 +24,18 @@ def cut_along_edges(
     iterations: int,
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Return the foreground that GrabCut+ finds.
+    """Return the foreground of GrabCut+.
 
     Colour mixtures and a minimum cut alternate as in GrabCut. Neighbours p, q at distance d are
-    linked by 50/d exp(-b e^2), e = max(edge at p, edge at q) and b = 1/(2 mean e^2), where
-    GrabCut has the colour difference for e.
+    linked by 50/d exp(-b e^2), e = max(edge at p, edge at q) and b = 1/(2 mean e^2); in GrabCut
+    e is the colour difference.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         edges: (H, W) edge probability, 0 to 1.
         trimap: (H, W) uint8 of OpenCV's ``GC_*`` values; both sides must have a pixel.
-        iterations: At most this many alternations.
-        seed: Of the first clustering.
+        iterations: Maximum number of alternations.
+        seed: Seed of the first clustering.
 
     Returns:
         (H, W) bool.
@@ -70,7 +70,7 @@ class _Mixture:
     @classmethod
     def of(cls, parts: list[NDArray[np.float64]]) -> "_Mixture":
         sizes = np.array([len(part) for part in parts], float)
-        # 1 grey level of noise keeps one-coloured parts invertible
+        # Noise of one grey level keeps the covariance of uniform parts invertible.
         spreads = [np.cov(part.T, bias=True) + np.eye(3) for part in parts]
         means = np.stack([part.mean(axis=0) for part in parts])
         return cls(sizes / sizes.sum(), means, np.linalg.inv(np.stack(spreads)))
@@ -102,7 +102,7 @@ def _clusters(colours: NDArray[np.float64], seed: int) -> list[NDArray[np.float6
 
 
 def _nodes(trimap: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Number undecided pixels from 2; sure foreground is the source, sure background the sink."""
+    """Number undecided pixels from 2; certain foreground is the source, background the sink."""
     undecided = np.isin(trimap, (cv2.GC_PR_FGD, cv2.GC_PR_BGD))
     nodes = np.where(trimap == cv2.GC_FGD, _SOURCE, _SINK).astype(np.int32)
     nodes[undecided] = np.arange(undecided.sum()) + 2
@@ -112,7 +112,7 @@ def _nodes(trimap: NDArray[np.uint8]) -> NDArray[np.int32]:
 def _links(edges: NDArray[np.floating], nodes: NDArray[np.int32]) -> coo_array:
     ends, starts, barriers, lengths = [], [], [], []
     for down, right in _NEIGHBOURS:
-        one, other = _shifted(down, right)
+        one, other = _neighbours(down, right)
         starts.append(nodes[one].ravel())
         ends.append(nodes[other].ravel())
         barriers.append(np.maximum(edges[one], edges[other]).ravel().astype(np.float64))
@@ -126,7 +126,7 @@ def _links(edges: NDArray[np.floating], nodes: NDArray[np.int32]) -> coo_array:
     return coo_array((np.r_[strength, strength], both), shape=(size, size))
 
 
-def _shifted(down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+def _neighbours(down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
     above, below = slice(None, -down or None), slice(down, None)
     if right < 0:
         return (above, slice(-right, None)), (below, slice(None, right))
@@ -136,9 +136,9 @@ def _shifted(down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, s
 def _cut(
     nodes: NDArray[np.int32], links: coo_array, margin: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Minimum cut; ``margin`` (H, W) is the cost of background less that of foreground."""
+    """Return the minimum cut; ``margin`` (H, W) is the cost of background minus foreground."""
     undecided = nodes > _SINK
-    pixels, gain = nodes[undecided], margin[undecided].clip(-_MOST, _MOST)
+    pixels, gain = nodes[undecided], margin[undecided].clip(-_MAX_GAIN, _MAX_GAIN)
     start = np.r_[links.row, np.full(pixels.size, _SOURCE), pixels]
     end = np.r_[links.col, pixels, np.full(pixels.size, _SINK)]
     capacity = np.r_[links.data, gain.clip(0), (-gain).clip(0)] * _SCALE

@@ -1,6 +1,7 @@
-"""GrabCut in every box, once or by the votes of many perturbed runs, with guards."""
+"""GrabCut in every box, once or by the votes of many perturbed runs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import cv2
@@ -8,138 +9,128 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Box, Sample
+from wsseg.data.example import Example
+from wsseg.data.model import Box
 from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.boxes import core
-from wsseg.seeds.crops import Crop, crop_around, perturbed
+from wsseg.seeds.crops import Crop, crop_around, jitter
 from wsseg.seeds.edges import cut_along_edges
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds.params import BoxInnerParams, GrabCutParams, GrabCutVotesParams
 
-EdgeDetector = Callable[[NDArray[np.uint8]], NDArray[np.floating]]
-"""(H, W, 3) uint8 RGB image -> (H, W) edge probability, 0 to 1."""
+MAX_SIDE = 400
+"""Larger crops, and images of seeds from strokes, are downscaled to this longer side in pixels."""
+
+MIN_FILL = 0.2
+"""A result has failed below this share of the visible box, or of the foreground it started from."""
+
+_MIN_SIDE = 9  # pixels: a box with a shorter side is filled, and crops keep their boxes above it
+_PADDING = 0.5  # surroundings of a box, as a share of its sides
+_BORDER = 0.05  # share of a crop below which the box's own border is a sample of the background
+_VOTES_SIDE = 96  # pixels: crops of perturbed runs are downscaled to this longer side
+_JITTER = 0.05  # share of a side by which the edges of the box move
+_BAND = (0.1, 0.6)  # range of the surroundings of a perturbed box, as a share of its sides
+_FOREGROUND, _BACKGROUND = 0.7, 0.2  # shares of votes: foreground from, background below
 
 
-def grabcut(
-    image: NDArray[np.uint8],
-    constraints: Constraints,
-    sample: Sample,
-    settings: SeedParams,
-    rng: np.random.Generator,
-    *,
-    edges: EdgeDetector | None = None,
-) -> NDArray[np.uint8]:
-    """Return the objects that GrabCut finds in their boxes, smaller boxes in front.
+def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Return the objects that GrabCut segments in their boxes, smaller boxes in front.
 
-    Around a box, what may be of its class (boxes of the same class) is probable foreground and
-    all else sure background; marks inside a box are sure of either. A box that is too small for
-    colour statistics, or whose result is empty or tiny, is filled: GrabCut that collapses is worse
-    than the plain box. An edge map makes it GrabCut+.
+    Pixels around a box that may be of its class (boxes of the same class) are probable foreground,
+    all others certain background; marks inside a box are certain. A box that is too small for
+    colour statistics, or whose result is empty or tiny, is filled: a failed GrabCut is worse than
+    the plain box. With an edge map this is GrabCut+.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        constraints: What the annotations allow.
-        sample: The image's boxes.
-        settings: Those marked ``grabcut``.
         rng: Seeds OpenCV for each box.
-        edges: Edge detector, in place of ``settings.edges``.
 
     Returns:
-        (H, W) uint8; outside the boxes what is known, else IGNORE.
+        (H, W) uint8; outside the boxes known pixels, else IGNORE.
 
     Raises:
-        InputError: An edge map is missing or of another size.
+        InputError: An edge map is missing or has another size.
 
     References:
         Rother et al., GrabCut, SIGGRAPH 2004, doi:10.1145/1015706.1015720; Khoreva et al.,
         Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+).
     """
-    pixels = _pixels(image, sample, settings, edges)
-    label_map = _emptied(constraints, sample)
-    for drawn, visible in _back_to_front(sample, constraints):
-        inside = label_map[drawn.slices]
-        if drawn.crowd:
+    pixels = _with_edges(example, params.edges)
+    label_map = _empty_boxes(example)
+    for box, visible in _back_to_front(example):
+        inside = label_map[box.slices]
+        if box.crowd:
             inside[:] = IGNORE
             continue
-        found = _once(pixels, constraints, drawn, settings, rng)
-        failed = _has_failed(found, visible, settings)
-        inside[found | failed] = drawn.label
+        mask = _segment(pixels, example.constraints, box, params.iterations, rng)
+        inside[mask | _has_failed(mask, visible)] = box.label
     return label_map
 
 
 def grabcut_votes(
-    image: NDArray[np.uint8],
-    constraints: Constraints,
-    sample: Sample,
-    settings: SeedParams,
-    rng: np.random.Generator,
-    *,
-    edges: EdgeDetector | None = None,
+    example: Example, params: GrabCutVotesParams, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return where most of many perturbed GrabCut runs agree, and IGNORE where they do not.
+    """Return the pixels on which most of many perturbed GrabCut runs agree, IGNORE elsewhere.
 
-    A box that is too small for GrabCut is filled. Where fewer pixels than ``min_fill`` win, the
-    votes say nothing of the object: its core keeps the class and the rest of the box is IGNORE.
+    A box that is too small for GrabCut is filled. If the foreground is tiny, the votes have failed:
+    the core of the box keeps its class and the rest is IGNORE.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        constraints: What the annotations allow.
-        sample: The image's boxes.
-        settings: Those marked ``grabcut`` and ``grabcut_votes``.
-        rng: Of the perturbations.
-        edges: Edge detector, in place of ``settings.edges``.
+        rng: Draws the perturbations.
 
     Returns:
-        (H, W) uint8; outside the boxes what is known, else IGNORE.
+        (H, W) uint8; outside the boxes known pixels, else IGNORE.
 
     Raises:
-        InputError: An edge map is missing or of another size.
+        InputError: An edge map is missing or has another size.
 
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+^i).
     """
-    pixels = _pixels(image, sample, settings, edges)
-    label_map = _emptied(constraints, sample)
-    for drawn, visible in _back_to_front(sample, constraints):
-        inside = label_map[drawn.slices]
-        if drawn.crowd:
+    pixels = _with_edges(example, params.edges)
+    label_map = _empty_boxes(example)
+    for box, visible in _back_to_front(example):
+        inside = label_map[box.slices]
+        if box.crowd:
             inside[:] = IGNORE
             continue
-        share = _votes(pixels, constraints, drawn, settings, rng)
-        won = share >= settings.foreground_votes
-        if _has_failed(won, visible, settings):
+        share = vote_share(pixels, example.constraints, box, params.votes, rng)
+        foreground = share >= _FOREGROUND
+        if _has_failed(foreground, visible):
             inside[:] = IGNORE
-            label_map[core(drawn, settings)] = drawn.label
+            label_map[core(box, BoxInnerParams().share)] = box.label
         else:
-            inside[share >= settings.background_votes] = IGNORE
-            inside[won] = drawn.label
+            inside[share >= _BACKGROUND] = IGNORE
+            inside[foreground] = box.label
     return label_map
 
 
 def vote_share(
-    image: NDArray[np.uint8],
+    pixels: NDArray[np.uint8],
     constraints: Constraints,
-    drawn: Box,
-    settings: SeedParams,
+    box: Box,
+    votes: int,
     rng: np.random.Generator,
 ) -> NDArray[np.float32]:
-    """Return how many of the perturbed GrabCut runs take each pixel of a box for its object.
+    """Return the share of perturbed GrabCut runs that assign each pixel of a box to the object.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        constraints: What the annotations allow.
-        drawn: One box of the image.
-        settings: Those marked ``grabcut_votes``.
-        rng: Of the perturbations.
+        pixels: (H, W, 3) uint8 RGB, or (H, W, 4) with edges of 0..255 as the fourth channel.
+        rng: Draws the perturbations.
 
     Returns:
-        (H, W) float32 share of the votes, 0 to 1; 0 outside the box.
+        (box height, box width) float32, 0..1.
     """
-    share = np.zeros(image.shape[:2], np.float32)
-    share[drawn.slices] = _votes(image, constraints, drawn, settings, rng)
-    return share
+    if _is_small(box):
+        return np.ones((box.bottom - box.top, box.right - box.left), np.float32)
+    crop = crop_around(box, pixels, constraints, _JITTER + _BAND[1] * (1 + 2 * _JITTER))
+    crop = crop.downscale(_VOTES_SIDE, _MIN_SIDE)
+    total = np.zeros(crop.trimap.shape, np.float32)
+    for _ in range(votes):
+        window, part = jitter(crop, _JITTER, _BAND, rng)
+        total[window] += cut(part.pixels, _with_background(part), 1, rng)
+    return crop.uncrop(total / np.float32(votes))
 
 
 def cut(
@@ -148,16 +139,16 @@ def cut(
     iterations: int,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Return the foreground that one GrabCut finds.
+    """Return the foreground of one GrabCut run.
 
     Args:
         pixels: (h, w, 3) uint8 RGB, or (h, w, 4) with edges of 0..255 as the fourth channel.
         trimap: (h, w) uint8 of OpenCV's ``GC_*`` values.
-        iterations: Of colour models and cut in turn.
+        iterations: Number of alternations of colour models and cut.
         rng: Seeds OpenCV.
 
     Returns:
-        (h, w) bool; the trimap's own foreground where it lacks one of the two sides.
+        (h, w) bool; the foreground of the trimap if it lacks one of the two sides.
     """
     seed, foreground = int(rng.integers(2**31)), _is_foreground(trimap)
     if foreground.all() or not foreground.any():
@@ -165,112 +156,74 @@ def cut(
     if pixels.shape[2] == 4:
         return cut_along_edges(pixels[..., :3], pixels[..., 3] / 255, trimap, iterations, seed)
     cv2.setRNGSeed(seed)
-    decided, nothing = trimap.copy(), cast(Any, None)
+    result, unused = trimap.copy(), cast(Any, None)
     bgr = np.ascontiguousarray(pixels[..., ::-1])
-    cv2.grabCut(bgr, decided, nothing, nothing, nothing, iterations, cv2.GC_INIT_WITH_MASK)
-    return _is_foreground(decided)
+    cv2.grabCut(bgr, result, unused, unused, unused, iterations, cv2.GC_INIT_WITH_MASK)
+    return _is_foreground(result)
 
 
-def _once(
+def _segment(
     pixels: NDArray[np.uint8],
     constraints: Constraints,
-    drawn: Box,
-    settings: SeedParams,
+    box: Box,
+    iterations: int,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """The object's pixels of a box; none where the box is too small to look into."""
-    if _is_small(drawn, settings):
-        return np.zeros((drawn.bottom - drawn.top, drawn.right - drawn.left), bool)
-    crop = crop_around(drawn, pixels, constraints, settings.padding)
-    crop = crop.shrunk(settings.max_side, settings.min_side)
-    found = _object(crop, settings, settings.iterations, rng)
-    return crop.at_full_size(found.astype(np.float32)) >= 0.5
-
-
-def _object(
-    crop: Crop, settings: SeedParams, iterations: int, rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """(h, w) foreground of a crop."""
-    trimap = _with_background(crop.trimap, crop.box, settings.frame)
-    return cut(crop.pixels, trimap, iterations, rng)
+    """Return the object's pixels of a box; none if the box is too small."""
+    if _is_small(box):
+        return np.zeros((box.bottom - box.top, box.right - box.left), bool)
+    crop = crop_around(box, pixels, constraints, _PADDING).downscale(MAX_SIDE, _MIN_SIDE)
+    mask = cut(crop.pixels, _with_background(crop), iterations, rng)
+    return crop.uncrop(mask.astype(np.float32)) >= 0.5
 
 
 def _is_foreground(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return (trimap & 1).astype(bool)  # GC_FGD and GC_PR_FGD are odd
 
 
-def _with_background(trimap: NDArray[np.uint8], box: Box, frame: float) -> NDArray[np.uint8]:
-    """Copy a trimap; where it lacks background, the box's frame becomes probable background."""
-    mended = trimap.copy()
-    if (trimap == cv2.GC_BGD).mean() < frame:
-        inside = mended[box.slices]
-        down, across = (max(1, round(frame * side)) for side in inside.shape)
-        # probable, not sure: a tight box means that the object touches its frame somewhere
+def _with_background(crop: Crop) -> NDArray[np.uint8]:
+    """Return the trimap of a crop; if it lacks background, the box's border becomes background."""
+    trimap = crop.trimap.copy()
+    if (trimap == cv2.GC_BGD).mean() < _BORDER:
+        inside = trimap[crop.box.slices]
+        down, across = (max(1, round(_BORDER * side)) for side in inside.shape)
+        # Probable background, not certain: the object touches the border of a tight box somewhere.
         for edge in (inside[:down], inside[-down:], inside[:, :across], inside[:, -across:]):
             edge[edge == cv2.GC_PR_FGD] = cv2.GC_PR_BGD
-    return mended
+    return trimap
 
 
-def _votes(
-    pixels: NDArray[np.uint8],
-    constraints: Constraints,
-    drawn: Box,
-    settings: SeedParams,
-    rng: np.random.Generator,
-) -> NDArray[np.float32]:
-    """Share of the votes for each pixel of a box."""
-    if _is_small(drawn, settings):
-        return np.ones((drawn.bottom - drawn.top, drawn.right - drawn.left), np.float32)
-    reach = settings.jitter + settings.band[1] * (1 + 2 * settings.jitter)
-    crop = crop_around(drawn, pixels, constraints, reach)
-    crop = crop.shrunk(settings.votes_side, settings.min_side)
-    votes = np.zeros(crop.trimap.shape, np.float32)
-    for _ in range(settings.votes):
-        window, run = perturbed(crop, settings, rng)
-        votes[window] += _object(run, settings, settings.votes_iterations, rng)
-    return crop.at_full_size(votes / np.float32(settings.votes))
+def _back_to_front(example: Example) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Yield boxes in painting order, each with its visible pixels that may be of its class."""
+    boxes, constraints = example.sample.boxes, example.constraints
+    front = visible_box_index(boxes, example.sample.size)
+    for box in smaller_in_front(boxes):
+        possible = constraints.allowed[(constraints.classes == box.label, *box.slices)]
+        yield box, (front[box.slices] == boxes.index(box)) & possible.any(axis=0)
 
 
-def _back_to_front(
-    sample: Sample, constraints: Constraints
-) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Boxes in painting order, each with its visible pixels that may be of its class."""
-    front = visible_box_index(sample.boxes, sample.size)
-    for drawn in smaller_in_front(sample.boxes):
-        possible = constraints.allowed[(constraints.classes == drawn.label, *drawn.slices)]
-        visible = front[drawn.slices] == sample.boxes.index(drawn)
-        yield drawn, visible & possible.any(axis=0)
-
-
-def _emptied(constraints: Constraints, sample: Sample) -> NDArray[np.uint8]:
-    label_map = constraints.known.copy()
-    for drawn in sample.boxes:
-        label_map[drawn.slices] = 0
+def _empty_boxes(example: Example) -> NDArray[np.uint8]:
+    label_map = example.constraints.known.copy()
+    for box in example.sample.boxes:
+        label_map[box.slices] = 0
     return label_map
 
 
-def _is_small(drawn: Box, settings: SeedParams) -> bool:
-    return min(drawn.bottom - drawn.top, drawn.right - drawn.left) < settings.min_side
+def _is_small(box: Box) -> bool:
+    return min(box.bottom - box.top, box.right - box.left) < _MIN_SIDE
 
 
-def _has_failed(found: NDArray[np.bool_], visible: NDArray[np.bool_], settings: SeedParams) -> bool:
-    count = int((found & visible).sum())
-    return count == 0 or count < settings.min_fill * visible.sum()
+def _has_failed(mask: NDArray[np.bool_], visible: NDArray[np.bool_]) -> bool:
+    count = int((mask & visible).sum())
+    return count == 0 or count < MIN_FILL * visible.sum()
 
 
-def _pixels(
-    image: NDArray[np.uint8],
-    sample: Sample,
-    settings: SeedParams,
-    detector: EdgeDetector | None,
-) -> NDArray[np.uint8]:
-    """The image, with its edges of 0..255 as a fourth channel where there are any."""
-    if detector is not None:
-        edges = (np.asarray(detector(image)) * 255).clip(0, 255).round().astype(np.uint8)
-    elif settings.edges is not None:
-        edges = read_image(settings.edges / f"{sample.id}.png")[..., 0]
-    else:
+def _with_edges(example: Example, folder: Path | None) -> NDArray[np.uint8]:
+    """Return the image, with its edges of 0..255 as a fourth channel if there is a folder."""
+    image, sample = example.image, example.sample
+    if folder is None:
         return image
+    edges = read_image(folder / f"{sample.id}.png")[..., 0]
     if edges.shape != image.shape[:2]:
         subject, rule = f"edge map of {sample.id}", f"of the image's size {image.shape[:2]}"
         raise InputError(subject, rule, edges.shape, "detect the edges at full size")

@@ -1,4 +1,4 @@
-"""Seeds from strokes: what is marked and no more, or with GrabCut that grows from the marks."""
+"""Seeds from strokes: the marks alone, or GrabCut that grows from them."""
 
 from collections.abc import Callable
 
@@ -10,95 +10,69 @@ from skimage.color import rgb2lab
 from skimage.segmentation import watershed
 
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Sample
+from wsseg.data.example import Example
 from wsseg.labelmaps import IGNORE
-from wsseg.seeds.grabcut import cut
-from wsseg.seeds.markers import BACKGROUND, Marks, enlarged, labels_of, marks_of, resized
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds.grabcut import MAX_SIDE, MIN_FILL, cut
+from wsseg.seeds.markers import BACKGROUND, Markers, labels_of, markers_of, resize_nearest, upscale
+from wsseg.seeds.params import GrabCutParams
 
 
-def strokes(
-    image: NDArray[np.uint8],  # noqa: ARG001
-    constraints: Constraints,
-    sample: Sample,  # noqa: ARG001
-    settings: SeedParams,  # noqa: ARG001
-    rng: np.random.Generator,  # noqa: ARG001
-) -> NDArray[np.uint8]:
-    """Return the known pixels and nothing else, for losses that do with so few.
-
-    Args:
-        image: (H, W, 3) uint8 RGB; not looked at.
-        constraints: What the annotations allow.
-        sample: Not needed.
-        settings: Not needed.
-        rng: Not needed.
-
-    Returns:
-        (H, W) uint8; IGNORE where nothing is known.
+def strokes(example: Example) -> NDArray[np.uint8]:
+    """Return the known pixels only, for losses that work with few labels.
 
     References:
         Lin et al., ScribbleSup, CVPR 2016, arXiv:1604.05144 (scribbles as training labels).
     """
-    return constraints.known
+    return example.constraints.known
 
 
 def grabcut_strokes(
-    image: NDArray[np.uint8],
-    constraints: Constraints,
-    sample: Sample,  # noqa: ARG001
-    settings: SeedParams,
-    rng: np.random.Generator,
+    example: Example, params: GrabCutParams, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Return what GrabCut finds from the marks, one run for each object class with marks.
+    """Return the result of GrabCut runs that start from the marks, one per marked object class.
 
-    In a run its marks are sure foreground, those of other classes sure background, as is where it
-    may not be; what is nearest to its marks over the image's edges starts as foreground. What
-    several runs claim is IGNORE; what none claims is background, but IGNORE where no background
-    is marked. A run whose result is tiny has failed, and where it started is IGNORE.
+    In each run, marks of the class are certain foreground; marks of other classes, and pixels that
+    may not be of the class, are certain background. The watershed regions of its marks are the
+    initial foreground. Pixels claimed by several runs are IGNORE; unclaimed pixels are background,
+    or IGNORE if no background is marked. If the result of a run is tiny, the run has failed and
+    its initial foreground is IGNORE.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        constraints: What the annotations allow; known pixels are the marks.
-        sample: Not needed.
-        settings: Its ``max_side``, ``iterations`` and ``min_fill``.
         rng: Seeds OpenCV for each class.
-
-    Returns:
-        (H, W) uint8; marks are kept.
 
     References:
         Rother et al., GrabCut, SIGGRAPH 2004, doi:10.1145/1015706.1015720.
     """
-    marks = marks_of(image, constraints, settings.max_side)
+    constraints = example.constraints
+    marks = markers_of(example, MAX_SIDE)
     if len(marks.distinct) < 2:
         return constraints.known
-    start, size = nearest_marks(marks), constraints.allowed.shape[1:]
+    start, size = watershed_labels(marks), example.sample.size
     rest = np.full(start.shape, 0 if BACKGROUND in marks.distinct else IGNORE, np.uint8)
     claims, claimed = np.zeros(size, np.uint8), np.zeros(size, np.uint8)
     for label in labels_of(marks.distinct):
         if label in (0, IGNORE):
             continue
-        found = cut(
-            marks.pixels, _trimap(label, marks, start, constraints), settings.iterations, rng
-        )
-        if found.sum() < settings.min_fill * (start == label).sum():
+        trimap = _trimap(label, marks, start, constraints)
+        mask = cut(marks.pixels, trimap, params.iterations, rng)
+        if mask.sum() < MIN_FILL * (start == label).sum():
             rest[start == label] = IGNORE
             continue
-        inside = enlarged(found.astype(np.float32), size) >= 0.5
+        inside = upscale(mask.astype(np.float32), size) >= 0.5
         claims += inside
         claimed[inside] = label
     single = np.where(claims == 1, claimed, IGNORE)
-    return constraints.project(np.where(claims == 0, resized(rest, size), single).astype(np.uint8))
+    return np.where(claims == 0, resize_nearest(rest, size), single).astype(np.uint8)
 
 
-def nearest_marks(marks: Marks) -> NDArray[np.uint8]:
-    """Return the class of the mark from which each pixel is reached over the lowest edges.
+def watershed_labels(marks: Markers) -> NDArray[np.uint8]:
+    """Return for each pixel the class of the mark that is reached over the lowest edges.
 
     Args:
         marks: At least one marker.
 
     Returns:
-        (h, w) uint8; IGNORE where the image's frame is nearest for lack of background.
+        (h, w) uint8; IGNORE where the image's border is reached first.
 
     References:
         Meyer, Topographic distance and watershed lines, Signal Processing 1994,
@@ -111,12 +85,12 @@ def nearest_marks(marks: Marks) -> NDArray[np.uint8]:
 
 
 def _trimap(
-    label: int, marks: Marks, start: NDArray[np.uint8], constraints: Constraints
+    label: int, marks: Markers, start: NDArray[np.uint8], constraints: Constraints
 ) -> NDArray[np.uint8]:
     possible = constraints.allowed[constraints.classes == label].any(axis=0)
     known = labels_of(marks.markers)
     trimap = np.where(start == label, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
-    trimap[resized(possible.astype(np.uint8), start.shape) == 0] = cv2.GC_BGD
+    trimap[resize_nearest(possible.astype(np.uint8), start.shape) == 0] = cv2.GC_BGD
     trimap[known != IGNORE] = cv2.GC_BGD
     trimap[known == label] = cv2.GC_FGD
     return trimap

@@ -1,4 +1,4 @@
-"""Seeds from strokes by superpixels: small regions of one colour that take the class of a mark."""
+"""Seeds from strokes by superpixels: small regions of one colour take the class of a mark."""
 
 from typing import Any
 
@@ -9,82 +9,61 @@ from scipy.sparse.csgraph import dijkstra
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
-from wsseg.data.constraints import Constraints
-from wsseg.data.model import Sample
-from wsseg.seeds.markers import OUTSIDE, UNMARKED, Marks, labels_of, marks_of, resized
-from wsseg.seeds.params import SeedParams
+from wsseg.data.example import Example
+from wsseg.seeds.grabcut import MAX_SIDE
+from wsseg.seeds.markers import OUTSIDE, UNMARKED, Markers, labels_of, markers_of, resize_nearest
+from wsseg.seeds.params import SuperpixelVotesParams
 
-_SHORTEST = 1e-3  # Lab units; scipy takes a distance of 0 for no link
+_COMPACTNESS = 10.0  # weight of position beside Lab colour: larger values give squarer regions
+_SHORTEST = 1e-3  # Lab units; scipy reads a distance of 0 as no link
 
 
 def superpixel_votes(
-    image: NDArray[np.uint8],
-    constraints: Constraints,
-    sample: Sample,  # noqa: ARG001
-    settings: SeedParams,
-    rng: np.random.Generator,  # noqa: ARG001
+    example: Example, params: SuperpixelVotesParams = SuperpixelVotesParams()
 ) -> NDArray[np.uint8]:
     """Return superpixels filled with the class of most of their marks.
 
-    A superpixel without a mark takes the class from which the way over its neighbours changes
-    colour least, if that is no more than ``settings.superpixel_spread``; else it is IGNORE. Without
-    a mark of the background, superpixels at the image's frame spread IGNORE in its place.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        constraints: What the annotations allow; known pixels are the marks.
-        sample: Not needed.
-        settings: Its ``max_side``, ``superpixels``, ``superpixel_compactness`` and
-            ``superpixel_spread``.
-        rng: Not needed; nothing is random.
-
-    Returns:
-        (H, W) uint8; marks are kept.
+    A superpixel without a mark takes the class from which the path over neighbours changes colour
+    least, if the change is at most ``params.spread``; else it is IGNORE. If no background is
+    marked, superpixels at the image's border spread IGNORE instead.
 
     References:
         Achanta et al., SLIC Superpixels Compared to State-of-the-art Superpixel Methods, TPAMI
         2012, doi:10.1109/TPAMI.2012.120.
     """
-    marks = marks_of(image, constraints, settings.max_side)
-    regions = superpixels_of(marks.pixels, settings.superpixels, settings.superpixel_compactness)
+    marks = markers_of(example, MAX_SIDE)
+    regions = segment_superpixels(marks.pixels, params.count)
     markers = _majority(regions, marks)
-    if settings.superpixel_spread > 0 and (markers != UNMARKED).any():
-        markers = _spread(
-            markers, _links(regions, rgb2lab(marks.pixels)), settings.superpixel_spread
-        )
-    label_map = labels_of(markers)[regions]
-    return constraints.project(resized(label_map, constraints.allowed.shape[1:]))
+    if params.spread > 0 and (markers != UNMARKED).any():
+        markers = _spread(markers, _links(regions, rgb2lab(marks.pixels)), params.spread)
+    return resize_nearest(labels_of(markers)[regions], example.sample.size)
 
 
-def superpixels_of(image: NDArray[np.uint8], count: int, compactness: float) -> NDArray[np.intp]:
-    """Return connected regions of similar colour.
+def segment_superpixels(image: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
+    """Return connected regions of similar colour, numbered from 0 without gaps.
 
     Args:
         image: (h, w, 3) uint8 RGB; its range of values is stretched to the full one first.
-        count: About as many regions.
-        compactness: Weight of nearness beside Lab colour: higher makes them squarer.
-
-    Returns:
-        (h, w) region numbers from 0, none left out.
+        count: Approximate number of regions.
     """
     count = min(count, image.shape[0] * image.shape[1])
-    found = slic(image, count, compactness, convert2lab=True, start_label=0, channel_axis=-1)
-    regions: NDArray[np.intp] = np.unique(found, return_inverse=True)[1].reshape(found.shape)
+    segments = slic(image, count, _COMPACTNESS, convert2lab=True, start_label=0, channel_axis=-1)
+    regions: NDArray[np.intp] = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
     return regions
 
 
-def _majority(regions: NDArray[np.intp], marks: Marks) -> NDArray[np.int32]:
-    """(R,) marker of each region: that of most marked pixels, the lowest of equals."""
+def _majority(regions: NDArray[np.intp], marks: Markers) -> NDArray[np.int32]:
+    """Return (R,) the marker of most marked pixels of each region, the lowest of equals."""
     votes = np.zeros((regions.max() + 1, OUTSIDE + 1), np.intp)
     np.add.at(votes, (regions, marks.markers), 1)
     votes[:, UNMARKED] = 0
-    votes[votes[:, :OUTSIDE].any(axis=1), OUTSIDE] = 0  # the frame yields to any stroke
+    votes[votes[:, :OUTSIDE].any(axis=1), OUTSIDE] = 0  # any stroke wins over the border
     majority: NDArray[np.int32] = votes.argmax(axis=1).astype(np.int32)
     return majority
 
 
 def _links(regions: NDArray[np.intp], colours: NDArray[np.floating]) -> coo_array:
-    """(R, R) differences of mean colour between neighbours."""
+    """Return (R, R) differences of mean colour between neighbours."""
     region, number = regions.ravel(), int(regions.max()) + 1
     sums = [np.bincount(region, colours[..., k].ravel()) for k in range(3)]
     means = np.stack(sums, axis=1) / np.bincount(region)[:, None]

@@ -1,16 +1,14 @@
-"""A run's label maps back out to annotation tools, where a person corrects them."""
+"""Export the label maps of a run to annotation tools, where a person corrects them."""
 
+import csv
+import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Literal, get_args
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import get_args
 
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.files import safe_name
@@ -18,249 +16,216 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, MaskFile, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.cvat import write_cvat
-from wsseg.data.writers.estimates import (
-    Estimates,
-    estimates_in,
-    worst_first,
-    write_quality,
-)
 from wsseg.data.writers.fiftyone import write_fiftyone
-from wsseg.data.writers.regions import LabelledImages
+from wsseg.data.writers.regions import DIGITS, LabelledImage, mean_estimate
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.progress import log, track
 from wsseg.runs.run import Run
-from wsseg.runs.stage import finished_stage
+from wsseg.runs.stage import Stage, finished_stage
+from wsseg.stages.params import ExportParams
+from wsseg.stages.signals import read_signals
 
-Images = Literal["copy", "link", "none"]
-"""What an export does with the photographs: copies them, links them (hard links), or neither."""
-
-Writer = Callable[[Path, Classes, LabelledImages, str, Estimates], None]
-"""Folder, classes, images with label maps, split, estimates of the labels."""
-
-ReadSignals = Callable[[Path], pd.DataFrame | None]
-"""Folder of a stage -> "id", "class" and "estimate" of each class in each image, or None."""
-
-
-def _unrated(write: Callable[[Path, Classes, LabelledImages, str], None]) -> Writer:
-    """A format without a place for estimates."""
-    return lambda folder, classes, labelled, split, _: write(folder, classes, labelled, split)
-
+Writer = Callable[[Path, Classes, Iterable[LabelledImage], str], None]
+"""Arguments: folder, classes, images with label maps, split."""
 
 WRITERS: dict[str, tuple[Writer, str]] = {
-    "voc": (_unrated(write_voc), "JPEGImages"),
+    "voc": (write_voc, "JPEGImages"),
     "coco": (write_coco, "images/{split}"),
-    "cvat": (_unrated(write_cvat), "images"),
+    "cvat": (write_cvat, "images"),
     "fiftyone": (write_fiftyone, "images"),
 }
-"""Formats by name: what writes them, and where their readers look for images."""
+"""Formats by name: the writer, and the folder where readers expect the images."""
 
-_SHOWN = 5  # images left out, printed at the end
+Estimates = dict[str, dict[int, float]]
+"""Estimated IoU of the labels by image id and class, as far as it is known."""
+
+_SHOWN = 5  # skipped images that are reported one by one
 
 
-def export_labels(
-    run: Path,
-    out: Path,
-    to: str,
-    *,
-    stage: str | None = None,
-    split: str | None = None,
-    images: str = "copy",
-    worst: int | None = None,
-    read_signals: ReadSignals = lambda _: None,
-) -> int:
-    """Write the label maps of a run's stage as a data set of another format.
+def export_labels(run: Path, out: Path, params: ExportParams) -> int:
+    """Write the label maps of a stage as a data set of another format.
 
-    The folder appears complete or not at all. Images that the stage set aside, and those whose
-    label map cannot be used, are left out and told. Where the stage was inspected, the images stand
-    worst first by the mean estimate of their classes, and in ``quality.csv`` too; those without an
-    estimate come last.
+    The folder is created complete or not at all. Images that the stage skipped, and images whose
+    label map cannot be read, are skipped and reported. If the stage has signals, the images are
+    ordered by the mean estimate of their classes, the worst first, and listed in ``quality.csv``;
+    images without an estimate come last.
 
     Args:
-        run: The run's folder; its data set must still be where it was.
-        out: A new or empty folder. One with files is refused: they may be someone's corrections.
-        to: A key of ``WRITERS``.
-        stage: Such as "round-2" or "round-2/val"; None is the last complete one of the split.
-        split: Such as "train"; None is the one that the stage labels.
-        images: "copy", "link" (hard links, on one file system), or "none" for a tool that has the
-            photographs already. Only a folder with images is a data set that wsseg reads.
-        worst: How many images to write, the worst; None writes all.
-        read_signals: What reads the estimates of a stage: ``wsseg.stages.signals``'s.
+        run: Folder of the run; its data set must still be where it was.
+        out: A new or empty folder. A folder with files is refused: they may be corrections.
 
     Returns:
-        The number of images written.
+        The number of exported images.
 
     Raises:
-        InputError: There is no such run, stage, split or format, the stage is not complete, the
-            folder is not empty, no image could be written, or ``worst`` is below 1 or of a stage
-            without estimates.
+        InputError: The run, stage or split does not exist, the stage is not complete, the folder is
+            not empty, no image can be exported, or ``worst`` is set for a stage without estimates.
     """
-    write, place = _writer(to)
-    check_images(images)
+    write, place = WRITERS[params.to]
     config = Run(run).config
-    split = split or _split_of(stage, config)
-    stage = _complete(run, stage, split, config)
+    split = params.split or _split_of(params.stage, config)
+    stage = _complete_stage(run, params.stage, split, config)
     dataset = read_weak(config.data)
     report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
-    estimates = _estimates(run, stage, read_signals)
-    _check_worst(worst, stage, estimates)
-    samples = worst_first(dataset.split(_file_name(split)), estimates)
-    left_out = dict[str, str]()
-    with appearing(out) as folder:
-        found = _label_maps(run, stage, samples, len(dataset.classes), left_out)
-        shown = track(islice(found, worst), "export", len(samples[:worst]))
-        labelled = _with_images(shown, folder / place.format(split=split), images)
-        write(folder, dataset.classes, labelled, split, estimates)
-        _tell(left_out, samples, stage)
-        written = [sample for sample in samples if sample.id not in left_out][:worst]
+    estimates = _estimates(run, stage)
+    if params.worst is not None and not estimates:
+        hint = "leave --worst out or choose another --stage"
+        raise InputError(f"--worst: stage {stage.name} has no estimates of quality", hint=hint)
+    if len(safe_name(split).parts) > 1:  # it becomes a part of file names; JSON Lines allow any
+        raise InputError("split", "a name without '/'", repr(split), "rename it")
+    samples = sorted(dataset.split(split), key=lambda sample: _rank(estimates.get(sample.id, {})))
+    skipped = {s.id: stage.skipped[s.id] for s in samples if s.id in stage.skipped}
+    with new_folder(out) as folder:
+        readable = _label_maps(stage, samples, len(dataset.classes), estimates, skipped)
+        images = track(islice(readable, params.worst), "export", len(samples[: params.worst]))
+        placed = _place_images(images, folder / place.format(split=split), params.images)
+        write(folder, dataset.classes, placed, split)
+        _report_skipped(skipped, samples, stage.name)
+        written = [sample for sample in samples if sample.id not in skipped][: params.worst]
         if estimates:
             write_quality(folder / "quality.csv", dataset.classes, written, estimates)
-    log(f"{len(written)} images of stage {stage} are in {out}")
+    log(f"{len(written)} images of stage {stage.name} are in {out}")
     return len(written)
 
 
-def check_images(images: str) -> None:
-    """Refuse an unknown way to treat photographs.
-
-    Args:
-        images: One of ``Images``.
-
-    Raises:
-        InputError: It is none of them.
-    """
-    if images not in get_args(Images):
-        raise InputError("--images", ", ".join(get_args(Images)), repr(images), "choose one")
-
-
-def _writer(to: str) -> tuple[Writer, str]:
-    if to not in WRITERS:
-        raise InputError("--to", f"one of {', '.join(WRITERS)}", repr(to), "choose one of them")
-    return WRITERS[to]
-
-
-def _file_name(split: str) -> str:
-    """A split's name, where it can be part of a file's name; JSON Lines may hold any."""
-    if len(safe_name(split).parts) > 1:
-        raise InputError("split", "a name without '/'", repr(split), "rename it")
-    return split
-
-
 def _split_of(stage: str | None, config: Config) -> str:
-    """The split that a stage of the shipped pipelines labels."""
-    held_out = stage is not None and stage.endswith("/val") and config.data.val
-    return held_out or config.data.train
+    """Return the split that a stage of the shipped pipelines labels."""
+    is_val = stage is not None and stage.endswith("/val") and config.data.val
+    return is_val or config.data.train
 
 
-def _complete(run: Path, stage: str | None, split: str, config: Config) -> str:
-    """Return the name of a complete stage with label maps: the given one, else the last."""
-    known = _stages_with_labels(run)
-    if stage is None:
-        ends = "/val" if split == config.data.val else ""
-        wanted = [f"{name}{ends}" for name in Run(run, config).preferred_stages()]
-        stage = next((n for n in wanted if n in known and finished_stage(run, n)), None)
-        if stage is None:
-            got = f"{', '.join(known) or 'no stage'} with label maps"
-            rule = f"a run with a complete stage of the split {split!r}"
-            raise InputError(f"run {run}", rule, got, "run it to its end, or name a --stage")
-    if stage not in known:
-        remedy = f"known: {', '.join(known) or 'none'}"
-        raise InputError(f"--stage {stage}", f"a stage of {run} with label maps", "none", remedy)
-    if not finished_stage(run, stage):
-        rule, got = "complete and newer than the stages it is made from", "an unfinished or old one"
-        raise InputError(f"--stage {stage}", rule, got, "run the pipeline to its end")
-    return stage
-
-
-def _stages_with_labels(run: Path) -> list[str]:
+def _complete_stage(run: Path, name: str | None, split: str, config: Config) -> Stage:
+    """Return a complete stage with label maps: the named one, else the last one of the split."""
     folders = (path.parent for depth in ("*", "*/*") for path in run.glob(f"{depth}/labels"))
-    return sorted(path.relative_to(run).as_posix() for path in folders)
+    known = sorted(path.relative_to(run).as_posix() for path in folders)
+    if name is None:
+        suffix = "/val" if split == config.data.val else ""
+        for preferred in Run(run, config).preferred_stages():
+            stage = finished_stage(run, preferred + suffix)
+            if stage and stage.name in known:
+                return stage
+        message = f"Run {run} has no complete stage with label maps of the split {split!r}"
+        raise InputError(message, hint="run it to its end, or name a --stage")
+    if name not in known:
+        hint = f"stages with label maps: {', '.join(known) or 'none'}"
+        raise InputError(f"--stage {name}: {run} has no label maps of this stage", hint=hint)
+    if stage := finished_stage(run, name):
+        return stage
+    message = f"--stage {name} must be complete and newer than the stages it is made from"
+    raise InputError(message, hint="run the pipeline to its end")
 
 
-def _estimates(run: Path, stage: str, read_signals: ReadSignals) -> Estimates:
-    """Return the estimates of a stage's labels, none where they are of older labels."""
-    signals = read_signals(run / stage) if finished_stage(run, f"{stage}/signals") else None
-    return {} if signals is None else estimates_in(signals)
+def _estimates(run: Path, stage: Stage) -> Estimates:
+    """Return the estimates of the labels of a stage; none if they belong to older labels."""
+    is_fresh = finished_stage(run, f"{stage.name}/signals")
+    table = read_signals(stage.path) if is_fresh else None
+    estimates: Estimates = {}
+    if table is not None:
+        for row in table.dropna(subset="estimate").to_dict("records"):
+            estimates.setdefault(row["id"], {})[row["class"]] = row["estimate"]
+    return estimates
 
 
-def _check_worst(worst: int | None, stage: str, estimates: Estimates) -> None:
-    if worst is not None and worst < 1:
-        raise InputError("--worst", "at least 1", worst, "leave it out to export all images")
-    if worst is not None and not estimates:
-        rule, got = "of a stage whose labels were inspected", f"stage {stage} without estimates"
-        raise InputError(f"--worst {worst}", rule, got, "leave it out or choose another --stage")
+def _rank(estimates: dict[int, float]) -> float:
+    quality = mean_estimate(estimates)
+    return math.inf if quality is None else quality
 
 
 def _label_maps(
-    run: Path, stage: str, samples: Sequence[Sample], n_classes: int, left_out: dict[str, str]
-) -> Iterator[tuple[Sample, NDArray[np.uint8]]]:
-    """Yield what can be exported, one image at a time, and note why the rest cannot."""
-    labels = finished_stage(run, stage)
-    set_aside = labels.skipped if labels else {}
+    stage: Stage,
+    samples: Sequence[Sample],
+    n_classes: int,
+    estimates: Estimates,
+    skipped: dict[str, str],
+) -> Iterator[LabelledImage]:
+    """Yield the images that can be exported one by one, and note why others are skipped."""
     for sample in samples:
-        if sample.id in set_aside:
-            left_out[sample.id] = set_aside[sample.id]
+        if sample.id in skipped:
             continue
-        mask = MaskFile(run / stage / "labels" / f"{sample.id}.png")
         try:
             safe_name(f"{sample.id}{sample.image.suffix}")
+            mask = MaskFile(stage.path / "labels" / f"{sample.id}.png")
             label_map = label_map_of(mask, sample.size, n_classes)
         except InputError as error:
-            left_out[sample.id] = str(error)
+            skipped[sample.id] = str(error)
             continue
-        yield sample, label_map
+        yield LabelledImage(sample, label_map, estimates.get(sample.id, {}))
 
 
-def _with_images(labelled: LabelledImages, folder: Path, images: str) -> LabelledImages:
-    """Yield images and label maps, and put each image into a folder."""
-    for sample, label_map in labelled:
-        if images != "none":
-            put_image(sample.image, folder / f"{sample.id}{sample.image.suffix}", images)
-        yield sample, label_map
+def _place_images(
+    images: Iterable[LabelledImage], folder: Path, mode: str
+) -> Iterator[LabelledImage]:
+    for image in images:
+        if mode != "none":
+            put_image(image.sample.image, folder / image.file_name, mode)
+        yield image
 
 
-def put_image(image: Path, target: Path, images: str) -> None:
-    """Copy or link an image.
+def write_quality(
+    path: Path, classes: Classes, samples: Iterable[Sample], estimates: Estimates
+) -> None:
+    """Write a CSV file with one row per image.
+
+    Its columns are rank (from 1), image (the id), quality, worst_class (a name) and the estimate of
+    that class; the last three are empty if there is no estimate.
 
     Args:
-        image: The file.
-        target: Where it goes; its folder is created.
-        images: "copy" or "link".
+        samples: The worst image first.
+    """
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["rank", "image", "quality", "worst_class", "estimate"])
+        for rank, sample in enumerate(samples, 1):
+            known = estimates.get(sample.id, {})
+            worst: tuple[object, ...] = ("", "", "")
+            if known:
+                label = min(known, key=known.__getitem__)
+                worst = (mean_estimate(known), classes.names[label], round(known[label], DIGITS))
+            rows.writerow([rank, sample.id, *worst])
+
+
+def _report_skipped(skipped: dict[str, str], samples: Sequence[Sample], stage: str) -> None:
+    for id, reason in list(skipped.items())[:_SHOWN]:
+        log(f"skipped {id}: {reason}")
+    if len(skipped) > _SHOWN:
+        log(f"and {len(skipped) - _SHOWN} more")
+    if len(skipped) == len(samples):
+        message = f"Stage {stage} has no label map of the {len(samples)} images of the split"
+        raise InputError(f"{message} {samples[0].split!r}", hint="choose another --stage")
+
+
+def check_images(images: str) -> None:
+    """Raise an ``InputError`` if ``images`` is not a value of ``ExportParams.images``."""
+    modes = get_args(ExportParams.model_fields["images"].annotation)
+    if images not in modes:
+        raise InputError("--images", ", ".join(modes), repr(images), "choose one")
+
+
+def put_image(image: Path, target: Path, mode: str) -> None:
+    """Copy or link an image to a path whose folder is created.
+
+    Args:
+        mode: "copy" or "link".
 
     Raises:
-        InputError: It cannot be linked.
+        InputError: The file system cannot link it.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    if images == "copy":
+    if mode == "copy":
         shutil.copyfile(image, target)
         return
     try:
         target.hardlink_to(image.resolve())  # readers refuse symbolic links out of their folder
     except OSError as error:
-        rule, remedy = "possible for every image", "use --images copy"
-        raise InputError("--images link", rule, f"{image}: {error.strerror}", remedy) from error
-
-
-def _tell(left_out: dict[str, str], samples: Sequence[Sample], stage: str) -> None:
-    for id, reason in list(left_out.items())[:_SHOWN]:
-        log(f"left out {id}: {reason}")
-    if len(left_out) > _SHOWN:
-        log(f"and {len(left_out) - _SHOWN} more")
-    if len(left_out) == len(samples):
-        rule = f"of at least one of the {len(samples)} images of split {samples[0].split!r}"
-        raise InputError(f"label maps of stage {stage}", rule, "none", "choose another --stage")
+        message = f"--images link: {image} cannot be linked: {error.strerror}"
+        raise InputError(message, hint="use --images copy") from error
 
 
 def check_new(out: Path) -> None:
-    """Refuse a folder that an export would write into or replace.
-
-    Args:
-        out: The folder.
-
-    Raises:
-        InputError: It is a file, or holds files.
-    """
+    """Raise an ``InputError`` if a folder is neither new nor empty."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         got = "one with files" if out.is_dir() else "a file"
         remedy = "they may be someone's corrections; choose another folder"
@@ -268,14 +233,11 @@ def check_new(out: Path) -> None:
 
 
 @contextmanager
-def appearing(out: Path) -> Iterator[Path]:
-    """Yield a folder that becomes ``out`` once everything is in it.
+def new_folder(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder that becomes ``out`` when the block ends without an error.
 
     Args:
         out: A new or empty folder.
-
-    Yields:
-        A folder beside it.
 
     Raises:
         InputError: ``out`` is a file, or holds files.

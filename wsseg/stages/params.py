@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveInt
 from wsseg.networks.params import LossWeights
 from wsseg.networks.semi.params import SemiParams
 from wsseg.params import AbsolutePath, Params
+from wsseg.refine.params import CleaningParams
 
 
 def _count(value: object) -> object:
@@ -15,14 +16,14 @@ def _count(value: object) -> object:
     return value
 
 
-class RoundParams(Params):
+class RoundParams(CleaningParams):
     """The Simple Does It loop."""
 
     count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
     """Rounds of training and cleaning; "auto" ends them when signals say that labels no longer
     improve, see ``wsseg.stages.stopping``.
     """
-    most: int = Field(8, ge=1)
+    max_rounds: int = Field(8, ge=1)
     """Rounds at most with "auto"."""
     restart: bool = True
     """Whether each round trains from the initial weights or continues."""
@@ -36,15 +37,11 @@ class RoundParams(Params):
     """What sharpens predictions before they become labels: "crf", "par", "none", or a plug-in's
     name.
     """
-    reset_iou: float = Field(0.5, ge=0, le=1)
-    """A segment that covers its box worse than this goes back to its first label."""
-    min_island: float = Field(0.0, ge=0, lt=1)
-    """Connected regions below this share of the image become IGNORE; 0 keeps all."""
 
     @property
     def numbers(self) -> range:
         """The rounds, from 1."""
-        return range(1, (self.most if self.count == "auto" else self.count) + 1)
+        return range(1, (self.max_rounds if self.count == "auto" else self.count) + 1)
 
 
 class FilterParams(Params):
@@ -91,3 +88,19 @@ class FinetuneParams(Params):
     """
     filter: FilterParams = FilterParams()
     semi: SemiParams = SemiParams()
+
+
+class ExportParams(Params):
+    """Which label maps of a run are exported, and in which format."""
+
+    to: Literal["voc", "coco", "cvat", "fiftyone"]
+    """Format: voc, coco, cvat or fiftyone."""
+    stage: str | None = None
+    """Stage of the label maps, such as round-2 or round-2/val; by default the last complete one."""
+    split: str | None = None
+    """Split, such as train or val; by default the one that the stage labels."""
+    images: Literal["copy", "link", "none"] = "copy"
+    """copy, link (hard links on one file system), or none for a tool that has the images already.
+    wsseg can read only a folder with images."""
+    worst: PositiveInt | None = None
+    """Number of images, the worst first by estimated quality; by default all are exported."""

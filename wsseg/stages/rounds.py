@@ -11,16 +11,13 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
 from wsseg.data.constraints import Constraints, labelled_pixels
 from wsseg.data.example import Example, example_of
-from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
-from wsseg.networks.losses.registry import check_losses
-from wsseg.networks.segmenter import check_network
-from wsseg.refine.named import Refine, find_refiner
-from wsseg.refine.scores import normalised
-from wsseg.runs.cluster import check_engine
+from wsseg.refine.refiners import Refine, find_refiner
+from wsseg.refine.scores import normalise
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
@@ -31,38 +28,17 @@ from wsseg.runs.labelling import (
     samples_key,
     usable_samples,
 )
-from wsseg.runs.loggers import check_loggers
 from wsseg.runs.names import SEEDS, labels_name, model_name, round_name, val_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
-from wsseg.seeds.named import check_fit, check_seeds, seed_label_map
+from wsseg.seeds.apply import Seed, find_seed
 from wsseg.stages.training import (
     labelled_pairs,
     segmenter_of,
     train_on_pairs,
     training_stage,
 )
-
-
-def check_settings(config: Config) -> None:
-    """Refuse names that no stage will know, before any work is done.
-
-    Args:
-        config: The resolved settings.
-
-    Raises:
-        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
-            engine or a logger that is not installed, or machines that cannot find each other.
-    """
-    check_engine(config)
-    check_loggers(config.loggers)
-    check_seeds(config.seeds)
-    check_losses(config.trainer.loss)
-    if config.rounds.loss:
-        check_losses(config.rounds.loss, "rounds.loss")
-    find_refiner(config, config.rounds.refiner)
-    check_network(config.model)
 
 
 def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:
@@ -77,7 +53,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         The complete stage.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    check_fit(config.seeds, samples)
+    seed = find_seed(config.seeds)
     stage = run.stage(
         SEEDS,
         seeds=config.seeds,
@@ -87,7 +63,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         classes=list(dataset.classes),
         seed=config.seed,
     )
-    label = partial(_seed, config=config, classes=dataset.classes, ready=ready)
+    label = partial(_seed, seed=seed, base=config.seed, n_classes=len(dataset.classes), ready=ready)
     return label_images(run, stage, label, samples)
 
 
@@ -142,7 +118,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
-    refiner = find_refiner(config, config.rounds.refiner)
+    refiner = find_refiner(config.rounds.refiner, config.crf, config.par)
     stage = run.stage(
         labels_name(model.name),
         model=model,
@@ -195,18 +171,16 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
 
 def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
     """Fingerprints of what the seed reads besides the data set: label maps, edge maps."""
-    folders = [folder for folder in (config.seeds.folder, config.seeds.edges) if folder]
-    return [fingerprint(folder / f"{s.id}.png") for folder in folders for s in samples]
+    return [fingerprint(folder / f"{s.id}.png") for folder in config.seeds.folders for s in samples]
 
 
 def _seed(
-    sample: Sample, config: Config, classes: Classes, ready: Stage | None
+    sample: Sample, seed: Seed, base: int, n_classes: int, ready: Stage | None
 ) -> tuple[NDArray[np.uint8], ClassStats]:
-    example = example_of(sample, len(classes))
+    example = example_of(sample, n_classes)
     if ready and sample.id in ready.load(_image_ids):
         return example.constraints.project(read_label_map(label_path(ready, sample))), {}
-    rng = np.random.default_rng([config.seed, *sample.id.encode()])
-    return seed_label_map(example.image, example.constraints, sample, config.seeds, rng), {}
+    return seed(example, np.random.default_rng([base, *sample.id.encode()])), {}
 
 
 def _relabel(
@@ -214,8 +188,8 @@ def _relabel(
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     segmenter = segmenter_of(model, config.machine.device)
     example = example_of(sample, len(segmenter.classes))
-    image, constraints = example.image, example.constraints
-    scores = segmenter.predict(image, config.prediction)
+    scores = segmenter.predict(example.image, config.prediction)
+    constraints = example.constraints
     best = scores.argmax(axis=0).astype(np.uint8)
     agrees = _agreement(best, example)
     if not config.rounds.clean:
@@ -224,18 +198,9 @@ def _relabel(
         sure = _confidence(mean_confidence(label_map, scores, range(len(scores))))
         return label_map, merge(_permitted(label_map, constraints), sure, agrees)
     first_labels = read_label_map(label_path(seeds, sample))
-    cleaned = clean(
-        image,
-        scores[constraints.classes],
-        constraints,
-        sample.boxes,
-        first_labels,
-        config.rounds,
-        refine,
-        tagged=sample.tagged,
-    )
+    cleaned = clean(scores[constraints.classes], example, first_labels, config.rounds, refine)
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
-    shares = normalised(scores[constraints.classes], constraints.allowed)
+    shares = normalise(scores[constraints.classes], constraints.allowed)
     sure = _confidence(mean_confidence(cleaned.label_map, shares, constraints.classes))
     return cleaned.label_map, merge(_facts(sample, cleaned), sure, agrees)
 

@@ -72,4 +72,4 @@ def test_a_broken_package_is_reported(config_file, scenes, tmp_path, package, su
     checks = {check["subject"]: check for check in json.loads(done.stdout)}
     assert checks[subject]["state"] == state
     assert "libGL.so.1" in checks[subject]["message"] and "pip install" in checks[subject]["remedy"]
-    assert checks["run_dir"]["state"] == "ok"
+    assert checks["disk"]["state"] == "ok"

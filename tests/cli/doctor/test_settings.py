@@ -7,7 +7,7 @@ from wsseg.cli.doctor import settings
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 
 SMALL_TAGS = [
-    *("pipeline=tags", "data.weak=tags", "cam.affinity=learned"),
+    *("data.weak=tags", "cam.affinity=learned"),
     "classifier.encoder=mobilenetv3_small_050",
 ]
 
@@ -47,7 +47,6 @@ def test_demo_scenes_are_not_generated(configured, tmp_path):
         ("seeds.name=unheard", "settings", "seeds.name must be a known name"),
         ("model.encoder=tu-unheard", "settings", "unheard"),
         ("rounds.refiner=unheard", "settings", "unheard"),
-        ("pipeline=tags", "settings", "data.weak must be tags"),
         ("machine.precision=17-true", "trainer", "17-true"),
         ("machine.devices=3", "trainer", "a multiple of machine.devices"),
         ("model.weights=/no/such/file.pth", "model.weights", "/no/such/file.pth"),

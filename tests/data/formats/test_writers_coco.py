@@ -8,6 +8,7 @@ from pycocotools.coco import COCO
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Classes, Sample, Tags
 from wsseg.data.writers.coco import write_coco
+from wsseg.data.writers.regions import LabelledImage
 from wsseg.labelmaps import IGNORE
 
 CLASSES = Classes(("background", "cow", "sheep"))
@@ -27,7 +28,8 @@ EMPTY = np.zeros((4, 5), np.uint8)
 def root(tmp_path):
     """Two images, the second without objects."""
     samples = [Sample(id, Path(f"{id}.jpg"), DRAWN.shape, (), "val") for id in ("a", "b/c")]
-    write_coco(tmp_path, CLASSES, zip(samples, (DRAWN, EMPTY), strict=True), "val")
+    images = map(LabelledImage, samples, (DRAWN, EMPTY))
+    write_coco(tmp_path, CLASSES, images, "val")
     (tmp_path / "images" / "val" / "b").mkdir(parents=True)
     for sample in samples:
         (tmp_path / "images" / "val" / f"{sample.id}.jpg").touch()

@@ -6,6 +6,7 @@ import pytest
 
 from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.cvat import write_cvat
+from wsseg.data.writers.regions import LabelledImage
 from wsseg.labelmaps import IGNORE
 
 CLASSES = Classes(("background", "cow", "sheep"))
@@ -22,7 +23,7 @@ DRAWN = np.array(
 @pytest.fixture
 def tree(tmp_path):
     sample = Sample("pen/a", Path("a.jpg"), DRAWN.shape, (), "train")
-    write_cvat(tmp_path, CLASSES, [(sample, DRAWN)], "train")
+    write_cvat(tmp_path, CLASSES, [LabelledImage(sample, DRAWN)], "train")
     return parse(tmp_path / "annotations.xml").getroot()
 
 

@@ -9,6 +9,7 @@ from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.fiftyone import write_fiftyone
+from wsseg.data.writers.regions import LabelledImage
 from wsseg.labelmaps import IGNORE
 
 CLASSES = Classes(("background", "cow", 'R&D <"test\'s"> Kühe'))
@@ -22,8 +23,9 @@ def root(tmp_path):
     samples = [Sample(id, tmp_path / f"{id}.jpg", DRAWN.shape, (), "val") for id in IDS]
     (tmp_path / "out" / "images" / "b").mkdir(parents=True)
     (tmp_path / "out" / "images" / f"{IDS[1]}.jpg").touch()
-    labelled = zip(samples, (DRAWN, DRAWN[::-1]), strict=True)
-    write_fiftyone(tmp_path / "out", CLASSES, labelled, "val", {"a": {1: 0.25, 2: 0.5}})
+    estimates = ({1: 0.25, 2: 0.5}, {})
+    images = map(LabelledImage, samples, (DRAWN, DRAWN[::-1]), estimates)
+    write_fiftyone(tmp_path / "out", CLASSES, images, "val")
     return tmp_path / "out"
 
 

@@ -16,6 +16,7 @@ from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.cvat import write_cvat
 from wsseg.data.writers.fiftyone import write_fiftyone
+from wsseg.data.writers.regions import LabelledImage
 from wsseg.data.writers.voc import write_voc
 from wsseg.files import PARTIAL
 from wsseg.labelmaps import IGNORE
@@ -62,7 +63,8 @@ def write(format, root, label_maps, classes=CLASSES):
     for id in label_maps:
         (root / place / f"{id}.jpg").parent.mkdir(parents=True, exist_ok=True)
         (root / place / f"{id}.jpg").touch()
-    writer(root, classes, ((sample(id), drawn) for id, drawn in label_maps.items()), "train")
+    images = (LabelledImage(sample(id), drawn) for id, drawn in label_maps.items())
+    writer(root, classes, images, "train")
 
 
 def read(format, root):
@@ -132,7 +134,7 @@ def test_one_label_map_is_held_at_a_time(format, tmp_path):
             assert sum(reference() is not None for reference in held) <= 1
             drawn = np.full(SIZE, number % 4, np.uint8)
             held.append(weakref.ref(drawn))
-            yield sample(str(number)), drawn
+            yield LabelledImage(sample(str(number)), drawn)
             del drawn
 
     FORMATS[format][0](tmp_path, CLASSES, label_maps(), "train")
@@ -142,7 +144,7 @@ def test_one_label_map_is_held_at_a_time(format, tmp_path):
 @pytest.mark.parametrize("format", ["coco", "cvat"])
 def test_an_interrupted_file_is_not_there(format, tmp_path):
     def label_maps():
-        yield sample(), np.zeros(SIZE, np.uint8)
+        yield LabelledImage(sample(), np.zeros(SIZE, np.uint8))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Classes, Sample
+from wsseg.data.writers.regions import LabelledImage
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, palette
@@ -25,7 +26,7 @@ DRAWN = np.array(
 
 def write(root, *, id="a", classes=CLASSES, split="train"):
     sample = Sample(id, Path(f"{id}.jpg"), DRAWN.shape, (), split)
-    write_voc(root, classes, [(sample, DRAWN)], split)
+    write_voc(root, classes, [LabelledImage(sample, DRAWN)], split)
 
 
 def test_boxes_are_tight_around_connected_regions(tmp_path):

@@ -14,7 +14,7 @@ from wsseg.runs.config import load_config
 
 State = Literal["ok", "warning", "problem"]
 _STYLES: dict[State, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
-_REINSTALL = "pip install --force-reinstall -c constraints.txt wsseg"
+REINSTALL = "pip install --force-reinstall -c constraints.txt wsseg"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _guarded(module: str, name: str, *arguments: Any) -> Iterator[Check]:
     except InputError as error:
         yield failed(subject, error)
     except (ImportError, OSError) as error:
-        yield Check(subject, "problem", str(error), _REINSTALL)
+        yield Check(subject, "problem", str(error), REINSTALL)
 
 
 def table_of(checks: Iterable[Check]) -> Table:

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from wsseg.cli.doctor.check import Check, failed
+from wsseg.cli.doctor.check import REINSTALL, Check, failed
 from wsseg.errors import InputError
 from wsseg.files import PARTIAL
 
@@ -103,13 +103,15 @@ def check_folders(run_dir: Path) -> Iterator[Check]:
 
 
 def _check_run_folder(path: Path) -> Check:
-    from wsseg.runs.run import check_run_folder
-
     try:
+        from wsseg.runs.run import check_run_folder
+
         check_run_folder(path)
         _try_to_write(_existing_folder(path))
     except InputError as error:
         return failed("run_dir", error)
+    except ImportError as error:
+        return Check("run_dir", "problem", str(error), REINSTALL)
     except OSError as error:
         message = f"{error.filename or path}: {error.strerror}"
         return Check("run_dir", "problem", message, "set run_dir to a folder of your own")

@@ -115,7 +115,7 @@ class Fitter:
         root: Path,
     ) -> None:
         self.image, self.size, self.classes, self.log, self.root = image, size, classes, log, root
-        self.labels = {name: label for label, name in enumerate(classes) if label}
+        self.labels = classes.labels
         self.has_all_marks, self.cost = True, 0.0
 
     def annotations(self, kind: View, *, has_tags: bool = False) -> tuple[Annotation, ...]:

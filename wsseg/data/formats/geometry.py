@@ -86,16 +86,16 @@ def fitted_box(
     """
     height, width = size
     left, top, right, bottom = (round(edge, _DECIMALS) for edge in corners)
-    shown = f"box ({left:g}, {top:g}, {right:g}, {bottom:g}) of an image {width}x{height}"
     if kind := _unusable((left, top, right, bottom), size):
+        shown = _shown((left, top, right, bottom), size)
         return None, Problem(subject, f"{shown}: {kind}; left out, correct it", kind=kind)
     columns, rows = _span(left, right, width), _span(top, bottom, height)
     box = Box(label, columns[0], rows[0], columns[1], rows[1], crowd)
     if left < 0 or top < 0 or right > width or bottom > height:
-        kind = "box leaves the image"
+        kind, shown = "box leaves the image", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: cut at the image's edge", kind=kind)
     if min(right - left, bottom - top) == 0:
-        kind = "box is thinner than a pixel"
+        kind, shown = "box is thinner than a pixel", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: drawn as one pixel", kind=kind)
     return box, None
 
@@ -169,6 +169,11 @@ def bounds(polygons: Sequence[Sequence[float]]) -> Corners:
     if not (xs and ys and all(math.isfinite(value) for value in (*xs, *ys))):
         return math.nan, math.nan, math.nan, math.nan
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _shown(corners: Corners, size: tuple[int, int]) -> str:
+    edges = ", ".join(f"{edge:g}" for edge in corners)
+    return f"box ({edges}) of an image {size[1]}x{size[0]}"
 
 
 def _unusable(corners: Corners, size: tuple[int, int]) -> str:

@@ -90,8 +90,8 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                     )
                     of_boxes.add(f"Annotations/{id}.xml", message, "image without XML")
                     page = RawImage(id, id)
-                present, unsure = tags.get(id, (None, ()))
-                page = replace(page, split=split, tags=present, unsure=unsure)
+                if id in tags:
+                    page = replace(page, tags=tags[id][0], unsure=tags[id][1])
                 mask = next(iter(folder.masks.get(id, [])), None)
                 samples.add(RawSample(Sample(id, image, size, (), split), (page,), mask))
     tagged = sets.tagged_splits(classes)

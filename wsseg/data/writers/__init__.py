@@ -1,1 +1,1 @@
-"""Annotations and label maps back out to the formats of annotation tools."""
+"""Write annotations and label maps in the formats of annotation tools."""

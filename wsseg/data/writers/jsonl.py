@@ -1,8 +1,9 @@
-"""Annotations in wsseg's own format: JSON Lines, an image a line; see docs/annotations.md."""
+"""Write annotations as JSON Lines, the format of wsseg; see docs/annotations.md."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,54 +27,49 @@ _DECIMALS = 2  # of a pixel
 def write_jsonl(path: Path, classes: Classes, samples: Iterable[Sample]) -> None:
     """Write annotations as JSON Lines, atomically.
 
+    The first line holds the class names, every other line an image, annotated or not.
+
     Args:
         path: The file; paths of masks are written relative to its folder.
-        classes: The class names; they are the first line.
-        samples: The images; one without annotations is listed without marks.
+
+    Raises:
+        InputError: An annotation type comes from another package.
     """
     with atomic_write(path) as file:
-        file.write(_line({"classes": list(classes)}))
-        for sample in samples:
-            file.write(_line(_page(sample, classes, path.parent)))
+        entries = (_entry(sample, classes, path.parent) for sample in samples)
+        for content in chain([{"classes": list(classes)}], entries):
+            file.write(json.dumps(content, ensure_ascii=False).encode() + b"\n")
 
 
-def _line(content: dict[str, Any]) -> bytes:
-    return json.dumps(content, ensure_ascii=False).encode() + b"\n"
-
-
-def _page(sample: Sample, classes: Classes, folder: Path) -> dict[str, Any]:
-    page: dict[str, Any] = {"image": f"{sample.id}{sample.image.suffix}", "size": list(sample.size)}
-    page["split"] = sample.split
+def _entry(sample: Sample, classes: Classes, folder: Path) -> dict[str, Any]:
+    name = f"{sample.id}{sample.image.suffix}"
+    entry: dict[str, Any] = {"image": name, "size": list(sample.size), "split": sample.split}
     if sample.tags:
-        page["tags"] = [classes.names[label] for label in sample.tags.present]
+        entry["tags"] = [classes.names[label] for label in sample.tags.present]
     if sample.tags and sample.tags.unsure:
-        page["unsure"] = [classes.names[label] for label in sample.tags.unsure]
-    if any(
-        isinstance(drawn, Strokes | Regions) and not drawn.closed for drawn in sample.annotations
-    ):
-        page["closed"] = False
-    page["marks"] = [
-        mark for drawn in sample.annotations for mark in _marks(drawn, classes, folder)
-    ]
-    return page
+        entry["unsure"] = [classes.names[label] for label in sample.tags.unsure]
+    if any(isinstance(a, Strokes | Regions) and not a.closed for a in sample.annotations):
+        entry["closed"] = False
+    entry["marks"] = [mark for a in sample.annotations for mark in _marks(a, classes, folder)]
+    return entry
 
 
-def _marks(drawn: Annotation, classes: Classes, folder: Path) -> Iterator[dict[str, Any]]:
-    if isinstance(drawn, MaskFile):
-        name = Path(os.path.relpath(drawn.path, folder)).as_posix()
+def _marks(annotation: Annotation, classes: Classes, folder: Path) -> Iterator[dict[str, Any]]:
+    if isinstance(annotation, MaskFile):
+        name = Path(os.path.relpath(annotation.path, folder)).as_posix()
         yield {"type": "mask", "file": name}
-    elif isinstance(drawn, Boxes):
-        for box in drawn.items:
+    elif isinstance(annotation, Boxes):
+        for box in annotation.items:
             points = [[box.left, box.top], [box.right, box.bottom]]
             yield {"type": "box", "class": classes.names[box.label], "points": points}
-    elif isinstance(drawn, Strokes):
-        yield from (_stroke(stroke, classes) for stroke in drawn.items)
-    elif isinstance(drawn, Regions):
-        for region in drawn.items:
+    elif isinstance(annotation, Strokes):
+        yield from (_stroke(stroke, classes) for stroke in annotation.items)
+    elif isinstance(annotation, Regions):
+        for region in annotation.items:
             yield from _region(region, classes.names[region.label])
-    elif not isinstance(drawn, Tags):
-        got, remedy = type(drawn).__name__, "write it yourself"
-        raise InputError("annotation", "of a kind of this package", got, remedy)
+    elif not isinstance(annotation, Tags):
+        message = f"Annotations of the type {type(annotation).__name__} cannot be written"
+        raise InputError(message, hint="they belong to another package: write them yourself")
 
 
 def _stroke(stroke: Scribble, classes: Classes) -> dict[str, Any]:
@@ -90,5 +86,5 @@ def _region(region: Region, name: str) -> Iterator[dict[str, Any]]:
         yield {"type": "polygon", "class": name, "points": points}
     if not region.polygons and region.rle:
         size, counts = region.rle
-        shown = counts.decode("ascii") if isinstance(counts, bytes) else list(counts)
-        yield {"type": "runs", "class": name, "size": list(size), "counts": shown}
+        plain = counts.decode("ascii") if isinstance(counts, bytes) else list(counts)
+        yield {"type": "runs", "class": name, "size": list(size), "counts": plain}

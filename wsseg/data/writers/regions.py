@@ -1,7 +1,8 @@
-"""Label maps as annotation tools hold them: connected regions, their boxes and run lengths."""
+"""Label maps as annotation tools store them: connected regions, their boxes and run lengths."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from statistics import fmean
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +12,41 @@ from skimage import measure
 
 from wsseg.data.model import Sample
 
-LabelledImages = Iterable[tuple[Sample, NDArray[np.uint8]]]
-"""Images and their label maps (H, W), one in memory at a time."""
+DIGITS = 4  # decimals of an estimate in a file
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImage:
+    """An image with its label map, as a writer receives it.
+
+    Args:
+        label_map: (H, W) uint8, IGNORE where unknown.
+        estimates: Estimated IoU 0..1 of the labels by class, for classes where it is known.
+    """
+
+    sample: Sample
+    label_map: NDArray[np.uint8]
+    estimates: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def quality(self) -> float | None:
+        """Mean estimate of the classes, rounded; None if there is none."""
+        return mean_estimate(self.estimates)
+
+    @property
+    def file_name(self) -> str:
+        """Name of the image file in a data set that is written."""
+        return f"{self.sample.id}{self.sample.image.suffix}"
+
+
+def mean_estimate(estimates: Mapping[int, float]) -> float | None:
+    """Return the mean of estimates by class, rounded; None if there is none.
+
+    Example:
+        >>> mean_estimate({1: 0.25, 4: 0.5})
+        0.375
+    """
+    return round(fmean(estimates.values()), DIGITS) if estimates else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +55,9 @@ class ConnectedRegion:
 
     Args:
         label: 0 to 255.
-        left: First column of its tight box.
-        top: First row of its tight box.
-        mask: (h, w) bool of the box, True in every outer row and column somewhere.
+        left: First column of the tight bounding box.
+        top: First row of the tight bounding box.
+        mask: (h, w) bool inside the box.
     """
 
     label: int
@@ -33,30 +67,29 @@ class ConnectedRegion:
 
     @property
     def width(self) -> int:
-        """Columns of its box."""
+        """Width of the box in pixels."""
         return int(self.mask.shape[1])
 
     @property
     def height(self) -> int:
-        """Rows of its box."""
+        """Height of the box in pixels."""
         return int(self.mask.shape[0])
 
     @property
     def area(self) -> int:
-        """Its pixels."""
+        """Number of pixels."""
         return int(np.count_nonzero(self.mask))
 
 
 def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]:
-    """Yield the regions that make up a label map.
+    """Yield the connected regions of a label map, ordered by their first pixels.
+
+    They cover the image: background and IGNORE form regions too.
 
     Args:
-        label_map: (H, W) uint8; background and IGNORE are regions too.
-
-    Yields:
-        Regions that do not overlap and cover the image, in the order of their first pixels.
+        label_map: (H, W) uint8.
     """
-    # No label is -1, so that the background is numbered too.
+    # No label is -1, so the background is numbered too.
     numbers = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
     for number, box in enumerate(ndimage.find_objects(numbers), 1):
         mask = numbers[box] == number
@@ -67,13 +100,10 @@ def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]
 
 
 def run_lengths(pixels: NDArray[np.bool_]) -> list[int]:
-    """Return how long runs of equal pixels are, in the order of an array's flattened pixels.
-
-    Args:
-        pixels: bool, of any shape; row by row.
+    """Return the run lengths of a boolean array of any shape, row by row.
 
     Returns:
-        Lengths of False, True, False, ... in turns; the first is 0 where True comes first.
+        Lengths of the runs of False, True, False, ...; the first may be 0.
 
     Example:
         >>> run_lengths(np.array([[True, True], [False, True]]))
@@ -86,15 +116,10 @@ def run_lengths(pixels: NDArray[np.bool_]) -> list[int]:
 
 
 def coco_counts(region: ConnectedRegion, size: tuple[int, int]) -> str:
-    """Return a region as COCO's compressed run lengths.
+    """Return a region of an image (H, W) as the compressed run lengths of COCO.
 
-    Args:
-        region: Of an image; only the columns of its box are looked at, so that many small regions
-            of a large image cost little.
-        size: (H, W) of the image.
-
-    Returns:
-        "counts" of the whole image, column by column.
+    Only the columns of the bounding box are encoded pixel by pixel, so many small regions of a
+    large image cost little.
     """
     height, width = size
     columns = np.zeros((region.width, height), bool)

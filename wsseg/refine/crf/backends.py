@@ -1,37 +1,51 @@
-"""The ways to compute the dense CRF, by name: one model, the same results."""
+"""The interface of the dense CRF's backends, and their names. All give the same results."""
 
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wsseg.errors import InputError
-from wsseg.refine.crf.model import Inference
+from wsseg.refine.params import CRFParams
+
+Inference = Callable[
+    [Sequence[NDArray[np.uint8]], Sequence[NDArray[np.float32]], CRFParams],
+    list[NDArray[np.float32]],
+]
+"""(images (H, W, 3) RGB, unary energies (C, H, W) of each with C of at least 2, parameters with at
+least one iteration) -> probabilities (C, H, W) of each, which sum to 1 over C."""
+
+NEVER = 1e4
+"""Energy of a forbidden class: no weights outweigh it, and exp(-1e4) is 0."""
 
 
 @dataclass(frozen=True)
 class Backend:
-    """One way to compute the inference.
+    """An implementation of the inference.
 
     Attributes:
-        module: Has a function ``infer``; imported at the first use.
-        remedy: What to do where it cannot be imported.
+        module: A module with a function ``infer``, imported at the first use.
+        remedy: What to do if it cannot be imported.
     """
 
     module: str
     remedy: str
 
     def load(self) -> Inference:
-        """Return what computes the inference.
+        """Return the function that computes the inference.
 
         Raises:
             ImportError: Its packages are not installed.
-            OSError: Nor can their libraries be loaded.
+            OSError: The libraries of its packages cannot be loaded.
         """
         infer: Inference = import_module(self.module).infer
         return infer
 
     def is_installed(self) -> bool:
-        """Return whether it can be used here."""
+        """Return whether the backend can be loaded."""
         try:
             self.load()
         except (ImportError, OSError):
@@ -44,19 +58,11 @@ BACKENDS: dict[str, Backend] = {
     "torch": Backend("wsseg.refine.crf.batched", "pip install torch"),
     "pydensecrf": Backend("wsseg.refine.crf.pydensecrf", "pip install pydensecrf2"),
 }
-"""Backends by name: compiled by numba, on a GPU where there is one, and the reference."""
+"""Backends by name: compiled by numba, on a GPU if there is one, and the reference."""
 
 
-def chosen_backend(name: str = "native") -> str:
-    """Return the name of the backend that computes a CRF.
-
-    Where numba cannot be loaded, "torch" takes the place of "native", and a warning says so.
-
-    Args:
-        name: A key of ``BACKENDS``.
-
-    Returns:
-        A key of ``BACKENDS``.
+def choose_backend(name: str = "native") -> str:
+    """Return the name of the backend to use: "torch" replaces "native" if numba cannot be loaded.
 
     Raises:
         InputError: The name is unknown, or the backend cannot be loaded.
@@ -71,8 +77,8 @@ def chosen_backend(name: str = "native") -> str:
             raise InputError(
                 "crf.backend", "installed", repr(name), BACKENDS[name].remedy
             ) from error
-        slower = f"crf.backend: numba cannot be loaded ({error}); torch takes its place, slower"
-        warnings.warn(slower, RuntimeWarning, stacklevel=2)
+        message = f"crf.backend: numba cannot be loaded ({error}); torch replaces it, more slowly"
+        warnings.warn(message, RuntimeWarning, stacklevel=2)
         return "torch"
     return name
 
@@ -86,3 +92,14 @@ def warm_up(name: str) -> None:
     prepare = getattr(import_module(BACKENDS[name].module), "warm_up", None)
     if prepare:
         prepare()
+
+
+def out_of_reach(extent: float) -> InputError:
+    """Return the error for an image too large for the standard deviations.
+
+    Args:
+        extent: Lattice points from end to end.
+    """
+    rule = "large enough that 64 bits number all lattice points of an image"
+    got = f"deviations that need {extent:.0f} of them from end to end"
+    return InputError("crf.bilateral_srgb and sxy", rule, got, "use larger ones")

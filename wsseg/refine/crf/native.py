@@ -1,6 +1,6 @@
-"""Dense CRF compiled by numba at its first use: exact, fast, and no compiler needed."""
+"""Dense CRF compiled by numba at its first use."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
-from wsseg.refine.crf.model import NEVER, CRFParams, one_by_one
+from wsseg.refine.crf.backends import NEVER
 from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
 from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
 from wsseg.refine.crf.simplex import BLOCK
+from wsseg.refine.params import CRFParams
 
 if numba.config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
@@ -24,10 +25,10 @@ _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 
 
 def warm_up() -> None:
-    """Compile all that ``mean_field`` may need; where the cache has it, load it.
+    """Compile every kernel that ``infer`` may need, or load it from numba's cache.
 
     Raises:
-        InputError: The cache is damaged, or there is no room for it.
+        InputError: The cache is damaged or cannot be written.
     """
     try:
         _compile_all()
@@ -39,7 +40,7 @@ def warm_up() -> None:
 
 
 def cache_folder() -> Path | None:
-    """Return where numba keeps what it compiled, None where it found no place to write to."""
+    """Return the folder of numba's cache, None if numba found no place to write to."""
     folder = _normalise.stats.cache_path
     return Path(folder) if folder else None
 
@@ -48,16 +49,25 @@ def _compile_all() -> None:
     image = np.zeros((4, 4, 3), np.uint8)
     for lanes in _LANES:
         mean_field(image, np.zeros((lanes + 1, 4, 4), np.float32), CRFParams(iterations=1))
-    build_lattice(np.full((5, 2), (-100, 100), np.float32))  # so far that keys need 64 bits
+    build_lattice(np.full((5, 2), (-100, 100), np.float32))  # keys of 64 bits
+
+
+def infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+) -> list[NDArray[np.float32]]:
+    """Return the mean field of a dense CRF for each image; see ``Inference``."""
+    return [mean_field(*arrays, params) for arrays in zip(images, energies, strict=True)]
 
 
 def mean_field(
     image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
 ) -> NDArray[np.float32]:
-    """Return the mean field of a dense CRF; see ``Inference``.
+    """Return the mean field of one image.
 
-    Only C - 1 classes are filtered: the probabilities of a pixel sum to 1, so what a kernel makes
-    of the last class follows from the others and from what it makes of ones.
+    Only C - 1 classes are filtered: the probabilities of a pixel sum to 1, so the filtered last
+    class is the filtered ones minus the other filtered classes.
     """
     rows = energies.reshape(len(energies), -1)
     unary, last_unary = _grouped(rows[:-1]), rows[-1]
@@ -76,11 +86,8 @@ def mean_field(
     return np.vstack([others[: len(energies) - 1], last]).reshape(energies.shape)
 
 
-infer = one_by_one(mean_field)
-
-
 def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Room]]) -> None:
-    """Turn probabilities (N, L) into what all pixels say of them."""
+    """Replace probabilities (N, L) by their messages, the sum over all kernels."""
     gathered = [lattice.gather(group, room) for lattice, room in kernels]
     group[:] = 0
     for (lattice, _), values in zip(kernels, gathered, strict=True):
@@ -88,7 +95,7 @@ def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Room
 
 
 def _grouped(energies: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(G, N, L): L classes a group, the last group filled up with impossible ones."""
+    """Return (G, N, L): L classes per group; impossible classes fill up the last group."""
     count, pixels = energies.shape
     lanes = next((lanes for lanes in _LANES if lanes >= count), _LANES[-1])
     groups = -(-count // lanes)
@@ -98,7 +105,7 @@ def _grouped(energies: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
-    """The filter of each kernel that has a weight."""
+    """Yield the filter of each kernel that has a weight."""
     if params.gaussian_compat:
         yield _smoothness(image.shape[:2], params.gaussian_sxy, params.gaussian_compat)
     if params.bilateral_compat:
@@ -109,17 +116,17 @@ def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
 
 @lru_cache(maxsize=2)
 def _smoothness(size: tuple[int, int], sxy: float, compat: float) -> Lattice:
-    """The same for all images of one size: photographs of one camera, upright or not."""
+    """Return the smoothness filter, which all images of one size share."""
     return _normalised(_places(*size) / np.float32(sxy), compat)
 
 
 def _places(height: int, width: int) -> NDArray[np.float32]:
-    """(2, N): column and row of each pixel."""
+    """Return (2, N): column and row of each pixel."""
     return np.indices((height, width), np.float32)[::-1].reshape(2, -1)
 
 
 def _normalised(features: NDArray[np.float32], compat: float) -> Lattice:
-    """A filter normalised symmetrically and weighted."""
+    """Return a symmetrically normalised, weighted filter."""
     lattice = build_lattice(features)
     lattice.scale(lattice.of_ones() ** np.float32(-0.5) * np.float32(compat**0.5))
     return lattice
@@ -129,9 +136,9 @@ def _normalised(features: NDArray[np.float32], compat: float) -> Lattice:
 def _normalise(field: Any, last: Any, unary: Any, last_unary: Any, lanes: Any) -> None:
     """Softmax of messages minus energies, in place.
 
-    ``field`` (G, N, L) holds the messages before and the probabilities after; ``last`` (N,) the
-    sum of all classes' messages before and the last class's probabilities after. Blocks stay in
-    the first cache; each loop does one thing, as LLVM vectorises no other.
+    ``field`` (G, N, L) contains the messages before and the probabilities after; ``last`` (N,) the
+    sum of all classes' messages before and the probabilities of the last class after. Blocks fit
+    the first cache, and each loop does one thing, because LLVM vectorises only such loops.
     """
     top, total = np.empty(BLOCK, np.float32), np.empty(BLOCK, np.float32)
     for start in range(0, len(last), BLOCK):
@@ -185,9 +192,9 @@ def _multiply(rows: Any, by: Any, lanes: Any) -> None:
 
 @kernel
 def _exponentiate(values: Any) -> None:
-    """Raise e to float32 values of at most 0, to 4 units in the last place; 0 below -60.
+    """Compute exp of float32 values of at most 0, to 4 units in the last place; 0 below -60.
 
-    So small a share decides nothing, and no product of it is subnormal, which would be slow.
+    So small a share decides nothing, and products with it would be subnormal, which is slow.
     """
     for i in range(len(values)):
         x = values[i]

@@ -1,16 +1,26 @@
-"""Dense CRF by the compiled library pydensecrf, the reference; its conventions stay in here."""
+"""Dense CRF by the library pydensecrf, the reference."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from pydensecrf.densecrf import DenseCRF2D
 
-from wsseg.refine.crf.model import CRFParams, one_by_one
+from wsseg.refine.params import CRFParams
 
 
-def mean_field(
+def infer(
+    images: Sequence[NDArray[np.uint8]],
+    energies: Sequence[NDArray[np.float32]],
+    params: CRFParams,
+) -> list[NDArray[np.float32]]:
+    """Return the mean field of a dense CRF for each image; see ``Inference``."""
+    return [_mean_field(*arrays, params) for arrays in zip(images, energies, strict=True)]
+
+
+def _mean_field(
     image: NDArray[np.uint8], energies: NDArray[np.float32], params: CRFParams
 ) -> NDArray[np.float32]:
-    """Return the mean field of a dense CRF; see ``Inference``."""
     n_classes, height, width = energies.shape
     field = DenseCRF2D(width, height, n_classes)
     field.setUnaryEnergy(np.ascontiguousarray(energies.reshape(n_classes, -1)))
@@ -20,11 +30,8 @@ def mean_field(
         field.addPairwiseBilateral(
             sxy=params.bilateral_sxy,
             srgb=params.bilateral_srgb,
-            rgbim=image.copy(order="C"),  # it rejects read-only arrays
+            rgbim=image.copy(order="C"),  # pydensecrf rejects read-only arrays
             compat=params.bilateral_compat,
         )
     probabilities = np.asarray(field.inference(params.iterations), np.float32)
     return probabilities.reshape(energies.shape)
-
-
-infer = one_by_one(mean_field)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.refine.crf.model import out_of_reach
+from wsseg.refine.crf.backends import out_of_reach
 from wsseg.refine.crf.simd import kernel
 
 BLOCK = 512  # points whose intermediate values stay in the processor's first cache

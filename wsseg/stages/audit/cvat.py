@@ -7,18 +7,18 @@ from xml.etree.ElementTree import Element
 
 from wsseg.data.formats.files import safe_name
 from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample
-from wsseg.data.writers.cvat import write_shapes
-from wsseg.data.writers.cvat_shapes import (
+from wsseg.data.writers.cvat import (
     box_shape,
     mask_shapes,
     shapes_of,
     tag_shape,
     with_attributes,
+    write_shapes,
 )
 from wsseg.errors import InputError
 from wsseg.runs.progress import log
 from wsseg.stages.audit.finding import Audit, Finding, Place
-from wsseg.stages.export import appearing, check_images, check_new, put_image
+from wsseg.stages.export import check_images, check_new, new_folder, put_image
 
 ATTRIBUTES = {"suggestion": "checkbox", "doubt": "text"}
 """Attributes of every label: whether a shape is only a suggestion, and the explanation of a
@@ -70,7 +70,7 @@ def export_findings(
     if not by_image:
         raise InputError(f"{audit.out} has no findings to export", hint="lower --min-score")
     samples = [audit.samples[id] for id in by_image]
-    with appearing(out) as folder:
+    with new_folder(out) as folder:
         shapes = ((s, list(_shapes(s, by_image[s.id], audit.classes))) for s in samples)
         task = "findings of wsseg audit"
         write_shapes(

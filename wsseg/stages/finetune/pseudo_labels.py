@@ -10,7 +10,7 @@ from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_scores
-from wsseg.refine.scores import normalised
+from wsseg.refine.scores import normalise
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
 from wsseg.runs.run import Run
@@ -61,7 +61,7 @@ def _label(
     example = example_of(remove_mask(sample), len(segmenter.classes))
     constraints = example.constraints
     scores = segmenter.predict(example.image, config.prediction)
-    shares = normalised(scores[constraints.classes], constraints.allowed)
+    shares = normalise(scores[constraints.classes], constraints.allowed)
     label_map = constraints.argmax(shares)
     if base.labels and (made := label_path(base.labels, sample)).exists():
         label_map = constraints.project(read_label_map(made))

@@ -10,20 +10,16 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.networks.batches import Steps
-from wsseg.networks.losses.registry import WeightedLosses, check_losses
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.prediction import save_segmenter
-from wsseg.networks.segmenter import check_network
 from wsseg.networks.semi.callbacks import CollapseAlarm, object_recall
 from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.training import PairedBatches, SemiTraining
 from wsseg.networks.semi.views import ViewBatches
 from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
-from wsseg.refine.named import find_refiner
-from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import samples_key
-from wsseg.runs.loggers import check_loggers
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -82,19 +78,13 @@ class Plan(NamedTuple):
 
 
 def check_finetune_settings(config: Config) -> None:
-    """Raise if settings contradict each other, before any work is done.
+    """Raise if settings of the fine-tuning contradict each other, before any work is done.
 
     Raises:
-        InputError: A loss or refiner is unknown, an engine or logger is not installed, the network
-            cannot be built, the base is this run, the network would be calibrated on masks that it
-            has learned, a semi-supervised training has no use for the unlabelled images, or a
-            folder is missing.
+        InputError: The base is this run, the network would be calibrated on masks that it has
+            learned, a semi-supervised training does not use the unlabelled images, or a folder is
+            missing.
     """
-    check_engine(config)
-    check_loggers(config.loggers)
-    check_losses(config.trainer.loss)
-    find_refiner(config, config.rounds.refiner)
-    check_network(config.model)
     params = config.finetune
     if params.base == config.run_dir.absolute():
         remedy = "give this run a run_dir of its own"

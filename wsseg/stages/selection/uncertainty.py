@@ -15,7 +15,7 @@ from wsseg.files import fingerprint
 from wsseg.metrics.confidence import margins, vote_entropies
 from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import Segmenter, load_segmenter_cached
-from wsseg.refine.scores import normalised
+from wsseg.refine.scores import normalise
 from wsseg.runs.labelling import map_stage, samples_key
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -30,7 +30,7 @@ def margin(
 ) -> float:
     """Return the mean of ``margins`` over the pixels of an image."""
     scores = segmenter.predict(image, prediction)[constraints.classes]
-    return float(margins(normalised(scores, constraints.allowed)).mean())
+    return float(margins(normalise(scores, constraints.allowed)).mean())
 
 
 def vote_entropy(

@@ -24,7 +24,7 @@ _FOREGROUND, _BACKGROUND = 0.30, 0.05
 
 
 def learn_affinity(
-    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+    run: Run, dataset: Dataset, maps: Stage | None, classifier: Stage | None
 ) -> Stage | None:
     """Return the stage "affinity": a network that learnt from confident labels what is alike.
 
@@ -49,14 +49,16 @@ def learn_affinity(
     if config.cam.affinity != "learned" or classifier is None:
         return None
     levels = {"foreground": _FOREGROUND, "background": _BACKGROUND}
-    rule = {"rule": "constant", "refiner": "crf", **levels}
-    cam = config.cam.model_copy(update=rule)
+    changes = {"threshold": "constant", "refiner": "crf", **levels}
+    cam = config.cam.model_copy(update=changes)
     confident = label_by_maps(run, dataset, maps, "confident", cam)
+    if confident is None:
+        return None
     stage = run.stage(
         "affinity",
         labels=confident,
         classifier=classifier,
-        radius=config.walk.radius,
+        radius=config.cam.walk.radius,
         affinity=settings,
         machine=config.machine.numerics,
         seed=config.seed,
@@ -75,7 +77,7 @@ def _train(
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder)
-    objective = partial(_objective, radius=config.walk.radius)
+    objective = partial(_objective, radius=config.cam.walk.radius)
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.params, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)

@@ -14,7 +14,7 @@ from wsseg.images import read_image
 from wsseg.labelmaps import read_scores, write_scores
 from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
 from wsseg.networks.classifier import TrainedClassifier, load_classifier
-from wsseg.refine.named import Refine, find_refiner
+from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
@@ -24,17 +24,18 @@ from wsseg.runs.labelling import (
     scores_path,
     usable_samples,
 )
+from wsseg.runs.names import TAG_SEEDS
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.seeds.cam import activation_maps, maps_of_plugin
+from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_activation
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
-from wsseg.seeds.spreading import find_spreading, spread_by_walk, walk_params
+from wsseg.seeds.spreading import spread
 
 _OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
 
 
-def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
+def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
     """Return the stage "cams": activation maps of the training images for their tags.
 
     Args:
@@ -43,9 +44,12 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
         classifier: Of ``train_classifier``.
 
     Returns:
-        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image.
+        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image. None if
+        there are no images.
     """
     config = run.config
+    if not dataset.samples:
+        return None
     samples = dataset.split(config.data.train)
     stage = run.stage(
         "cams",
@@ -61,8 +65,8 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
 
 
 def spread_maps(
-    run: Run, dataset: Dataset, maps: Stage, affinity_net: Stage | None = None
-) -> Stage:
+    run: Run, dataset: Dataset, maps: Stage | None, affinity_net: Stage | None = None
+) -> Stage | None:
     """Return the stage "spread": activation maps that have spread to what looks alike.
 
     Args:
@@ -76,10 +80,10 @@ def spread_maps(
         "none".
     """
     config, affinity = run.config, run.config.cam.affinity
-    if affinity == "none":
+    if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
-    settings = config.par if affinity == "par" else config.walk
+    settings = config.par if affinity == "par" else config.cam.walk
     stage = run.stage(
         "spread",
         maps=maps,
@@ -88,21 +92,19 @@ def spread_maps(
         affinity=affinity,
         settings=settings,
     )
-    spread = partial(
-        _spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net
-    )
+    work = partial(_spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net)
     whole = partial(_has_scores, stage)
-    return map_stage(run, stage, spread, samples, is_valid=whole, skipped=maps.skipped)
+    return map_stage(run, stage, work, samples, is_valid=whole, skipped=maps.skipped)
 
 
 def label_by_maps(
     run: Run,
     dataset: Dataset,
-    maps: Stage,
-    name: str = "seeds",
+    maps: Stage | None,
+    name: str = TAG_SEEDS,
     cam: CAMParams | None = None,
-) -> Stage:
-    """Return the stage "seeds": first label maps of the training images, from activation maps.
+) -> Stage | None:
+    """Return the stage "tag-seeds": first label maps of the training images, from activation maps.
 
     Args:
         run: The run; ``config.cam`` says how.
@@ -112,16 +114,18 @@ def label_by_maps(
         cam: Settings in place of ``config.cam``.
 
     Returns:
-        The complete stage.
+        The complete stage; None without maps.
     """
     config, settings = run.config, cam or run.config.cam
+    if maps is None:
+        return None
     samples = usable_samples(maps, dataset.split(config.data.train))
-    refiner = find_refiner(config, settings.refiner)
+    refiner = find_refiner(settings.refiner, config.crf, config.par)
     stage = run.stage(
         name,
         maps=maps,
         samples=samples_key(samples),
-        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity", "walk"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -140,13 +144,16 @@ def _locate(
     sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     labels = sample.tagged
-    image = read_image(sample.image)
-    if classifier is None:
-        maps = maps_of_plugin(image, labels, classes, config.cam)
+    example = example_of(sample, len(classes))
+    activation = find_activation(config.cam.method)
+    if activation:
+        maps = activation_maps_by_plugin(activation, example, labels, classes)
+    elif classifier is None:
+        raise TypeError(f"{config.cam.method} needs a classifier")
     else:
         device = config.machine.device
         loaded = classifier.load(_classifier, device)
-        (maps,) = activation_maps(loaded, [image], [labels], config.cam)
+        (maps,) = activation_maps(loaded, [example.image], [labels], config.cam)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
 
@@ -156,12 +163,11 @@ def _spread(
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
-    if affinity_net is None:
-        found = find_spreading(config)(image, scores)
-    else:
+    vectors = None
+    if affinity_net:
         device = config.machine.device
         vectors = affinity_net.load(_affinity, device).vectors(image)
-        found = spread_by_walk(image, scores, walk_params(config), vectors)
+    found = spread(image, scores, config.cam, config.par, vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
@@ -170,10 +176,9 @@ def _label(
     sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, n_classes)
-    image, constraints = example.image, example.constraints
     labels, scores = read_scores(scores_path(maps, sample.id))
-    found = confident_labels(image, scores, labels, constraints, settings, refine)
-    return constraints.project(found), {}
+    label_map = confident_labels(example, scores, labels, settings, refine)
+    return example.constraints.project(label_map), {}
 
 
 def _has_scores(stage: Stage, identity: str) -> bool:

@@ -1,14 +1,12 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
+from helpers.examples import example_from
 
-from wsseg.data.constraints import constraints_of
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
-from wsseg.seeds.named import seed_label_map
+from wsseg.seeds.apply import find_seed
 from wsseg.seeds.params import SeedParams
 
 SIZE = (40, 60)
@@ -18,7 +16,7 @@ OTHER = Strokes((Scribble(2, ((45.5, 30.5),)), Scribble(0, ((55.5, 5.5),))))
 
 @pytest.fixture
 def image():
-    """Two squares, of one class each, on another ground."""
+    """Two squares, of one class each, on another background."""
     pixels = np.random.default_rng(0).integers(90, 110, (*SIZE, 3)).astype(np.uint8)
     pixels[8:22, 8:22, 0] += 100
     pixels[25:36, 40:51, 1] += 100
@@ -26,10 +24,22 @@ def image():
 
 
 def seeded(image, *annotations, **settings):
-    sample = Sample("a", Path("a.png"), SIZE, annotations, "train")
-    constraints = constraints_of(sample, 4)
-    chosen = SeedParams(name="mixed", **settings)
-    return seed_label_map(image, constraints, sample, chosen, np.random.default_rng(0))
+    seed = find_seed(SeedParams(**settings))
+    return seed(example_from(image, *annotations, n_classes=4), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", ["grabcut", "grabcut_votes"])
+def test_on_boxes_it_is_the_seed_of_boxes_to_the_bit(image, name):
+    boxes, few = Boxes((Box(1, 6, 6, 24, 24), Box(2, 36, 20, 58, 39))), {"votes": 5}
+    np.testing.assert_array_equal(
+        seeded(image, boxes, boxes=name, grabcut_votes=few),
+        seeded(image, boxes, name=name, grabcut_votes=few),
+    )
+
+
+def test_on_marks_it_is_the_seed_of_strokes_to_the_bit(image):
+    expected = seeded(image, CLICKS, name="grabcut_strokes")
+    np.testing.assert_array_equal(seeded(image, CLICKS), expected)
 
 
 def test_marks_spread(image):
@@ -66,15 +76,15 @@ def test_a_full_mask_stays_as_it_is(image, tmp_path):
     np.testing.assert_array_equal(seeded(image, MaskFile(tmp_path / "a.png")), mask)
 
 
-def test_a_sparse_mask_and_an_outline_spread_like_marks(image, tmp_path):
+def test_a_sparse_mask_and_a_polygon_spread_like_marks(image, tmp_path):
     mask = np.full(SIZE, IGNORE, np.uint8)
     mask[12:16, 12:16], mask[30:36, 55:59] = 1, 0
     write_label_map(tmp_path / "a.png", mask)
     of_file = seeded(image, MaskFile(tmp_path / "a.png"), Tags((1,)))
     square = Region(1, ((12.0, 12.0, 16.0, 12.0, 16.0, 16.0, 12.0, 16.0),))
     ground = Region(0, ((55.0, 30.0, 59.0, 30.0, 59.0, 36.0, 55.0, 36.0),))
-    of_outlines = seeded(image, Regions((square, ground), partial=True))
-    for label_map in (of_file, of_outlines):
+    of_polygons = seeded(image, Regions((square, ground), partial=True))
+    for label_map in (of_file, of_polygons):
         assert (label_map[8:22, 8:22] == 1).mean() > 0.9
 
 
@@ -84,11 +94,13 @@ def test_a_sparse_mask_and_an_outline_spread_like_marks(image, tmp_path):
 def test_strokes_stay_whatever_spreads_them(image, name):
     crossing = Scribble(2, ((2.5, 30.5), (50.5, 30.5), (50.5, 5.5)))
     strokes = Strokes((*CLICKS.items, crossing))
-    label_map = seeded(image, Boxes((Box(1, 6, 6, 24, 24),)), strokes, of_strokes=name)
+    label_map = seeded(image, Boxes((Box(1, 6, 6, 24, 24),)), strokes, strokes=name)
     drawn = stroke_map(strokes, SIZE)
     np.testing.assert_array_equal(label_map[drawn != IGNORE], drawn[drawn != IGNORE])
 
 
-def test_a_mixture_of_mixtures_is_refused(image):
-    with pytest.raises(InputError, match="of_strokes must be made of seeds other than mixed"):
-        seeded(image, CLICKS, of_strokes="mixed")
+def test_auto_inside_auto_is_refused(image):
+    with pytest.raises(
+        InputError, match=r"seeds\.strokes must be the name of a seed other than auto"
+    ):
+        seeded(image, CLICKS, strokes="auto")

@@ -1,17 +1,17 @@
 import importlib.metadata
-from dataclasses import replace
-from pathlib import Path
+import pickle
 
 import numpy as np
 import pytest
+from helpers.examples import example_from
+from pydantic import Field
 
 from wsseg import plugins
-from wsseg.data.constraints import Constraints, constraints_of
-from wsseg.data.model import Box, Boxes, MaskFile, Sample
-from wsseg.data.strokes import Scribble, Strokes
+from wsseg.data.model import Box, Boxes, MaskFile
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
-from wsseg.seeds.named import SEEDS, check_fit, check_seeds, find_seed, seed_label_map
+from wsseg.params import Params
+from wsseg.seeds.apply import COMBINATIONS, SEEDS, find_seed
 from wsseg.seeds.params import SeedParams
 
 SIZE = (40, 50)
@@ -19,16 +19,12 @@ OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
 BOXES = (Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30), Box(1, 0, 36, 1, 37))
 
 
-def sample_of(*annotations):
-    return Sample("a", Path("a.png"), SIZE, annotations, "train")
-
-
-def seeded(name, sample, constraints=None, image=None, **settings):
+def seeded(name, *annotations, constraints=None, image=None, **settings):
     if image is None:
         image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    chosen = SeedParams(name=name, **{"votes": 5, "votes_side": 48, **settings})
-    constraints = constraints or constraints_of(sample, 4)
-    return seed_label_map(image, constraints, sample, chosen, np.random.default_rng(0))
+    seed = find_seed(SeedParams(name=name, **{"grabcut_votes": {"votes": 5}, **settings}))
+    example = example_from(image, *annotations, constraints=constraints, n_classes=4)
+    return seed(example, np.random.default_rng(0))
 
 
 @pytest.fixture
@@ -39,13 +35,12 @@ def foreign(tmp_path):
     return tmp_path, label_map
 
 
-@pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.parametrize("name", [*SEEDS, *COMBINATIONS])
 def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign):
-    sample = sample_of(Boxes(BOXES))
-    constraints = constraints_of(sample, 4)
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    constraints = example_from(image, Boxes(BOXES), n_classes=4).constraints
     copies = image.copy(), constraints.allowed.copy()
-    label_map = seeded(name, sample, constraints, image, folder=foreign[0])
+    label_map = seeded(name, Boxes(BOXES), constraints=constraints, image=image, folder=foreign[0])
     np.testing.assert_array_equal(image, copies[0])
     np.testing.assert_array_equal(constraints.allowed, copies[1])
     assert label_map.dtype == np.uint8
@@ -56,19 +51,19 @@ def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign
     assert (label_map == 3).any() or name in OF_STROKES
 
 
-@pytest.mark.parametrize("name", SEEDS)
+@pytest.mark.parametrize("name", [*SEEDS, *COMBINATIONS])
 def test_known_pixels_win_over_every_seed(name, foreign, tmp_path):
     mask = np.full(SIZE, IGNORE, np.uint8)
     mask[12:20, 22:28], mask[25, 25:30] = 1, 0
     write_label_map(tmp_path / "mask.png", mask)
-    sample = sample_of(Boxes(BOXES), MaskFile(tmp_path / "mask.png"))
-    label_map = seeded(name, sample, folder=foreign[0])
+    annotations = Boxes(BOXES), MaskFile(tmp_path / "mask.png")
+    label_map = seeded(name, *annotations, folder=foreign[0])
     assert (label_map[mask != IGNORE] == mask[mask != IGNORE]).all()
 
 
 def test_what_the_boxes_forbid_becomes_background_outside_and_ignore_inside(foreign):
     folder, given = foreign
-    label_map = seeded("folder", sample_of(Boxes((Box(1, 10, 10, 40, 30),))), folder=folder)
+    label_map = seeded("folder", Boxes((Box(1, 10, 10, 40, 30),)), folder=folder)
     expected = np.zeros(SIZE)
     expected[10:30, 10:40] = np.where(given <= 1, given, IGNORE)[10:30, 10:40]
     np.testing.assert_array_equal(label_map, expected)
@@ -76,7 +71,7 @@ def test_what_the_boxes_forbid_becomes_background_outside_and_ignore_inside(fore
 
 def test_intersection_keeps_what_both_sources_agree_on(foreign):
     folder, given = foreign
-    sample = sample_of(Boxes((Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30))))
+    sample = Boxes((Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30)))
     label_map = seeded("intersection", sample, sources=("box", "folder"), folder=folder)
     filled = seeded("box", sample)
     expected = np.where((filled == given) | (filled == 0), filled, IGNORE)
@@ -84,7 +79,7 @@ def test_intersection_keeps_what_both_sources_agree_on(foreign):
 
 
 def test_intersection_is_the_same_in_either_order():
-    sample = sample_of(Boxes(BOXES))
+    sample = Boxes(BOXES)
     one, other = (
         seeded("intersection", sample, sources=sources)
         for sources in (("box", "box_inner"), ("box_inner", "box"))
@@ -94,12 +89,12 @@ def test_intersection_is_the_same_in_either_order():
 
 
 def test_an_intersection_of_itself_is_refused():
-    with pytest.raises(InputError, match="made of seeds other than intersection and mixed"):
-        seeded("intersection", sample_of(Boxes(BOXES)), sources=("box", "intersection"))
+    with pytest.raises(InputError, match="a seed other than intersection and auto"):
+        seeded("intersection", Boxes(BOXES), sources=("box", "intersection"))
 
 
 def test_folder_needs_a_folder_with_a_fitting_file(tmp_path):
-    sample = sample_of(Boxes(BOXES))
+    sample = Boxes(BOXES)
     with pytest.raises(InputError, match=r"seeds\.folder must be set"):
         seeded("folder", sample)
     with pytest.raises(InputError, match=r"a\.png.*no such file"):
@@ -109,21 +104,9 @@ def test_folder_needs_a_folder_with_a_fitting_file(tmp_path):
         seeded("folder", sample, folder=tmp_path)
 
 
-def test_an_image_of_another_size_is_refused():
-    with pytest.raises(InputError, match=r"\(40, 50\).*got \(40, 51, 3\)"):
-        seeded("box", sample_of(Boxes(BOXES)), image=np.zeros((40, 51, 3), np.uint8))
-
-
-def test_constraints_of_another_size_are_refused():
-    constraints = Constraints(np.array([0, 1], np.uint8), np.ones((2, 9, 9), bool))
-    with pytest.raises(InputError, match=r"sample a must be .*\(9, 9\), got \(40, 50\)"):
-        image = np.zeros((9, 9, 3), np.uint8)
-        seeded("box", sample_of(Boxes(BOXES)), constraints, image)
-
-
 def test_a_box_beyond_the_image_is_refused():
     with pytest.raises(InputError, match="inside the image"):
-        seeded("box", sample_of(Boxes((Box(1, 40, 0, 51, 10),))))
+        seeded("box", Boxes((Box(1, 40, 0, 51, 10),)))
 
 
 def plug_in(monkeypatch, seed):
@@ -136,45 +119,71 @@ def plug_in(monkeypatch, seed):
 
 
 def test_another_package_s_seed_passes_the_same_gate(monkeypatch):
-    plug_in(monkeypatch, lambda image, *_: np.full(image.shape[:2], 3, np.uint8))
-    sample = sample_of(Boxes((Box(3, 5, 5, 10, 10),)))
-    label_map = seeded("mine", sample)
-    np.testing.assert_array_equal(label_map, seeded("box", sample))
+    plug_in(monkeypatch, lambda example: np.full(example.sample.size, 3, np.uint8))
+    boxes = Boxes((Box(3, 5, 5, 10, 10),))
+    np.testing.assert_array_equal(seeded("mine", boxes), seeded("box", boxes))
+
+
+class Share(Params):
+    share: float = Field(0.5, gt=0)
+
+
+def chosen(example, rng, params: Share):
+    return (rng.random(example.sample.size) < params.share).astype(np.uint8)
+
+
+def test_a_plug_in_receives_what_it_names_with_parameters_of_its_own(monkeypatch):
+    plug_in(monkeypatch, chosen)
+    label_map = seeded("mine", plugins={"mine": {"share": 0.2}})
+    expected = np.random.default_rng(0).random(SIZE) < 0.2
+    np.testing.assert_array_equal(label_map, expected)
+    expected = np.random.default_rng(0).random(SIZE) < 0.5
+    np.testing.assert_array_equal(seeded("mine"), expected)
+    with pytest.raises(InputError, match="share in Share must be greater than 0, got 0"):
+        seeded("mine", plugins={"mine": {"share": 0}})
+    with pytest.raises(InputError, match="Share has an unknown key size"):
+        seeded("mine", plugins={"mine": {"size": 1}})
+
+
+def test_parameters_of_a_plug_in_need_a_class(monkeypatch):
+    plug_in(monkeypatch, lambda example: example)
+    with pytest.raises(InputError, match=r"seeds\.plugins\.mine is set, but .* no parameters"):
+        seeded("mine", plugins={"mine": {"share": 1}})
+    plug_in(monkeypatch, lambda example, params: (example, params))
+    with pytest.raises(InputError, match="`params` of the seed 'mine' is not annotated"):
+        seeded("mine")
 
 
 def test_a_plug_in_with_a_wrong_result_is_named(monkeypatch):
     plug_in(monkeypatch, lambda *_: np.zeros((2, 2)))
     with pytest.raises(InputError, match=r"seed 'mine' .*got \(2, 2\) float64"):
-        seeded("mine", sample_of(Boxes(BOXES)))
+        seeded("mine", Boxes(BOXES))
 
 
 def test_an_unknown_seed_lists_the_choices(monkeypatch):
-    assert find_seed("box_inner") is SEEDS["box_inner"]
+    assert find_seed(SeedParams(name="box_inner")).function is SEEDS["box_inner"]
     plug_in(monkeypatch, None)
-    with pytest.raises(InputError, match=r"grabcut_votes, .*, folder, mixed, mine"):
-        find_seed("grabcat")
+    with pytest.raises(InputError, match=r"auto, intersection, folder, .*grabcut_votes, .*, mine"):
+        find_seed(SeedParams(name="grabcat"))
 
 
-def test_a_seed_of_boxes_is_refused_where_marks_would_be_left_unused():
-    marked = sample_of(Strokes((Scribble(1, ((5.5, 5.5),)),)))
-    boxed = replace(marked, annotations=(Boxes(BOXES), *marked.annotations))
-    with pytest.raises(InputError, match=r"a seed of marks, which a has .* set seeds.name=mixed"):
-        check_fit(SeedParams(name="grabcut"), [boxed, marked])
-    check_fit(SeedParams(name="grabcut"), [boxed, sample_of()])
-    check_fit(SeedParams(name="mixed"), [boxed, marked])
+def test_a_seed_can_be_sent_to_other_processes():
+    for name in ("auto", "intersection", "superpixel_votes"):
+        seed = find_seed(SeedParams(name=name))
+        assert pickle.loads(pickle.dumps(seed)) == seed
 
 
 @pytest.mark.parametrize(
     "changes",
     [
-        {"name": "mixed", "of_boxes": "mixed"},
-        {"name": "mixed", "of_strokes": "intersection", "sources": ("box", "mixed")},
+        {"boxes": "auto"},
+        {"strokes": "intersection", "sources": ("box", "auto")},
         {"name": "intersection", "sources": ("intersection", "box")},
         {"name": "folder"},
-        {"name": "mixed", "of_strokes": "folder"},
-        {"name": "mixed", "of_boxes": "grabcat"},
+        {"strokes": "folder"},
+        {"boxes": "grabcat"},
     ],
 )
 def test_seeds_that_could_label_no_image_are_refused_before_any_work(changes):
     with pytest.raises(InputError, match="seeds"):
-        check_seeds(SeedParams(**changes))
+        find_seed(SeedParams(**changes))

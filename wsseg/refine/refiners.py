@@ -1,0 +1,104 @@
+"""The refiner that a name stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.errors import InputError
+from wsseg.plugins import find_plugin, load_plugin, plugin_key, unknown_name
+from wsseg.refine.crf.backends import choose_backend, warm_up
+from wsseg.refine.crf.dense import dense_crf
+from wsseg.refine.par import par
+from wsseg.refine.params import CRFParams, PARParams
+from wsseg.refine.scores import normalise
+
+ENTRY_POINTS = "wsseg.refiners"
+"""Entry point group of refiners from other packages."""
+
+
+class Refine(Protocol):
+    """A function that sharpens scores, such as ``dense_crf`` or ``par``."""
+
+    def __call__(
+        self,
+        image: NDArray[np.uint8],
+        scores: NDArray[np.floating],
+        /,
+        *,
+        allowed: NDArray[np.bool_] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return probabilities (C, H, W) from an image, scores and allowed classes."""
+
+
+@dataclass(frozen=True)
+class Refiner:
+    """A refiner with its parameters.
+
+    Attributes:
+        refine: Refines one image; can be sent to worker processes.
+        key: Everything that its results depend on.
+        prepare: Does once what every worker process would otherwise do, such as compiling.
+    """
+
+    refine: Refine
+    key: Any
+    prepare: Callable[[], None] = lambda: None
+
+
+def find_refiner(
+    name: str, crf: CRFParams = CRFParams(), par_params: PARParams = PARParams()
+) -> Refiner:
+    """Return the refiner of a name.
+
+    Args:
+        name: "crf", "par", "none", or the name of a plug-in.
+        crf: Parameters of "crf".
+        par_params: Parameters of "par".
+
+    Raises:
+        InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.
+    """
+    if name == "none":
+        return Refiner(identity, "none")
+    if name == "par":
+        return Refiner(partial(par, params=par_params), ["par", par_params])
+    if name == "crf":
+        crf = crf.model_copy(update={"backend": choose_backend(crf.backend)})
+        return Refiner(partial(dense_crf, params=crf), ["crf", crf], partial(warm_up, crf.backend))
+    plugin = find_plugin(name, ENTRY_POINTS)
+    if plugin is None:
+        choices = ("crf", "par", "none")
+        raise unknown_name("rounds.refiner or cam.refiner", name, choices, ENTRY_POINTS)
+    refine: Refine = load_plugin(plugin)
+    return Refiner(partial(_refine_by_plugin, refine=refine, name=name), plugin_key(plugin))
+
+
+def identity(
+    _image: NDArray[np.uint8],
+    scores: NDArray[np.floating],
+    /,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+) -> NDArray[np.float32]:
+    """Return scores (C, H, W) as probabilities, 0 where not allowed, without refinement."""
+    return normalise(scores, allowed)
+
+
+def _refine_by_plugin(
+    image: NDArray[np.uint8],
+    scores: NDArray[np.floating],
+    /,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    refine: Refine,
+    name: str,
+) -> NDArray[np.float32]:
+    refined = np.asarray(refine(image, scores, allowed=allowed))
+    if refined.shape != scores.shape or not np.isfinite(refined).all():
+        rule, got = f"finite and of shape {scores.shape}", f"shape {refined.shape}"
+        raise InputError(f"result of refiner {name!r}", rule, got, "correct the plug-in")
+    return refined.astype(np.float32)

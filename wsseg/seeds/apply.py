@@ -1,0 +1,193 @@
+"""Seeds by name, their combinations, and the projection of their results onto the annotations.
+
+A seed is a function ``f(example, params, rng)`` that returns a label map (H, W) uint8, IGNORE
+where it decides nothing. It names only the arguments that it needs, in any order after the first.
+Whatever seed made a label map, ``Constraints.project`` is applied to it.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsseg.data.constraints import label_map_of
+from wsseg.data.custom import CustomAnnotation
+from wsseg.data.example import Example
+from wsseg.data.model import MaskFile, Sample
+from wsseg.errors import InputError
+from wsseg.labelmaps import IGNORE
+from wsseg.params import Params
+from wsseg.plugins import find_named, takes
+from wsseg.seeds.boxes import box, box_inner
+from wsseg.seeds.grabcut import grabcut, grabcut_votes
+from wsseg.seeds.params import SeedParams
+from wsseg.seeds.strokes import grabcut_strokes, strokes
+from wsseg.seeds.superpixels import superpixel_votes
+from wsseg.seeds.walker import random_walker
+
+SeedFunction = Callable[..., NDArray[np.uint8]]
+"""``f(example)``, with the keyword arguments ``params`` and ``rng`` if it has parameters of these
+names."""
+
+SEEDS: dict[str, SeedFunction] = {
+    "box": box,
+    "box_inner": box_inner,
+    "grabcut": grabcut,
+    "grabcut_votes": grabcut_votes,
+    "strokes": strokes,
+    "random_walker": random_walker,
+    "grabcut_strokes": grabcut_strokes,
+    "superpixel_votes": superpixel_votes,
+}
+"""The seeds of this package that are no combinations."""
+
+COMBINATIONS = ("auto", "intersection", "folder")
+"""Names of seeds that use other seeds or label maps of other programs."""
+
+ENTRY_POINTS = "wsseg.seeds"
+"""Entry point group of seeds from other packages."""
+
+_SPARSE = 0.5  # share of known pixels below which a mask file is treated like strokes
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A seed with its parameters, ready for any number of images.
+
+    Attributes:
+        name: Its name, used in errors.
+        function: A seed function.
+        arguments: Keyword arguments of ``function``, such as ``params``.
+    """
+
+    name: str
+    function: SeedFunction
+    arguments: dict[str, Any]
+
+    def __call__(self, example: Example, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """Return the label map (H, W) uint8 of an image, projected onto its annotations.
+
+        Raises:
+            InputError: A box reaches beyond the image, or the seed fails.
+        """
+        _check_boxes(example.sample)
+        random = {"rng": rng} if takes(self.function, "rng") else {}
+        label_map = np.asarray(self.function(example, **self.arguments, **random))
+        if label_map.shape != example.sample.size or label_map.dtype != np.uint8:
+            rule, got = f"{example.sample.size} uint8", f"{label_map.shape} {label_map.dtype}"
+            raise InputError(f"result of seed {self.name!r}", rule, got, "correct the seed")
+        return example.constraints.project(label_map)
+
+
+def find_seed(params: SeedParams = SeedParams()) -> Seed:
+    """Return the seed that ``params`` describe.
+
+    Raises:
+        InputError: A name is unknown, a combination contains itself, a folder is not set, or
+            parameters of a plug-in break a rule.
+    """
+    return _find(params, params.name, "seeds.name", forbidden=())
+
+
+def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...]) -> Seed:
+    if name in forbidden:
+        rule = f"the name of a seed other than {' and '.join(forbidden)}"
+        raise InputError(setting, rule, repr(name), "name another seed")
+    if name == "auto":
+        boxes = _find(params, params.boxes, "seeds.boxes", ("auto",))
+        marks = _find(params, params.strokes, "seeds.strokes", ("auto",))
+        return Seed(name, combine, {"boxes": boxes, "strokes": marks})
+    if name == "intersection":
+        inner = ("intersection", "auto")
+        sources = tuple(_find(params, n, "seeds.sources", inner) for n in params.sources)
+        return Seed(name, intersect, {"sources": sources})
+    if name == "folder":
+        if params.folder is None:
+            raise InputError("seeds.folder", "set", "nothing", "name the folder of the label maps")
+        return Seed(name, read_from_folder, {"folder": params.folder})
+    choices = {**dict.fromkeys(COMBINATIONS), **SEEDS}
+    function = find_named(setting, name, choices, ENTRY_POINTS)
+    assert function is not None
+    if name not in SEEDS:
+        return Seed(name, function, _plugin_arguments(function, name, params.plugins.get(name, {})))
+    group = "grabcut" if name == "grabcut_strokes" else name
+    return Seed(
+        name, function, {"params": getattr(params, group)} if takes(function, "params") else {}
+    )
+
+
+def _plugin_arguments(function: SeedFunction, name: str, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of a plug-in, an instance of the class that ``params`` is annotated."""
+    if not takes(function, "params"):
+        if values:
+            subject = f"seeds.plugins.{name} is set, but the seed {name!r} has no parameters"
+            raise InputError(subject, hint="remove it")
+        return {}
+    kind = inspect.signature(function, eval_str=True).parameters["params"].annotation
+    if not (isinstance(kind, type) and issubclass(kind, Params)):
+        subject = f"The parameter `params` of the seed {name!r} is not annotated with its class"
+        raise InputError(subject, hint="annotate it with a subclass of wsseg.params.Params")
+    return {"params": kind(**values)}
+
+
+def combine(
+    example: Example, boxes: Seed, strokes: Seed, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return the first label map of an image with annotations of any kind.
+
+    Boxes get the seed ``boxes``. If that leaves pixels open, or if there are no boxes, marks are
+    spread by the seed ``strokes``. A full mask stays as it is, including its IGNORE.
+
+    Returns:
+        (H, W) uint8; all IGNORE if no pixel is known, as with tags alone.
+    """
+    label_map, sample = example.constraints.known, example.sample
+    # The seed that comes first receives the generator itself, so that it makes the same label map
+    # as when it is chosen by name.
+    if sample.boxes:
+        label_map = boxes(example, rng)
+        rng = rng.spawn(1)[0]
+    if not _is_marked(sample, label_map) or (label_map != IGNORE).all():
+        return label_map
+    return np.where(label_map == IGNORE, strokes(example, rng), label_map).astype(np.uint8)
+
+
+def intersect(
+    example: Example, sources: tuple[Seed, Seed], rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Return the foreground that two seeds agree on; the rest of the boxes is IGNORE.
+
+    References:
+        Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (M and G+).
+    """
+    one, other = (source(example, own) for source, own in zip(sources, rng.spawn(2), strict=True))
+    return np.where((one == other) & (one != 0), one, IGNORE).astype(np.uint8)
+
+
+def read_from_folder(example: Example, folder: Path) -> NDArray[np.uint8]:
+    """Return a label map of another program (SAM, MCG, a person, ...): ``<id>.png`` in a folder.
+
+    Raises:
+        InputError: The file is missing, damaged or has another size.
+    """
+    sample = example.sample
+    return label_map_of(MaskFile(folder / f"{sample.id}.png"), sample.size, n_classes=IGNORE)
+
+
+def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
+    """Return whether some known pixels are evidence for others: marks, or a sparse mask file."""
+    if sample.marks or any(isinstance(a, CustomAnnotation) for a in sample.annotations):
+        return True
+    return not sample.boxes and 0 < float((label_map != IGNORE).mean()) < _SPARSE
+
+
+def _check_boxes(sample: Sample) -> None:
+    height, width = sample.size
+    for drawn in sample.boxes:
+        if drawn.right > width or drawn.bottom > height:
+            rule, remedy = f"inside the image {sample.size}", "clip the box or replace the image"
+            raise InputError(f"box of {sample.id}", rule, drawn, remedy)
