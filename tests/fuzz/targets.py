@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from helpers.formats import FORMATS, Small, encoded, mask, photograph, readings, used
+from helpers.formats import FORMATS, Small, encoded, image_bytes, mask, readings, used
 from PIL import Image
 
 from wsseg.data.formats.files import safe_name
@@ -65,7 +65,7 @@ def _names(small: Small) -> Target:
             try:
                 path = root / safe_name(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(photograph())
+                path.write_bytes(image_bytes())
             except (InputError, OSError, ValueError):  # no such file can be
                 continue
         for dataset in readings(small, root):
@@ -88,7 +88,7 @@ def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -
     return Target(seeds, read)
 
 
-def _photographs() -> list[bytes]:
+def _image_files() -> list[bytes]:
     """An image of each kind of file."""
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 999
     of = Image.fromarray
@@ -112,7 +112,7 @@ def _scores() -> bytes:
 TARGETS: dict[str, Callable[[], Target]] = {
     **{name: partial(lambda make: _data_set(make()), make) for name, make in FORMATS.items()},
     "folders": lambda: _names(FORMATS["folders"]()),
-    "image": lambda: _file("a.jpg", _photographs(), read_image, image_size, read_header),
+    "image": lambda: _file("a.jpg", _image_files(), read_image, image_size, read_header),
     "label_map": lambda: _file("a.png", [mask()], read_label_map),
     "scores": lambda: _file("a.npz", [_scores()], read_scores),
     "config": lambda: _file("a.yaml", [_CONFIG], load_config),

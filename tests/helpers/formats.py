@@ -81,7 +81,7 @@ def used(dataset):
 
 
 @cache
-def photograph(suffix="png", seed=0):
+def image_bytes(suffix="png", seed=0):
     """An image of ``SIZE``."""
     pixels = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), suffix)
@@ -98,7 +98,7 @@ def mask():
 
 
 def _images(pattern, names="ab"):
-    return {pattern.format(name): photograph(seed=seed) for seed, name in enumerate(names)}
+    return {pattern.format(name): image_bytes(seed=seed) for seed, name in enumerate(names)}
 
 
 def encoded(image, suffix="png", **options):
@@ -164,7 +164,7 @@ def yolo():
     """YOLO with a box, an outline, and a split of listed images."""
     files = {
         **_images("images/train/{}.png"),
-        "images/val/c.png": photograph(seed=2),
+        "images/val/c.png": image_bytes(seed=2),
         "data.yaml": b"path: .\ntrain: images/train\nval: val.txt\nnc: 2\nnames: [cow, sheep]\n",
         "val.txt": b"images/val/c.png\n",
         "labels/train/a.txt": b"0 0.5 0.4 0.3 0.2\n1 0.1 0.1 0.5 0.1 0.5 0.6\n",
@@ -187,7 +187,7 @@ def csv():
 def folders():
     """Tags by folder, with a mask."""
     names = ("train/cow/a.png", "train/sheep/b.png")
-    files = {name: photograph(seed=seed) for seed, name in enumerate(names)}
+    files = {name: image_bytes(seed=seed) for seed, name in enumerate(names)}
     return Small("folders", {**files, "masks/train/cow/a.png": mask()}, names)
 
 

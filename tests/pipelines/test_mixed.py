@@ -153,7 +153,7 @@ def test_summary_knows_what_the_annotations_cost(finished):
 def test_comparing_names_what_is_worth_annotating(finished, tmp_path):
     assert wsseg("compare", finished, "--out", tmp_path / "page") == 0
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "What to annotate" in page and 'id="costs"' in page
+    assert "against annotation time" in page and 'id="costs"' in page
 
 
 def test_open_marks_leave_the_other_classes_possible(folder):

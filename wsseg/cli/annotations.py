@@ -25,12 +25,12 @@ def check(
     ] = None,
     *,
     format_: Annotated[
-        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, jsonl, cvat, ..., auto.")
+        str, typer.Option("--format", help="Format, such as voc, coco or jsonl; auto detects it.")
     ] = "auto",
-    all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
-    fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="List every problem of each kind.")] = False,
+    fast: Annotated[bool, typer.Option(help="Read only the headers of images and masks.")] = False,
 ) -> None:
-    """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
+    """Report the contents and the problems of a data set; exit code 1 if there are errors."""
     from wsseg.data.check import check_dataset
 
     report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())

@@ -411,14 +411,14 @@ def test_other_xml_is_not_taken_for_it(tmp_path):
 
 
 def test_images_that_were_read_are_forgotten(root, monkeypatch):
-    seen, original = [], cvat._page
+    seen, original = [], cvat._image
 
     def watched(image, *more):
         seen.append(weakref.ref(image))
         assert sum(earlier() is not None for earlier in seen) <= 2
         return original(image, *more)
 
-    monkeypatch.setattr(cvat, "_page", watched)
+    monkeypatch.setattr(cvat, "_image", watched)
     write(root / "annotations.xml", xml(*(page(box(), name=f"{n}.jpg") for n in range(50))))
     assert len(read_cvat(root / "annotations.xml").images) == 50
 

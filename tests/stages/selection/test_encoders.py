@@ -102,7 +102,7 @@ def test_the_key_changes_with_all_that_vectors_depend_on_and_nothing_else(tmp_pa
 
 
 def test_unavailable_encoders_are_refused(tmp_path):
-    with pytest.raises(InputError, match="--encoder run needs --run"):
+    with pytest.raises(InputError, match="encoder of a run needs a run"):
         encoder_source(config(), "run")
     missing = TINY.model_copy(update={"weights": str(tmp_path / "none.pth")})
     with pytest.raises(InputError, match="no such file"):

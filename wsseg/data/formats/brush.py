@@ -1,4 +1,4 @@
-"""Label Studio's run lengths: what its brush draws, packed bit by bit."""
+"""Run lengths of Label Studio's brush, packed bit by bit."""
 
 import reprlib
 
@@ -17,14 +17,11 @@ _REMEDY = "export it again"
 
 
 def brush_runs(packed: object, size: tuple[int, int]) -> RunLengths:
-    """Return the pixels of a brush stroke as COCO run lengths.
+    """Return the pixels of a brush stroke as compressed COCO run lengths.
 
     Args:
-        packed: Its "rle", a list of bytes.
+        packed: The list of bytes "rle", unchecked.
         size: (H, W) of the image.
-
-    Returns:
-        Size and compressed counts.
 
     Raises:
         InputError: It is no list of bytes, of another image size, or damaged.
@@ -48,11 +45,11 @@ def brush_mask(packed: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
     them. The bits of all numbers come highest first, and no number begins at a new byte.
 
     Args:
-        packed: The bytes.
+        packed: The bytes of "rle".
         size: (H, W) of the image.
 
     Returns:
-        (H, W) bool: where the alpha channel is not 0.
+        (H, W) bool: True where the alpha channel is not 0.
 
     Raises:
         InputError: It is of another image size, or damaged.

@@ -153,6 +153,17 @@ class ProblemLog:
             kind = f"must be {error.rule}" if error.rule else "unusable image"
             self.add(subject, str(error), kind, fatal=True)
 
+    @contextmanager
+    def leaving_out(self, subject: str, kind: str) -> Iterator[None]:
+        """Turn an ``InputError`` into a problem; a part of an image, or a line, is left out."""
+        try:
+            yield
+        except InputError as error:
+            self.add(subject, f"{error}; left out", kind)
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
     @property
     def problems(self) -> tuple[Problem, ...]:
         """All problems, then how many of each kind were not kept."""

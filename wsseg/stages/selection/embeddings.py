@@ -114,7 +114,7 @@ class Embeddings:
 
         Args:
             size: Images per chunk; only the last chunk may be larger.
-            smallest: A last chunk with fewer images is merge to the one before it.
+            smallest: A last chunk with fewer images is added to the one before it.
         """
         first, count = 0, len(self)
         while first < count:

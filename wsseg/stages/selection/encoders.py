@@ -159,7 +159,7 @@ def encoder_source(
         section = "run" if checkpoint else "model" if only_model else "classifier"
     if section == "run":
         if checkpoint is None:
-            raise InputError("--encoder run needs --run", hint="name the run")
+            raise InputError("The encoder of a run needs a run", hint="name it")
         settings = load_segmenter(checkpoint, "cpu").params
         return EncoderSource("run", settings, checkpoint, config.machine.device)
     if section == "classifier":
