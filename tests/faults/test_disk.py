@@ -1,4 +1,4 @@
-"""A full disk: one line that names the file, and the same command goes on once there is space."""
+"""A full disk: one line names the file, and the same command continues once there is space."""
 
 import subprocess
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Mount = Callable[[int], Path]
 
 @pytest.fixture
 def disk(tmp_path):
-    """Makes a disk of some KiB in memory, or makes it larger."""
+    """Creates a disk of some KiB in memory, or enlarges it."""
     folder = tmp_path / "disk"
     folder.mkdir()
 

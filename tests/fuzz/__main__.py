@@ -1,7 +1,6 @@
 """Fuzz one reader: ``python tests/fuzz coco -max_total_time=60``; see docs/hostile.md.
 
-All that stands behind the target's name goes to libFuzzer; files named so are read once each, such
-as the input that it wrote for a finding.
+Further arguments are passed to libFuzzer; files are read once each, such as the input of a finding.
 """
 
 import random
@@ -25,7 +24,7 @@ _TOKENS = (
 
 
 def main() -> None:
-    """Fuzz until a finding, or until libFuzzer's limits."""
+    """Fuzz until a finding, or until a limit of libFuzzer."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in TARGETS:
         sys.exit(f"TARGET must be one of {', '.join(TARGETS)}, got {name!r}; name one of them")

@@ -1,4 +1,4 @@
-"""What is fuzzed: for every reader, what damaged bytes are put in and what may come of it."""
+"""Targets of the fuzzer: readers, their valid input, and the errors that they may raise."""
 
 import shutil
 import tempfile
@@ -28,7 +28,7 @@ rounds: {count: 2}
 
 @dataclass(frozen=True)
 class Target:
-    """One reader.
+    """A reader.
 
     Args:
         seeds: Valid input, from which mutations start.
@@ -40,7 +40,7 @@ class Target:
 
 
 def _data_set(small: Small) -> Target:
-    """The first byte says which file of the data set the rest is the content of."""
+    """Use the first byte to choose a file of the data set, and the rest as its content."""
     root = small.write(Path(tempfile.mkdtemp()))
 
     def read(data: bytes) -> None:
@@ -54,7 +54,7 @@ def _data_set(small: Small) -> Target:
 
 
 def _names(small: Small) -> Target:
-    """The lines are the names of the images."""
+    """Use the lines as names of the images."""
     root = Path(tempfile.mkdtemp())
 
     def read(data: bytes) -> None:
@@ -89,7 +89,7 @@ def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -
 
 
 def _image_files() -> list[bytes]:
-    """An image of each kind of file."""
+    """Return an image in each file format."""
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 999
     of = Image.fromarray
     plain, exif = of(np.uint8(deep % 251)), Image.Exif()
@@ -117,4 +117,4 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "scores": lambda: _file("a.npz", [_scores()], read_scores),
     "config": lambda: _file("a.yaml", [_CONFIG], load_config),
 }
-"""A target by the name of what it reads."""
+"""Targets by name."""

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers.builders import write_settings
 from helpers.running import wsseg
 
 from wsseg.labelmaps import IGNORE, read_label_map
@@ -12,28 +13,6 @@ from wsseg.runs.config import Config
 from wsseg.stages.finetune.training import _with_last_trainer
 from wsseg.synthetic.scenes import write_scenes
 
-SETTINGS = """
-pipeline: {pipeline}
-run_dir: unset
-machine: {{workers: 1, device: cpu}}
-data: {{format: voc, root: {folder}/scenes, weak: boxes}}
-seeds: {{name: box}}
-crf: {{iterations: 2}}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
-trainer:
-  steps: 24
-  batch_size: 4
-  crop: [48, 48]
-  checkpoint_every: 3
-  decoder_lr: 3.0e-3
-prediction: {{scales: [1.0], flip: false}}
-rounds: {{count: 2, refiner: none}}
-"""
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -41,7 +20,14 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("finetune")
     write_scenes(folder / "scenes", train=9, val=3, seed=0, sides=(48, 64))
     for name in ("weak", "finetune"):
-        (folder / f"{name}.yaml").write_text(SETTINGS.format(pipeline=name, folder=folder))
+        write_settings(
+            folder / f"{name}.yaml",
+            pipeline=name,
+            data={"root": f"{folder}/scenes"},
+            seeds={"name": "box"},
+            trainer={"steps": 24, "decoder_lr": 3e-3},
+            rounds={"count": 2, "refiner": "none"},
+        )
     assert wsseg("run", folder / "weak.yaml", f"run_dir={folder}/base") == 0
     (folder / "masks.txt").write_text("\n".join(names(folder)[:3]) + "\n")
     return folder

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.refine.crf.simd import kernel
+from wsseg.refine.crf.kernels import kernel
 
 
 @dataclass(frozen=True, eq=False)
