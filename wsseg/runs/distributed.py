@@ -35,6 +35,7 @@ class _Job:
     folder: Path
     callbacks: Sequence[Callback]
     machine: MachineParams
+    average: float | None
     loggers: Callable[[int], Sequence[Logger]]
     place: Any
 
@@ -46,6 +47,7 @@ def fit_on_cluster(  # noqa: PLR0917 - the arguments of fit
     callbacks: Sequence[Callback],
     config: Config,
     loggers: Callable[[int], Sequence[Logger]],
+    average: float | None = None,
 ) -> list[float]:
     """Call ``fit`` on ``machine.ray.nodes`` machines of the cluster together.
 
@@ -65,7 +67,7 @@ def fit_on_cluster(  # noqa: PLR0917 - the arguments of fit
     machine, folder = config.machine, folder.absolute()
     on_gpu = device_of(machine.device) == "cuda"
     devices = machine.devices if isinstance(machine.devices, int) else 1
-    job = _Job(training, batches, folder, callbacks, machine, loggers, place_of(config))
+    job = _Job(training, batches, folder, callbacks, machine, average, loggers, place_of(config))
     trainer = torch.TorchTrainer(
         _work,
         train_loop_config={"job": job},
@@ -106,6 +108,7 @@ def _work(arguments: dict[str, Any]) -> None:
         job.folder,
         job.callbacks,
         machine=job.machine,
+        average=job.average,
         loggers=job.loggers if is_first else lambda _: (),
         strategy=adapters.RayDDPStrategy(),
         plugins=[adapters.RayLightningEnvironment()],
