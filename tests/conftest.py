@@ -49,9 +49,7 @@ def model_settings():
 
 @pytest.fixture
 def trainer_settings():
-    return SegmenterTrainingParams(
-        steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2
-    )
+    return SegmenterTrainingParams(steps=6, batch_size=4, crop=(32, 32), decoder_lr=1e-2)
 
 
 @pytest.fixture
@@ -83,7 +81,8 @@ def config_file(tmp_path_factory):
     return write_settings(
         tmp_path_factory.mktemp("configs") / "tiny.yaml",
         seeds={"name": "box"},
-        trainer={"steps": 12, "checkpoint_every": 4},
+        machine={"checkpoint_every": 4},
+        trainer={"steps": 12},
         rounds={"count": 2},
     )
 

@@ -9,7 +9,7 @@ from helpers.killing import Killer, assert_same_run
 from helpers.running import hashes, wsseg
 
 REMEDY = "No space left on device; free some space and run the same command again"
-NO_CHECKPOINT = "trainer.checkpoint_every=100"
+NO_CHECKPOINT = "machine.checkpoint_every=100"
 Mount = Callable[[int], Path]
 
 

@@ -9,11 +9,12 @@ from helpers.running import wsseg
 from wsseg.synthetic.scenes import write_scenes
 
 SCENES = "scenes"
-SMALL = "{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}"
+SMALL = "{steps: 8, batch_size: 4, crop: [48, 48]}"
 OF_TAGS = [
-    f"classifier={{encoder: mobilenetv3_small_050, weights: null, trainer: {SMALL}}}",
+    f"classifier={{trainer: {SMALL}}}",
     "cam={scales: [1.0], refiner: none, affinity: learned}",
-    f"affinity={{width: 16, trainer: {SMALL}}}",
+    "affinity={steps: 8, crop: [48, 48]}",
+    "machine.checkpoint_every=3",
     "rounds.count=1",
     "rounds.min_island=0.01",
 ]

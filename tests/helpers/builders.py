@@ -43,7 +43,7 @@ def kinds(dataset):
 
 TINY = {
     "run_dir": "unset",
-    "machine": {"workers": 1, "device": "cpu"},
+    "machine": {"workers": 1, "device": "cpu", "checkpoint_every": 3},
     "data": {"format": "voc", "root": "unset", "weak": "boxes"},
     "crf": {"iterations": 2},
     "model": {
@@ -52,7 +52,7 @@ TINY = {
         "weights": None,
         "decoder_kwargs": {"decoder_channels": [32, 16, 16, 8, 8]},
     },
-    "trainer": {"steps": 8, "batch_size": 4, "crop": [48, 48], "checkpoint_every": 3},
+    "trainer": {"steps": 8, "batch_size": 4, "crop": [48, 48]},
     "prediction": {"scales": [1.0], "flip": False},
 }
 """Settings of a run of seconds on small scenes."""

@@ -22,7 +22,7 @@ from wsseg.synthetic.scenes import write_scenes
 
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
 
-CLASSIFIER = {"encoder": "mobilenetv3_small_050", "weights": None, "trainer": TINY["trainer"]}
+CLASSIFIER = {"trainer": TINY["trainer"]}
 LOSS = {"partial_ce": 1, "gated_crf": 0.1, "dense_crf": 0.1, "tree_energy": 0.4, "agmm": 0.5}
 
 

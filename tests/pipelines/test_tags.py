@@ -17,7 +17,7 @@ from wsseg.labelmaps import IGNORE, read_label_map, read_scores
 from wsseg.seeds.cam import ENTRY_POINTS
 from wsseg.synthetic.scenes import write_scenes
 
-CLASSIFIER = {"encoder": "mobilenetv3_small_050", "weights": None, "trainer": TINY["trainer"]}
+CLASSIFIER = {"trainer": TINY["trainer"]}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +118,7 @@ def test_gradient_methods(finished, scenes, config_file, tmp_path, method):
 def test_a_learned_affinity(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
-    trainer = "affinity.trainer={steps: 3, batch_size: 4, crop: [48, 48]}"
+    trainer = "affinity={steps: 3, crop: [48, 48]}"
     assert wsseg("run", config_file, *arguments, trainer) == 0
     assert manifest(run, "classifier") == manifest(finished, "classifier")
     assert (run / "affinity" / "model.ckpt").exists()

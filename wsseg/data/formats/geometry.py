@@ -43,7 +43,7 @@ def plausible_size(height: object, width: object) -> tuple[int, int] | None:
     """Return an image size from a file, given as numbers or text; None if it cannot be one.
 
     Returns:
-        (H, W), each a whole number from 1 to 65,535, of at most ``MOST_PIXELS`` pixels.
+        (H, W), each a whole number from 1 to 65,535, of at most ``MAX_PIXELS`` pixels.
     """
     sides = number(height), number(width)
     is_size = all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides)
