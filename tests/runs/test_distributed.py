@@ -5,8 +5,8 @@ import torch
 
 from wsseg.data.model import Classes
 from wsseg.data.params import DataParams
+from wsseg.networks.checkpoints import read_checkpoint
 from wsseg.networks.params import MachineParams, RayParams
-from wsseg.networks.weights import whole_content
 from wsseg.runs.config import Config
 from wsseg.runs.run import Run
 from wsseg.stages.training import train_on_pairs, training_stage
@@ -45,7 +45,7 @@ def test_two_workers_of_ray_train_agree_with_one_process(train):
     alone = train("alone", MachineParams(device="cpu", loader_workers=0))
     cluster = MachineParams(device="cpu", loader_workers=0, engine="ray", ray=RayParams(nodes=2))
     together = train("together", cluster)
-    one, two = (whole_content(s.path / "model.ckpt")["state_dict"] for s in (alone, together))
+    one, two = (read_checkpoint(s.path / "model.ckpt")["state_dict"] for s in (alone, together))
     torch.testing.assert_close(two, one, rtol=1e-3, atol=1e-4)
     assert len(together.results["loss"]) == len(alone.results["loss"])
     assert {path.name for path in together.path.iterdir()} == {p.name for p in alone.path.iterdir()}

@@ -17,9 +17,10 @@ from lightning.pytorch.loggers import Logger
 
 from wsseg.errors import DivergenceError, InputError
 from wsseg.networks.batches import Steps
+from wsseg.networks.checkpoints import read_checkpoint, write_checkpoint
 from wsseg.networks.params import MachineParams
 from wsseg.networks.train import TrainingModule, fit
-from wsseg.networks.weights import device_of, whole_content, write_checkpoint
+from wsseg.networks.weights import device_of
 from wsseg.runs.cluster import RETRIES, connect, place_of
 from wsseg.runs.config import Config
 
@@ -87,7 +88,7 @@ def fit_on_cluster(  # noqa: PLR0917 - the arguments of fit
         raise _own_error(error) from error
     finally:
         shutil.rmtree(folder / "ray", ignore_errors=True)
-    trained = whole_content(folder / _TRAINED)
+    trained = read_checkpoint(folder / _TRAINED)
     training.load_state_dict(trained["state_dict"])
     (folder / _TRAINED).unlink()
     for callback, state in zip(callbacks, trained["callbacks"], strict=True):
