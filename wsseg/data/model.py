@@ -189,13 +189,13 @@ Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what was drawn on it.
+    """One image and its annotations. It never holds hidden truth.
 
     Args:
-        id: The image's name inside the data set; labels are stored as ``<id>.png``.
+        id: Name of the image inside the data set; labels are stored as ``<id>.png``.
         image: The image file.
         size: (H, W) of the upright image.
-        annotations: What was drawn; empty where nothing was.
+        annotations: Annotations of different kinds; empty if the image has none.
         split: Such as "train" or "val".
 
     Raises:
@@ -235,7 +235,7 @@ class Sample:
 
     @property
     def marks(self) -> tuple[Strokes | Regions, ...]:
-        """Points, scribbles and outlines: what says something of a part of the image only."""
+        """Points, scribbles and polygons, each of which describes a part of the image only."""
         return tuple(
             drawn
             for drawn in self.annotations
@@ -244,24 +244,24 @@ class Sample:
 
     @property
     def tags(self) -> Tags | None:
-        """The image's tags, None where nobody said what it shows."""
+        """The image's tags; None if it is not tagged."""
         return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
 
     @property
     def tagged(self) -> tuple[int, ...]:
-        """The classes that tags say are there; none where there are no tags."""
+        """The classes that the tags call present; empty without tags."""
         return self.tags.present if self.tags else ()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set, in a person's words.
+    """Something wrong with a data set.
 
     Args:
         subject: The file or image at fault.
         message: What is wrong and what to do.
-        fatal: True where the image (or the data set) cannot be used.
-        kind: What problems of this sort are counted under, such as "box leaves the image".
+        fatal: Whether the image (or the data set) cannot be used.
+        kind: Problems of a kind are counted together, such as "box leaves the image".
     """
 
     subject: str
@@ -276,11 +276,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples of all splits, indexed without decoding a pixel.
+    """The images of a data set, read without decoding a pixel.
 
     Args:
-        classes: The class names.
-        samples: One per image, ids distinct within a split.
+        classes: Class names.
+        samples: One for each image; ids are distinct within a split.
         problems: What the reader repaired or left out.
         format: Name of the format that it was read from; empty if it was not read from files.
     """
@@ -291,13 +291,7 @@ class Dataset:
     format: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """Return the samples of one split.
-
-        Args:
-            name: Such as "train".
-
-        Returns:
-            The samples, in the data set's order.
+        """Return the samples of one split, in the data set's order.
 
         Raises:
             InputError: The split is empty or unknown.

@@ -265,7 +265,7 @@ def test_unknown_split_names_the_known_ones(root, split):
 
 def test_boxes_are_refused(root):
     with pytest.raises(InputError, match=r"data\.weak must be tags for a csv data set.*weak=tags"):
-        read_weak(DataParams(root=root, val=None))
+        read_weak(DataParams(root=root, weak="boxes", val=None))
     assert tags_of(read_weak(DataParams(root=root, weak="tags", val=None)))["b"] == Tags((1,))
 
 
