@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import yaml
 from PIL import Image
 
 from wsseg.data.model import Sample
@@ -38,3 +39,29 @@ def only_sample(dataset):
 def kinds(dataset):
     """Return the kinds of the problems of a data set, in order."""
     return [problem.kind for problem in dataset.problems]
+
+
+TINY = {
+    "run_dir": "unset",
+    "machine": {"workers": 1, "device": "cpu", "checkpoint_every": 3},
+    "data": {"format": "voc", "root": "unset", "weak": "boxes"},
+    "crf": {"iterations": 2},
+    "model": {
+        "architecture": "Unet",
+        "encoder": "tu-mobilenetv3_small_050",
+        "weights": None,
+        "decoder_kwargs": {"decoder_channels": [32, 16, 16, 8, 8]},
+    },
+    "trainer": {"steps": 8, "batch_size": 4, "crop": [48, 48]},
+    "prediction": {"scales": [1.0], "flip": False},
+}
+"""Settings of a run of seconds on small scenes."""
+
+
+def write_settings(path, **groups):
+    """Write the settings ``TINY``, with values of each group replaced, and return the path."""
+    settings = dict(TINY)
+    for name, values in groups.items():
+        is_group = isinstance(values, dict)
+        settings[name] = {**settings.get(name, {}), **values} if is_group else values
+    return write(path, yaml.safe_dump(settings))

@@ -6,6 +6,7 @@ from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
+from helpers.builders import TINY, write_settings
 from helpers.running import hashes, wsseg
 from PIL import Image
 
@@ -16,25 +17,7 @@ from wsseg.labelmaps import IGNORE, read_label_map, read_scores
 from wsseg.seeds.cam import ENTRY_POINTS
 from wsseg.synthetic.scenes import write_scenes
 
-SETTINGS = """
-run_dir: unset
-machine: {workers: 1, device: cpu}
-data: {format: voc, root: unset, weak: tags}
-classifier:
-  encoder: mobilenetv3_small_050
-  weights: null
-  trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}
-cam: {scales: [1.0], refiner: none}
-crf: {iterations: 2}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}
-prediction: {scales: [1.0], flip: false}
-rounds: {count: 1, min_island: 0.01}
-"""
+CLASSIFIER = {"trainer": TINY["trainer"]}
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +29,13 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
-    path.write_text(SETTINGS)
-    return path
+    return write_settings(
+        tmp_path_factory.mktemp("configs") / "tiny.yaml",
+        data={"weak": "tags"},
+        classifier=CLASSIFIER,
+        cam={"scales": [1.0], "refiner": "none"},
+        rounds={"count": 1, "min_island": 0.01},
+    )
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +118,7 @@ def test_gradient_methods(finished, scenes, config_file, tmp_path, method):
 def test_a_learned_affinity(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
-    trainer = "affinity.trainer={steps: 3, batch_size: 4, crop: [48, 48]}"
+    trainer = "affinity={steps: 3, crop: [48, 48]}"
     assert wsseg("run", config_file, *arguments, trainer) == 0
     assert manifest(run, "classifier") == manifest(finished, "classifier")
     assert (run / "affinity" / "model.ckpt").exists()

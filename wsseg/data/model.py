@@ -1,4 +1,4 @@
-"""Samples, classes and annotations: frozen values, validated when they are made."""
+"""Samples, classes and annotations: frozen values, validated when they are created."""
 
 import difflib
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ class Classes:
         names: At most 255 distinct names; ``names[0]`` is the background.
 
     Raises:
-        InputError: Too few or too many names, or one that stands twice.
+        InputError: Too few or too many names, or a repeated one.
 
     Example:
         >>> Classes(("background", "cow", "sheep")).index("sheep")
@@ -48,13 +48,7 @@ class Classes:
         return {name: label for label, name in enumerate(self.names) if label}
 
     def index(self, name: str) -> int:
-        """Return the label of a class.
-
-        Args:
-            name: One of the names.
-
-        Returns:
-            Its label, 0 for the background.
+        """Return the label of a class, 0 for the background.
 
         Raises:
             InputError: The name is unknown; the message suggests the nearest one.
@@ -70,15 +64,15 @@ class Box:
     """One box around one object, in pixels of the upright image.
 
     Args:
-        label: The class, 1 to 254.
+        label: Class, 1 to 254.
         left: First column inside.
         top: First row inside.
-        right: First column to the right of the box.
-        bottom: First row below the box.
-        crowd: True where the box holds many objects and much besides (COCO ``iscrowd``).
+        right: First column beyond the box.
+        bottom: First row beyond the box.
+        crowd: True if the box contains a group of objects (COCO ``iscrowd``).
 
     Raises:
-        InputError: The box is empty, inverted or not finite, or the label is no class.
+        InputError: The box is empty or inverted, or the label is not a class.
     """
 
     label: int
@@ -98,7 +92,7 @@ class Box:
 
     @property
     def area(self) -> int:
-        """Pixels inside."""
+        """Number of pixels."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     @property
@@ -109,25 +103,21 @@ class Box:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Every object of an image, each in a box; an empty tuple says that there is none.
-
-    Args:
-        items: The boxes.
-    """
+    """A box around every object of an image; an empty tuple means that there is no object."""
 
     items: tuple[Box, ...]
 
 
 @dataclass(frozen=True)
 class Tags:
-    """The classes that an image shows, by name only: every other class is absent.
+    """The classes that an image shows, without their location; every other class is absent.
 
     Args:
-        present: Labels from 1 to 254; an empty tuple says that there is no object.
-        unsure: Labels that may be there or not, such as VOC's "difficult" ones.
+        present: Labels from 1 to 254; an empty tuple means that there is no object.
+        unsure: Labels that may be present or not, such as VOC's "difficult" ones.
 
     Raises:
-        InputError: A label is no class, or both present and unsure.
+        InputError: A label is not a class, or both present and unsure.
     """
 
     present: tuple[int, ...]
@@ -157,10 +147,10 @@ class Region:
     """The pixels of one object.
 
     Args:
-        label: The class, 1 to 254; of a partial mask also 0, the background.
-        polygons: Outlines, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
-        rle: COCO run lengths ("size" (H, W) and "counts"), used where there are no polygons.
-        crowd: True where the region holds many objects; its pixels count for nothing.
+        label: Class, 1 to 254; in a partial mask also 0, the background.
+        polygons: Polygons, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
+        rle: COCO run lengths ("size" (H, W) and "counts"), used if there are no polygons.
+        crowd: True if the region contains a group of objects; its pixels are IGNORE.
     """
 
     label: int
@@ -171,12 +161,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Regions:
-    """Objects of an image by their pixels.
+    """The objects of an image as regions of pixels.
 
     Args:
-        items: The regions.
-        partial: False says that the rest is background, True that nobody looked at it.
-        closed: Of a partial mask: whether every class that the image shows has a mark.
+        partial: If False, the rest of the image is background; if True, it is unlabelled.
+        closed: Partial masks: whether every class that the image shows has a mark.
     """
 
     items: tuple[Region, ...]
@@ -195,11 +184,10 @@ class Sample:
         id: Name of the image inside the data set; labels are stored as ``<id>.png``.
         image: The image file.
         size: (H, W) of the upright image.
-        annotations: Annotations of different kinds; empty if the image has none.
-        split: Such as "train" or "val".
+        split: Name of the split, such as "train" or "val".
 
     Raises:
-        InputError: The id could name a file outside the folder it is stored in, or is unprintable.
+        InputError: The id is unprintable, or could name a file outside its folder.
     """
 
     id: str
@@ -213,7 +201,7 @@ class Sample:
         if not parts or ".." in parts or self.id.startswith("/") or "\\" in self.id:
             rule = "a relative name without '..'"
             raise InputError("image id", rule, repr(self.id), "rename the image")
-        if not self.id.isprintable():  # nor could a list of ids hold it
+        if not self.id.isprintable():
             raise InputError("image id", "printable", repr(self.id), "rename the image")
 
     @property
@@ -235,7 +223,7 @@ class Sample:
 
     @property
     def marks(self) -> tuple[Strokes | Regions, ...]:
-        """Points, scribbles and polygons, each of which describes a part of the image only."""
+        """Points, scribbles and partial masks: annotations of a part of the image only."""
         return tuple(
             drawn
             for drawn in self.annotations
@@ -244,12 +232,12 @@ class Sample:
 
     @property
     def tags(self) -> Tags | None:
-        """The image's tags; None if it is not tagged."""
+        """The tags of the image, None if it has none."""
         return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
 
     @property
     def tagged(self) -> tuple[int, ...]:
-        """The classes that the tags call present; empty without tags."""
+        """The classes that tags name as present."""
         return self.tags.present if self.tags else ()
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from wsseg.errors import InputError
 from wsseg.networks.classifier import check_classifier
-from wsseg.networks.losses.named import check_losses
+from wsseg.networks.losses.registry import check_losses
 from wsseg.networks.segmenter import check_network
 from wsseg.refine.refiners import find_refiner
 from wsseg.runs.cluster import check_engine
@@ -12,7 +12,7 @@ from wsseg.runs.config import Config
 from wsseg.runs.loggers import check_loggers
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.cam import find_activation
-from wsseg.stages.finetune.settings import check_finetune_settings
+from wsseg.stages.finetune.training import check_finetune_settings
 
 
 def check_settings(config: Config) -> None:
@@ -31,7 +31,7 @@ def check_settings(config: Config) -> None:
     find_refiner(config.rounds.refiner, config.crf, config.par)
     check_network(config.model)
     if find_activation(config.cam.method) is None:
-        check_classifier(config.classifier)
+        check_classifier(config.classifier.network(config.model))
     elif config.cam.affinity == "learned":
         problem = f"cam.affinity=learned needs an encoder, which the plug-in {config.cam.method}"
         raise InputError(f"{problem} does not have", hint="set cam.affinity=colour")

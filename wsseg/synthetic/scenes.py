@@ -14,7 +14,7 @@ from PIL import Image
 
 from wsseg.data.model import Box, Classes
 from wsseg.errors import InputError
-from wsseg.files import naming
+from wsseg.files import name_in_errors
 from wsseg.labelmaps import palette, write_label_map
 from wsseg.synthetic.painting import SHAPES, Field, paint_background, paint_object, simulate_camera
 
@@ -105,7 +105,7 @@ def write_scenes(
         raise InputError(root, "new, empty or a folder of scenes", "other files", remedy)
     root.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{root.name}-"
-    with naming(root), tempfile.TemporaryDirectory(prefix=prefix, dir=root.parent) as work:
+    with name_in_errors(root), tempfile.TemporaryDirectory(prefix=prefix, dir=root.parent) as work:
         partial = Path(work) / "scenes"
         _write_folder(partial, made_with)
         if root.exists():

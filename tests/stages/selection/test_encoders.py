@@ -5,15 +5,15 @@ from torch.nn import functional
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
-from wsseg.networks.batches import normalised
+from wsseg.networks.batches import normalize
 from wsseg.networks.classifier import build_classifier
-from wsseg.networks.params import ClassifierParams, SegmenterParams
+from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.runs.config import config_from_values
 from wsseg.stages.selection.encoders import EncoderSource, encoder_source
 
-TINY = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+TINY = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 IMAGE = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
 
 
@@ -22,7 +22,7 @@ def config(**sections):
 
 
 def as_input(settings, size):
-    pixels = normalised(torch.from_numpy(IMAGE).permute(2, 0, 1)[None], settings)
+    pixels = normalize(torch.from_numpy(IMAGE).permute(2, 0, 1)[None], settings)
     return functional.interpolate(pixels, size, mode="bilinear", antialias=True)
 
 
@@ -108,7 +108,7 @@ def test_unavailable_encoders_are_refused(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         EncoderSource("classifier", missing).check()
     model = SegmenterParams(encoder="resnet1800", weights=None)
-    with pytest.raises(InputError, match="model must be settings of a network"):
+    with pytest.raises(InputError, match="the network of model cannot be built"):
         EncoderSource("model", model).check()
 
 

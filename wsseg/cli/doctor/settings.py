@@ -17,7 +17,7 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks.params import ClassifierParams, SegmenterParams, TrainingParams
+from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams, TrainingParams
 from wsseg.networks.train import check_training
 from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
@@ -50,7 +50,7 @@ def check_settings_and_data(config: Config) -> Iterator[Check]:
         yield _checked(name, message, partial(check_training, machine=machine), trainer)
     yield check_weights("model.weights", config.model)
     if has_classifier:
-        yield check_weights("classifier.weights", config.classifier)
+        yield check_weights("classifier", config.classifier.network(config.model))
 
 
 def _read(data: DataParams) -> Dataset:
@@ -109,7 +109,7 @@ class _Download(NamedTuple):
     url: str = ""
 
 
-def check_weights(name: str, network: SegmenterParams | ClassifierParams) -> Check:
+def check_weights(name: str, network: SegmenterParams | ClassifierNetworkParams) -> Check:
     """Return whether the weights that a network starts from are on this machine.
 
     Args:

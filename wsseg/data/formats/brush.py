@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 
 from wsseg.data.formats.geometry import RunLengths
 from wsseg.errors import InputError
-from wsseg.safe_io import MOST_PIXELS
+from wsseg.safe_io import MAX_PIXELS
 
 _HEAD = 53  # bits: 32 the count of values, 5 the bits of a value, 4 times 4 those of a run's length
 _CHANNELS, _ALPHA = 4, 3  # RGBA, pixel after pixel
@@ -55,8 +55,8 @@ def brush_mask(packed: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
         InputError: It is of another image size, or damaged.
     """
     height, width = size
-    if height * width > MOST_PIXELS:
-        rule = f"of an image of at most {MOST_PIXELS} pixels"
+    if height * width > MAX_PIXELS:
+        rule = f"of an image of at most {MAX_PIXELS} pixels"
         raise InputError("rle", rule, f"{width}x{height}", "correct the size")
     lengths, count = _head(packed, height * width)
     marked, padded = bytearray(height * width), packed + bytes(_WINDOW)  # quicker than arrays

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wsseg.data.model import Box, Problem
-from wsseg.safe_io import MOST_PIXELS
+from wsseg.safe_io import MAX_PIXELS
 
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom edges in pixels; the image spans 0 to W and 0 to H."""
@@ -43,11 +43,11 @@ def plausible_size(height: object, width: object) -> tuple[int, int] | None:
     """Return an image size from a file, given as numbers or text; None if it cannot be one.
 
     Returns:
-        (H, W), each a whole number from 1 to 65,535, of at most ``MOST_PIXELS`` pixels.
+        (H, W), each a whole number from 1 to 65,535, of at most ``MAX_PIXELS`` pixels.
     """
     sides = number(height), number(width)
     is_size = all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides)
-    if is_size and math.prod(sides) <= MOST_PIXELS:
+    if is_size and math.prod(sides) <= MAX_PIXELS:
         return int(sides[0]), int(sides[1])
     return None
 

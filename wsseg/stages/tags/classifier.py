@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import lightning
@@ -23,7 +24,6 @@ from wsseg.networks.tag_training import (
     TagBatches,
     average_precision,
     check_targets,
-    mean,
     soft_margin,
     tag_targets,
 )
@@ -63,7 +63,8 @@ def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | Non
         InputError: A tag is in every image, or settings break a rule.
         DivergenceError: The loss is NaN or infinite.
     """
-    config, settings = run.config, run.config.classifier
+    config = run.config
+    params = config.classifier.network(config.model)
     if not tagged.samples or find_activation(config.cam.method) is not None:
         return None
     dataset = _with_all_tags(dataset, config)
@@ -74,8 +75,9 @@ def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | Non
         samples=samples_key(train),
         val=samples_key(val),
         classes=list(dataset.classes),
-        weights=fingerprint(Path(settings.weights or "")),
-        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        weights=fingerprint(Path(params.weights or "")),
+        network=params,
+        trainer=config.classifier.trainer,
         machine=config.machine.numerics,
         seed=config.seed,
     )
@@ -130,21 +132,21 @@ def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config)
     if not tagged:
         remedy = "tag some images, or set data.weak"
         raise InputError("training images", "tagged", "no usable image with tags", remedy)
-    settings = config.classifier
+    params, trainer = config.classifier.network(config.model), config.classifier.trainer
     for name in check_targets(tag_targets(tagged, classes), classes):
-        log(f"{stage.name}: no training image has the tag {name!r}; it will not be learned")
+        log(f"{stage.name}: no training image has the tag {name!r}; it is not learned")
     lightning.seed_everything(config.seed, verbose=False)
-    network = build_classifier(settings, len(classes) - 1)
+    network = build_classifier(params, len(classes) - 1)
     training = TrainingModule(
         network,
-        settings.trainer,
+        trainer,
         _objective,
         seed=config.seed,
-        freeze_batch_norm=settings.freeze_batch_norm,
+        freeze_batch_norm=params.freeze_batch_norm,
     )
-    batches = TagBatches(tagged, classes, settings, config.seed)
+    batches = TagBatches(tagged, classes, params, trainer, seed=config.seed)
     loss = fit_in_stage(stage, training, batches, config)
-    save_classifier(stage.path / "model.ckpt", network, classes, settings)
+    save_classifier(stage.path / "model.ckpt", network, classes, params)
     return loss
 
 
@@ -166,4 +168,4 @@ def _log_precision(stage: Stage) -> None:
     if found:
         worst = min(found, key=lambda name: found[name])
         about = f"worst {worst!r} {found[worst]:.3f}"
-        log(f"{stage.name}: mean average precision {mean(found.values()):.3f}, {about}")
+        log(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")
