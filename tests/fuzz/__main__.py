@@ -23,7 +23,7 @@ _TOKENS = (
 )
 
 
-def main() -> None:
+def main():
     """Fuzz until a finding, or until a limit of libFuzzer."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in TARGETS:
@@ -43,7 +43,7 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def _mutate(data: bytes, most: int, seed: int) -> bytes:
+def _mutate(data, most, seed):
     """Change a value half of the time, and any bytes otherwise."""
     rng = random.Random(seed)
     if rng.randrange(2) or len(data) < 2:
@@ -51,7 +51,7 @@ def _mutate(data: bytes, most: int, seed: int) -> bytes:
     return (data[:1] + mutated(data[1:], rng))[:most]
 
 
-def _corpus(folder: Path, seeds: list[bytes]) -> Path:
+def _corpus(folder, seeds):
     corpus = folder / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(seeds):

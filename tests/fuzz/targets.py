@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from helpers.formats import FORMATS, Small, encoded, image_bytes, mask, readings, used
+from helpers.formats import FORMATS, encoded, image_bytes, mask, readings, used
 from PIL import Image
 
 from wsseg.data.formats.files import safe_name
@@ -39,11 +39,11 @@ class Target:
     read: Callable[[bytes], None]
 
 
-def _data_set(small: Small) -> Target:
+def _data_set(small):
     """Use the first byte to choose a file of the data set, and the rest as its content."""
     root = small.write(Path(tempfile.mkdtemp()))
 
-    def read(data: bytes) -> None:
+    def read(data):
         name = small.drawn[data[0] % len(small.drawn)] if data else small.drawn[0]
         (root / name).write_bytes(data[1:])
         for dataset in readings(small, root):
@@ -53,11 +53,11 @@ def _data_set(small: Small) -> Target:
     return Target([bytes([i]) + small.files[name] for i, name in enumerate(small.drawn)], read)
 
 
-def _names(small: Small) -> Target:
+def _names(small):
     """Use the lines as names of the images."""
     root = Path(tempfile.mkdtemp())
 
-    def read(data: bytes) -> None:
+    def read(data):
         shutil.rmtree(root)
         root.mkdir()
         for line in data.split(b"\n")[:8]:
@@ -74,10 +74,10 @@ def _names(small: Small) -> Target:
     return Target(["\n".join(small.drawn).encode()], read)
 
 
-def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -> Target:
+def _file(name, seeds, *functions):
     path = Path(tempfile.mkdtemp()) / name
 
-    def read(data: bytes) -> None:
+    def read(data):
         path.write_bytes(data)
         for function in functions:
             try:
@@ -88,7 +88,7 @@ def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -
     return Target(seeds, read)
 
 
-def _image_files() -> list[bytes]:
+def _image_files():
     """Return an image in each file format."""
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 999
     of = Image.fromarray
@@ -103,13 +103,13 @@ def _image_files() -> list[bytes]:
     ]
 
 
-def _scores() -> bytes:
+def _scores():
     path = Path(tempfile.mkdtemp()) / "scores.npz"
     write_scores(path, (1, 3), np.random.default_rng(0).random((2, 3, 4)))
     return path.read_bytes()
 
 
-TARGETS: dict[str, Callable[[], Target]] = {
+TARGETS = {
     **{name: partial(lambda make: _data_set(make()), make) for name, make in FORMATS.items()},
     "folders": lambda: _names(FORMATS["folders"]()),
     "image": lambda: _file("a.jpg", _image_files(), read_image, image_size, read_header),
