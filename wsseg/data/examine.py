@@ -1,4 +1,4 @@
-"""What is wrong with one image, its boxes, its tags and its mask."""
+"""Check one image, its boxes, its tags and its mask."""
 
 from collections.abc import Iterable, Iterator
 
@@ -25,19 +25,18 @@ _MODES = {
 
 
 def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem, ...]:
-    """Return what is wrong with one image.
+    """Return the problems of one image.
 
     Args:
-        sample: The image with its boxes, tags and mask file.
-        names: The class names, background first.
+        sample: The image with its boxes, tags, strokes and mask file.
+        names: Class names, background first.
         deep: Decode the image and its mask; otherwise only headers are read.
-
-    Returns:
-        Its problems.
     """
     try:
         found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
-        if not any(problem.fatal for problem in found):  # a false size could be any
+        if not any(
+            problem.fatal for problem in found
+        ):  # with a wrong size, strokes could be drawn anywhere
             found += _strokes(sample, names)
         if deep:
             read_image(sample.image)

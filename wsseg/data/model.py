@@ -178,7 +178,7 @@ Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and its annotations.
+    """One image and its annotations. It never holds hidden truth.
 
     Args:
         id: Name of the image inside the data set; labels are stored as ``<id>.png``.
@@ -243,13 +243,13 @@ class Sample:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set, in a person's words.
+    """Something wrong with a data set.
 
     Args:
         subject: The file or image at fault.
         message: What is wrong and what to do.
-        fatal: True where the image (or the data set) cannot be used.
-        kind: What problems of this sort are counted under, such as "box leaves the image".
+        fatal: Whether the image (or the data set) cannot be used.
+        kind: Problems of a kind are counted together, such as "box leaves the image".
     """
 
     subject: str
@@ -264,11 +264,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples of all splits, indexed without decoding a pixel.
+    """The images of a data set, read without decoding a pixel.
 
     Args:
-        classes: The class names.
-        samples: One per image, ids distinct within a split.
+        classes: Class names.
+        samples: One for each image; ids are distinct within a split.
         problems: What the reader repaired or left out.
         format: Name of the format that it was read from; empty if it was not read from files.
     """
@@ -279,13 +279,7 @@ class Dataset:
     format: str = ""
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """Return the samples of one split.
-
-        Args:
-            name: Such as "train".
-
-        Returns:
-            The samples, in the data set's order.
+        """Return the samples of one split, in the data set's order.
 
         Raises:
             InputError: The split is empty or unknown.

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from helpers.formats import FORMATS, as_json, coco_page, photograph, voc_xml
+from helpers.formats import FORMATS, as_json, coco_page, image_bytes, voc_xml
 from PIL import Image
 
 from wsseg.data.constraints import label_map_of
@@ -122,8 +122,8 @@ def test_files_about_no_image_are_refused(base, tmp_path):
 def test_images_are_told_apart_by_their_split(tmp_path):
     root = tmp_path / "base"
     for split in ("train", "val"):
-        write(root / split / "cow" / "a.png", photograph())
-        write(root / split / "sheep" / "b.png", photograph(seed=1))
+        write(root / split / "cow" / "a.png", image_bytes())
+        write(root / split / "sheep" / "b.png", image_bytes(seed=1))
     base = read_dataset(root, use="none")
     yaml = write(tmp_path / "yolo" / "data.yaml", "names: [cow, sheep]\n")
     write(tmp_path / "yolo" / "labels" / "val" / "a.txt", "0 0.5 0.5 1 1\n")

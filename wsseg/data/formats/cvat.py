@@ -13,9 +13,11 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from wsseg.data.formats.files import beginning, open_file, safe_name
+from wsseg.data.formats.files import safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
-from wsseg.data.formats.raw import Kind, ProblemLog, RawFile, RawImage, RawMark
+from wsseg.data.formats.opening import beginning, open_file
+from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (
     Points,
     box_around,

@@ -8,25 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from wsseg.data.formats.files import (
-    beginning,
     child_text,
     files_by_id,
     guard,
     inside,
     matching_files,
-    read_text,
     read_xml,
     shown,
 )
 from wsseg.data.formats.geometry import Corners, number, plausible_size
-from wsseg.data.formats.raw import (
-    Format,
+from wsseg.data.formats.opening import beginning, read_text
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawFile,
-    RawImage,
-    RawObject,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,
