@@ -45,7 +45,10 @@ def config(
 ):
     data = DataParams(root=tmp_path)
     settings = {"model": model_settings, "trainer": trainer_settings}
-    return Config(run_dir=tmp_path / "run", data=data, loggers=("tensorboard",), **settings)
+    machine = {"device": "cpu", "checkpoint_every": 2}
+    return Config(
+        run_dir=tmp_path / "run", data=data, loggers=("tensorboard",), machine=machine, **settings
+    )
 
 
 def logged_by(config, *names):
