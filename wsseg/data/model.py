@@ -2,13 +2,17 @@
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
 from wsseg.labelmaps import IGNORE
+
+if TYPE_CHECKING:
+    from wsseg.data.example import Example
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,7 @@ class Sample:
         size: (H, W) of the upright image.
         annotations: What was drawn; empty where nothing was.
         split: Such as "train" or "val".
+        classes: The classes of the data set, needed by ``example``.
 
     Raises:
         InputError: The id could name a file outside the folder it is stored in, or is unprintable.
@@ -201,6 +206,7 @@ class Sample:
     size: tuple[int, int]
     annotations: tuple[Annotation, ...]
     split: str
+    classes: Classes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.id).parts
@@ -209,6 +215,19 @@ class Sample:
             raise InputError("image id", rule, repr(self.id), "rename the image")
         if not self.id.isprintable():  # nor could a list of ids hold it
             raise InputError("image id", "printable", repr(self.id), "rename the image")
+
+    def example(self) -> "Example":
+        """Return the image with its constraints, both loaded at their first use.
+
+        Raises:
+            InputError: The sample was not taken from a ``Dataset``.
+        """
+        from wsseg.data.example import example_of  # noqa: PLC0415 - it imports this module
+
+        if self.classes is None:
+            hint = "take it from the data set, as in dataset[0]"
+            raise InputError(f"Sample {self.id} does not know its classes", hint=hint)
+        return example_of(self, len(self.classes))
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -283,6 +302,19 @@ class Dataset:
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     format: str = ""
+
+    def __post_init__(self) -> None:
+        samples = (
+            sample if sample.classes is self.classes else replace(sample, classes=self.classes)
+            for sample in self.samples
+        )
+        object.__setattr__(self, "samples", tuple(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split.
