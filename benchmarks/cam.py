@@ -37,7 +37,7 @@ from torch.nn import functional
 from benchmarks.crf import SIZE, parsed_size, pictures
 from wsseg.data.model import Classes
 from wsseg.networks.classifier import TrainedClassifier, build_classifier, image_tensor
-from wsseg.networks.params import ClassifierParams
+from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.seeds.cam import activation_maps, class_activation
 from wsseg.seeds.params import CAMParams
 
@@ -75,7 +75,9 @@ def untrained(weights: str | None) -> TrainedClassifier:
     """
     torch.manual_seed(0)
     padding = {"pad_type": "same"} if weights else {}
-    settings = ClassifierParams(encoder="mobilenetv2_100", weights=weights, encoder_kwargs=padding)
+    settings = ClassifierNetworkParams(
+        encoder="mobilenetv2_100", weights=weights, encoder_kwargs=padding
+    )
     network = build_classifier(settings, len(CLASSES) - 1).eval()
     return TrainedClassifier(network, CLASSES, settings)
 
@@ -244,7 +246,7 @@ def scaled(
     Yields:
         (2, 3, h, w) float32.
     """
-    pixels = image_tensor(image, classifier.settings, torch.device("cpu"))
+    pixels = image_tensor(image, classifier.params, torch.device("cpu"))
     for scale in settings.scales:
         size = [round(side * scale) for side in pixels.shape[2:]]
         resized = functional.interpolate(pixels, size, mode="bilinear", antialias=True)

@@ -24,7 +24,7 @@ from wsseg.data.model import Box, Boxes, Sample
 from wsseg.images import read_image
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.params import GrabCutParams, SeedParams
-from wsseg.synthetic.scenes import scene
+from wsseg.synthetic.scenes import generate_scene
 
 SIZE = (375, 500)
 SHARES = (0.02, 0.1, 0.25, 1.0)
@@ -127,7 +127,7 @@ def generated(count: int) -> Iterator[tuple[NDArray[np.uint8], Box]]:
         (375, 500, 3) uint8 RGB and one of its boxes.
     """
     for seed in range(count):
-        image, _, boxes = scene(np.random.default_rng(seed), SIZE)
+        image, _, boxes = generate_scene(np.random.default_rng(seed), SIZE)
         for box in boxes:
             yield image, box
 

@@ -30,7 +30,7 @@ from wsseg.networks.losses.gated_crf import gated_crf
 from wsseg.networks.losses.tree_energy import tree_energy
 from wsseg.networks.params import SegmenterParams
 from wsseg.networks.segmenter import build_network
-from wsseg.synthetic.scenes import scene
+from wsseg.synthetic.scenes import generate_scene
 
 Work = Callable[[], Tensor]
 
@@ -188,7 +188,7 @@ def crops(root: Path | None, count: int, size: tuple[int, int]) -> Tensor:
         samples = read_dataset(root).samples[:count]
         pixels = [read_image(sample.image) for sample in samples]
     else:
-        pixels = [scene(np.random.default_rng(seed), size)[0] for seed in range(count)]
+        pixels = [generate_scene(np.random.default_rng(seed), size)[0] for seed in range(count)]
     shown = [torch.from_numpy(image[: size[0], : size[1]].copy()) for image in pixels]
     return torch.stack(shown).permute(0, 3, 1, 2).float() / 255
 

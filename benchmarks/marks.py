@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from wsseg.cli.pipelines import find_config, run_config
 from wsseg.report.comparison_page import compare_runs
 from wsseg.runs.config import load_config
+from wsseg.runs.recipes import find_config, run_pipeline
 from wsseg.synthetic.params import SimulationParams
 from wsseg.synthetic.simulate import simulate_dataset
 
@@ -79,7 +79,7 @@ def main() -> None:
             data = Path(os.environ.get("WSSEG_DATA", "data")) / "msrc15"
             simulate_dataset(data, file, params)
     for settings, beside in runs:
-        run_config(settings, beside)
+        run_pipeline(settings, beside)
     folders = [settings.run_dir for settings, _ in runs]
     print(*compare_runs(folders, out / "comparison"), sep="\n")
 

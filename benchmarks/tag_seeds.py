@@ -2,7 +2,7 @@
 
     python -m benchmarks.tag_seeds runs/msrc_tags --every 3
 
-Takes the trained classifier of a run of pipelines/tags.py, its settings and, where it has one, its
+Takes the trained classifier of a run on tags, its settings and, where it has one, its
 learned affinity; one thread.
 """
 

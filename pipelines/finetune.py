@@ -12,12 +12,12 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
-from wsseg.stages.finetune.base_run import open_base
+from wsseg.stages.checks import check_settings
+from wsseg.stages.finetune.base_run import load_base_run
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
-from wsseg.stages.finetune.masks import mask_labels, train_on_masks
-from wsseg.stages.finetune.pseudo_labels import label_surely
-from wsseg.stages.finetune.settings import check_finetune_settings
-from wsseg.stages.finetune.training import Sources, finetune
+from wsseg.stages.finetune.masks import label_masks, train_supervised
+from wsseg.stages.finetune.pseudo_labels import predict_pseudo_labels
+from wsseg.stages.finetune.training import finetune
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val
 from wsseg.stages.signals import inspect
@@ -29,7 +29,7 @@ def main(config: Config) -> None:
     Args:
         config: The resolved settings.
     """
-    check_finetune_settings(config)
+    check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:
         loaded = load(data)
@@ -38,26 +38,32 @@ def main(config: Config) -> None:
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
 
-        base = open_base(settings.base, dataset.classes) if settings.base else None
+        base = load_base_run(settings.base, dataset.classes) if settings.base else None
 
         # What the masks alone give: the first network, or what to compare with.
-        masks = mask_labels(run, dataset)
+        masks = label_masks(run, dataset)
         if base is None or settings.masks_only or settings.method == "supervised":
-            alone = train_on_masks(run, dataset, masks)
+            alone = train_supervised(run, dataset, masks)
             measure(run, predict_val(run, dataset, alone.model), truth, validation_images)
             base = base or alone
 
         if settings.method != "supervised":
             # What the base is sure of, as far as masks confirm it.
-            predicted = label_surely(run, dataset, base)
+            predicted = predict_pseudo_labels(run, dataset, base)
             calibration = calibrate(run, dataset, predicted)
             filtered = filter_labels(run, dataset, predicted, calibration)
             measure(run, filtered, truth, training_images)
             inspect(run, [filtered], training_images)
 
             # Masks and all this together.
-            sources = Sources(base, predicted, calibration, filtered)
-            model = finetune(run, dataset, sources)
+            model = finetune(
+                run,
+                dataset,
+                base,
+                predicted=predicted,
+                calibration=calibration,
+                filtered=filtered,
+            )
             measure(run, predict_val(run, dataset, model), truth, validation_images)
             labels = clean_labels(run, dataset, model, predicted)
             measure(run, labels, truth, training_images)

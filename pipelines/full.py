@@ -19,8 +19,9 @@ from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
 from wsseg.runs.run import open_run
+from wsseg.stages.checks import check_settings
 from wsseg.stages.measure import measure
-from wsseg.stages.rounds import check_settings, predict_val, train_segmenter
+from wsseg.stages.rounds import predict_val, train_segmenter
 
 
 def main(config: Config) -> None:
@@ -39,7 +40,7 @@ def main(config: Config) -> None:
 
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]
         if not masks:
-            rule, remedy = "a split with masks", "add masks or choose pipeline=boxes"
+            rule, remedy = "a split with masks", "add masks or choose pipeline=weak"
             raise InputError(f"split {data.train!r}", rule, "none", remedy)
         stage = run.stage("seeds", truth=samples_key(masks), classes=list(truth.classes))
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)

@@ -6,6 +6,7 @@ import hypothesis
 import numpy as np
 import pytest
 import torch
+from helpers.builders import write_settings
 from helpers.running import wsseg
 from PIL import Image
 
@@ -48,9 +49,7 @@ def model_settings():
 
 @pytest.fixture
 def trainer_settings():
-    return SegmenterTrainingParams(
-        steps=6, batch_size=4, crop=(32, 32), checkpoint_every=2, decoder_lr=1e-2
-    )
+    return SegmenterTrainingParams(steps=6, batch_size=4, crop=(32, 32), decoder_lr=1e-2)
 
 
 @pytest.fixture
@@ -69,24 +68,6 @@ def pairs(tmp_path):
     return found
 
 
-SETTINGS = """
-pipeline: boxes
-run_dir: unset
-machine: {workers: 1, device: cpu}
-data: {format: voc, root: unset}
-seeds: {name: box}
-crf: {iterations: 2}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {decoder_channels: [32, 16, 16, 8, 8]}
-trainer: {steps: 12, batch_size: 4, crop: [48, 48], checkpoint_every: 4}
-prediction: {scales: [1.0], flip: false}
-rounds: {count: 2}
-"""
-
-
 @pytest.fixture(scope="session")
 def scenes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data") / "scenes"
@@ -97,9 +78,13 @@ def scenes(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def config_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("configs") / "tiny.yaml"
-    path.write_text(SETTINGS)
-    return path
+    return write_settings(
+        tmp_path_factory.mktemp("configs") / "tiny.yaml",
+        seeds={"name": "box"},
+        machine={"checkpoint_every": 4},
+        trainer={"steps": 12},
+        rounds={"count": 2},
+    )
 
 
 @pytest.fixture(scope="session")

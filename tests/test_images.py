@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from wsseg.errors import InputError
-from wsseg.images import exif_orientation, image_size, read_image
+from wsseg.images import image_size, read_header, read_image
 
 PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
 TURNS = {
@@ -29,7 +29,7 @@ def test_images_are_read_upright(tmp_path, orientation, suffix):
     read = read_image(path)
     assert (read == TURNS[orientation]).all()
     assert image_size(path) == read.shape[:2]
-    assert exif_orientation(path) == orientation
+    assert read_header(path).orientation == orientation
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_deep_images_are_scaled_alike_strip_by_strip(tmp_path):
     assert (read_image(tmp_path / "image.png") == expected[..., None]).all()
 
 
-@pytest.mark.parametrize("read", [read_image, image_size, exif_orientation])
+@pytest.mark.parametrize("read", [read_image, image_size, read_header])
 @pytest.mark.parametrize("content", [b"", b"GIF89a", b"\xff\xd8\xff", None])
 def test_damaged_images_are_input_errors(tmp_path, read, content):
     path = tmp_path / "image.jpg"
@@ -93,7 +93,7 @@ def test_truncated_png_has_a_size_but_no_pixels(tmp_path):
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[:3000])
     assert image_size(path) == (40, 60)
-    assert exif_orientation(path) == 1
+    assert read_header(path).orientation == 1
     with pytest.raises(InputError, match="readable image"):
         read_image(path)
 

@@ -19,7 +19,6 @@ ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 
 SETTINGS = """
-pipeline: mixed
 run_dir: {folder}/run
 machine: {{workers: 2, device: cpu}}
 data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/circles.jsonl]}}

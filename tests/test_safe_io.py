@@ -9,7 +9,7 @@ from PIL import Image
 from wsseg.errors import InputError, printable
 from wsseg.images import image_size, read_image
 from wsseg.labelmaps import read_label_map
-from wsseg.safe_io import MOST_PIXELS, open_image, open_regular
+from wsseg.safe_io import MAX_PIXELS, open_image, open_regular
 
 
 def header(width, height):
@@ -39,9 +39,9 @@ def test_devices_and_folders_are_no_files(name):
 
 
 def test_large_images_are_opened_without_a_word_and_larger_ones_refused():
-    with warnings.catch_warnings(), open_image(header(MOST_PIXELS // 10, 10)) as image:
-        assert image.size == (MOST_PIXELS // 10, 10)
-    for width in (MOST_PIXELS // 10 + 1, 10**8):
+    with warnings.catch_warnings(), open_image(header(MAX_PIXELS // 10, 10)) as image:
+        assert image.size == (MAX_PIXELS // 10, 10)
+    for width in (MAX_PIXELS // 10 + 1, 10**8):
         with (
             pytest.raises(ValueError, match="178,956,970 pixels"),
             open_image(header(width, 10)),

@@ -13,12 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wsseg.api import clean, load_dataset, load_segmenter, load_truth, run, seed, show
+    from wsseg.api import clean, load_dataset, load_segmenter, load_truth, seed, show
     from wsseg.data.constraints import Constraints
     from wsseg.data.model import Dataset
     from wsseg.labelmaps import IGNORE
     from wsseg.metrics.segmentation import evaluate
     from wsseg.refine.crf.dense import dense_crf
+    from wsseg.runs.recipes import run
     from wsseg.runs.run import Run
 
 __version__ = "0.2.0"
@@ -34,7 +35,7 @@ _MODULES = {
     "load_truth": "wsseg.api",
     "evaluate": "wsseg.metrics.segmentation",
     "show": "wsseg.api",
-    "run": "wsseg.api",
+    "run": "wsseg.runs.recipes",
     "Run": "wsseg.runs.run",
     "IGNORE": "wsseg.labelmaps",
 }

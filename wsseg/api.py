@@ -1,7 +1,7 @@
 """The functions behind ``import wsseg`` that combine several modules."""
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,19 +10,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg import cleaning
-from wsseg.cli.pipelines import find_config, run_config
 from wsseg.data.example import Example
-from wsseg.data.formats.fitting import View, view
+from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
+from wsseg.data.formats.views import view
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Dataset
 from wsseg.data.truth import read_truth as load_truth
-from wsseg.errors import InputError
 from wsseg.labelmaps import overlay
 from wsseg.params import Params
 from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine
-from wsseg.runs.config import load_config
 from wsseg.runs.run import Run
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.seeds.params import SeedParams
@@ -30,7 +28,7 @@ from wsseg.seeds.params import SeedParams
 if TYPE_CHECKING:
     from wsseg.networks.prediction import Segmenter
 
-__all__ = ["clean", "load_dataset", "load_segmenter", "load_truth", "run", "seed", "show"]
+__all__ = ["clean", "load_dataset", "load_segmenter", "load_truth", "seed", "show"]
 
 
 def load_dataset(
@@ -174,18 +172,17 @@ def load_segmenter(path: str | Path, device: str = "auto") -> "Segmenter":
     Example:
         >>> load_segmenter("runs/none")
         Traceback (most recent call last):
-        wsseg.errors.InputError: runs/none is no run, stage or checkpoint; check the path
+        wsseg.errors.InputError: ...
     """
     from wsseg.networks.prediction import load_segmenter as load  # noqa: PLC0415 - imports torch
 
     path = Path(path)
-    files = (path, path / "model.ckpt", path / "model" / "model.ckpt")
-    if checkpoint := next((file for file in files if file.is_file()), None):
-        return load(checkpoint, device)
     if not (path / "config.yaml").is_file():
-        hint = "check the path"
-        raise InputError(f"{path} is no run, stage or checkpoint", hint=hint)
-    return load(Run(path).last_model().path / "model.ckpt", device)
+        nested = path / "model"
+        return load(nested if nested.is_dir() else path, device)
+    opened = Run(path)
+    segmenter = load(opened.last_model().path, device)
+    return replace(segmenter, prediction=opened.config.prediction)
 
 
 def show(
@@ -206,36 +203,3 @@ def show(
         (6, 4)
     """
     return Image.fromarray(overlay(image, label_map, opacity))
-
-
-def run(config: str | Path, **settings: Any) -> Run:
-    """Run the recipe of a YAML file, or continue it where it was interrupted.
-
-    Args:
-        config: The YAML file, or the name of a shipped one, such as "demo_boxes.yaml".
-        **settings: Settings that replace those of the file, such as ``seed=1`` or
-            ``rounds={"count": 2}``.
-
-    Returns:
-        The finished run with ``rounds[-1].labels``, ``report`` and ``summary``.
-
-    Raises:
-        InputError: A setting is unknown or breaks a rule, or the data cannot be used.
-
-    Example:
-        >>> run("demo_boxes.yaml", sed=1)
-        Traceback (most recent call last):
-        wsseg.errors.InputError: ...
-    """
-    path = find_config(Path(config))
-    resolved = load_config(path, [*_as_overrides(settings)])
-    run_config(resolved, path.parent)
-    return Run(resolved.run_dir)
-
-
-def _as_overrides(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _as_overrides(value, f"{prefix}{key}.")
-        else:  # quoted, because a plain text such as 1 or a: b would be read as YAML
-            yield f"{prefix}{key}={json.dumps(value, default=str)}"

@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import IO, Any
 
 PARTIAL = ".partial-"
-"""How the name of a file begins that is still being written; a kill can leave one behind."""
+"""Prefix of files that are being written; a killed process may leave one behind."""
 
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Yield a file that replaces ``path`` only when everything has been written.
 
-    Args:
-        path: The file to write; its folder is created.
+    The folder is created. After an error or a kill ``path`` is unchanged.
 
     Yields:
-        A binary file open for writing. After an error or a kill ``path`` is as it was.
+        A binary file open for writing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
     partial = Path(name)
     try:
-        with naming(path), os.fdopen(handle, "wb") as file:
+        with name_in_errors(path), os.fdopen(handle, "wb") as file:
             yield file
         partial.chmod(0o666 & ~_umask())
         partial.replace(path)
@@ -37,15 +36,8 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextlib.contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Name a file in errors of writing it; a full disk does not say where.
-
-    Args:
-        path: The file.
-
-    Yields:
-        Nothing.
-    """
+def name_in_errors(path: Path) -> Iterator[None]:
+    """Name a file in errors of writing it; the error of a full disk does not."""
     try:
         yield
     except OSError as error:
@@ -54,23 +46,17 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def discard_partial(folder: Path, pattern: str = "**") -> None:
-    """Remove files that a kill cut off while they were written.
+    """Remove partial files that a killed process left in a folder.
 
     Args:
-        folder: Where they lie.
-        pattern: "**" with the folders in it, "." without.
+        pattern: "**" includes subfolders, "." does not.
     """
-    for cut_off in folder.glob(f"{pattern}/{PARTIAL}*"):
-        cut_off.unlink(missing_ok=True)
+    for partial in folder.glob(f"{pattern}/{PARTIAL}*"):
+        partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, atomically.
-
-    Args:
-        path: The file.
-        text: Its content.
-    """
+    """Write a text file, atomically."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
@@ -79,37 +65,24 @@ def write_json(path: Path, value: Any, default: Callable[[Any], Any] = str) -> N
     """Write a value as readable JSON, atomically.
 
     Args:
-        path: The file.
-        value: Anything JSON can hold.
-        default: Converts what it cannot.
+        default: Converts values that JSON cannot represent.
     """
     write_text(path, json.dumps(value, indent=2, default=default) + "\n")
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Return what ``write_json`` wrote.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The record; empty where the file is missing or holds something else.
-    """
+    """Return the JSON object of a file; empty if the file is missing or contains anything else."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        record = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return record if isinstance(record, dict) else {}
 
 
 def fingerprint(path: Path) -> tuple[str, int, int]:
-    """Return what changes when a file changes, without reading it.
+    """Return name, size in bytes and modification time in ns of a file, without reading it.
 
-    Args:
-        path: The file.
-
-    Returns:
-        Name, size in bytes and modification time in ns; -1, -1 where there is no such file.
+    Size and time are -1 if there is no such regular file.
     """
     try:
         found = path.stat()

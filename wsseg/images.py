@@ -1,6 +1,7 @@
-"""Photographs from disk: the one place that decodes them and applies EXIF orientation."""
+"""Reading of images: the only module that decodes them and applies EXIF orientation."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,15 +24,12 @@ _DEEP_MODES = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I": 65535.0
 
 
 def read_image(path: Path) -> NDArray[np.uint8]:
-    """Return a photograph as it is meant to be seen.
+    """Return an upright RGB image.
 
     EXIF orientation is applied; grayscale, palette, CMYK and alpha images become RGB (alpha is
     dropped); 16-bit images are scaled from 0..65535 and float images from 0..1 to 0..255; of an
-    animation the first frame is read. An image of more than ``MOST_PIXELS`` pixels (about 179
+    animation the first frame is read. An image of more than ``MAX_PIXELS`` pixels (about 179
     million) is refused before any of them is decoded.
-
-    Args:
-        path: The image file.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -47,56 +45,49 @@ def read_image(path: Path) -> NDArray[np.uint8]:
         raise _unreadable(path, error) from error
 
 
-def image_size(path: Path) -> tuple[int, int]:
-    """Return (H, W) of a photograph after EXIF orientation, reading only its header.
+@dataclass(frozen=True)
+class Header:
+    """The header of an image.
 
-    Args:
-        path: The image file.
+    Attributes:
+        size: (H, W) of the upright image.
+        orientation: EXIF orientation: 1 is upright, 5 to 8 lie on a side.
+        mode: Pillow's name of the pixel format, such as "RGB".
+    """
 
-    Returns:
-        Height and width in pixels.
+    size: tuple[int, int]
+    orientation: int
+    mode: str
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of an image; no pixel is decoded.
 
     Raises:
         InputError: The file is missing, its header is damaged, or it is too large.
     """
     try:
         with open_image(path) as image:
-            width, height = _stored_size(image)
-            return (width, height) if _orientation(image) in _SIDEWAYS else (height, width)
+            (width, height), orientation = _stored_size(image), _orientation(image)
+            size = (width, height) if orientation in _SIDEWAYS else (height, width)
+            return Header(size, orientation, image.mode)
     except DECODER_ERRORS as error:
         raise _unreadable(path, error) from error
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (H, W) of the upright image, from its header alone.
+
+    Raises:
+        InputError: As ``read_header``.
+    """
+    return read_header(path).size
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the image files below a folder, by their suffix.
-
-    Args:
-        folder: Searched with the folders in it.
-
-    Returns:
-        The files, sorted.
-    """
+    """Return the files below a folder that have a suffix of images, sorted."""
     paths = sorted(folder.rglob("*"))
     return [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
-
-
-def exif_orientation(path: Path) -> int:
-    """Return the EXIF orientation tag of a photograph: 1 is upright, 5 to 8 lie on a side.
-
-    Args:
-        path: The image file.
-
-    Returns:
-        The tag's value, 1 where there is none.
-
-    Raises:
-        InputError: The file is missing or its header is damaged.
-    """
-    try:
-        with open_image(path) as image:
-            return _orientation(image)
-    except DECODER_ERRORS as error:
-        raise _unreadable(path, error) from error
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
@@ -108,7 +99,7 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _orientation(image: Image.Image) -> int:
-    # A PNG may hold metadata behind its pixels, so Pillow decodes these to be sure of it.
+    # A PNG may contain metadata after its pixels, so Pillow would decode these to find it.
     if isinstance(image, PngImageFile) and not _metadata_follows_pixels(image.fp):
         return int(Image.Image.getexif(image).get(_ORIENTATION, 1))
     return int(image.getexif().get(_ORIENTATION, 1))
@@ -143,7 +134,7 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _strips(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """A few rows at a time: as floats a large image would take gigabytes."""
+    """Split an image into strips of rows: as floats a large image would take gigabytes."""
     return [values[first : first + _STRIP] for first in range(0, len(values), _STRIP)]
 
 

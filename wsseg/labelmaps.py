@@ -1,4 +1,4 @@
-"""Label maps and scores: the IGNORE value, colours, files and atomic writes."""
+"""Label maps and scores: the IGNORE value, colours and files."""
 
 import math
 import zlib
@@ -18,10 +18,10 @@ from wsseg.files import atomic_write
 from wsseg.safe_io import DECODER_ERRORS, open_image, open_regular
 
 IGNORE = 255
-"""The label of a pixel that takes part in no loss and no metric."""
+"""Label of a pixel that is excluded from losses and metrics."""
 
 
-_DAMAGED = (  # what numpy and zipfile raise for a file that is none of theirs, or a broken one
+_DAMAGED = (  # errors of numpy and zipfile for damaged or foreign files
     OSError,
     ValueError,
     TypeError,
@@ -32,17 +32,16 @@ _DAMAGED = (  # what numpy and zipfile raise for a file that is none of theirs, 
     zlib.error,
 )
 
-_MOST_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
+_MAX_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 _LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
 
 
 def palette() -> NDArray[np.uint8]:
-    """Return the Pascal VOC colours, one row a label.
+    """Return the Pascal VOC colours, (256, 3) uint8 RGB, one row per label.
 
-    Returns:
-        (256, 3) uint8 RGB; background is black, IGNORE is (224, 224, 192).
+    The background is black, IGNORE is (224, 224, 192).
     """
     labels = np.arange(256)[:, None]
     colours = np.zeros((256, 3), int)
@@ -52,12 +51,7 @@ def palette() -> NDArray[np.uint8]:
 
 
 def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
-    """Write a label map as a palette PNG, atomically.
-
-    Args:
-        path: The PNG file.
-        label_map: (H, W) uint8 classes, IGNORE where unknown.
-    """
+    """Write a label map (H, W) uint8 as a palette PNG, atomically."""
     image = Image.fromarray(label_map)
     image.putpalette(palette().tobytes())
     with atomic_write(path) as file:
@@ -65,21 +59,15 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
-    """Return the label map of a palette or grayscale PNG.
-
-    Args:
-        path: The PNG file.
-
-    Returns:
-        (H, W) uint8 classes, IGNORE where unknown.
+    """Return the label map (H, W) uint8 of a palette or grayscale PNG.
 
     Raises:
-        InputError: The file is missing, damaged, too large, or holds colours in place of class
+        InputError: The file is missing, damaged, too large, or contains colours instead of class
             numbers.
     """
     try:
         with open_image(path) as image:
-            image.verify()  # its checksums, after which it is closed
+            image.verify()  # verifies checksums and closes the image
         with open_image(path) as image:
             mode, labels = image.mode, np.asarray(image)
     except DECODER_ERRORS as error:
@@ -93,24 +81,13 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
 
 
 def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:
-    """Write how sure a network is of each pixel as a grayscale PNG of 255 steps, atomically.
-
-    Args:
-        path: The PNG file.
-        confidence: (H, W), 0..1.
-    """
+    """Write the confidence (H, W), 0..1, of predictions as a grayscale PNG, atomically."""
     with atomic_write(path) as file:
         Image.fromarray((confidence * 255).round().astype(np.uint8)).save(file, "png")
 
 
 def read_confidence(path: Path) -> NDArray[np.float32] | None:
-    """Return what ``write_confidence`` wrote.
-
-    Args:
-        path: The PNG file.
-
-    Returns:
-        (H, W) float32, 0..1; None where there is no such file.
+    """Return the confidence (H, W) float32, 0..1, of a file; None if it does not exist.
 
     Raises:
         InputError: The file is damaged.
@@ -122,7 +99,6 @@ def write_scores(path: Path, classes: Sequence[int], scores: NDArray[np.floating
     """Write scores of some classes as an ``.npz`` file of 16-bit floats, atomically.
 
     Args:
-        path: The file.
         classes: T labels.
         scores: (T, h, w), 0..1.
     """
@@ -132,20 +108,14 @@ def write_scores(path: Path, classes: Sequence[int], scores: NDArray[np.floating
 
 
 def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Return what ``write_scores`` wrote.
-
-    Args:
-        path: The file; never unpickled.
-
-    Returns:
-        Labels (T,) uint8 and scores (T, h, w) float32.
+    """Return the labels (T,) uint8 and scores (T, h, w) float32 of a file; nothing is unpickled.
 
     Raises:
         InputError: The file is missing or damaged.
     """
     try:
-        with open_regular(path) as file, ZipFile(file) as held:
-            classes, scores = (_array(held, name) for name in ("classes", "scores"))
+        with open_regular(path) as file, ZipFile(file) as archive:
+            classes, scores = (_array(archive, name) for name in ("classes", "scores"))
     except _DAMAGED as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         remedy = "delete the folder of its stage to make it again"
@@ -158,13 +128,13 @@ def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     return classes, scores.astype(np.float32)
 
 
-def _array(held: ZipFile, name: str) -> NDArray[Any]:
-    """Return an array of an ``.npz`` file, refused where its header claims too much memory."""
-    with held.open(f"{name}.npy") as file:
+def _array(archive: ZipFile, name: str) -> NDArray[Any]:
+    """Return an array of an ``.npz`` file; an error if its header claims too much memory."""
+    with archive.open(f"{name}.npy") as file:
         shape, _, dtype = _HEADERS[npy.read_magic(file)](file)
-        if (size := math.prod(shape) * dtype.itemsize) > _MOST_BYTES:
-            raise ValueError(f"{size:,} bytes of {name}, more than {_MOST_BYTES:,}")
-    with held.open(f"{name}.npy") as file:
+        if (size := math.prod(shape) * dtype.itemsize) > _MAX_BYTES:
+            raise ValueError(f"{size:,} bytes of {name}, more than {_MAX_BYTES:,}")
+    with archive.open(f"{name}.npy") as file:
         array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
         return array
 
@@ -172,19 +142,15 @@ def _array(held: ZipFile, name: str) -> NDArray[Any]:
 def overlay(
     image: NDArray[np.uint8], label_map: NDArray[np.uint8], opacity: float = 0.5
 ) -> NDArray[np.uint8]:
-    """Return a photograph with its label map laid over it, classes outlined.
+    """Return an image (H, W, 3) uint8 with the colours of a label map and white class borders.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
-        label_map: (H, W) uint8; background stays clear.
+        label_map: (H, W) uint8; the background stays transparent.
         opacity: Weight of the colours, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
     """
     colours = palette()[label_map]
     weight = np.where(label_map == 0, 0.0, opacity)[..., None]
-    mixed: NDArray[np.uint8] = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
+    blended: NDArray[np.uint8] = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
     edges = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    mixed[edges] = 255
-    return mixed
+    blended[edges] = 255
+    return blended

@@ -1,4 +1,4 @@
-"""Files that somebody else wrote, opened so that none of them fills the memory or never ends."""
+"""Safe opening of foreign files: regular files only, and images of a limited size."""
 
 import os
 import stat
@@ -12,17 +12,17 @@ from typing import IO
 
 from PIL import Image, UnidentifiedImageError
 
-MOST_PIXELS = 178_956_970
-"""Of one image, and of one label map: a third of a gigabyte of RGB; Pillow opens no more either.
+MAX_PIXELS = 178_956_970
+"""Maximum number of pixels of an image or label map, as in Pillow: half a gigabyte of RGB.
 
-A few bytes can claim any size, so it is looked at before a pixel is decoded. Aerial photographs of
-90 to 179 megapixels, which Pillow warns of, are read without a word.
+A few bytes can claim any size, so it is checked before any pixel is decoded. Images of 90 to 179
+megapixels, for which Pillow warns, are read without a warning.
 """
 
-KINDS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
-"""Pillow's names of the formats that are opened; for others it would run Ghostscript."""
+FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+"""Pillow's names of the accepted formats; for others it may run Ghostscript."""
 
-_TOO_LARGE = f"more than {MOST_PIXELS:,} pixels (cut it into tiles)"
+_TOO_LARGE = f"more than {MAX_PIXELS:,} pixels (cut it into tiles)"
 
 DECODER_ERRORS = (
     OSError,
@@ -35,48 +35,40 @@ DECODER_ERRORS = (
     struct.error,
     zlib.error,
 )
-"""What Pillow raises for damaged images, their metadata among it."""
+"""Errors that Pillow raises for damaged images or metadata."""
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """Return a file opened for reading, as bytes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        It; the caller closes it.
+    """Open a file for reading bytes; the caller closes it.
 
     Raises:
-        OSError: It is missing, or no regular file: a pipe would keep its reader waiting for ever.
+        OSError: The file is missing or not a regular file (reading a pipe might never end).
     """
     return open(path, "rb", opener=_regular)
 
 
 @contextmanager
-def open_image(source: Path | IO[bytes], formats: tuple[str, ...] = KINDS) -> Iterator[Image.Image]:
+def open_image(
+    source: Path | IO[bytes], formats: tuple[str, ...] = FORMATS
+) -> Iterator[Image.Image]:
     """Yield an image whose pixels are not decoded yet.
 
     Args:
-        source: The file.
-        formats: Pillow's names of those that it may be of, whatever it is called.
-
-    Yields:
-        The image.
+        formats: Pillow's names of the accepted formats, whatever the suffix of the file.
 
     Raises:
-        ValueError: It has more than ``MOST_PIXELS`` pixels.
-        OSError: The file is missing, or no image; or another of ``DECODER_ERRORS``.
+        ValueError: The image has more than ``MAX_PIXELS`` pixels.
+        OSError: The file is missing or not an image; or another of ``DECODER_ERRORS``.
     """
     file = open_regular(source) if isinstance(source, Path) else source
     with file, _opened(file, formats) as image:
-        if image.width * image.height > MOST_PIXELS:
+        if image.width * image.height > MAX_PIXELS:
             raise ValueError(_TOO_LARGE)
         yield image
 
 
 def _regular(path: str, flags: int) -> int:
-    # Without waiting: a pipe that nobody writes to is opened too, and then refused.
+    # Without blocking, a pipe that nobody writes to can be opened, and is then refused.
     handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if stat.S_ISREG(os.fstat(handle).st_mode):
         return handle
@@ -86,11 +78,11 @@ def _regular(path: str, flags: int) -> int:
 
 def _opened(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     with warnings.catch_warnings():
-        # below our limit, which is where Pillow raises by default, a large image is no bomb
+        # Our limit is the one at which Pillow raises an error; below it a warning is noise.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             return Image.open(file, formats=formats)
         except Image.DecompressionBombError as error:
             raise ValueError(_TOO_LARGE) from error
-        except UnidentifiedImageError as error:  # it names the open file, not its path
+        except UnidentifiedImageError as error:  # its message does not name the path
             raise ValueError("no image of a known kind, or a damaged one") from error

@@ -1,13 +1,14 @@
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
+from helpers import builders
 
 from wsseg.data.classes import candidate_classes, is_only_tagged, tags_of
 from wsseg.data.constraints import constraints_of
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
@@ -29,8 +30,7 @@ class Half(CustomAnnotation):
         return np.broadcast_to((classes != self.label)[:, None, None] | left, (len(classes), *size))
 
 
-def sample(*annotations):
-    return Sample("a", Path("a.jpg"), SIZE, annotations, "train")
+sample = partial(builders.sample, size=SIZE)
 
 
 @pytest.mark.parametrize(

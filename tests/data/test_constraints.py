@@ -1,14 +1,15 @@
 from dataclasses import replace
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import pytest
+from helpers import builders
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from wsseg.data.constraints import constraints_of, label_map_of, region_mask
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
@@ -21,8 +22,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def sample(*annotations):
-    return Sample("a", Path("a.jpg"), SIZE, annotations, "train")
+sample = partial(builders.sample, size=SIZE)
 
 
 def test_boxes_allow_their_class_inside_and_background_everywhere():

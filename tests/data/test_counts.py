@@ -1,13 +1,14 @@
-from pathlib import Path
+from functools import partial
+
+from helpers import builders
 
 from wsseg.data.counts import split_counts, split_lines
-from wsseg.data.model import Box, Boxes, Classes, Sample, Tags
+from wsseg.data.model import Box, Boxes, Classes, Tags
 
 CLASSES = Classes(("background", "cow", "sheep"))
 
 
-def sample(*annotations):
-    return Sample("a", Path("a.jpg"), (9, 9), annotations, "train")
+sample = partial(builders.sample, size=(9, 9))
 
 
 def test_boxes_and_tags_are_counted_apart():

@@ -106,3 +106,10 @@ def test_with_a_label_map_only_listed_files_are_opened(tmp_path):
         read_raw(root, "voc")
     assert len([name for name in opened if name.endswith(".xml")]) == 2
     assert {*opened.values()} == {1}
+
+
+def test_names_that_many_files_share_are_opened_once(tmp_path):
+    root = FORMATS["labelme"]().write(tmp_path / "set", {"labels.txt": b"cow\nsheep\n"})
+    with opens_below(root) as opened:
+        read_raw(root)
+    assert opened == {"a.json": 1, "b.json": 1, "labels.txt": 1}

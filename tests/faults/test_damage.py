@@ -1,4 +1,4 @@
-"""Files of a run that were cut off, emptied or changed: made again, or named with a remedy."""
+"""Truncated, empty or changed files of a run are written again, or named with a remedy."""
 
 import shutil
 
@@ -14,7 +14,7 @@ def run(finished, tmp_path):
 
 @pytest.fixture
 def again(scenes, config_file, run, capsys):
-    """Gives the same command again and returns its exit code and what it told."""
+    """Repeats the command, and returns its exit code and messages."""
 
     def command(*overrides):
         capsys.readouterr()
@@ -33,9 +33,9 @@ def empty(path):
 
 
 def flip(path):
-    """Turn a bit of its data."""
+    """Flip a bit of the data."""
     content = bytearray(path.read_bytes())
-    named = content.find(b"-000")  # an id in a table; what frames the data has no checksum
+    named = content.find(b"-000")  # an id in a table; the frame of the data has no checksum
     content[named if path.suffix == ".parquet" else len(content) // 2] ^= 1
     path.write_bytes(content)
 

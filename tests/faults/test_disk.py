@@ -1,4 +1,4 @@
-"""A full disk: one line that names the file, and the same command goes on once there is space."""
+"""A full disk: one line names the file, and the same command continues once there is space."""
 
 import subprocess
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from helpers.killing import Killer, assert_same_run
 from helpers.running import hashes, wsseg
 
 REMEDY = "No space left on device; free some space and run the same command again"
-NO_CHECKPOINT = "trainer.checkpoint_every=100"
+NO_CHECKPOINT = "machine.checkpoint_every=100"
 Mount = Callable[[int], Path]
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """Makes a disk of some KiB in memory, or makes it larger."""
+    """Creates a disk of some KiB in memory, or enlarges it."""
     folder = tmp_path / "disk"
     folder.mkdir()
 

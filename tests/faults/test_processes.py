@@ -57,7 +57,7 @@ def label(sample):
 
 
 def until(condition):
-    """Wait for something that must come."""
+    """Wait for a condition that must become true."""
     end = time.monotonic() + 600  # only a hang takes longer
     while not condition():
         assert time.monotonic() < end
@@ -66,7 +66,7 @@ def until(condition):
 
 @pytest.fixture
 def slow(tmp_path, scenes, config_file):
-    """Gives runs of one stage that takes a while, with two workers."""
+    """Runs of one slow stage with two workers."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW)
 
@@ -123,7 +123,7 @@ def test_workers_end_with_a_killed_run_and_the_next_ends_as_an_unbroken_one(slow
 
 
 def children(process):
-    """Worker processes, which are started as ``python -m joblib...``."""
+    """Return the worker processes, which are started as ``python -m joblib...``."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:

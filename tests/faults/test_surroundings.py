@@ -1,4 +1,4 @@
-"""Another time zone, clock, locale or order of hashing: the run is the same, bit by bit."""
+"""Another time zone, clock, locale or hash seed: the run is bit-identical."""
 
 import ast
 import os
@@ -16,7 +16,7 @@ COMMAND = [sys.executable, "-c", "from wsseg.cli import main; main()", "run"]
 
 
 def run_apart(*arguments, code=0, **surroundings):
-    """Run in a process of its own and return what it told."""
+    """Run in a new process and return its messages."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LC_")}
     environment = {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **surroundings}
     command = [*COMMAND, *map(str, arguments)]
@@ -28,7 +28,7 @@ def run_apart(*arguments, code=0, **surroundings):
 
 @pytest.fixture(scope="module")
 def named(scenes, tmp_path_factory):
-    """Scenes whose ids and classes have letters that are not ASCII."""
+    """Scenes with ids and classes that are not ASCII."""
     folder = shutil.copytree(scenes, tmp_path_factory.mktemp("named") / "scenes")
     for path in [p for p in folder.rglob("*") if p.is_file()]:
         if path.suffix in (".txt", ".xml"):
@@ -88,7 +88,7 @@ def test_times_of_files_that_a_run_made_mean_nothing(finished, scenes, config_fi
     assert_same_run(run, finished)
 
 
-DEMO = ["rounds.count=1", "trainer.steps=4", "trainer.checkpoint_every=2"]
+DEMO = ["rounds.count=1", "trainer.steps=4", "machine.checkpoint_every=2"]
 
 
 def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):
@@ -101,7 +101,7 @@ def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):
 
 
 def test_text_is_read_and_written_with_an_encoding():
-    """What ruff's PLW1514 does not see: methods of paths whose type it does not know."""
+    """ruff's PLW1514 misses methods of paths of unknown type."""
     for path in sorted((ROOT / "wsseg").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             called = node.func if isinstance(node, ast.Call) else None

@@ -1,7 +1,6 @@
 """Fuzz one reader: ``python tests/fuzz coco -max_total_time=60``; see docs/hostile.md.
 
-All that stands behind the target's name goes to libFuzzer; files named so are read once each, such
-as the input that it wrote for a finding.
+Further arguments are passed to libFuzzer; files are read once each, such as the input of a finding.
 """
 
 import random
@@ -24,8 +23,8 @@ _TOKENS = (
 )
 
 
-def main() -> None:
-    """Fuzz until a finding, or until libFuzzer's limits."""
+def main():
+    """Fuzz until a finding, or until a limit of libFuzzer."""
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     if name not in TARGETS:
         sys.exit(f"TARGET must be one of {', '.join(TARGETS)}, got {name!r}; name one of them")
@@ -44,7 +43,7 @@ def main() -> None:
     atheris.Fuzz()
 
 
-def _mutate(data: bytes, most: int, seed: int) -> bytes:
+def _mutate(data, most, seed):
     """Change a value half of the time, and any bytes otherwise."""
     rng = random.Random(seed)
     if rng.randrange(2) or len(data) < 2:
@@ -52,7 +51,7 @@ def _mutate(data: bytes, most: int, seed: int) -> bytes:
     return (data[:1] + mutated(data[1:], rng))[:most]
 
 
-def _corpus(folder: Path, seeds: list[bytes]) -> Path:
+def _corpus(folder, seeds):
     corpus = folder / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(seeds):

@@ -1,4 +1,4 @@
-"""What is fuzzed: for every reader, what damaged bytes are put in and what may come of it."""
+"""Targets of the fuzzer: readers, their valid input, and the errors that they may raise."""
 
 import shutil
 import tempfile
@@ -8,16 +8,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from helpers.formats import FORMATS, Small, encoded, mask, photograph, readings, used
+from helpers.formats import FORMATS, encoded, image_bytes, mask, readings, used
 from PIL import Image
 
 from wsseg.data.formats.files import safe_name
 from wsseg.errors import InputError
-from wsseg.images import exif_orientation, image_size, read_image
+from wsseg.images import image_size, read_header, read_image
 from wsseg.labelmaps import read_label_map, read_scores, write_scores
 from wsseg.runs.config import load_config
 
-_CONFIG = b"""pipeline: boxes
+_CONFIG = b"""pipeline: weak
 run_dir: runs/x
 data: {format: voc, root: data, annotations: [a.jsonl]}
 seeds: {name: box}
@@ -28,7 +28,7 @@ rounds: {count: 2}
 
 @dataclass(frozen=True)
 class Target:
-    """One reader.
+    """A reader.
 
     Args:
         seeds: Valid input, from which mutations start.
@@ -39,11 +39,11 @@ class Target:
     read: Callable[[bytes], None]
 
 
-def _data_set(small: Small) -> Target:
-    """The first byte says which file of the data set the rest is the content of."""
+def _data_set(small):
+    """Use the first byte to choose a file of the data set, and the rest as its content."""
     root = small.write(Path(tempfile.mkdtemp()))
 
-    def read(data: bytes) -> None:
+    def read(data):
         name = small.drawn[data[0] % len(small.drawn)] if data else small.drawn[0]
         (root / name).write_bytes(data[1:])
         for dataset in readings(small, root):
@@ -53,11 +53,11 @@ def _data_set(small: Small) -> Target:
     return Target([bytes([i]) + small.files[name] for i, name in enumerate(small.drawn)], read)
 
 
-def _names(small: Small) -> Target:
-    """The lines are the names of the images."""
+def _names(small):
+    """Use the lines as names of the images."""
     root = Path(tempfile.mkdtemp())
 
-    def read(data: bytes) -> None:
+    def read(data):
         shutil.rmtree(root)
         root.mkdir()
         for line in data.split(b"\n")[:8]:
@@ -65,7 +65,7 @@ def _names(small: Small) -> Target:
             try:
                 path = root / safe_name(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(photograph())
+                path.write_bytes(image_bytes())
             except (InputError, OSError, ValueError):  # no such file can be
                 continue
         for dataset in readings(small, root):
@@ -74,10 +74,10 @@ def _names(small: Small) -> Target:
     return Target(["\n".join(small.drawn).encode()], read)
 
 
-def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -> Target:
+def _file(name, seeds, *functions):
     path = Path(tempfile.mkdtemp()) / name
 
-    def read(data: bytes) -> None:
+    def read(data):
         path.write_bytes(data)
         for function in functions:
             try:
@@ -88,8 +88,8 @@ def _file(name: str, seeds: list[bytes], *functions: Callable[[Path], object]) -
     return Target(seeds, read)
 
 
-def _photographs() -> list[bytes]:
-    """An image of each kind of file."""
+def _image_files():
+    """Return an image in each file format."""
     deep = np.arange(48, dtype=np.uint16).reshape(6, 8) * 999
     of = Image.fromarray
     plain, exif = of(np.uint8(deep % 251)), Image.Exif()
@@ -103,18 +103,18 @@ def _photographs() -> list[bytes]:
     ]
 
 
-def _scores() -> bytes:
+def _scores():
     path = Path(tempfile.mkdtemp()) / "scores.npz"
     write_scores(path, (1, 3), np.random.default_rng(0).random((2, 3, 4)))
     return path.read_bytes()
 
 
-TARGETS: dict[str, Callable[[], Target]] = {
+TARGETS = {
     **{name: partial(lambda make: _data_set(make()), make) for name, make in FORMATS.items()},
     "folders": lambda: _names(FORMATS["folders"]()),
-    "image": lambda: _file("a.jpg", _photographs(), read_image, image_size, exif_orientation),
+    "image": lambda: _file("a.jpg", _image_files(), read_image, image_size, read_header),
     "label_map": lambda: _file("a.png", [mask()], read_label_map),
     "scores": lambda: _file("a.npz", [_scores()], read_scores),
     "config": lambda: _file("a.yaml", [_CONFIG], load_config),
 }
-"""A target by the name of what it reads."""
+"""Targets by name."""

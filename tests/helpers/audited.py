@@ -1,4 +1,4 @@
-"""A data set whose colours are its classes, and a network that reads them off."""
+"""A data set whose gray levels are its classes, and a network that reads them."""
 
 import json
 from pathlib import Path
@@ -20,18 +20,18 @@ CLASSES = Classes(NAMES)
 SIZE = (60, 80)
 SURE = 0.91
 OBJECT = (20, 15, 50, 45)
-"""Left, top, right, bottom of the object that every image shows."""
+"""Left, top, right, bottom of the object in every image."""
 
 
 def scores_of(label_map, sure=SURE, n_classes=4):
-    """Probabilities (K, H, W): ``sure`` of the label, the rest evenly of the others."""
+    """Return probabilities (K, H, W): ``sure`` for the label, the rest evenly for the others."""
     scores = np.full((n_classes, *label_map.shape), (1 - sure) / (n_classes - 1), np.float32)
     np.put_along_axis(scores, label_map[None].astype(int), sure, 0)
     return scores
 
 
 def painted(*places, size=SIZE):
-    """A label map with rectangles (label, left, top, right, bottom)."""
+    """Return a label map with rectangles (label, left, top, right, bottom)."""
     label_map = np.zeros(size, np.uint8)
     for label, left, top, right, bottom in places:
         label_map[top:bottom, left:right] = label
@@ -52,7 +52,7 @@ def mark(label, place):
 
 
 def write_images(root, pages):
-    """Write label maps as grayscale images (50 a label), and their marks as JSON Lines."""
+    """Write label maps as grayscale images, 50 levels per label, and marks as JSON Lines."""
     lines = [{"classes": list(NAMES)}]
     for name, (label_map, marks) in pages.items():
         path = root / "images" / f"{name}.png"
@@ -65,7 +65,7 @@ def write_images(root, pages):
 
 
 class Reader(Segmenter):
-    """Sees the class that a pixel's gray level stands for."""
+    """Predicts the class of the gray level of a pixel."""
 
     def predict(self, image, _):
         return scores_of((image[..., 0] / 50).round().astype(np.uint8))
@@ -76,7 +76,7 @@ def reader(*_):
 
 
 def make_run(folder, root):
-    """A run whose network is to be ``reader``."""
+    """Return a run whose network is ``reader``."""
     data = DataParams(format="jsonl", root=root, weak="all", val=None)
     rounds = RoundParams(count=2)
     config = Config(
@@ -84,7 +84,7 @@ def make_run(folder, root):
         data=data,
         machine={"workers": 1, "device": "cpu"},
         rounds=rounds,
-        pipeline="mixed",
+        pipeline="weak",
     )
     with open_run(config) as run:
         for number in (1, 2):
@@ -94,7 +94,7 @@ def make_run(folder, root):
 
 
 def audited(folder):
-    """A run on images that show an object each: 4 are right, and one each is wrong in a way."""
+    """Return a run on images of an object: 4 without and 4 with a label error, one of each kind."""
     shown = painted((2, *OBJECT))
     pages = {
         "right-1": (shown, [mark(2, OBJECT)]),

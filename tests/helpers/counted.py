@@ -1,4 +1,4 @@
-"""Counts of label maps, straight from arrays."""
+"""Counts of label maps from arrays."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A small valid data set of every format, as files: what damaged input is made from."""
+"""A small valid data set of every format, from which damaged input is made."""
 
 import base64
 import io
@@ -45,7 +45,7 @@ class Small:
     over: str | None = None
 
     def write(self, root, changed=None):
-        """Write the files, some of them with other content, and return the folder."""
+        """Write the files, some with other content, and return the folder."""
         for name, content in {**self.files, **(changed or {})}.items():
             path = root / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ class Small:
 
 
 def readings(small, root):
-    """Yield what every way of reading a data set gives, refusals left out."""
+    """Yield the results of every way to read a data set, without those that are refused."""
     for use in ("boxes", "tags", "masks", "all", "none"):
         try:
             dataset = read_dataset(root, small.format, use=use)
@@ -64,9 +64,9 @@ def readings(small, root):
 
 
 def used(dataset):
-    """Return for how many images constraints can be made, as every stage that labels does.
+    """Return the number of images with valid constraints.
 
-    What is wrong with each is looked for too, as ``wsseg check`` does.
+    Each image is examined, too, as by ``wsseg check``.
     """
     count = 0
     for sample in dataset.samples:
@@ -81,15 +81,15 @@ def used(dataset):
 
 
 @cache
-def photograph(suffix="png", seed=0):
-    """An image of ``SIZE``."""
+def image_bytes(suffix="png", seed=0):
+    """Return an image of ``SIZE``."""
     pixels = np.random.default_rng(seed).integers(0, 255, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     return encoded(Image.fromarray(pixels), suffix)
 
 
 @cache
 def mask():
-    """A palette PNG with a cow in it."""
+    """Return a palette PNG with a cow."""
     label_map = np.zeros(SIZE, np.uint8)
     label_map[3:18, 4:20] = 1
     image = Image.fromarray(label_map)
@@ -98,18 +98,18 @@ def mask():
 
 
 def _images(pattern, names="ab"):
-    return {pattern.format(name): photograph(seed=seed) for seed, name in enumerate(names)}
+    return {pattern.format(name): image_bytes(seed=seed) for seed, name in enumerate(names)}
 
 
 def encoded(image, suffix="png", **options):
-    """The file of an image."""
+    """Return an encoded image."""
     file = io.BytesIO()
     image.save(file, {"jpg": "jpeg"}.get(suffix, suffix), **options)
     return file.getvalue()
 
 
 def as_json(value):
-    """JSON as tools write it."""
+    """Return indented JSON."""
     return json.dumps(value).encode()
 
 
@@ -139,7 +139,7 @@ def voc_xml(filename, name="cow", corners=(5, 4, 20, 18)):
 
 
 def coco_page():
-    """What a JSON of COCO holds."""
+    """Return the content of a COCO file."""
     box = {"image_id": 1, "category_id": 1, "bbox": [4, 3, 16, 15], "iscrowd": 0}
     filled = coco_mask.encode(np.asfortranarray(np.eye(*SIZE, dtype=np.uint8)))
     packed = {"size": [HEIGHT, WIDTH], "counts": filled["counts"].decode()}
@@ -154,17 +154,17 @@ def coco_page():
 
 
 def coco():
-    """COCO with boxes, outlines and both kinds of run lengths."""
+    """COCO with boxes, polygons and both kinds of run lengths."""
     name = "annotations/instances_train.json"
     files = _images("images/train/{}.png")
     return Small("coco", {**files, name: as_json(coco_page())}, (name,))
 
 
 def yolo():
-    """YOLO with a box, an outline, and a split of listed images."""
+    """YOLO with a box, a polygon and a split of listed images."""
     files = {
         **_images("images/train/{}.png"),
-        "images/val/c.png": photograph(seed=2),
+        "images/val/c.png": image_bytes(seed=2),
         "data.yaml": b"path: .\ntrain: images/train\nval: val.txt\nnc: 2\nnames: [cow, sheep]\n",
         "val.txt": b"images/val/c.png\n",
         "labels/train/a.txt": b"0 0.5 0.4 0.3 0.2\n1 0.1 0.1 0.5 0.1 0.5 0.6\n",
@@ -187,7 +187,7 @@ def csv():
 def folders():
     """Tags by folder, with a mask."""
     names = ("train/cow/a.png", "train/sheep/b.png")
-    files = {name: photograph(seed=seed) for seed, name in enumerate(names)}
+    files = {name: image_bytes(seed=seed) for seed, name in enumerate(names)}
     return Small("folders", {**files, "masks/train/cow/a.png": mask()}, names)
 
 
@@ -332,4 +332,4 @@ FORMATS: dict[str, Callable[[], Small]] = {
     **{"labelme": labelme, "labelstudio": labelstudio, "jsonl": jsonl, "clicks": clicks},
     **{"scribbles_xml": scribbles_xml, "scribbles_png": scribbles_png},
 }
-"""A small data set by the name of what is in it."""
+"""The small data sets by format."""

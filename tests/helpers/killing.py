@@ -1,6 +1,6 @@
-"""Runs in processes of their own that are forked in a moment, killed with SIGKILL, and go on.
+"""Run commands in forked processes, kill them with SIGKILL, and resume them.
 
-A process that imports all that a run needs is started once; each attempt is a fork of it.
+One process imports everything that a run needs; each attempt is a fork of it and starts at once.
 """
 
 import json
@@ -29,12 +29,12 @@ _TIMEOUT = 600  # seconds; only a hang takes longer, however busy the machine is
 
 @dataclass
 class Killer:
-    """Starts a command again and again, and kills it.
+    """Starts the same command repeatedly, and kills or interrupts it.
 
     Args:
-        arguments: Of the command line, such as "run".
-        log: What the attempts print.
-        seed: Of the moments.
+        arguments: Arguments of the command line, such as "run".
+        log: The file for the output of all attempts.
+        seed: Seed of the random moments.
     """
 
     arguments: Sequence[object]
@@ -46,9 +46,9 @@ class Killer:
         self.random = random.Random(self.seed)
 
     def kill_in(self, stage, seconds):
-        """Kill it at a random moment while a stage is at work, that takes so many seconds.
+        """Kill the command at a random moment within the first seconds of a stage.
 
-        An attempt that is faster waits at the stage's end, before the manifest, to be killed.
+        An attempt that is faster waits before it writes the manifest.
         """
         told, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
@@ -58,7 +58,7 @@ class Killer:
         self._kill(process, stage)
 
     def kill_within(self, seconds):
-        """Kill it at a random moment of its first seconds; False where it had ended by then."""
+        """Kill the command at a random moment of its first seconds; False if it ended before."""
         process = self._started(None, None)
         process.join(self.random.uniform(0, seconds))
         if process.exitcode is not None:
@@ -68,19 +68,19 @@ class Killer:
         return True
 
     def attempt(self):
-        """Let it come to its end; its exit code and what it told."""
+        """Run the command to its end, and return its exit code and output."""
         self.log.unlink(missing_ok=True)
         process = self._started(None, None)
         process.join()
         return process.exitcode, self.log.read_text()
 
     def finish(self):
-        """Let it come to its end without an error."""
+        """Run the command to its end without an error."""
         code, told = self.attempt()
         assert code == 0, told
 
     def interrupt_in(self, stage, seconds):
-        """Interrupt it and its workers as Ctrl-C does, while a stage is at work."""
+        """Interrupt the command and its workers in a stage, as Ctrl-C does."""
         self.log.unlink(missing_ok=True)
         told, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
@@ -91,7 +91,7 @@ class Killer:
         return process.exitcode, self.log.read_text()
 
     def start(self):
-        """Start it and return its process."""
+        """Start the command and return its process."""
         return self._started(None, None)
 
     def _started(self, stage, tell):
@@ -109,12 +109,11 @@ class Killer:
 
 
 def kill_in_every_stage(killer, run, whole):
-    """Kill a run in each stage of an unbroken one, twice in trainings, and let it come to its end.
+    """Kill a run in each stage, twice in trainings, and then run it to its end.
 
     Args:
-        killer: Of the run.
-        run: Its folder.
-        whole: The folder of the unbroken run.
+        run: The folder of the run.
+        whole: The folder of an uninterrupted run.
     """
     for stage, manifest in manifests(whole).items():
         for _ in range(2 if "loss" in manifest["results"] else 1):
@@ -125,7 +124,7 @@ def kill_in_every_stage(killer, run, whole):
 
 
 def assert_same_run(run, whole):
-    """Check that two runs are the same, bit by bit, apart from seconds."""
+    """Assert that two runs are the same bit by bit, except seconds."""
     assert hashes(run) == hashes(whole)
     for pattern in ("**/*.png", "**/*.npz", "**/*.js"):
         assert _contents(run, pattern) == _contents(whole, pattern)
@@ -144,7 +143,7 @@ def assert_same_run(run, whole):
 
 
 def manifests(run):
-    """The manifests of a run by stage, in the order in which the stages ended."""
+    """Return the manifests of a run by stage, in the order in which the stages ended."""
     found = sorted(run.glob("**/manifest.json"), key=lambda path: path.stat().st_mtime_ns)
     return {str(path.parent.relative_to(run)): json.loads(path.read_text()) for path in found}
 
@@ -169,11 +168,11 @@ def _attempt(arguments, log, stage, tell):
     torch.set_num_threads(1)
     if tell:
         _watch(stage, tell)
-    os._exit(wsseg(*arguments))  # what multiprocessing does at the end waits for idle workers
+    os._exit(wsseg(*arguments))  # the exit handlers of multiprocessing would wait for idle workers
 
 
 def _watch(stage, tell):
-    """Tell when a stage, or the report, is at work, and never come to its end."""
+    """Report the start of a stage or of the report, and wait at its end."""
 
     @contextmanager
     def watched(name):
@@ -206,7 +205,7 @@ def _contents(run, pattern):
 
 
 def _tensors(content):
-    """A network's content without what is no tensor, by place."""
+    """Return the tensors of a checkpoint; zeros replace other values."""
     if isinstance(content, dict):
         return {key: _tensors(value) for key, value in content.items()}
     return content if isinstance(content, torch.Tensor) else torch.zeros(0)

@@ -1,4 +1,4 @@
-"""Valid files with hostile values in their places: JSON, JSON Lines, XML, and plain text."""
+"""Replace values of valid files by hostile ones: JSON, JSON Lines, XML and plain text."""
 
 import json
 import re
@@ -20,7 +20,7 @@ _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 
 
 def mutated(content, rng):
-    """Return a file with one to three of its values replaced, doubled, or taken out."""
+    """Return a file with one to three of its values replaced, duplicated or removed."""
     text = content.decode("utf-8", "replace")
     for _ in range(rng.randint(1, 3)):
         text = _changed(text, rng)

@@ -1,4 +1,4 @@
-"""What a run imports: loaded once, by the process from which killed runs are forked."""
+"""Import everything that a run needs, in the process from which killed runs are forked."""
 
 import importlib.util
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Pipelines as tests run them in this process."""
+"""Run commands in the process of the tests."""
 
 import hashlib
 import sys
@@ -24,7 +24,7 @@ def wsseg(*arguments):
 
 
 def hashes(run):
-    """Content of every label map of a run."""
+    """Return a hash of every label map of a run."""
     return {
         str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(run.glob("**/labels/*.png"))

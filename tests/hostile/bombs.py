@@ -1,4 +1,4 @@
-"""Small files that claim to be large, or become so."""
+"""Small files that claim to be large, or decompress to a large size."""
 
 import io
 import os
@@ -14,7 +14,7 @@ MB = 2**20
 
 
 def png(width, height, *chunks, pixels=b""):
-    """A grayscale PNG of any claimed size, its pixels deflated already."""
+    """Return a grayscale PNG of any claimed size with compressed pixels."""
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     parts = [(b"IHDR", header), *chunks, (b"IDAT", pixels or zlib.compress(b"\0")), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(map(_chunk, parts))
@@ -26,14 +26,14 @@ def _chunk(part):
 
 
 def zeros(count):
-    """That many zeros, deflated a thousandfold without being held."""
+    """Return compressed zeros without holding them in memory."""
     deflate, block = zlib.compressobj(9), bytes(MB)
     parts = [deflate.compress(block) for _ in range(count // MB)]
     return b"".join([*parts, deflate.compress(bytes(count % MB)), deflate.flush()])
 
 
 def tiff(small, width, height):
-    """A TIFF of Pillow that claims another size."""
+    """Change the size that a TIFF claims."""
     for tag, side in ((256, width), (257, height)):
         kind = next(k for k in (3, 4) if struct.pack("<HHI", tag, k, 1) in small)
         start = small.index(struct.pack("<HHI", tag, kind, 1))
@@ -42,12 +42,12 @@ def tiff(small, width, height):
 
 
 def text_chunk(count):
-    """A zTXt chunk of a PNG whose text is that long."""
+    """Return a zTXt chunk of a PNG with a text of this length."""
     return b"zTXt", b"Comment\0\0" + zeros(count)
 
 
 def npz(shape, *, filled):
-    """Scores of any claimed shape, deflated zeros of half a gigabyte in them or nothing."""
+    """Return scores of any claimed shape, with half a gigabyte of compressed zeros or empty."""
     header = io.BytesIO()
     npy.write_array_header_1_0(header, {"descr": "<f2", "fortran_order": False, "shape": shape})
     file = io.BytesIO()
@@ -79,7 +79,7 @@ YAML_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 
 
 class Trap:
-    """Whoever unpickles it makes a folder."""
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -89,5 +89,5 @@ class Trap:
 
 
 def pickled(marker):
-    """A pickle that must never be read."""
+    """Return a pickle that must never be loaded."""
     return pickle.dumps({"state_dict": Trap(marker), "global_step": Trap(marker)})

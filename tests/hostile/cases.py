@@ -1,4 +1,4 @@
-"""All hostile data sets, by what is hostile about them."""
+"""All hostile data sets by subject."""
 
 from collections.abc import Callable
 
@@ -10,13 +10,12 @@ from hostile.named_cases import NAMES, PATHS, TEXTS
 CASES = {
     "Images": IMAGES,
     "Masks": MASKS,
-    "Boxes, outlines and run lengths": SHAPES,
+    "Boxes, polygons and run lengths": SHAPES,
     "Paths": PATHS,
     "Names and ids": NAMES,
     "Texts": TEXTS,
 }
-"""Cases by what they are about."""
-
+"""Cases by subject."""
 
 ANY_FILE: dict[str, Callable[[str], Change]] = {
     "empty": lambda name: put(name, b""),
@@ -25,4 +24,4 @@ ANY_FILE: dict[str, Callable[[str], Change]] = {
     "a link to a file outside": lambda name: link(name, "../moved"),
     "NUL bytes": lambda name: put(name, bytes(100)),
 }
-"""What any file that describes a data set may be instead."""
+"""Replacements of any file with annotations."""

@@ -1,4 +1,4 @@
-"""What a hostile data set is: the small valid one of its format with one thing changed."""
+"""Hostile data sets: a small valid data set of a format with one change."""
 
 import json
 import os
@@ -13,8 +13,8 @@ LINE = '{"classes": ["background", "cow", "sheep"]}\n'
 COCO_JSON = "annotations/instances_train.json"
 Change = Callable[[Path], None]
 
-OUTCOMES = {0: "used", 1: "set aside, the rest is used", 2: "refused in one line"}
-"""What an exit code of ``wsseg check`` means."""
+OUTCOMES = {0: "used", 1: "skipped, the rest is used", 2: "refused in one line"}
+"""The meaning of the exit codes of ``wsseg check``."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Case:
     """One hostile data set.
 
     Args:
-        tried: What is hostile about it, in words.
+        tried: The change in words.
         format: A key of ``formats.FORMATS``.
-        change: Makes it so; the folder beside the data set's is somebody else's.
-        code: Exit code of ``wsseg check``.
-        says: What is said of it; empty where there is nothing to say.
+        change: Applies the change; the folder beside the data set belongs to somebody else.
+        code: The exit code of ``wsseg check``.
+        says: A part of the message; empty if there is none.
     """
 
     tried: str
@@ -37,12 +37,12 @@ class Case:
 
 
 def replaced(name, old, new, copy=None):
-    """Other words in a file, or in a copy of it."""
+    """Replace words in a file, or in a copy of it."""
     return lambda root: write(root / (copy or name), (root / name).read_bytes().replace(old, new))
 
 
 def moved(name, other):
-    """Another name of a file, as bytes."""
+    """Rename a file to a name in bytes."""
 
     def change(root):
         (root / name).rename(os.fsdecode(os.fsencode(root) + b"/" + other))
@@ -51,7 +51,7 @@ def moved(name, other):
 
 
 def both(*changes):
-    """Several changes, one after the other."""
+    """Make several changes, one after the other."""
 
     def change(root):
         for each in changes:
@@ -61,19 +61,19 @@ def both(*changes):
 
 
 def put(name, content):
-    """A file with any content."""
+    """Write a file with any content."""
     return lambda root: write(root / name, content() if callable(content) else content)
 
 
 def write(path, content):
-    """Write a file in place of whatever is there."""
+    """Replace a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 def fifo(name):
-    """A pipe in place of a file."""
+    """Replace a file by a pipe."""
 
     def change(root):
         (root / name).unlink()
@@ -83,7 +83,7 @@ def fifo(name):
 
 
 def folder(name):
-    """A folder in place of a file."""
+    """Replace a file by a folder."""
 
     def change(root):
         (root / name).unlink()
@@ -93,7 +93,7 @@ def folder(name):
 
 
 def link(name, target):
-    """A link in place of a file or folder; the target is named from the data set's folder."""
+    """Replace a file or folder by a link to a path relative to the data set."""
 
     def change(root):
         path = root / name
@@ -104,7 +104,7 @@ def link(name, target):
 
 
 def coco(**changes):
-    """Values of the first image entry (``image_...``), of the first annotation, or of the page."""
+    """Set values of the first image (``image_...``), the first annotation, or the whole page."""
     page: dict[str, Any] = coco_page()
     for key, value in changes.items():
         if key.startswith("image_") and key != "image_id":
@@ -117,10 +117,10 @@ def coco(**changes):
 
 
 def voc_box(*corners):
-    """Corners of the box of the first image."""
+    """Set the corners of the box of the first image."""
     return put("Annotations/a.xml", voc_xml("a.png", corners=corners))
 
 
 def saved(image, suffix, name="JPEGImages/a.png", **more):
-    """An image in place of that of the first image, whatever its suffix."""
+    """Replace the first image, whatever its suffix."""
     return put(name, encoded(image, suffix, **more))

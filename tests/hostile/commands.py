@@ -1,7 +1,7 @@
-"""The command line in processes that may neither wait for ever nor fill the memory.
+"""Run commands in processes with limited time and memory.
 
-Run as a script, this module loads the package once and then does each command that it is told in a
-process of its own, a fork: as ``wsseg`` would, without the seconds that loading takes each time.
+As a script, this module imports the package once and runs each command that it receives in a fork,
+which saves the seconds of the import.
 """
 
 import importlib
@@ -18,21 +18,21 @@ from pathlib import Path
 
 from wsseg.cli import main
 
-ROOM = 16 * 2**30  # bytes of addresses, of which the libraries themselves take some
-MEMORY = 2 * 2**30  # bytes in use at most; the libraries take a third of it
+ROOM = 16 * 2**30  # bytes of address space, of which the libraries take some
+MEMORY = 2 * 2**30  # bytes of resident memory; the libraries take a third
 SECONDS = 60  # of CPU at most; the slowest command takes a few
 WAIT = 600  # seconds at most, so that a command that waits for a pipe ends
 
 
 @dataclass(frozen=True)
 class Done:
-    """What came of a command.
+    """The result of a command.
 
     Args:
-        code: Its exit code; negative for a signal, such as that of the time limit.
-        memory: Bytes that it had in use at most.
-        out: What it printed.
-        err: What it printed as errors.
+        code: The exit code; negative for a signal, such as that of the time limit.
+        memory: Maximum of resident memory in bytes.
+        out: Standard output.
+        err: Standard error.
     """
 
     code: int
@@ -42,18 +42,18 @@ class Done:
 
     @property
     def said(self):
-        """All that it printed."""
+        """Both outputs."""
         return self.out + self.err
 
 
 class Commands:
-    """Does commands, one at a time."""
+    """Runs commands, one at a time."""
 
     def __init__(self, process, folder):
         self.process, self.folder = process, folder
 
     def __call__(self, *arguments):
-        """Do one command and return what came of it."""
+        """Run one command and return the result."""
         out, err = self.folder / "out", self.folder / "err"
         order = {"arguments": [*map(str, arguments)], "out": str(out), "err": str(err)}
         assert self.process.stdin and self.process.stdout
@@ -66,7 +66,7 @@ class Commands:
 
 @contextmanager
 def commands(folder):
-    """Yield what does commands; what they print is kept in a folder."""
+    """Yield a runner of commands whose outputs are written to a folder."""
     root = Path(__file__).parents[2]
     environment = {
         **os.environ,
@@ -87,7 +87,7 @@ def commands(folder):
 
 
 def files(folder):
-    """What lies below a folder, links not followed."""
+    """Return mode, size and time of everything in a folder, without following links."""
     found = {str(path): path.lstat() for path in folder.rglob("*")}
     return {name: (stat.st_mode, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()}
 
@@ -103,7 +103,7 @@ def _serve():
 
 
 def _work(order):
-    """Be a process that was started for one command."""
+    """Run one command in this process, and exit."""
     for descriptor, name in ((1, "out"), (2, "err")):
         file = os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, descriptor)

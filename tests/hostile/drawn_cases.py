@@ -1,4 +1,4 @@
-"""Hostile boxes, outlines, run lengths and strokes."""
+"""Hostile boxes, polygons, run lengths and strokes."""
 
 import json
 
@@ -103,9 +103,9 @@ SHAPES = (
         0,
         "no larger than its image",
     ),
-    Case("outline of 1,000,000 points", "coco", coco(segmentation=[_SMOOTH]), 0),
+    Case("polygon of 1,000,000 points", "coco", coco(segmentation=[_SMOOTH]), 0),
     Case(
-        "outline of 200,000 points from corner to corner of 4,000 x 3,000 pixels",
+        "polygon of 200,000 points from corner to corner of 4,000 x 3,000 pixels",
         "coco",
         both(
             put("images/train/a.png", encoded(Image.new("L", (4000, 3000)))),
@@ -142,4 +142,4 @@ SHAPES = (
         "stroke width must be positive",
     ),
 )
-"""Boxes, outlines, run lengths and strokes of any size."""
+"""Boxes, polygons, run lengths and strokes of any size."""

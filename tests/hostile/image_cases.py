@@ -37,7 +37,7 @@ IMAGES = (
         _TOO_LARGE,
     ),
     Case(
-        "TIFF that claims as many",
+        "TIFF that claims as many pixels",
         "voc",
         put("JPEGImages/a.png", lambda: tiff(encoded(_plain("L"), "tiff"), 50_000, 50_000)),
         1,
@@ -151,7 +151,7 @@ IMAGES = (
         r"train/cow/\udcff.png: image id must be printable",
     ),
 )
-"""Damaged, large and odd photographs."""
+"""Damaged, large and odd images."""
 
 MASKS = (
     Case(

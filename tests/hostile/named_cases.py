@@ -1,6 +1,6 @@
 """Hostile names, paths and texts."""
 
-from helpers.formats import coco_page, photograph
+from helpers.formats import coco_page, image_bytes
 from hostile.bombs import LAUGHS, OUTSIDE_ENTITY, YAML_LAUGHS
 from hostile.changes import COCO_JSON, LINE, Case, coco, put, replaced
 
@@ -111,7 +111,7 @@ PATHS = (
         "a relative name without '..'",
     ),
 )
-"""Names that lead elsewhere."""
+"""Names that lead to other places."""
 
 NAMES = (
     Case(
@@ -166,7 +166,7 @@ NAMES = (
     Case(
         "a.png and a.jpg",
         "voc",
-        put("JPEGImages/a.jpg", photograph("jpg")),
+        put("JPEGImages/a.jpg", image_bytes("jpg")),
         0,
         "two images of one name",
     ),
@@ -178,7 +178,7 @@ NAMES = (
         "image listed twice in a split",
     ),
 )
-"""Names that stand twice, or are no names."""
+"""Duplicate names, and values that are no names."""
 
 TEXTS = (
     Case(
@@ -257,4 +257,4 @@ TEXTS = (
         "UTF-8 text, got byte",
     ),
 )
-"""Files of text that grow, or are of another encoding."""
+"""Text files that expand, or have another encoding."""

@@ -14,14 +14,14 @@ from hostile.changes import Change, both, coco, fifo, link, put
 
 @dataclass(frozen=True)
 class RunCase:
-    """One hostile input of a run's first stage.
+    """A hostile input of the first stage of a run.
 
     Args:
         tried: What is hostile about it, in words.
         format: A key of ``formats.FORMATS``.
         change: Makes the data set so.
         overrides: Settings; ROOT stands for the data set's folder.
-        aside: Images that are set aside or left out; None where the run is refused.
+        aside: Images that are skipped or left out; None if the run is refused.
         says: What is said.
     """
 
@@ -141,20 +141,20 @@ SETTINGS_FILES = {
     "bytes of no encoding": "pipeline: \udcff\udcfe",
     "nothing": "",
     "a list": "- 1\n- 2\n",
-    "numbers of any size": f"pipeline: boxes\nseed: {10**400}\n",
+    "numbers of any size": f"pipeline: weak\nseed: {10**400}\n",
 }
-"""Content by what it is."""
+"""Content by description."""
 
 
 def _archive(marker):
-    """What torch writes, with a pickle in it that must never be read."""
+    """Return a file of torch with a pickle that must never be loaded."""
     file = io.BytesIO()
     torch.save({"state_dict": {"a": Trap(marker)}, "classes": [], "model": {}}, file)
     return file.getvalue()
 
 
 def _of_another(_):
-    """Whole, and of no network."""
+    """Return a valid file of another object."""
     file = io.BytesIO()
     content = {"state_dict": {"a": torch.zeros(1)}, "classes": ["background", 7], "model": {"x": 1}}
     torch.save(content, file)
@@ -167,4 +167,4 @@ WEIGHTS: dict[str, Callable[[Path], bytes]] = {
     "nothing": lambda _: b"",
     "a whole one of no network": _of_another,
 }
-"""Content, given what must not be made by it, by what it is."""
+"""Content by description; each receives a path that must not be created."""

@@ -1,6 +1,6 @@
-"""The table of docs/hostile.md, made of the cases that are tested.
+"""Generate the table of docs/hostile.md from the test cases.
 
-``PYTHONPATH=tests python -m hostile.table`` writes it anew.
+``PYTHONPATH=tests python -m hostile.table`` updates the page.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ def table():
 
 
 def page(text):
-    """Return the page with the table as it should be."""
+    """Return the page with an updated table."""
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}"
 
@@ -29,24 +29,24 @@ def _lines():
         yield from _head(title, "format")
         for case in cases:
             said = f"`{case.says}`" if case.says else ""
-            noted = ", and noted" if case.says and case.code == 0 else ""
+            noted = ", and reported" if case.says and case.code == 0 else ""
             yield _row(case.tried, case.format, OUTCOMES[case.code] + noted, said)
-    yield from _head("Any file that describes a data set is", "format")
+    yield from _head("Any file with annotations is", "format")
     for tried in ANY_FILE:
-        yield _row(tried, "all", "told, or counts as nothing; never waited for", "")
+        yield _row(tried, "all", "reported or ignored; never waited for", "")
     yield from _head("First stage of a run", "format")
     for run in RUNS:
-        aside = "set aside, the rest is labelled" if run.aside else "left out, the rest is labelled"
-        outcome = OUTCOMES[2] if run.aside is None else aside
+        skipped = "skipped" if run.aside else "left out"
+        outcome = OUTCOMES[2] if run.aside is None else f"{skipped}, the rest is labelled"
         yield _row(run.tried, run.format, outcome, f"`{run.says}`")
-    yield from _head("Settings that are", "")
+    yield from _head("Settings", "")
     yield from (_row(tried, "", OUTCOMES[2], "") for tried in SETTINGS_FILES)
-    yield from _head("Weights, model.ckpt and last.ckpt that are", "")
+    yield from _head("Weights, model.ckpt and last.ckpt", "")
     yield from (_row(tried, "", "refused, nothing is unpickled", "") for tried in WEIGHTS)
 
 
 def _head(title, second):
-    yield from ("", _row(title, second, "outcome", "what is said"), "|---|---|---|---|")
+    yield from ("", _row(title, second, "result", "message"), "|---|---|---|---|")
 
 
 def _row(*cells):

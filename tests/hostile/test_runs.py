@@ -1,4 +1,4 @@
-"""Hostile data sets, settings, weights and runs through the commands that use them."""
+"""Hostile data sets, settings, weights and runs, and the commands that use them."""
 
 import json
 import os
@@ -19,7 +19,8 @@ from wsseg.networks.weights import load_encoder_weights
 
 SCRIPT = """
 from wsseg.data.load import read_weak
-from wsseg.stages.rounds import check_settings, seed_labels
+from wsseg.stages.checks import check_settings
+from wsseg.stages.rounds import seed_labels
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
 
@@ -34,8 +35,8 @@ def main(config):
 SETTINGS = """
 pipeline: {script}
 run_dir: {run}
-machine: {workers: 1, device: cpu}
-data: {{format: {format}, root: {root}, val: null}}
+machine: {{workers: 1, device: cpu}}
+data: {{format: {format}, root: {root}, weak: boxes, val: null}}
 seeds: {{name: box}}
 model:
   architecture: Unet
@@ -47,7 +48,7 @@ trainer: {{steps: 2, batch_size: 2, crop: [24, 24]}}
 
 
 def run(command, folder, settings, *overrides):
-    """Run what settings say, and what holds whatever comes of it."""
+    """Run a pipeline, and assert what holds for every result."""
     (folder / "settings.yaml").write_bytes(settings.encode("utf-8", "surrogateescape"))
     before = _others(folder)
     done = command("run", folder / "settings.yaml", *overrides)
@@ -94,7 +95,7 @@ def test_weights_are_never_unpickled(command, tmp_path, tried):
     for name in ("model.ckpt", "weights.pth"):
         (tmp_path / name).write_bytes(content)
     (tmp_path / "first.py").write_text(SCRIPT)
-    named = {"script": "boxes", "run": tmp_path / "run", "root": root, "format": "voc"}
+    named = {"script": "weak", "run": tmp_path / "run", "root": root, "format": "voc"}
     weights = f"model.weights={tmp_path / 'weights.pth'}"
     ran = run(command, tmp_path, SETTINGS.format(**named), weights)
     predicted = command(
@@ -117,8 +118,8 @@ def test_a_tensor_is_no_file_of_weights(tmp_path):
 
 
 @pytest.fixture
-def spoilt(finished, tmp_path):
-    """A copy of a finished run, to be spoilt."""
+def damaged(finished, tmp_path):
+    """A copy of a finished run, to be damaged."""
     return shutil.copytree(finished, tmp_path / "run")
 
 
@@ -126,22 +127,22 @@ def spoilt(finished, tmp_path):
 @pytest.mark.parametrize(
     "name", ["round-2/signals/stats.parquet", "round-2/quality/stats.parquet", "config.yaml"]
 )
-def test_report_of_a_spoilt_run(command, spoilt, name, content):
-    marker = spoilt.parent / "unpickled"
-    (spoilt / name).write_bytes(content(marker))
-    done = command("report", spoilt)
+def test_report_of_a_damaged_run(command, damaged, name, content):
+    marker = damaged.parent / "unpickled"
+    (damaged / name).write_bytes(content(marker))
+    done = command("report", damaged)
     assert done.code == 2 and "Traceback" not in done.err, done
     assert name in done.err.splitlines()[-1] and not marker.exists()
 
 
 def test_checkpoint_of_an_interrupted_training_is_never_unpickled(
-    spoilt, scenes, config_file, capsys
+    damaged, scenes, config_file, capsys
 ):
-    model, marker = spoilt / "round-2/model", spoilt.parent / "unpickled"
+    model, marker = damaged / "round-2/model", damaged.parent / "unpickled"
     (model / "manifest.json").unlink()
     (model / "checkpoint").mkdir(exist_ok=True)
     (model / "checkpoint/last.ckpt").write_bytes(pickled(marker))
-    assert wsseg("run", config_file, f"run_dir={spoilt}", f"data.root={scenes}") == 0
+    assert wsseg("run", config_file, f"run_dir={damaged}", f"data.root={scenes}") == 0
     assert "last.ckpt is damaged" in capsys.readouterr().err
     assert not marker.exists() and (model / "manifest.json").exists()
 

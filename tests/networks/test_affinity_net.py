@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.affinity_net import (
@@ -13,17 +14,17 @@ from wsseg.networks.affinity_net import (
     load_affinity,
     save_affinity,
 )
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.encoder import construct_encoder
-from wsseg.networks.params import AffinityParams, ClassifierParams
-from wsseg.networks.weights import write_checkpoint
+from wsseg.networks.params import ClassifierNetworkParams
 
-SMALL = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 
 
-def network(encoder=SMALL.encoder, seed=0):
+def network(encoder=SMALL.encoder, seed=0, width=8):
     torch.manual_seed(seed)
     settings = SMALL.model_copy(update={"encoder": encoder})
-    return AffinityNet(construct_encoder(settings, pretrained=False), width=8).eval()
+    return AffinityNet(construct_encoder(settings, pretrained=False), width).eval()
 
 
 def slow_loss(vectors, cells, radius):
@@ -105,11 +106,14 @@ def test_it_learns_to_tell_two_halves_apart():
 
 
 def test_saved_and_loaded_it_gives_the_same_vectors(tmp_path):
-    net, image = network(), np.random.default_rng(0).integers(0, 255, (40, 52, 3)).astype(np.uint8)
-    save_affinity(tmp_path / "model.ckpt", net, SMALL, AffinityParams(width=8))
+    net, image = (
+        network(width=32),
+        np.random.default_rng(0).integers(0, 255, (40, 52, 3)).astype(np.uint8),
+    )
+    save_affinity(tmp_path / "model.ckpt", net, Classes(("background", "cow")), SMALL)
     loaded = load_affinity(tmp_path / "model.ckpt", "cpu")
     expected = TrainedAffinity(net, SMALL).vectors(image)
-    assert expected.shape == (8, 10, 13) and expected.dtype == np.float32
+    assert expected.shape == (32, 10, 13) and expected.dtype == np.float32
     np.testing.assert_array_equal(loaded.vectors(image), expected)
 
 
@@ -120,7 +124,9 @@ def test_damaged_or_other_files_are_refused(tmp_path, content):
         path.write_bytes(content)
     elif content is not None:
         write_checkpoint(path, content)
-    with pytest.raises(InputError, match="a trained affinity network"):
+    with pytest.raises(
+        InputError, match=r"model\.ckpt (does not exist|is damaged|holds no affinity network)"
+    ):
         load_affinity(path)
 
 

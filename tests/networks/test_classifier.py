@@ -8,6 +8,7 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.classifier import (
     TagClassifier,
     TrainedClassifier,
@@ -18,11 +19,10 @@ from wsseg.networks.classifier import (
     save_classifier,
 )
 from wsseg.networks.encoder import FeatureMap
-from wsseg.networks.params import ClassifierParams
-from wsseg.networks.weights import write_checkpoint
+from wsseg.networks.params import ClassifierNetworkParams
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
-SMALL = ClassifierParams(encoder="mobilenetv3_small_050", weights=None)
+SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 DYNAMIC = {"dynamic_img_size": True}
 FAMILIES = {
     "mobilenetv3_small_050": ({}, 32),
@@ -107,7 +107,9 @@ def test_a_model_without_a_feature_map_is_refused(found, got):
 
 
 def pooled(maps, pooling, sharpness=4.0):
-    return TagClassifier(nn.Identity(), 1, 1, pooling, sharpness).pooled(maps)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("wsseg.networks.classifier._SHARPNESS", sharpness)
+        return TagClassifier(nn.Identity(), 1, 1, pooling).pool(maps)
 
 
 @pytest.mark.parametrize("sharpness", [0.1, 1, 4, 30])
@@ -196,7 +198,7 @@ def test_a_hub_that_cannot_be_reached_is_an_input_error(monkeypatch):
         raise OSError("We couldn't connect\nto the hub")
 
     monkeypatch.setattr(timm, "create_model", unreachable)
-    with pytest.raises(InputError, match="got We couldn't connect to the hub; check encoder"):
+    with pytest.raises(InputError, match="built: We couldn't connect to the hub; check encoder"):
         build_classifier(settings_of(weights="imagenet"), 3)
 
 
@@ -254,7 +256,7 @@ def test_frozen_blocks_do_not_train():
 
 
 def saved(folder, **changes):
-    settings = settings_of(pooling="lse", sharpness=2.0, scale=0.5, **changes)
+    settings = settings_of(pooling="lse", scale=0.5, **changes)
     network = build_classifier(settings, 3).eval()
     with torch.no_grad():
         network.encoder.model.bn1.running_mean += 0.1
@@ -267,7 +269,7 @@ def test_a_classifier_survives_the_disk(tmp_path):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     loaded = load_classifier(path, "cpu")
     assert loaded.classes == CLASSES
-    assert loaded.settings == settings
+    assert loaded.params == settings
     assert not any(module.training for module in loaded.network.modules())
     after = loaded.network.state_dict()
     assert list(after) == list(before)
@@ -282,7 +284,7 @@ def test_the_file_of_the_encoder_s_weights_is_not_needed_to_load(tmp_path):
     weights = encoder_file(tmp_path)
     _, _, path = saved(tmp_path, weights=str(weights))
     weights.unlink()
-    assert load_classifier(path, "cpu").settings.weights == str(weights)
+    assert load_classifier(path, "cpu").params.weights == str(weights)
 
 
 def test_scores_are_the_mean_of_the_image_and_its_mirror_image(tmp_path):
@@ -323,5 +325,7 @@ def damaged(kind, path):
 def test_a_damaged_or_another_file_is_an_input_error(tmp_path, kind):
     _, _, path = saved(tmp_path)
     damaged(kind, path)
-    with pytest.raises(InputError, match=r"model\.ckpt must be a trained tag classifier"):
+    with pytest.raises(
+        InputError, match=r"model\.ckpt (does not exist|is damaged|holds no tag classifier)"
+    ):
         load_classifier(path, "cpu")

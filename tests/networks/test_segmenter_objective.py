@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from wsseg.networks.losses.labelled import cross_entropy, dice
+from wsseg.networks.losses.registry import LOSSES, WeightedLosses
 from wsseg.networks.params import SegmenterTrainingParams
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.training_data import Target
 
 
@@ -42,10 +42,13 @@ def test_losses_of_unlabelled_pixels_join_after_the_warm_up(network, batch, mode
     assert objective(network, images, target, 0.1) > supervised
 
 
-def test_colours_are_those_of_the_image(network, model_settings, batch):
+def test_colours_are_those_of_the_image(network, model_settings, batch, monkeypatch):
     images, target = batch
-    seen = WeightedLosses(SegmenterTrainingParams(), model_settings)._seen(network, images, target)
+    inputs = []
+    monkeypatch.setitem(LOSSES, "ce", lambda x, _: inputs.append(x) or x.logits.sum())
+    WeightedLosses(SegmenterTrainingParams(), model_settings)(network, images, target, 0.0)
     std, mean = (torch.tensor(v)[:, None, None] for v in (model_settings.std, model_settings.mean))
-    torch.testing.assert_close((seen.colours - mean) / std, images)
-    assert seen.features.shape[0] == 2
+    monkeypatch.undo()
+    torch.testing.assert_close((inputs[0].colours - mean) / std, images)
+    assert inputs[0].features.shape[0] == 2
     assert not network.segmentation_head._forward_pre_hooks

@@ -10,13 +10,16 @@ import torch
 from wsseg.errors import DivergenceError, InputError
 from wsseg.networks import checkpoints
 from wsseg.networks import train as module
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.params import MachineParams, SegmenterParams
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.train import TrainingModule, check_training, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
+
+
+REPORT = partial(print, file=sys.stderr)
 
 
 class KilledError(RuntimeError):
@@ -27,8 +30,8 @@ def trained(pairs, model, trainer, folder, **machine):
     torch.manual_seed(0)
     work = training_of(build_network(model, 2), trainer, model.freeze_batch_norm)
     batches = TrainingBatches(pairs, model, trainer, seed=0)
-    machine = MachineParams(device="cpu", **machine)
-    curve = fit(work, batches, folder, machine=machine, report=partial(print, file=sys.stderr))
+    machine = MachineParams(device="cpu", checkpoint_every=2, **machine)
+    curve = fit(work, batches, folder, machine=machine, average=trainer.average, report=REPORT)
     return work.network, curve
 
 

@@ -5,7 +5,8 @@ from PIL import Image
 
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
-from wsseg.networks.batches import normalised
+from wsseg.networks import training_data as module
+from wsseg.networks.batches import normalize
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
@@ -41,15 +42,16 @@ def test_devices_share_each_batch(pairs, model_settings, trainer_settings):
 
 
 def test_image_and_labels_move_together_and_padding_is_ignore(
-    pairs, model_settings, trainer_settings
+    pairs, model_settings, trainer_settings, monkeypatch
 ):
-    trainer = trainer_settings.model_copy(update={"crop": (64, 64), "jitter": 0.0})
+    monkeypatch.setattr(module, "JITTER", 0.0)
+    trainer = trainer_settings.model_copy(update={"crop": (64, 64)})
     images, (labels, inside, _) = batches(pairs, model_settings, trainer).batch(0)
     assert (labels == IGNORE).any()
     assert (inside == (labels != IGNORE)).all()
     bright = (
         images.mean(dim=1)
-        > normalised(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
+        > normalize(torch.full((3, 1, 1), 155, dtype=torch.uint8), model_settings).mean()
     )
     seen = labels != IGNORE
     assert (bright == (labels == 1))[seen].float().mean() > 0.98
@@ -60,14 +62,17 @@ def test_nothing_to_train_on(model_settings, trainer_settings):
         batches([], model_settings, trainer_settings)
 
 
-def test_shrunk_labels_stay_centred_on_their_image(tmp_path, model_settings, trainer_settings):
+def test_shrunk_labels_stay_centred_on_their_image(
+    tmp_path, model_settings, trainer_settings, monkeypatch
+):
     """Of three columns that become one, the middle one decides."""
+    monkeypatch.setattr(module, "JITTER", 0.0)
     labels = np.zeros((6, 6), np.uint8)
     labels[:, [1, 4]] = 1
     pair = TrainingPair(tmp_path / "image.png", tmp_path / "labels.png")
     Image.fromarray(np.repeat(labels[..., None] * 255, 3, axis=2)).save(pair.image)
     write_label_map(pair.label_map, labels)
     model = model_settings.model_copy(update={"scale": 1 / 3})
-    still = {"crop": (2, 2), "zoom": (1.0, 1.0), "jitter": 0.0}
+    still = {"crop": (2, 2), "zoom": (1.0, 1.0)}
     _, shrunk = batches([pair], model, trainer_settings.model_copy(update=still)).batch(0)
     assert (shrunk.labels == 1).all()

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from helpers.running import wsseg
 
-from wsseg.cli import pipelines
+from wsseg.runs import recipes
 
 SEEDS_ONLY = ["rounds.count=0", "machine.workers=1"]
 
@@ -25,7 +25,7 @@ def test_it_needs_nothing_and_writes_where_it_is_told(elsewhere):
     assert wsseg("demo", *SEEDS_ONLY, "--out", "a: b/1") == 0  # a name that YAML would misread
     run = elsewhere / "a: b" / "1"
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    assert settings["pipeline"] == "boxes" and settings["rounds"]["count"] == 0
+    assert settings["pipeline"] == "weak" and settings["rounds"]["count"] == 0
     assert Path(settings["data"]["root"]) == elsewhere / "a: b" / "demo_scenes"
     assert len([*(elsewhere / "a: b" / "demo_scenes" / "JPEGImages").iterdir()]) == 160
     assert len([*(run / "seeds" / "labels").iterdir()]) == 120
@@ -41,6 +41,6 @@ def test_bad_settings_are_refused(elsewhere, capsys):
 
 
 def test_without_a_name_it_is_the_folder_of_the_documents():
-    settings = yaml.safe_load(pipelines.shipped_config("demo_boxes.yaml").read_text())
+    settings = yaml.safe_load(recipes.shipped_config("demo_boxes.yaml").read_text())
     assert settings["run_dir"] == "runs/demo_boxes"
     assert settings["data"]["root"] == "runs/demo_scenes"

@@ -4,35 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from helpers.builders import write_settings
 from helpers.running import wsseg
 
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.networks.prediction import load_segmenter
 from wsseg.runs.config import Config
-from wsseg.stages.finetune.training import _with_last_trainer
+from wsseg.stages.finetune.training import _last_config
 from wsseg.synthetic.scenes import write_scenes
-
-SETTINGS = """
-pipeline: {pipeline}
-run_dir: unset
-machine: {workers: 1, device: cpu}
-data: {{format: voc, root: {folder}/scenes}}
-seeds: {{name: box}}
-crf: {{iterations: 2}}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
-trainer:
-  steps: 24
-  batch_size: 4
-  crop: [48, 48]
-  checkpoint_every: 3
-  decoder_lr: 3.0e-3
-prediction: {{scales: [1.0], flip: false}}
-rounds: {{count: 2, refiner: none}}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +19,16 @@ def folder(tmp_path_factory):
     """Scenes, a finished run on their boxes, and a list of three images whose masks are given."""
     folder = tmp_path_factory.mktemp("finetune")
     write_scenes(folder / "scenes", train=9, val=3, seed=0, sides=(48, 64))
-    for name in ("boxes", "finetune"):
-        (folder / f"{name}.yaml").write_text(SETTINGS.format(pipeline=name, folder=folder))
-    assert wsseg("run", folder / "boxes.yaml", f"run_dir={folder}/base") == 0
+    for name in ("weak", "finetune"):
+        write_settings(
+            folder / f"{name}.yaml",
+            pipeline=name,
+            data={"root": f"{folder}/scenes"},
+            seeds={"name": "box"},
+            trainer={"steps": 24, "decoder_lr": 3e-3},
+            rounds={"count": 2, "refiner": "none"},
+        )
+    assert wsseg("run", folder / "weak.yaml", f"run_dir={folder}/base") == 0
     (folder / "masks.txt").write_text("\n".join(names(folder)[:3]) + "\n")
     return folder
 
@@ -105,18 +91,17 @@ def test_without_a_base_the_masks_train_the_first_network(folder):
 def test_every_option_of_semi_at_once(folder):
     options = [
         "burn_in=4",
-        "ramp=5",
         "threshold=filter",
         "focal=1.5",
-        "weigh=1",
+        "confidence_power=1",
         "boundary=0.5",
         "shrink=0.5",
-        "future=1",
-        "views={strong: 2, features: true}",
-        "teacher={every: 2}",
+        "lookahead=1",
+        "strong_views=2",
+        "feature_view=true",
+        "update_every=2",
         f"extra={folder}/scenes/JPEGImages",
         "reject=0.9",
-        "batch_size=2",
     ]
     given = ["finetune.method=semi", *(f"finetune.semi.{option}" for option in options)]
     done = run(folder, "options", *given, "finetune.filter.rule=per_class")
@@ -140,8 +125,11 @@ def test_a_network_that_collapses_is_never_the_result(folder, capsys):
         (["finetune.filter.rule=calibrated"], "finetune.filter.rule must be another without"),
         (["finetune.method=semi", "finetune.semi.burn_in=24"], "below the 24 steps"),
         (["finetune.method=semi", "finetune.semi.extra=nowhere"], "must be a folder"),
-        (["finetune.method=semi", "finetune.semi.views.strong=0"], "at least 1 without views"),
-        (["model.encoder=nobody"], "model must be"),
+        (
+            ["finetune.method=semi", "finetune.semi.strong_views=0"],
+            "1 without feature_view",
+        ),
+        (["model.encoder=nobody"], "cannot be built"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -163,10 +151,10 @@ def test_what_cannot_work_is_one_line_before_any_training(
     [("augment", None, 1), ("pretrain", None, 0.1), ("pretrain", 0.5, 0.5), ("semi", 0.5, 0.5)],
 )
 def test_rates_of_the_last_training(method, rate, factor):
-    settings = {"method": method, "rate": rate, "steps": 7}
+    settings = {"method": method, "lr_factor": rate, "steps": 7}
     given = {"run_dir": "run", "data": {"root": "data"}, "finetune": settings}
     config = Config.model_validate(given)
-    last, first = _with_last_trainer(config).trainer, config.trainer
+    last, first = _last_config(config).trainer, config.trainer
     assert (last.steps, last.encoder_lr) == (7, pytest.approx(factor * first.encoder_lr))
     assert last.decoder_lr == pytest.approx(factor * first.decoder_lr)
 

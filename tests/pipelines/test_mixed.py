@@ -1,4 +1,4 @@
-"""The mixed pipeline from the command line: every kind of annotation in one data set."""
+"""A mixture of annotations from the command line: every kind of annotation in one data set."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.builders import TINY, write_settings
 from helpers.running import wsseg
 
 from wsseg.data.classes import is_only_tagged
@@ -21,31 +22,8 @@ from wsseg.synthetic.scenes import write_scenes
 
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
 
-SETTINGS = """
-pipeline: mixed
-run_dir: unset
-machine: {{workers: 1, device: cpu}}
-data: {{format: voc, root: {folder}/scenes, weak: none, annotations: [{folder}/mixed.jsonl]}}
-classifier:
-  encoder: mobilenetv3_small_050
-  weights: null
-  trainer: {{steps: 8, batch_size: 4, crop: [48, 48], checkpoint_every: 3}}
-cam: {{scales: [1.0], refiner: none}}
-crf: {{iterations: 2}}
-model:
-  architecture: Unet
-  encoder: tu-mobilenetv3_small_050
-  weights: null
-  decoder_kwargs: {{decoder_channels: [32, 16, 16, 8, 8]}}
-trainer:
-  steps: 8
-  batch_size: 4
-  crop: [48, 48]
-  checkpoint_every: 3
-  loss: {{partial_ce: 1, gated_crf: 0.1, dense_crf: 0.1, tree_energy: 0.4, agmm: 0.5}}
-prediction: {{scales: [1.0], flip: false}}
-rounds: {{count: 2, min_island: 0.01}}
-"""
+CLASSIFIER = {"trainer": TINY["trainer"]}
+LOSS = {"partial_ce": 1, "gated_crf": 0.1, "dense_crf": 0.1, "tree_energy": 0.4, "agmm": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +32,14 @@ def folder(tmp_path_factory):
     write_scenes(folder / "scenes", train=10, val=3, seed=0, sides=(48, 64))
     out = folder / "mixed.jsonl"
     assert wsseg("simulate", folder / "scenes", out, "--mix", MIX, "--workers", "1") == 0
-    (folder / "c.yaml").write_text(SETTINGS.format(folder=folder))
+    write_settings(
+        folder / "c.yaml",
+        data={"root": f"{folder}/scenes", "weak": "none", "annotations": [str(out)]},
+        classifier=CLASSIFIER,
+        cam={"scales": [1.0], "refiner": "none"},
+        trainer={"loss": LOSS},
+        rounds={"count": 2, "min_island": 0.01},
+    )
     return folder
 
 
@@ -157,7 +142,7 @@ def test_summary_knows_what_the_annotations_cost(finished):
 def test_comparing_names_what_is_worth_annotating(finished, tmp_path):
     assert wsseg("compare", finished, "--out", tmp_path / "page") == 0
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "What to annotate" in page and 'id="costs"' in page
+    assert "against annotation time" in page and 'id="costs"' in page
 
 
 def test_open_marks_leave_the_other_classes_possible(folder):

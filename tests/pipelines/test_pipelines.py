@@ -140,7 +140,7 @@ def test_damaged_images_are_set_aside_or_stop_a_strict_run(scenes, config_file, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["pipeline=boxen"], "pipeline must be one of boxes, finetune, full"),
+        (["pipeline=boxen"], "pipeline must be one of finetune, full, weak"),
         (["data.root=/nowhere"], "/nowhere"),
         (["data.train=trian"], "trian"),
         (["seeds.name=grabcat"], "grabcut"),

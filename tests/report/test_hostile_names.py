@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -18,9 +17,6 @@ from helpers.running import wsseg
 
 from wsseg.data.formats.table import read_dataset
 from wsseg.synthetic.scenes import CLASSES
-
-if TYPE_CHECKING:
-    pass
 
 ATTACK = "window.__pwned=1"
 NAMES = dict(

@@ -25,7 +25,7 @@ from wsseg.report.images_page import (
     write_images_page,
 )
 from wsseg.stages.signals import read_signals
-from wsseg.synthetic.scenes import CLASSES, scene
+from wsseg.synthetic.scenes import CLASSES, generate_scene
 
 NAMES = Classes((*[*CLASSES][:-1], "<script>alert(1)</script>"))
 COUNT = 40
@@ -64,7 +64,7 @@ def made(folder):
     """A report of 40 scenes at two stages; the labels of the first ten are shifted."""
     samples, masks, rows = [], [], {"seeds": [], "round-1": []}
     for number in range(COUNT):
-        image, truth, boxes = scene(np.random.default_rng(number), (48, 64))
+        image, truth, boxes = generate_scene(np.random.default_rng(number), (48, 64))
         name = f"a/{number:02d} é" if number else 'a/"0" </script>'
         path = folder / "data" / f"{number}.png"
         path.parent.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from wsseg.parallel import Skipped
 from wsseg.report.pictures import gallery_row
 from wsseg.report.run_page import write_run_page
 from wsseg.report.summary import RoundStats, StageStats, Summary, read_summary
-from wsseg.synthetic.scenes import CLASSES, scene
+from wsseg.synthetic.scenes import CLASSES, generate_scene
 
 NETWORK = "validation mIoU of the final network; 55.0 to 62.5 on other such images (95 %)"
 SHARES = {"background": 0.9, "disc": 0.5, "ring": 0.25, "star": 0.5, "cross": 0.5, "hook": 0.5}
@@ -37,7 +37,7 @@ def _summary():
 
 
 def _row(index=0, image_id="train-0000"):
-    image, truth, boxes = scene(np.random.default_rng(index), (64, 80))
+    image, truth, boxes = generate_scene(np.random.default_rng(index), (64, 80))
     return gallery_row(image_id, image, boxes, {"seeds": truth, "truth": truth})
 
 

@@ -142,7 +142,7 @@ def test_figures_of_stages_are_curves_in_tensorboard(finished, scenes, config_fi
 
 def test_automatic_rounds_end_by_themselves(scenes, config_file, tmp_path, capsys):
     run = tmp_path / "run"
-    more = ["rounds.count=auto", "rounds.most=5", "rounds.clean=false"]
+    more = ["rounds.count=auto", "rounds.max_rounds=5", "rounds.clean=false"]
     assert wsseg("run", config_file, f"run_dir={run}", f"data.root={scenes}", *more) == 0
     told = capsys.readouterr().err
     assert "WARNING: labels get worse" in told and "rounds end" in told

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.running import hashes, wsseg
 
+from wsseg import __version__ as wsseg_version
 from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
@@ -147,7 +148,7 @@ def test_no_such_cluster_is_told(config, tmp_path):
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (_Place(Path.cwd(), (Path("/nowhere"),), "0.1.0"), "must be one that sees /nowhere"),
+        (_Place(Path.cwd(), (Path("/nowhere"),), wsseg_version), "must be one that sees /nowhere"),
         (_Place(Path.cwd(), (), "0.0.1"), r"must be one with wsseg 0\.0\.1"),
     ],
 )

@@ -13,7 +13,7 @@ from wsseg import plugins
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, build_classifier
-from wsseg.networks.params import ClassifierParams
+from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.seeds.cam import (
     WEIGHTINGS,
     activation_maps,
@@ -36,7 +36,7 @@ LABELS = ((2,), (3, 1, 2), ())
 
 def classifier_of(encoder="mobilenetv3_small_050", **changes):
     torch.manual_seed(3)
-    chosen = ClassifierParams(encoder=encoder, weights=None, **changes)
+    chosen = ClassifierNetworkParams(encoder=encoder, weights=None, **changes)
     network = build_classifier(chosen, len(CLASSES) - 1)
     nn.init.normal_(network.head.weight)
     return TrainedClassifier(network.eval(), CLASSES, chosen)
@@ -237,7 +237,7 @@ def test_maps_of_scales_and_mirror_images_are_summed_and_divided_by_their_maximu
     image, chosen = image_of(48, 70), CAMParams(scales=(0.5, 1.5), stride=8)
     mean, std = (
         torch.tensor(each)[:, None, None]
-        for each in (classifier.settings.mean, classifier.settings.std)
+        for each in (classifier.params.mean, classifier.params.std)
     )
     pixels = ((torch.tensor(image).permute(2, 0, 1) / 255 - mean) / std)[None]
     weights = classifier.network.head.weight[[1, 0], :, 0, 0]

@@ -38,7 +38,7 @@ def inspected(run, name, found, stats=None):
 
 
 def run_of(path, count=3):
-    raw = {"run_dir": path, "data": {"root": path}, "rounds": {"count": count, "most": 5}}
+    raw = {"run_dir": path, "data": {"root": path}, "rounds": {"count": count, "max_rounds": 5}}
     return Run(path, Config.model_validate(raw))
 
 

@@ -23,7 +23,7 @@ from wsseg.synthetic.annotator import (
 )
 from wsseg.synthetic.drawing import Shape, _Canvas, draw_click, draw_line
 from wsseg.synthetic.params import KINDS, AnnotatorParams
-from wsseg.synthetic.scenes import scene
+from wsseg.synthetic.scenes import generate_scene
 
 EVERYTHING = ("tags", "boxes", "points", "scribbles")
 
@@ -54,7 +54,7 @@ def random(seed=0):
 
 
 def scenes(count=6):
-    return [scene(random(seed), (72 + 8 * seed, 120))[1] for seed in range(count)]
+    return [generate_scene(random(seed), (72 + 8 * seed, 120))[1] for seed in range(count)]
 
 
 def off_class(strokes, label_map):

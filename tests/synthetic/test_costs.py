@@ -1,8 +1,10 @@
+from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers import builders
 
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.synthetic import costs
 from wsseg.synthetic.costs import seconds_of
@@ -12,8 +14,7 @@ TWO_BOXES = Boxes((Box(1, 0, 0, 5, 5), Box(2, 3, 3, 9, 9)))
 SQUARE = Region(1, ((0, 0, 5, 0, 5, 5),))
 
 
-def sample(*annotations):
-    return Sample("a", Path("a.png"), (20, 20), annotations, "train")
+sample = partial(builders.sample, size=(20, 20))
 
 
 @pytest.mark.parametrize(

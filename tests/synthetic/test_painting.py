@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from wsseg.synthetic.painting import HUES, SHAPES, TEXTURES, ground, painted, photographed
+from wsseg.synthetic.painting import (
+    HUES,
+    SHAPES,
+    TEXTURES,
+    paint_background,
+    paint_object,
+    simulate_camera,
+)
 
 SIZE = (60, 70)
 
@@ -39,17 +46,17 @@ def test_textures_are_shares(label):
 def test_painting_an_object_changes_its_pixels_alone():
     image, mask = np.full((*SIZE, 3), 90, np.float32), np.zeros(SIZE, bool)
     mask[20:40, 20:40] = True
-    drawn = painted(np.random.default_rng(0), image, 1, mask, _coordinates())
+    drawn = paint_object(np.random.default_rng(0), image, 1, mask, _coordinates())
     assert (image == 90).all()
     assert (drawn[:10] == 90).all() and (drawn[25:35, 25:35] != 90).any(axis=-1).all()
     assert drawn.min() >= 0 and drawn.max() <= 255
 
 
-def test_grounds_vary_and_become_photographs():
-    grounds = [ground(np.random.default_rng(i), SIZE) for i in range(12)]
-    assert all(made.shape == (*SIZE, 3) and made.min() >= 0 for made in grounds)
-    assert len({made.tobytes() for made in grounds}) == 12
-    before = grounds[0].copy()
-    photograph = photographed(np.random.default_rng(0), grounds[0])
-    assert photograph.shape == (*SIZE, 3) and photograph.dtype == np.uint8
-    assert (grounds[0] == before).all()
+def test_backbackgrounds_vary_and_become_images():
+    backgrounds = [paint_background(np.random.default_rng(i), SIZE) for i in range(12)]
+    assert all(made.shape == (*SIZE, 3) and made.min() >= 0 for made in backgrounds)
+    assert len({made.tobytes() for made in backgrounds}) == 12
+    before = backgrounds[0].copy()
+    image = simulate_camera(np.random.default_rng(0), backgrounds[0])
+    assert image.shape == (*SIZE, 3) and image.dtype == np.uint8
+    assert (backgrounds[0] == before).all()

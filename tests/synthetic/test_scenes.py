@@ -15,7 +15,7 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map
 from wsseg.synthetic import scenes
-from wsseg.synthetic.scenes import CLASSES, scene, write_scenes
+from wsseg.synthetic.scenes import CLASSES, generate_scene, write_scenes
 
 
 def _bytes_of(root):
@@ -23,13 +23,13 @@ def _bytes_of(root):
 
 
 def _many(count, size=(96, 112)):
-    return [scene(np.random.default_rng((3, i)), size) for i in range(count)]
+    return [generate_scene(np.random.default_rng((3, i)), size) for i in range(count)]
 
 
 @given(st.integers(0, 2**32), st.integers(48, 90), st.integers(48, 90))
 @settings(max_examples=25, deadline=None)
 def test_a_scene_has_its_size_and_known_classes(seed, height, width):
-    image, label_map, boxes = scene(np.random.default_rng(seed), (height, width))
+    image, label_map, boxes = generate_scene(np.random.default_rng(seed), (height, width))
     assert image.shape == (height, width, 3) and image.dtype == np.uint8
     assert label_map.shape == (height, width) and label_map.dtype == np.uint8
     assert label_map.max() < len(CLASSES)
@@ -39,7 +39,7 @@ def test_a_scene_has_its_size_and_known_classes(seed, height, width):
 @given(st.integers(0, 2**32))
 @settings(max_examples=25, deadline=None)
 def test_the_truth_keeps_to_what_its_boxes_allow(seed):
-    _, label_map, boxes = scene(np.random.default_rng(seed), (64, 72))
+    _, label_map, boxes = generate_scene(np.random.default_rng(seed), (64, 72))
     sample = Sample("a", Path("a.png"), (64, 72), (Boxes(boxes),), "train")
     assert constraints_of(sample, len(CLASSES)).allows(label_map).all()
 
@@ -67,15 +67,15 @@ def test_scenes_are_worth_learning_from():
 
 
 def test_the_state_of_the_generator_alone_decides_a_scene():
-    first, again = (scene(np.random.default_rng(5), (64, 64)) for _ in range(2))
-    other = scene(np.random.default_rng(6), (64, 64))
+    first, again = (generate_scene(np.random.default_rng(5), (64, 64)) for _ in range(2))
+    other = generate_scene(np.random.default_rng(6), (64, 64))
     assert (first[0] == again[0]).all() and (first[1] == again[1]).all() and first[2] == again[2]
     assert (first[0] != other[0]).any()
 
 
 def test_a_scene_too_small_for_objects_is_refused():
     with pytest.raises(InputError, match=r"scene size must be at least 48 pixels.*got \(20, 90\)"):
-        scene(np.random.default_rng(0), (20, 90))
+        generate_scene(np.random.default_rng(0), (20, 90))
 
 
 def test_the_folder_is_pascal_voc(tmp_path):
@@ -114,7 +114,7 @@ def test_files_beside_a_scene_do_not_change_it(tmp_path):
         for index in range(2):
             rng = np.random.default_rng((4, number, index))
             size = tuple(int(side) for side in rng.integers(48, 61, 2))
-            image, truth, _ = scene(rng, size)
+            image, truth, _ = generate_scene(rng, size)
             name = f"{split}-{index:04d}.png"
             assert (read_image(tmp_path / "s" / "JPEGImages" / name) == image).all()
             assert (read_label_map(tmp_path / "s" / "SegmentationClass" / name) == truth).all()

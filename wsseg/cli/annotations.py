@@ -9,8 +9,8 @@ import typer
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
-from wsseg.cli.pipelines import find_config
 from wsseg.runs.progress import log, track
+from wsseg.runs.recipes import find_config
 from wsseg.stages.audit.params import AuditParams
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.synthetic.params import SimulationParams
@@ -25,12 +25,12 @@ def check(
     ] = None,
     *,
     format_: Annotated[
-        str, typer.Option("--format", help="voc, coco, yolo, csv, folders, jsonl, cvat, ..., auto.")
+        str, typer.Option("--format", help="Format, such as voc, coco or jsonl; auto detects it.")
     ] = "auto",
-    all_: Annotated[bool, typer.Option("--all", help="List every problem of a kind.")] = False,
-    fast: Annotated[bool, typer.Option(help="Do not decode images and masks.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="List every problem of each kind.")] = False,
+    fast: Annotated[bool, typer.Option(help="Read only the headers of images and masks.")] = False,
 ) -> None:
-    """Say what a data set holds and name everything wrong with it; exit code 1 on errors."""
+    """Report the contents and the problems of a data set; exit code 1 if there are errors."""
     from wsseg.data.check import check_dataset
 
     report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())

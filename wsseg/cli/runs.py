@@ -9,8 +9,9 @@ from rich.console import Console
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
-from wsseg.cli.pipelines import find_config, run_and_report
+from wsseg.cli.pipelines import run_and_report
 from wsseg.runs.config import load_config
+from wsseg.runs.recipes import find_config
 from wsseg.stages.params import ExportParams
 
 
@@ -27,6 +28,29 @@ def run_pipeline(
     config = find_config(config)
     settings = load_config(config, overrides or [])
     run_and_report(settings, config.parent)
+
+
+@app.command("config")
+@plain_errors()
+def print_config(
+    config: Annotated[Path, typer.Argument(help="YAML file, or the folder of a run.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value, as for wsseg run.")
+    ] = None,
+    *,
+    every: Annotated[bool, typer.Option("--all", help="Print all settings.")] = False,
+    diff: Annotated[
+        Path | None, typer.Option(help="Print what differs from the settings of this run.")
+    ] = None,
+) -> None:
+    """Print settings as YAML with their help texts; by default those that are not the default."""
+    from wsseg.runs.run import read_config
+    from wsseg.runs.settings_text import settings_yaml
+
+    file = config / "config.yaml" if config.is_dir() else find_config(config)
+    settings = load_config(file, overrides or [])
+    base = read_config(diff) if diff else None
+    typer.echo(settings_yaml(settings, base=base, every=every), nl=False)
 
 
 @app.command()

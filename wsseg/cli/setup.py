@@ -10,8 +10,9 @@ from rich.console import Console
 
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
-from wsseg.cli.pipelines import find_config, run_and_report, shipped_config
+from wsseg.cli.pipelines import run_and_report
 from wsseg.runs.config import load_config
+from wsseg.runs.recipes import find_config, shipped_config
 
 
 @app.command()

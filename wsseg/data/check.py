@@ -1,4 +1,4 @@
-"""What is wrong with a data set, in a person's words."""
+"""Check a data set: what it holds, and what is wrong with it."""
 
 import hashlib
 from collections import defaultdict
@@ -10,9 +10,9 @@ from pathlib import Path
 
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
 from wsseg.data.examine import examine
-from wsseg.data.formats.files import opening_once
-from wsseg.data.formats.fitting import view
+from wsseg.data.formats.opening import opening_once
 from wsseg.data.formats.table import read_raw
+from wsseg.data.formats.views import view
 from wsseg.data.load import joined, with_annotations
 from wsseg.data.model import Classes, Problem, Sample
 from wsseg.parallel import Skipped, map_locally
@@ -23,11 +23,11 @@ _LEAK = "the same image in two splits"
 
 @dataclass(frozen=True)
 class Report:
-    """A data set's content and what is wrong with it.
+    """What a data set holds, and what is wrong with it.
 
     Args:
-        format: A key of ``READERS``.
-        classes: The class names.
+        format: Name of its format.
+        classes: Class names.
         splits: Counts of each split.
         problems: Errors (``fatal``) and warnings.
     """
@@ -39,17 +39,14 @@ class Report:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that keep an image or the data set from being used."""
+        """Problems that keep an image or the data set from being used."""
         return tuple(problem for problem in self.problems if problem.fatal)
 
     def lines(self, most: int | None = _SHOWN) -> list[str]:
-        """Return the report for a person.
+        """Return the report as lines for a person.
 
         Args:
-            most: How many problems of one kind are listed; None lists all.
-
-        Returns:
-            Lines without line breaks.
+            most: Number of problems of each kind that are listed; None lists all.
         """
         warnings = [problem for problem in self.problems if not problem.fatal]
         counts = f"{len(self.errors)} errors, {len(warnings)} warnings"
@@ -70,21 +67,21 @@ def check_dataset(
     workers: int | None = None,
     annotations: Sequence[Path] = (),
 ) -> Report:
-    """Return what a data set holds and all that is wrong with it.
+    """Return what a data set holds and everything that is wrong with it.
 
     Args:
         root: The data set's folder.
-        format: A key of ``READERS``, or "auto" to find out.
+        format: A name in ``READABLE``, or "auto" to detect it.
         deep: Decode every image and mask; otherwise only headers are read.
-        workers: Processes; None is one a core.
-        annotations: Files that are laid over the data set, as ``data.annotations``.
+        workers: Number of processes; None: one per core.
+        annotations: Files that are laid over the data set, see ``with_annotations``.
 
     Returns:
         The report; its problems are the readers', then those of each image, then those between
         images, in the data set's order.
 
     Raises:
-        InputError: As ``read_dataset`` and ``with_annotations``.
+        InputError: As ``read_raw`` and ``with_annotations``.
     """
     raw = read_raw(root, format)
     weak, masks = view(raw, "all"), view(raw, "masks")

@@ -1,13 +1,14 @@
 """How much each split of a data set holds."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample, Tags
+from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample
 from wsseg.data.strokes import Strokes
 from wsseg.errors import printable
-from wsseg.labelmaps import IGNORE
+
+_MARKS = ("points", "scribbles", "outlines")
 
 
 @dataclass(frozen=True)
@@ -16,29 +17,67 @@ class SplitCounts:
 
     Args:
         name: Such as "train".
+        n_classes: Classes of the data set, background included.
         images: Number of images.
-        annotated: Number of images with an annotation, such as one that says "no object".
-        boxes: Number of boxes of each class, background (0) first; empty without any annotation
-            by boxes, as are the others.
-        images_with: Number of images with a box of each class, background (0) first.
-        with_tags: Number of images with tags.
-        tagged: Number of images with each tag; first, those tagged as showing no object.
-        unsure: Number of images that may show each class or not, background (0) first.
-        drawn: Number of points, scribbles, outlines and masks, those that there are.
-        marked: Number of points, scribbles and outlines of each class, background first; empty
-            without any.
+        annotated: Images with an annotation, such as one that says "no object".
+        boxed: Images whose objects are boxed; an image without objects may be one of them.
+        with_tags: Images with tags.
+        by_kind: Counts by kind and label. The kinds are "boxes", "images with boxes", "tagged" (0:
+            images tagged as showing no object), "unsure", "points", "scribbles", "outlines" and
+            "masks" (always 0).
     """
 
     name: str
+    n_classes: int
     images: int
     annotated: int
-    boxes: tuple[int, ...] = ()
-    images_with: tuple[int, ...] = ()
-    with_tags: int = 0
-    tagged: tuple[int, ...] = ()
-    unsure: tuple[int, ...] = ()
-    drawn: Mapping[str, int] = field(default_factory=dict)
-    marked: tuple[int, ...] = ()
+    boxed: int
+    with_tags: int
+    by_kind: Mapping[tuple[str, int], int]
+
+    @property
+    def boxes(self) -> tuple[int, ...]:
+        """Boxes of each class; empty if the split has other annotations only."""
+        return self._histogram("boxes") if self._counts_boxes else ()
+
+    @property
+    def images_with(self) -> tuple[int, ...]:
+        """Images with a box of each class; empty as ``boxes``."""
+        return self._histogram("images with boxes") if self._counts_boxes else ()
+
+    @property
+    def tagged(self) -> tuple[int, ...]:
+        """Images with a tag of each class, first those without objects; empty without tags."""
+        return self._histogram("tagged") if self.with_tags else ()
+
+    @property
+    def unsure(self) -> tuple[int, ...]:
+        """Images that may or may not show each class; empty without tags."""
+        return self._histogram("unsure") if self.with_tags else ()
+
+    @property
+    def marked(self) -> tuple[int, ...]:
+        """Points, scribbles and polygons of each class; empty without any."""
+        return self._histogram(*_MARKS) if self._has_marks else ()
+
+    @property
+    def drawn(self) -> dict[str, int]:
+        """Number of points, scribbles, polygons ("outlines") and masks, those that exist."""
+        totals = {kind: sum(self._histogram(kind)) for kind in (*_MARKS, "masks")}
+        return {kind: total for kind, total in totals.items() if total}
+
+    @property
+    def _has_marks(self) -> bool:
+        return any(kind in _MARKS for kind, _ in self.by_kind)
+
+    @property
+    def _counts_boxes(self) -> bool:
+        # Without any annotation, "0 boxes" is what there is to say.
+        return bool(self.boxed) or not (self.with_tags or self._has_marks)
+
+    def _histogram(self, *kinds: str) -> tuple[int, ...]:
+        labels = range(self.n_classes)
+        return tuple(sum(self.by_kind.get((kind, n), 0) for kind in kinds) for n in labels)
 
 
 def split_counts(samples: Sequence[Sample], n_classes: int) -> SplitCounts:
@@ -47,74 +86,40 @@ def split_counts(samples: Sequence[Sample], n_classes: int) -> SplitCounts:
     Args:
         samples: All images of one split, at least one.
         n_classes: Classes of the data set, background included.
-
-    Returns:
-        The counts.
     """
-    drawn = [sample.boxes for sample in samples]
-    tags = [sample.tags for sample in samples if sample.tags]
-    is_boxed = any(isinstance(a, Boxes) for sample in samples for a in sample.annotations)
-    marked = [label for sample in samples for _, label in marks_of(sample) if label != IGNORE]
-    # without any annotation, 0 boxes is what there is to say
-    n_boxed, n_tagged = (
-        n_classes if is_boxed or not (tags or marked) else 0,
-        n_classes if tags else 0,
-    )
     return SplitCounts(
-        samples[0].split,
-        len(samples),
-        sum(bool(sample.annotations) for sample in samples),
-        _histogram((box.label for boxes in drawn for box in boxes), n_boxed),
-        _histogram((label for boxes in drawn for label in {b.label for b in boxes}), n_boxed),
-        len(tags),
-        _histogram((label for of in tags for label in of.present or _none(of)), n_tagged),
-        _histogram((label for of in tags for label in of.unsure), n_tagged),
-        Counter(kind for sample in samples for kind, _ in marks_of(sample)),
-        _histogram(marked, n_classes if marked else 0),
+        name=samples[0].split,
+        n_classes=n_classes,
+        images=len(samples),
+        annotated=sum(bool(sample.annotations) for sample in samples),
+        boxed=sum(any(isinstance(a, Boxes) for a in sample.annotations) for sample in samples),
+        with_tags=sum(sample.tags is not None for sample in samples),
+        by_kind=Counter(entry for sample in samples for entry in _entries(sample)),
     )
 
 
-def marks_of(sample: Sample) -> Iterator[tuple[str, int]]:
-    """Return what is drawn on an image besides boxes.
-
-    Args:
-        sample: The image.
-
-    Yields:
-        "points", "scribbles" or "outlines" with the label of each, and "masks" with IGNORE.
-    """
-    for drawn in sample.annotations:
-        if isinstance(drawn, Strokes):
-            for stroke in drawn.items:
+def _entries(sample: Sample) -> Iterator[tuple[str, int]]:
+    """Yield a kind and label for everything that is counted on an image."""
+    yield from (("boxes", box.label) for box in sample.boxes)
+    yield from (("images with boxes", label) for label in {box.label for box in sample.boxes})
+    if tags := sample.tags:
+        no_object = () if tags.unsure else (0,)
+        yield from (("tagged", label) for label in tags.present or no_object)
+        yield from (("unsure", label) for label in tags.unsure)
+    for annotation in sample.annotations:
+        if isinstance(annotation, Strokes):
+            for stroke in annotation.items:
                 yield "points" if len(stroke.points) == 1 else "scribbles", stroke.label
-        elif isinstance(drawn, Regions) and drawn.partial:
-            yield from (("outlines", region.label) for region in drawn.items)
-        elif isinstance(drawn, MaskFile | Regions):
-            yield "masks", IGNORE
-
-
-def _none(tags: Tags) -> tuple[int, ...]:
-    """Return the background's label for tags that say that there is no object."""
-    return () if tags.unsure else (0,)
-
-
-def _histogram(labels: Iterable[int], n_classes: int) -> tuple[int, ...]:
-    counts = Counter(labels)
-    return tuple(counts[label] for label in range(n_classes))
+        elif isinstance(annotation, Regions) and annotation.partial:
+            yield from (("outlines", region.label) for region in annotation.items)
+        elif isinstance(annotation, MaskFile | Regions):
+            yield "masks", 0
 
 
 def split_lines(split: SplitCounts, classes: Classes) -> Iterator[str]:
-    """Return the counts for a person.
-
-    Args:
-        split: The counts.
-        classes: The class names.
-
-    Yields:
-        Lines without line breaks.
-    """
-    bare = split.images - split.annotated
-    parts = [f"{split.images} images" + (f", {bare} of them not annotated" if bare else "")]
+    """Yield the counts as lines for a person, without line breaks."""
+    missing = split.images - split.annotated
+    parts = [f"{split.images} images" + (f", {missing} of them not annotated" if missing else "")]
     parts += [f"{sum(split.boxes)} boxes"] if split.boxes else []
     parts += [f"{split.with_tags} tagged"] if split.tagged else []
     parts += [f"{count} {kind}" for kind, count in sorted(split.drawn.items())]

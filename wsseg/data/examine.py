@@ -1,16 +1,14 @@
-"""What is wrong with one image, its boxes, its tags and its mask."""
+"""Check one image, its boxes, its tags and its mask."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 
 from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.data.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
-from wsseg.images import exif_orientation, image_size, read_image
+from wsseg.images import read_header, read_image
 from wsseg.labelmaps import IGNORE, read_label_map
-from wsseg.safe_io import open_image
 
 _SMALL_SIDE = 9
 _MODES = {
@@ -27,19 +25,18 @@ _MODES = {
 
 
 def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem, ...]:
-    """Return what is wrong with one image.
+    """Return the problems of one image.
 
     Args:
-        sample: The image with its boxes, tags and mask file.
-        names: The class names, background first.
+        sample: The image with its boxes, tags, strokes and mask file.
+        names: Class names, background first.
         deep: Decode the image and its mask; otherwise only headers are read.
-
-    Returns:
-        Its problems.
     """
     try:
         found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
-        if not any(problem.fatal for problem in found):  # a false size could be any
+        if not any(
+            problem.fatal for problem in found
+        ):  # with a wrong size, strokes could be drawn anywhere
             found += _strokes(sample, names)
         if deep:
             read_image(sample.image)
@@ -52,7 +49,8 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
 
 
 def _header(sample: Sample) -> Iterator[Problem]:
-    turned, (height, width) = exif_orientation(sample.image), image_size(sample.image)
+    header = read_header(sample.image)
+    turned, (height, width) = header.orientation, header.size
     given = f"annotated {sample.size[1]}x{sample.size[0]}"
     upright = f"upright it is {width}x{height}"
     if sample.size == (height, width) and turned != 1:
@@ -66,13 +64,8 @@ def _header(sample: Sample) -> Iterator[Problem]:
     elif sample.size != (height, width):
         message = f"{given} but the image is {width}x{height}; annotate this image or replace it"
         yield Problem(sample.id, message, fatal=True, kind="image of another size than annotated")
-    if note := _MODES.get(_mode(sample.image)):
+    if note := _MODES.get(header.mode):
         yield Problem(sample.id, note, kind=note)
-
-
-def _mode(path: Path) -> str:
-    with open_image(path) as image:
-        return image.mode
 
 
 def _boxes(sample: Sample) -> Iterator[Problem]:

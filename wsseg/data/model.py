@@ -1,9 +1,10 @@
-"""Samples, classes and annotations: frozen values, validated when they are made."""
+"""Samples, classes and annotations: frozen values, validated when they are created."""
 
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wsseg.data.custom import CustomAnnotation
@@ -23,7 +24,7 @@ class Classes:
         names: At most 255 distinct names; ``names[0]`` is the background.
 
     Raises:
-        InputError: Too few or too many names, or one that stands twice.
+        InputError: Too few or too many names, or a repeated one.
 
     Example:
         >>> Classes(("background", "cow", "sheep")).index("sheep")
@@ -45,14 +46,13 @@ class Classes:
     def __iter__(self) -> Iterator[str]:
         return iter(self.names)
 
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        """Labels of the object classes by name, without the background."""
+        return {name: label for label, name in enumerate(self.names) if label}
+
     def index(self, name: str) -> int:
-        """Return the label of a class.
-
-        Args:
-            name: One of the names.
-
-        Returns:
-            Its label, 0 for the background.
+        """Return the label of a class, 0 for the background.
 
         Raises:
             InputError: The name is unknown; the message suggests the nearest one.
@@ -68,15 +68,15 @@ class Box:
     """One box around one object, in pixels of the upright image.
 
     Args:
-        label: The class, 1 to 254.
+        label: Class, 1 to 254.
         left: First column inside.
         top: First row inside.
-        right: First column to the right of the box.
-        bottom: First row below the box.
-        crowd: True where the box holds many objects and much besides (COCO ``iscrowd``).
+        right: First column beyond the box.
+        bottom: First row beyond the box.
+        crowd: True if the box contains a group of objects (COCO ``iscrowd``).
 
     Raises:
-        InputError: The box is empty, inverted or not finite, or the label is no class.
+        InputError: The box is empty or inverted, or the label is not a class.
     """
 
     label: int
@@ -96,7 +96,7 @@ class Box:
 
     @property
     def area(self) -> int:
-        """Pixels inside."""
+        """Number of pixels."""
         return (self.right - self.left) * (self.bottom - self.top)
 
     @property
@@ -107,25 +107,21 @@ class Box:
 
 @dataclass(frozen=True)
 class Boxes:
-    """Every object of an image, each in a box; an empty tuple says that there is none.
-
-    Args:
-        items: The boxes.
-    """
+    """A box around every object of an image; an empty tuple means that there is no object."""
 
     items: tuple[Box, ...]
 
 
 @dataclass(frozen=True)
 class Tags:
-    """The classes that an image shows, by name only: every other class is absent.
+    """The classes that an image shows, without their location; every other class is absent.
 
     Args:
-        present: Labels from 1 to 254; an empty tuple says that there is no object.
-        unsure: Labels that may be there or not, such as VOC's "difficult" ones.
+        present: Labels from 1 to 254; an empty tuple means that there is no object.
+        unsure: Labels that may be present or not, such as VOC's "difficult" ones.
 
     Raises:
-        InputError: A label is no class, or both present and unsure.
+        InputError: A label is not a class, or both present and unsure.
     """
 
     present: tuple[int, ...]
@@ -155,10 +151,10 @@ class Region:
     """The pixels of one object.
 
     Args:
-        label: The class, 1 to 254; of a partial mask also 0, the background.
-        polygons: Outlines, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
-        rle: COCO run lengths ("size" (H, W) and "counts"), used where there are no polygons.
-        crowd: True where the region holds many objects; its pixels count for nothing.
+        label: Class, 1 to 254; in a partial mask also 0, the background.
+        polygons: Polygons, each (x0, y0, x1, y1, ...) in pixels; their union is the object.
+        rle: COCO run lengths ("size" (H, W) and "counts"), used if there are no polygons.
+        crowd: True if the region contains a group of objects; its pixels are IGNORE.
     """
 
     label: int
@@ -169,12 +165,11 @@ class Region:
 
 @dataclass(frozen=True)
 class Regions:
-    """Objects of an image by their pixels.
+    """The objects of an image as regions of pixels.
 
     Args:
-        items: The regions.
-        partial: False says that the rest is background, True that nobody looked at it.
-        closed: Of a partial mask: whether every class that the image shows has a mark.
+        partial: If False, the rest of the image is background; if True, it is unlabelled.
+        closed: Partial masks: whether every class that the image shows has a mark.
     """
 
     items: tuple[Region, ...]
@@ -187,18 +182,17 @@ Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and what was drawn on it.
+    """One image and its annotations. It never holds hidden truth.
 
     Args:
-        id: The image's name inside the data set; labels are stored as ``<id>.png``.
+        id: Name of the image inside the data set; labels are stored as ``<id>.png``.
         image: The image file.
         size: (H, W) of the upright image.
-        annotations: What was drawn; empty where nothing was.
-        split: Such as "train" or "val".
-        classes: The classes of the data set, needed by ``example``.
+        split: Name of the split, such as "train" or "val".
+        classes: Class names of the data set that the sample belongs to; None outside of one.
 
     Raises:
-        InputError: The id could name a file outside the folder it is stored in, or is unprintable.
+        InputError: The id is unprintable, or could name a file outside its folder.
     """
 
     id: str
@@ -209,24 +203,24 @@ class Sample:
     classes: Classes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.id).parts
+        parts = {*self.id.split("/")} - {"", "."}
         if not parts or ".." in parts or self.id.startswith("/") or "\\" in self.id:
             rule = "a relative name without '..'"
             raise InputError("image id", rule, repr(self.id), "rename the image")
-        if not self.id.isprintable():  # nor could a list of ids hold it
+        if not self.id.isprintable():
             raise InputError("image id", "printable", repr(self.id), "rename the image")
 
     def example(self) -> "Example":
-        """Return the image with its constraints, both loaded at their first use.
+        """Return the image with its constraints, both computed at their first use.
 
         Raises:
-            InputError: The sample was not taken from a ``Dataset``.
+            InputError: The sample does not belong to a ``Dataset``.
         """
         from wsseg.data.example import example_of  # noqa: PLC0415 - it imports this module
 
         if self.classes is None:
             hint = "take it from the data set, as in dataset[0]"
-            raise InputError(f"Sample {self.id} does not know its classes", hint=hint)
+            raise InputError(f"Sample {self.id} belongs to no data set", hint=hint)
         return example_of(self, len(self.classes))
 
     @property
@@ -248,7 +242,7 @@ class Sample:
 
     @property
     def marks(self) -> tuple[Strokes | Regions, ...]:
-        """Points, scribbles and outlines: what says something of a part of the image only."""
+        """Points, scribbles and partial masks: annotations of a part of the image only."""
         return tuple(
             drawn
             for drawn in self.annotations
@@ -257,24 +251,24 @@ class Sample:
 
     @property
     def tags(self) -> Tags | None:
-        """The image's tags, None where nobody said what it shows."""
+        """The tags of the image, None if it has none."""
         return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
 
     @property
     def tagged(self) -> tuple[int, ...]:
-        """The classes that tags say are there; none where there are no tags."""
+        """The classes that tags name as present."""
         return self.tags.present if self.tags else ()
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set, in a person's words.
+    """Something wrong with a data set.
 
     Args:
         subject: The file or image at fault.
         message: What is wrong and what to do.
-        fatal: True where the image (or the data set) cannot be used.
-        kind: What problems of this sort are counted under, such as "box leaves the image".
+        fatal: Whether the image (or the data set) cannot be used.
+        kind: Problems of a kind are counted together, such as "box leaves the image".
     """
 
     subject: str
@@ -289,11 +283,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples of all splits, indexed without decoding a pixel.
+    """The images of a data set, read without decoding a pixel.
 
     Args:
-        classes: The class names.
-        samples: One per image, ids distinct within a split.
+        classes: Class names.
+        samples: One for each image; ids are distinct within a split.
         problems: What the reader repaired or left out.
         format: Name of the format that it was read from; empty if it was not read from files.
     """
@@ -317,13 +311,7 @@ class Dataset:
         return self.samples[index]
 
     def split(self, name: str) -> tuple[Sample, ...]:
-        """Return the samples of one split.
-
-        Args:
-            name: Such as "train".
-
-        Returns:
-            The samples, in the data set's order.
+        """Return the samples of one split, in the data set's order.
 
         Raises:
             InputError: The split is empty or unknown.

@@ -16,7 +16,7 @@ class DataParams(Params):
     """
     root: AbsolutePath
     """The data set's folder. For "scenes" it is where the demo scenes are generated."""
-    weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "boxes"
+    weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "all"
     """Which annotations of the data set are used as weak labels: "boxes", "tags", "boxes_as_tags"
     (tags made from the classes of the boxes), "all" but full masks, "masks", or "none".
     """

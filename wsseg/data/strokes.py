@@ -1,4 +1,4 @@
-"""Points and scribbles: what people mark without outlining, and the pixels it fixes."""
+"""Points and scribbles, and the pixels that they label."""
 
 import math
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 
-_SHARE, _LEAST = 0.01, 3.0  # a stroke is this share of the image's longer side wide, at least ...
-_PIECE = 64  # pixels: longer segments are drawn in pieces, whose windows stay small
+_SHARE, _MIN_WIDTH = 0.01, 3.0  # default width: share of the image's longer side, and its minimum
+_PIECE = 64  # pixels: longer segments are drawn in pieces, so that windows stay small
 _FARTHEST = 1e7
 _TINY = 1e-12
-_PIXELS_OF_A_STEP = 5_000  # drawing anything at all takes as long as so many pixels
+_OVERHEAD = 5_000  # drawing one piece takes as long as so many pixels
 
 
 @dataclass(frozen=True)
 class Scribble:
-    """A line through pixels of one class; with a single point it is a click.
+    """A line through pixels of one class; a single point is a click.
 
     Args:
-        label: The class, 0 for the background to 254.
-        points: (x, y) of its corners in pixels of the upright image, which spans 0 to W and 0 to
-            H: (0.5, 0.5) is the middle of the first pixel.
-        width: Of the line, or diameter of the click, in pixels; None is 1 % of the image's longer
-            side, at least 3.
+        label: Class, 0 (background) to 254.
+        points: (x, y) of the corners in pixels of the upright image, which spans 0 to W and 0 to
+            H: (0.5, 0.5) is the centre of the first pixel.
+        width: Width of the line, or diameter of the click, in pixels; None is 1 % of the image's
+            longer side, at least 3.
 
     Raises:
-        InputError: The label is no class, or there is no point, or one that is not finite or far
-            too large, or the width is not a positive number.
+        InputError: The label is not a class, points are missing, not finite or far too large, or
+            the width is not positive.
     """
 
     label: int
@@ -49,10 +49,10 @@ class Scribble:
 
 @dataclass(frozen=True)
 class Strokes:
-    """Points and scribbles of an image: their pixels are known, and no stage changes them.
+    """The points and scribbles of an image: their pixels are known, and no stage changes them.
 
     Args:
-        items: Later ones are in front.
+        items: Later strokes are in front.
         closed: Whether every class that the image shows has a mark, so that others are absent.
     """
 
@@ -61,27 +61,18 @@ class Strokes:
 
 
 def default_width(size: tuple[int, int]) -> float:
-    """Return how wide a stroke without a width of its own is.
-
-    Args:
-        size: (H, W) of the image.
-
-    Returns:
-        Pixels: 1 % of the longer side, at least 3.
-    """
-    return max(_SHARE * max(size), _LEAST)
+    """Return the default width of strokes in pixels: 1 % of the longer side, at least 3."""
+    return max(_SHARE * max(size), _MIN_WIDTH)
 
 
 def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the pixels that strokes fix.
+    """Return the pixels that the strokes of an image label.
 
     Args:
-        strokes: Of one image.
         size: (H, W) of the image.
 
     Returns:
-        (H, W) uint8: their classes, IGNORE elsewhere. A stroke inside the image has at least one
-        pixel of it.
+        (H, W) uint8, IGNORE elsewhere. A stroke inside the image labels at least one pixel.
 
     Example:
         >>> stroke_map(Strokes((Scribble(2, ((1.5, 0.5),), width=1),)), (1, 3)).tolist()
@@ -94,15 +85,7 @@ def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
-    """Return whether a stroke comes near enough to an image to mark a pixel of it.
-
-    Args:
-        stroke: The stroke.
-        size: (H, W) of the image.
-
-    Returns:
-        False where the stroke lies wholly outside.
-    """
+    """Return whether a stroke labels any pixel of an image of a size (H, W)."""
     reach = max(stroke.width or default_width(size), 1) / 2
     corners = np.array([stroke.points[0], *stroke.points])
     shares = (_shares_near(*pair, size[::-1], reach) for pair in pairwise(corners))
@@ -110,24 +93,16 @@ def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
 
 
 def drawing_cost(stroke: Scribble, size: tuple[int, int]) -> float:
-    """Return how many pixels are looked at when a stroke is drawn.
-
-    Args:
-        stroke: The stroke.
-        size: (H, W) of the image.
-
-    Returns:
-        Pixels, some more for the time that each segment takes besides.
-    """
+    """Return the cost of drawing a stroke on an image of a size (H, W), in processed pixels."""
     reach = min(max(stroke.width or default_width(size), 1) / 2, max(size))
     corners = np.array([stroke.points[0], *stroke.points])
     lengths = np.abs(np.diff(corners, axis=0)).max(axis=1).clip(max=max(size) + 2 * reach)
-    window = min(math.prod(size), (_PIECE + 2 * reach) ** 2) + _PIXELS_OF_A_STEP
+    window = min(math.prod(size), (_PIECE + 2 * reach) ** 2) + _OVERHEAD
     return float((1 + lengths / _PIECE).sum() * window)
 
 
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
-    """Draw all pixels whose middle is near enough, and those that the corners lie in."""
+    """Label all pixels whose centre is near enough, and those that contain a corner."""
     width = stroke.width or default_width((label_map.shape[0], label_map.shape[1]))
     for x, y in stroke.points:
         if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
@@ -144,7 +119,7 @@ def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
 def _shares_near(
     start: NDArray[np.float64], end: NDArray[np.float64], limits: tuple[int, ...], reach: float
 ) -> tuple[float, float]:
-    """Return from which to which share a segment is near the image; where first > last, never."""
+    """Return the shares between which a segment is near the image; first > last if it never is."""
     first, last = 0.0, 1.0
     for low, step, limit in zip(start, end - start, limits, strict=True):
         if step == 0:

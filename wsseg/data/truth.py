@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats.files import opening_once
-from wsseg.data.formats.fitting import view
+from wsseg.data.formats.opening import opening_once
 from wsseg.data.formats.table import read_raw
+from wsseg.data.formats.views import view
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, Dataset, MaskFile, Regions, Sample
 from wsseg.data.params import DataParams

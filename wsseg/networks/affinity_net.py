@@ -1,4 +1,4 @@
-"""Do two places show the same class? A network that learns it from confident labels."""
+"""Network that predicts whether two places of an image show the same class."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
+from wsseg.networks.checkpoints import load_network, save_network
 from wsseg.networks.classifier import image_tensor
 from wsseg.networks.encoder import FeatureMap, construct_encoder
-from wsseg.networks.params import AffinityParams, ClassifierParams
-from wsseg.networks.weights import device_of, read_checkpoint, restoring, write_checkpoint
+from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.refine.affinity import overlap, steps_within
 
 _GROUPS = 4
@@ -23,10 +24,10 @@ _SMALL = 1e-5
 class AffinityNet(nn.Module):
     """A vector for each cell of an image, from all levels of a frozen encoder and the pixels.
 
-    Two cells i and j are alike by exp(-|E_i - E_j|_1).
+    The affinity of two cells i and j is exp(-|E_i - E_j|_1).
 
     Args:
-        encoder: Trained before; does not learn here.
+        encoder: Trained before; it is not trained here.
         width: Length of the vectors, a multiple of 4.
         stride: Side of a cell in pixels of the input.
 
@@ -44,30 +45,16 @@ class AffinityNet(nn.Module):
         )
         self.head = nn.Conv2d(width * len(self.branches), width, 1, bias=False)
         nn.init.kaiming_normal_(self.head.weight)
-        self.head.weight.data *= 0.1  # at first all is alike
+        self.head.weight.data *= 0.1  # initially all affinities are high
 
     def train(self, mode: bool = True) -> "AffinityNet":
-        """Set the mode of all but the encoder, which stays in eval mode.
-
-        Args:
-            mode: Whether to train.
-
-        Returns:
-            The network.
-        """
+        """Set the mode of all but the encoder, which stays in eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the vectors.
-
-        Args:
-            images: (N, 3, H, W) float32, normalised.
-
-        Returns:
-            (N, width, h, w), one cell for ``stride`` pixels.
-        """
+        """Return vectors (N, width, h, w) of normalised images, one cell per ``stride`` pixels."""
         height, width = (-(-side // self.stride) for side in images.shape[2:])
         size = (height, width)
         with torch.no_grad():
@@ -81,11 +68,11 @@ class AffinityNet(nn.Module):
 
 
 def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
-    """Return how badly vectors tell cells of one class from cells of two.
+    """Return the loss of affinities between cells with known labels.
 
-    Pairs closer than the radius of which both labels are known, and their affinity a: the mean of
-    -log a over pairs of one object class and over pairs of background count a quarter each, the
-    mean of -log(1 - a) over pairs of two classes counts a half.
+    With a the affinity of a pair closer than the radius: the mean of -log a over the pairs of one
+    object class has weight 1/4, that over the pairs of background 1/4, and the mean of -log(1 - a)
+    over the pairs of two classes 1/2.
 
     Args:
         vectors: (N, D, h, w).
@@ -93,7 +80,7 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
         radius: Cells.
 
     Returns:
-        Scalar; 0 where no pair is known.
+        Scalar; 0 if both labels are known for no pair.
 
     References:
         Ahn and Kwak, CVPR 2018, arXiv:1803.10464, equations 4 to 7.
@@ -117,68 +104,49 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
 
 @dataclass(frozen=True)
 class TrainedAffinity:
-    """An affinity network and what is needed to use it.
+    """A trained affinity network.
 
-    Args:
+    Attributes:
         network: In eval mode.
-        settings: How its encoder was built.
+        params: The parameters that its encoder was built with.
     """
 
     network: AffinityNet
-    settings: ClassifierParams
+    params: ClassifierNetworkParams
 
     def vectors(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return a vector for each cell of an image.
-
-        Args:
-            image: (H, W, 3) uint8 RGB.
-
-        Returns:
-            (D, h, w) float32.
-        """
-        pixels = image_tensor(image, self.settings, next(self.network.parameters()).device)
+        """Return vectors (D, h, w) float32 of the cells of an image (H, W, 3) uint8 RGB."""
+        pixels = image_tensor(image, self.params, next(self.network.parameters()).device)
         with torch.inference_mode():
-            found: NDArray[np.float32] = self.network(pixels)[0].cpu().numpy()
-        return found
+            vectors: NDArray[np.float32] = self.network(pixels)[0].cpu().numpy()
+        return vectors
 
 
 def save_affinity(
-    path: Path, network: AffinityNet, encoder: ClassifierParams, settings: AffinityParams
+    path: Path, network: AffinityNet, classes: Classes, encoder: ClassifierNetworkParams
 ) -> None:
     """Write a trained affinity network to one file, atomically.
 
     Args:
-        path: The file.
-        network: The network.
-        encoder: How its encoder was built.
-        settings: How the rest was.
+        encoder: The parameters that its encoder was built with.
     """
-    content = {
-        "state_dict": network.state_dict(),
-        "classifier": encoder.model_dump(mode="json"),
-        "affinity": settings.model_dump(mode="json"),
-    }
-    write_checkpoint(path, content)
+    save_network(path, "affinity network", network, encoder, classes)
 
 
 def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:
-    """Return a network of ``save_affinity``, on the GPU where there is one.
+    """Return a network of ``save_affinity`` in eval mode.
 
     Args:
-        path: The file.
-        device: "cpu" keeps it off the GPU.
-
-    Returns:
-        The network, in eval mode.
+        device: "auto" is the GPU if there is one.
 
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    what, keys = "a trained affinity network", {"state_dict", "classifier", "affinity"}
-    content = read_checkpoint(path, what, keys)
-    with restoring(path, what):
-        encoder = ClassifierParams.model_validate(content["classifier"])
-        settings = AffinityParams.model_validate(content["affinity"])
-        network = AffinityNet(construct_encoder(encoder, pretrained=False), settings.width)
-        network.load_state_dict(content["state_dict"])
-    return TrainedAffinity(network.to(device_of(device)).eval(), encoder)
+    network, params, _ = load_network(
+        path,
+        "affinity network",
+        ClassifierNetworkParams,
+        lambda params, _: AffinityNet(construct_encoder(params, pretrained=False)),
+        device,
+    )
+    return TrainedAffinity(network, params)

@@ -1,4 +1,4 @@
-"""Training batches that depend on nothing but the seed and the step."""
+"""Training batches that depend on the seed and the step only."""
 
 import math
 from abc import ABC, abstractmethod
@@ -15,91 +15,78 @@ from wsseg.errors import InputError
 from wsseg.networks.params import NetworkParams, TrainingParams
 
 GRAY = 127
-"""What images are padded with, 0..255."""
+"""Value of padded pixels, 0..255."""
+
+JITTER = 0.3
+"""Strength of the colour jitter, 0..1."""
 
 
 class Steps(IterableDataset[tuple[Any, Any]], ABC):
-    """One batch a step, which depends on nothing but the step and what it is made from.
+    """One batch per step, a function of the step alone.
 
-    It does not depend on the number of worker processes or devices, nor on whether training was
+    It does not depend on the number of worker processes or devices, nor on whether the training was
     interrupted.
 
     Args:
-        settings: Batch size and steps.
-        first_step: Step to begin with.
+        first_step: The step to begin with.
 
     Yields:
-        What ``batch`` returns for each step; from a loading process, which cannot raise it, the
-        ``InputError`` that ended it.
+        The batch of each step. A worker process, which cannot raise an ``InputError`` in the
+        process that trains, yields it instead.
     """
 
-    def __init__(self, settings: TrainingParams, *, first_step: int = 0) -> None:
-        self.settings, self.first_step = settings, first_step
+    def __init__(self, trainer: TrainingParams, *, first_step: int = 0) -> None:
+        self.trainer, self.first_step = trainer, first_step
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         worker = get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        steps = range(self.first_step + offset, self.settings.steps, stride)
-        batches = (self.batch(step, *_place_among_devices()) for step in steps)
-        return _handed_over(batches) if worker else batches
+        rank, world_size = 0, 1
+        if distributed.is_available() and distributed.is_initialized():
+            rank, world_size = distributed.get_rank(), distributed.get_world_size()
+        steps = range(self.first_step + offset, self.trainer.steps, stride)
+        batches = (self.batch(step, rank, world_size) for step in steps)
+        return _yield_error(batches) if worker else batches
 
     @abstractmethod
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Any, Any]:
-        """Return one device's share of a step's batch.
+        """Return the share of one device in the batch of a step.
 
         Args:
-            step: From 0.
-            rank: The device's number.
+            rank: Number of the device.
             world_size: Number of devices that share each batch.
-
-        Returns:
-            What the training takes.
         """
 
 
 class StepBatches(Steps):
-    """Batches of augmented examples, one a step.
-
-    A batch depends on the seed, the step and the examples only.
+    """Batches of augmented examples, a function of the seed and the step.
 
     Args:
         length: Number of examples; each epoch is a new permutation of them.
-        settings: Batch size and steps.
-        seed: Of order and augmentation.
-        first_step: Step to begin with.
+        seed: Seed of order and augmentation.
 
     Yields:
-        Images (B, 3, h, w) float32, normalised, and targets, stacked as the examples' are.
+        Images (B, 3, h, w) float32, normalised, and stacked targets.
     """
 
     def __init__(
-        self, length: int, settings: TrainingParams, *, seed: int, first_step: int = 0
+        self, length: int, trainer: TrainingParams, *, seed: int, first_step: int = 0
     ) -> None:
         if not length:
             raise InputError("training set", "at least one image", "none", "check the data")
-        super().__init__(settings, first_step=first_step)
+        super().__init__(trainer, first_step=first_step)
         self.length, self.seed = length, seed
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Any]:
-        """Return one device's share of a step's batch.
-
-        Args:
-            step: From 0.
-            rank: The device's number.
-            world_size: Number of devices that share each batch.
-
-        Returns:
-            Images (B, 3, h, w) float32 and targets, stacked as the examples' are.
-        """
-        first = step * self.settings.batch_size
-        positions = range(first + rank, first + self.settings.batch_size, world_size)
-        examples = [self._at(position) for position in positions]
-        images, targets = default_collate(examples)
+        """Return images (B, 3, h, w) float32 and targets, the share of one device."""
+        first = step * self.trainer.batch_size
+        positions = range(first + rank, first + self.trainer.batch_size, world_size)
+        images, targets = default_collate([self._example_at(position) for position in positions])
         return images, targets
 
     @abstractmethod
     def example(self, index: int) -> tuple[Tensor, Any]:
-        """Return an augmented example; torch's random state is that of the step and the place.
+        """Return an augmented example; torch's random state is set by its place in the training.
 
         Args:
             index: From 0 to ``length`` - 1.
@@ -108,19 +95,20 @@ class StepBatches(Steps):
             Image (3, h, w) float32, normalised, and its target: a tensor or a tuple of them.
         """
 
-    def _at(self, position: int) -> tuple[Tensor, Any]:
+    def _example_at(self, position: int) -> tuple[Tensor, Any]:
         epoch, place = divmod(position, self.length)
+        state = np.random.SeedSequence([self.seed, position]).generate_state(1, np.uint64)[0]
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_mixed(self.seed, position))
+            torch.manual_seed(int(state >> 1))
             return self.example(_permutation(self.length, self.seed, epoch)[place])
 
 
-def zoomed_size(size: tuple[int, int], scale: float, zoom: tuple[float, float]) -> list[int]:
-    """Return the size of an image after a random zoom, all factors of a range as likely.
+def random_size(size: tuple[int, int], scale: float, zoom: tuple[float, float]) -> list[int]:
+    """Return a random size of an image, log-uniform in a range of factors.
 
     Args:
         size: (H, W) of the image.
-        scale: Of every image.
+        scale: Fixed factor.
         zoom: Range of the random factor.
 
     Returns:
@@ -131,37 +119,19 @@ def zoomed_size(size: tuple[int, int], scale: float, zoom: tuple[float, float]) 
     return [max(1, round(side * factor)) for side in size]
 
 
-def normalised(image: Tensor, network: NetworkParams) -> Tensor:
-    """Return an image as the network wants it.
-
-    Args:
-        image: (..., 3, H, W) uint8 RGB.
-        network: Its mean and std.
-
-    Returns:
-        (..., 3, H, W) float32.
-    """
+def normalize(image: Tensor, network: NetworkParams) -> Tensor:
+    """Return images (..., 3, H, W) uint8 RGB as float32 with the mean and std of a network."""
     mean, std = (torch.tensor(values)[:, None, None] for values in (network.mean, network.std))
     return (image.float() / 255 - mean.to(image.device)) / std.to(image.device)
 
 
-def _handed_over(batches: Iterator[Any]) -> Iterator[Any]:
+def _yield_error(batches: Iterator[Any]) -> Iterator[Any]:
     try:
         yield from batches
     except InputError as error:
         yield error
 
 
-def _place_among_devices() -> tuple[int, int]:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_rank(), distributed.get_world_size()
-    return 0, 1
-
-
 @lru_cache(maxsize=4)
 def _permutation(length: int, seed: int, epoch: int) -> list[int]:
     return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(length)]
-
-
-def _mixed(seed: int, position: int) -> int:
-    return int(np.random.SeedSequence([seed, position]).generate_state(1, np.uint64)[0] >> 1)

@@ -1,14 +1,120 @@
-"""Checkpoints that a training resumes from: the last, and the one before."""
+"""Files of trained networks, and the checkpoints that a training resumes from."""
 
+import io
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
+import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
-from wsseg.networks.weights import whole_content, write_checkpoint
+from wsseg.data.model import Classes
+from wsseg.errors import InputError
+from wsseg.files import atomic_write
+from wsseg.networks.params import NetworkParams
+from wsseg.networks.weights import device_of
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+_REMEDY = "delete its folder to train again, or name a run whose training has ended"
+
+Kind = Literal["segmenter", "tag classifier", "affinity network"]
+N = TypeVar("N", bound=nn.Module)
+P = TypeVar("P", bound=NetworkParams)
+
+
+def save_network(
+    path: Path, kind: Kind, network: nn.Module, params: NetworkParams, classes: Classes
+) -> None:
+    """Write a trained network to one file, atomically.
+
+    Args:
+        params: The parameters that the network was built with.
+        classes: The class names, the background first.
+    """
+    content = {
+        "kind": kind,
+        "state_dict": network.state_dict(),
+        "params": params.model_dump(mode="json"),
+        "classes": list(classes),
+    }
+    write_checkpoint(path, content)
+
+
+def load_network(
+    path: Path, kind: Kind, params_type: type[P], build: Callable[[P, int], N], device: str = "auto"
+) -> tuple[N, P, Classes]:
+    """Return a network of ``save_network`` in eval mode, its parameters and its classes.
+
+    Args:
+        build: (parameters without pre-trained weights, number of classes) -> network.
+        device: "auto" is the GPU if there is one.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+    """
+    content = _read_network(path, kind)
+    try:
+        params = params_type.model_validate(content["params"])
+        classes = Classes(tuple(content["classes"]))
+        network = build(params.model_copy(update={"weights": None}), len(classes))
+        network.load_state_dict(content["state_dict"])
+    except InputError:
+        raise
+    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        sentence = f"no {kind} can be made of {path} ({reason})"
+        raise InputError(sentence, hint=_REMEDY) from error
+    return network.to(device_of(device)).eval(), params, classes
+
+
+def saved_classes(path: Path, kind: Kind = "segmenter") -> Classes:
+    """Return the class names of a network file.
+
+    Raises:
+        InputError: The file is missing, damaged or of another kind.
+    """
+    return Classes(tuple(_read_network(path, kind)["classes"]))
+
+
+def _read_network(path: Path, kind: Kind) -> dict[str, Any]:
+    try:
+        content = read_checkpoint(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} does not exist", hint=_REMEDY) from error
+    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
+        sentence = f"{path} is damaged or no network file ({type(error).__name__})"
+        raise InputError(sentence, hint=_REMEDY) from error
+    if not (isinstance(content, dict) and content.get("kind") == kind):
+        raise InputError(f"{path} holds no {kind}", hint=_REMEDY)
+    return content
+
+
+def write_checkpoint(path: Path, content: Any) -> None:
+    """Write tensors, numbers and texts in lists and dicts, atomically.
+
+    Raises:
+        OSError: The file cannot be written, such as to a full disk.
+    """
+    # Writing to the file directly, torch would hide the error of the disk.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with atomic_write(path) as file:
+        file.write(buffer.getbuffer())
+
+
+def read_checkpoint(path: Path) -> Any:
+    """Return what ``write_checkpoint`` wrote, on the CPU; read with ``weights_only``.
+
+    Raises:
+        Exception: Of many kinds, if the file is missing, cut off or changed in any bit.
+    """
+    with zipfile.ZipFile(path) as archive:  # torch itself compares no checksum
+        damaged = archive.testzip()
+    if damaged:
+        raise zipfile.BadZipFile(f"{damaged} has a wrong checksum")
+    return torch.load(path, map_location="cpu", weights_only=True)
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -34,7 +140,7 @@ def find_checkpoint(folder: Path, report: Callable[[str], None]) -> tuple[Path |
     paths = [path for name in (LAST, PREVIOUS) if (path := folder / name).exists()]
     for path in paths:
         try:
-            step = int(whole_content(path)["global_step"])
+            step = int(read_checkpoint(path)["global_step"])
         except Exception as error:  # torch and zipfile raise many kinds for a damaged file
             report(f"{path} is damaged ({type(error).__name__})")
             path.unlink()

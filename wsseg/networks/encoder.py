@@ -8,7 +8,7 @@ import timm
 from torch import Tensor, nn
 
 from wsseg.errors import InputError
-from wsseg.networks.params import ClassifierParams
+from wsseg.networks.params import ClassifierNetworkParams
 
 
 class FeatureMap(nn.Module):
@@ -33,42 +33,29 @@ class FeatureMap(nn.Module):
         return int(self.body.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features.
-
-        Args:
-            images: (N, 3, H, W) float32, normalised.
-
-        Returns:
-            (N, D, h, w) float32.
+        """Return features (N, D, h, w) of normalised images (N, 3, H, W).
 
         Raises:
-            InputError: The model gives neither a map nor the tokens of one, or does not take
+            InputError: The model returns neither a map nor the tokens of one, or does not accept
                 images of this size.
         """
         try:
-            found = self.body.forward_features(images)
-        except AssertionError as error:  # timm's word for a size that the model was not built for
-            rule = "a model that takes images of any size"
+            features = self.body.forward_features(images)
+        except AssertionError as error:  # timm's error for another image size
+            rule = "a model for images of any size"
             remedy = "set encoder_kwargs such as {dynamic_img_size: true, dynamic_img_pad: true}"
             raise InputError("classifier.encoder", rule, str(error), remedy) from error
-        return self._channels_first(found, images.shape[2:])
+        return self._channels_first(features, images.shape[2:])
 
     @property
     def level_channels(self) -> list[int]:
-        """Depth of the feature map of each level, the finest first."""
+        """Number of channels of each level, the finest first."""
         return [int(level["num_chs"]) for level in self._levels]
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps of all levels.
-
-        Args:
-            images: (N, 3, H, W) float32, normalised.
-
-        Returns:
-            (N, D, h, w) each, D of ``level_channels``.
-        """
-        found: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
-        return found
+        """Return the feature maps (N, D, h, w) of all levels, D of ``level_channels``."""
+        maps: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
+        return maps
 
     @property
     def _levels(self) -> list[dict[str, Any]]:
@@ -79,16 +66,16 @@ class FeatureMap(nn.Module):
             raise InputError("classifier.encoder", rule, type(self.body).__name__, remedy)
         return list(info.info) if hasattr(info, "info") else list(info)
 
-    def _channels_first(self, found: Any, size: Sequence[int]) -> Tensor:
-        shape = tuple(found.shape) if isinstance(found, Tensor) else ()
+    def _channels_first(self, features: Any, size: Sequence[int]) -> Tensor:
+        shape = tuple(features.shape) if isinstance(features, Tensor) else ()
         if len(shape) == 4 and self.channels in (shape[1], shape[3]):
             last = shape[1] != self.channels
-            first: Tensor = found.permute(0, 3, 1, 2).contiguous() if last else found
+            first: Tensor = features.permute(0, 3, 1, 2).contiguous() if last else features
             return first
         patches = getattr(self.body, "patch_embed", None)
         if len(shape) == 3 and hasattr(patches, "dynamic_feat_size"):
-            return self._from_tokens(found, size)
-        got, remedy = shape or type(found).__name__, "choose another encoder"
+            return self._from_tokens(features, size)
+        got, remedy = shape or type(features).__name__, "choose another encoder"
         raise InputError("classifier.encoder", "a model with a feature map", got, remedy)
 
     def _from_tokens(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
@@ -97,33 +84,28 @@ class FeatureMap(nn.Module):
         return tokens.transpose(1, 2).reshape(len(tokens), self.channels, height, width)
 
 
-def construct_encoder(settings: ClassifierParams, pretrained: bool) -> FeatureMap:
+def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> FeatureMap:
     """Return an encoder of timm.
 
     Args:
-        settings: Its name, output stride and arguments.
         pretrained: Whether timm loads its weights.
 
-    Returns:
-        The encoder.
-
     Raises:
-        InputError: An unknown encoder or argument.
+        InputError: The encoder or an argument is unknown.
     """
-    known = timm.is_model(settings.encoder) or settings.encoder.startswith(("hf-hub:", "hf_hub:"))
-    if not known:
-        nearest = difflib.get_close_matches(settings.encoder, timm.list_models(), 1, 0)[0]
+    is_on_hub = params.encoder.startswith(("hf-hub:", "hf_hub:"))
+    if not (is_on_hub or timm.is_model(params.encoder)):
+        nearest = difflib.get_close_matches(params.encoder, timm.list_models(), 1, 0)[0]
         remedy = f"did you mean {nearest!r}?"
-        raise InputError("classifier.encoder", "a model of timm", settings.encoder, remedy)
+        raise InputError("classifier.encoder", "a model of timm", params.encoder, remedy)
     stride: dict[str, Any] = {}
-    if settings.output_stride is not None:
-        stride = {"output_stride": settings.output_stride}
-    arguments = {**stride, **settings.encoder_kwargs}
+    if params.output_stride is not None:
+        stride = {"output_stride": params.output_stride}
+    arguments = {**stride, **params.encoder_kwargs}
     try:
-        body = timm.create_model(settings.encoder, pretrained, num_classes=0, **arguments)
+        body = timm.create_model(params.encoder, pretrained, num_classes=0, **arguments)
     except (TypeError, ValueError, KeyError, RuntimeError, OSError, NotImplementedError) as error:
-        got = " ".join(str(error).split())
-        remedy = "check encoder, weights, output_stride and encoder_kwargs"
-        rule = "settings of a network that can be built"
-        raise InputError("classifier", rule, got, remedy) from error
+        reason = " ".join(str(error).split())
+        hint = "check encoder, weights, output_stride and encoder_kwargs"
+        raise InputError(f"the classifier cannot be built: {reason}", hint=hint) from error
     return FeatureMap(body)

@@ -1,49 +1,106 @@
-"""Parameters of networks, their training and their predictions."""
+"""Parameters of networks, of their training and of their predictions."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeInt,
     PlainSerializer,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
 from wsseg.params import Params, Range
 
+_HALF = (0.5, 0.5, 0.5)
+PRESETS: dict[str, dict[str, Any]] = {
+    "demo": {
+        "architecture": "Segformer",
+        "encoder": "tu-mobilenetv2_100",
+        "weights": None,
+        "decoder_kwargs": {"decoder_segmentation_channels": 64},
+        "mean": _HALF,
+        "std": _HALF,
+    },
+    "mobilenetv2": {
+        "architecture": "Segformer",
+        "encoder": "tu-mobilenetv2_100",
+        "encoder_kwargs": {"pad_type": "same"},
+        "decoder_kwargs": {"decoder_segmentation_channels": 128},
+        "mean": _HALF,
+        "std": _HALF,
+        "scale": 0.5,
+        "frozen_blocks": 2,
+        "freeze_batch_norm": True,
+    },
+    "resnet50": {"architecture": "DeepLabV3Plus", "encoder": "resnet50", "weights": "imagenet"},
+}
+"""Networks by name: "demo" trains from random weights within a minute, "mobilenetv2" trains on a
+CPU from the weights of TF-Slim, "resnet50" is for a GPU.
+"""
+
+
+def _check_preset(name: str | None) -> str | None:
+    if name is not None and name not in PRESETS:
+        raise ValueError(f"one of {', '.join(PRESETS)}")
+    return name
+
 
 class NetworkParams(Params):
-    """An encoder and how images reach it."""
+    """An encoder and the preparation of its input."""
 
     weights: str | None = "imagenet"
-    """Encoder weights: a local file, a hub name such as "imagenet", or null for none."""
+    """Encoder weights: a local file, a hub name such as "imagenet", or null for random ones."""
     encoder_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Passed to the encoder, such as ``{pad_type: same}``."""
+    """Arguments of the encoder, such as ``{pad_type: same}``."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """Subtracted from images of 0..1, a channel."""
+    """Mean of each channel of images in 0..1, which is subtracted."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    """Then divided by, a channel."""
+    """Standard deviation of each channel, by which images are divided."""
     scale: float = Field(1.0, gt=0)
-    """Images are resized by this factor before the network sees them."""
+    """Factor by which images are resized for the network."""
     frozen_blocks: int = Field(0, ge=0)
-    """First blocks of the encoder (timm's ``blocks``) that never train."""
+    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     freeze_batch_norm: bool = False
-    """Whether the encoder's normalisation keeps its pre-trained statistics; right for small batches
-    and pre-trained weights only.
-    """
+    """Keep the normalisation statistics of the encoder's pre-training; for small batches."""
 
 
 class SegmenterParams(NetworkParams):
-    """The segmenter's network; see ``wsseg.networks.segmenter``."""
+    """The segmentation network.
 
+    Example:
+        >>> SegmenterParams(preset="demo", scale=0.5).architecture
+        'Segformer'
+    """
+
+    preset: Annotated[str | None, AfterValidator(_check_preset)] = None
+    """A key of ``PRESETS``; it sets the values that are not given."""
     architecture: str = "DeepLabV3Plus"
-    """A class of segmentation-models-pytorch, such as "DeepLabV3Plus"."""
+    """A class of segmentation-models-pytorch."""
     encoder: str = "resnet34"
-    """Its encoder's name, such as "tu-mobilenetv2_100"."""
+    """An encoder of segmentation-models-pytorch, such as "tu-mobilenetv2_100"."""
     decoder_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Passed to the architecture, such as ``{decoder_channels: 128}``."""
+    """Arguments of the architecture, such as ``{decoder_channels: 128}``."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _apply_preset(cls, values: Any) -> Any:
+        name = values.get("preset") if isinstance(values, dict) else None
+        return {**PRESETS[name], **values} if name in PRESETS else values
+
+
+class ClassifierNetworkParams(NetworkParams):
+    """The network of a tag classifier; see ``ClassifierParams.network``."""
+
+    encoder: str = "resnet50"
+    """A model of timm, such as "mobilenetv2_100" or "hf-hub:..."."""
+    output_stride: PositiveInt | None = None
+    """Pixels per cell of the feature map, such as 16; null is the encoder's own."""
+    pooling: Literal["gap", "lse"] = "gap"
+    """Pooling of class maps to scores: "gap" is the mean, "lse" a soft maximum."""
 
 
 def _none_if_auto(value: object) -> object:
@@ -89,6 +146,8 @@ class MachineParams(Params):
     """Processes that load training images; "auto" is none for a CPU, and one per core, 8 at most,
     for a GPU.
     """
+    checkpoint_every: int = Field(200, ge=1)
+    """Steps between the checkpoints that a killed training resumes from."""
     compile: bool = False
     """Compile networks with torch before a training: steps are faster after minutes of compilation.
     Needs a C++ compiler.
@@ -104,157 +163,128 @@ class MachineParams(Params):
 
 
 class TrainingParams(Params):
-    """A training."""
+    """How a network is trained."""
 
     steps: int = Field(1500, ge=1)
-    """Optimizer steps a training."""
+    """Optimizer steps."""
     batch_size: int = Field(8, ge=2)
-    """Images a step, over all devices."""
+    """Images per step, over all devices."""
     crop: tuple[PositiveInt, PositiveInt] = (320, 320)
-    """(H, W) of the training crops, pixels after the network's ``scale``."""
+    """(H, W) of the training crops, in pixels of the network's input."""
     zoom: Range = (0.75, 1.5)
     """Range of the random resize."""
-    jitter: float = Field(0.3, ge=0, le=1)
-    """Strength of the colour jitter, 0 to 1."""
     encoder_lr: float = Field(3e-4, gt=0)
     """Peak learning rate of the encoder."""
     decoder_lr: float = Field(1.5e-3, gt=0)
-    """Peak learning rate of the decoder and head."""
-    average: float | None = Field(None, gt=0, lt=1)
-    """Decay, a step, of an exponential moving average of the weights, which is the result in place
-    of the last weights; null averages nothing.
-    """
-    checkpoint_every: int = Field(200, ge=1)
-    """Steps between the checkpoints that a killed training resumes from."""
+    """Peak learning rate of all other layers."""
 
 
 class GatedCRFParams(Params):
-    """The loss ``gated_crf``; see there."""
+    """The loss ``gated_crf``."""
 
     scale: int = Field(4, ge=1)
     """Side of the square of pixels that becomes one coarse pixel."""
     radius: int = Field(5, ge=1)
-    """Of the square window, coarse pixels."""
+    """Radius of the square window, in coarse pixels: 5 is 11 x 11."""
     sxy: float = Field(6.0, ge=0.001)
-    """Standard deviation in space, coarse pixels."""
+    """Standard deviation in space, in coarse pixels."""
     srgb: float = Field(0.1, ge=0.001)
-    """Standard deviation in colour, 0..1."""
-
-
-class DenseCRFLossParams(Params):
-    """The loss ``dense_crf``; see ``dense_crf_loss``."""
-
-    scale: float = Field(0.5, ge=0.01, le=1)
-    """Of the grid that it is computed on."""
-    sxy: float = Field(100.0, ge=0.1)
-    """Standard deviation in space, pixels."""
-    srgb: float = Field(15.0, ge=0.1)
-    """Standard deviation in colour, 0..255."""
-
-
-class TreeEnergyParams(Params):
-    """The loss ``tree_energy``; see there."""
-
-    scale: int = Field(2, ge=1)
-    """Side of the square of pixels that becomes one coarse pixel."""
-    sigma: float = Field(0.005, ge=0.0001)
-    """Of colours, 0..1: smaller follows edges more strictly."""
-    feature_sigma: float = Field(1.0, ge=0.0001)
-    """Of the network's features."""
-
-
-class AGMMParams(Params):
-    """The loss ``agmm``; see there."""
-
-    sigma: float = Field(0.5, ge=0.01)
-    """Of the Gaussians, in features of norm 1."""
+    """Standard deviation in colour, for colours in 0..1."""
 
 
 class LossParams(Params):
-    """Parameters of losses."""
+    """Parameters of the segmenter's losses."""
 
     warm_up: float = Field(0.1, ge=0, lt=1)
-    """Share of the steps before losses join that look at unlabelled pixels."""
-    focal_gamma: float = Field(2.0, ge=0)
-    """``focal``: how much less sure pixels count."""
+    """Share of the steps before the losses of unlabelled pixels join."""
     gated_crf: GatedCRFParams = GatedCRFParams()
-    dense_crf: DenseCRFLossParams = DenseCRFLossParams()
-    tree_energy: TreeEnergyParams = TreeEnergyParams()
-    agmm: AGMMParams = AGMMParams()
 
 
-def _weighed(loss: Any) -> Any:
+def _weights_of(loss: Any) -> Any:
     return {loss: 1.0} if isinstance(loss, str) else loss
 
 
 LossWeights = Annotated[
-    dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]], BeforeValidator(_weighed)
+    dict[str, Annotated[PositiveFloat, Field(allow_inf_nan=False)]], BeforeValidator(_weights_of)
 ]
 """Weights of losses by name, keys of ``LOSSES``; a name alone has weight 1."""
 
 
 class SegmenterTrainingParams(TrainingParams):
-    """The one trainer of weak and full supervision."""
+    """How the segmenter is trained."""
 
-    loss: LossWeights = Field({"ce": 1.0}, min_length=1)
-    """Weights of losses by name, keys of ``LOSSES``, such as ``{ce: 1, gated_crf: 0.1}``; a name
-    alone has weight 1.
+    average: float | None = Field(None, gt=0, lt=1)
+    """Decay per step of an exponential moving average of the weights, which becomes the result;
+    null keeps the last weights.
     """
+    loss: LossWeights = Field({"ce": 1.0}, min_length=1)
+    """Weights of losses by name, such as ``{ce: 1, gated_crf: 0.1}``; a name alone has weight 1."""
     losses: LossParams = LossParams()
-    """Their parameters."""
 
 
 class ClassifierTrainingParams(TrainingParams):
-    """Training of the tag classifier."""
+    """How the tag classifier is trained."""
 
     steps: int = Field(1000, ge=1)
     erase: float = Field(0.0, ge=0, le=1)
-    """Share of the training crops of which a random rectangle is grayed, so that the classifier
-    learns to see more than an object's most telling part.
+    """Share of the training crops in which a random rectangle becomes gray, so that the classifier
+    learns more than the most characteristic part of an object.
     """
 
 
-class ClassifierParams(NetworkParams):
-    """The classifier whose activation maps become seeds; see ``wsseg.networks.classifier``."""
+class ClassifierParams(Params):
+    """The tag classifier, whose activation maps become first labels.
 
-    encoder: str = "resnet50"
-    """A model of timm, such as "mobilenetv2_100" or "hf-hub:..."."""
+    The weights, normalisation and, unless named here, the encoder are those of ``model``.
+    """
+
+    encoder: str | None = None
+    """A model of timm, such as "mobilenetv2_100"; null is the encoder of ``model``."""
     output_stride: PositiveInt | None = None
-    """Pixels a cell of its feature map, such as 16; null is the encoder's own."""
+    """Pixels per cell of the feature map, such as 16; null is the encoder's own."""
     pooling: Literal["gap", "lse"] = "gap"
-    """Class maps to scores: "gap" is their mean, "lse" a soft maximum."""
-    sharpness: float = Field(4.0, gt=0)
-    """``lse``: towards 0 it is the mean, large it is the maximum."""
+    """Pooling of class maps to scores: "gap" is the mean, "lse" a soft maximum."""
+    frozen_blocks: int = Field(0, ge=0)
+    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     trainer: ClassifierTrainingParams = ClassifierTrainingParams()
-    """How it is trained."""
 
+    def network(self, model: SegmenterParams) -> ClassifierNetworkParams:
+        """Return the parameters of the classifier's network beside a segmenter's.
 
-class AffinityTrainingParams(TrainingParams):
-    """Training of the affinity network."""
-
-    steps: int = Field(250, ge=1)
-    batch_size: int = Field(4, ge=2)
+        Example:
+            >>> ClassifierParams().network(SegmenterParams(preset="mobilenetv2")).encoder
+            'mobilenetv2_100'
+        """
+        return ClassifierNetworkParams(
+            encoder=self.encoder or model.encoder.removeprefix("tu-"),
+            encoder_kwargs={} if self.encoder else model.encoder_kwargs,
+            **model.model_dump(include={"weights", "mean", "std", "freeze_batch_norm"}),
+            **self.model_dump(include={"output_stride", "pooling", "frozen_blocks"}),
+        )
 
 
 class AffinityParams(Params):
-    """The network of ``cam.affinity: learned``; see ``wsseg.networks.affinity_net``."""
+    """The network of ``cam.affinity: learned``."""
 
-    foreground: float = Field(0.30, ge=0)
-    """It learns from confident labels: where a class beats this constant, ..."""
-    background: float = Field(0.05, ge=0)
-    """... and where none beats this constant, both after a CRF."""
-    width: int = Field(32, ge=4, multiple_of=4)
-    """Length of its vectors."""
-    trainer: AffinityTrainingParams = AffinityTrainingParams()
-    """How it is trained."""
+    steps: int = Field(250, ge=1)
+    """Optimizer steps of its training."""
+    crop: tuple[PositiveInt, PositiveInt] = (320, 320)
+    """(H, W) of the training crops."""
+
+    @property
+    def trainer(self) -> TrainingParams:
+        """How the network is trained."""
+        return TrainingParams(steps=self.steps, crop=self.crop, batch_size=4)
 
 
 class PredictionParams(Params):
-    """How label scores of an image are predicted."""
+    """How class scores of an image are predicted."""
 
     scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
-    """Factors whose predictions are averaged."""
+    """Factors of the image size, whose predictions are averaged."""
     flip: bool = True
-    """Whether mirrored images are averaged in."""
+    """Average the predictions of the mirrored image, too."""
     tile: int = Field(1024, ge=64)
-    """Larger images are predicted in overlapping tiles of this side, pixels after scaling."""
+    """Larger images are predicted in overlapping tiles of this side, in pixels of the network's
+    input.
+    """

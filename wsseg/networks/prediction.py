@@ -1,8 +1,8 @@
-"""Label scores of an image from a trained network, at any size."""
+"""Prediction of images of any size with a trained segmenter."""
 
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -13,55 +13,115 @@ from torch.nn import functional
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
-from wsseg.networks.batches import normalised
+from wsseg.images import read_image
+from wsseg.labelmaps import overlay, write_label_map
+from wsseg.networks.batches import normalize
+from wsseg.networks.checkpoints import load_network, save_network, saved_classes
 from wsseg.networks.params import PredictionParams, SegmenterParams
 from wsseg.networks.segmenter import build_network, output_stride
-from wsseg.networks.weights import device_of, read_checkpoint, restoring, write_checkpoint
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The predicted classes of an image.
+
+    Attributes:
+        scores: (K, H, W) float32 class probabilities; they sum to 1 over the classes.
+        classes: The K class names.
+        image: (H, W, 3) uint8 RGB.
+    """
+
+    scores: NDArray[np.float32]
+    classes: Classes
+    image: NDArray[np.uint8] = field(repr=False)
+
+    @cached_property
+    def label_map(self) -> NDArray[np.uint8]:
+        """(H, W) uint8: the most probable class of each pixel."""
+        label_map: NDArray[np.uint8] = self.scores.argmax(axis=0).astype(np.uint8)
+        return label_map
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """(H, W) float32 in 0..1: the probability of the most probable class."""
+        confidence: NDArray[np.float32] = self.scores.max(axis=0)
+        return confidence
+
+    def overlay(self) -> NDArray[np.uint8]:
+        """Return the image with the label map drawn over it, (H, W, 3) uint8."""
+        return overlay(self.image, self.label_map)
+
+    def save(self, path: Path | str) -> None:
+        """Write the label map as a palette PNG."""
+        write_label_map(Path(path), self.label_map)
 
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A trained network and what is needed to use it.
+    """A trained segmentation network.
 
     Args:
-        network: Maps (N, 3, H, W) to (N, K, H, W) logits, in eval mode.
+        network: Maps (N, 3, H, W) to (N, K, H, W) logits; in eval mode.
         classes: The K class names.
-        settings: How the network was built.
+        params: The parameters that the network was built with.
+        prediction: How images are predicted unless a call says otherwise.
+
+    Example:
+        >>> params = SegmenterParams(preset="demo")
+        >>> network = build_network(params, 2).eval()
+        >>> segmenter = Segmenter(network, Classes(("background", "cow")), params)
+        >>> prediction = segmenter(np.zeros((40, 60, 3), np.uint8))
+        >>> prediction.label_map.shape, prediction.scores.shape
+        ((40, 60), (2, 40, 60))
     """
 
     network: nn.Module
     classes: Classes
-    settings: SegmenterParams
+    params: SegmenterParams
+    prediction: PredictionParams = field(default_factory=PredictionParams)
+
+    def __call__(
+        self, image: NDArray[np.uint8] | Path | str, params: PredictionParams | None = None
+    ) -> Prediction:
+        """Return the predicted classes of an image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB of any size, or an image file.
+
+        Raises:
+            InputError: The file cannot be read.
+        """
+        pixels = read_image(Path(image)) if isinstance(image, Path | str) else image
+        return Prediction(self.predict(pixels, params), self.classes, pixels)
 
     def predict(
-        self, image: NDArray[np.uint8], prediction: PredictionParams
+        self, image: NDArray[np.uint8], params: PredictionParams | None = None
     ) -> NDArray[np.float32]:
-        """Return class probabilities, averaged over scales and mirror images.
+        """Return class probabilities, averaged over scales and mirrored images.
 
         Args:
             image: (H, W, 3) uint8 RGB of any size.
-            prediction: Scales, flip and tile size.
 
         Returns:
             (K, H, W) float32; sums to 1 over the classes.
         """
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
-        size = _scaled(pixels, self.settings.scale)
+        size = _scaled_size(pixels, self.params.scale)
         with torch.inference_mode():
-            views = self._views(normalised(pixels, self.settings), prediction)
+            views = self._views(normalize(pixels, self.params), params or self.prediction)
             mean = _mean(functional.interpolate(v, size, mode="bilinear") for v in views)
             full = functional.interpolate(mean, pixels.shape[2:], mode="bilinear")
         scores: NDArray[np.float32] = full[0].cpu().numpy()
         return scores
 
-    def _views(self, image: Tensor, prediction: PredictionParams) -> Iterator[Tensor]:
-        for scale in prediction.scales:
-            size = _scaled(image, scale * self.settings.scale)
+    def _views(self, image: Tensor, params: PredictionParams) -> Iterator[Tensor]:
+        for scale in params.scales:
+            size = _scaled_size(image, scale * self.params.scale)
             resized = functional.interpolate(image, size, mode="bilinear", antialias=True)
-            yield self._probabilities(resized, prediction.tile)
-            if prediction.flip:
-                yield self._probabilities(resized.flip(3), prediction.tile).flip(3)
+            yield self._probabilities(resized, params.tile)
+            if params.flip:
+                yield self._probabilities(resized.flip(3), params.tile).flip(3)
 
     def _probabilities(self, image: Tensor, tile: int) -> Tensor:
         height, width = image.shape[2:]
@@ -84,82 +144,57 @@ class Segmenter:
 
 
 def save_segmenter(
-    path: Path, network: nn.Module, classes: Classes, settings: SegmenterParams
+    path: Path, network: nn.Module, classes: Classes, params: SegmenterParams
 ) -> None:
-    """Write a trained network to one file, atomically.
+    """Write a trained segmenter to one file, atomically."""
+    save_network(path, "segmenter", network, params, classes)
+
+
+def load_segmenter(path: Path | str, device: str = "auto") -> Segmenter:
+    """Return a trained segmenter.
 
     Args:
-        path: The file.
-        network: The network.
-        classes: The class names.
-        settings: How the network was built.
-    """
-    content = {
-        "state_dict": network.state_dict(),
-        "classes": list(classes),
-        "model": settings.model_dump(mode="json"),
-    }
-    write_checkpoint(path, content)
-
-
-def load_segmenter(path: Path, device: str = "auto") -> Segmenter:
-    """Return a network of ``save_segmenter``, on the GPU where there is one.
-
-    Args:
-        path: The file.
-        device: "cpu" keeps it off the GPU.
-
-    Returns:
-        The segmenter, in eval mode.
+        path: A file of ``save_segmenter``, or the folder with its ``model.ckpt``.
+        device: "auto" is the GPU if there is one.
 
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    what, keys = "a trained segmenter", {"state_dict", "classes", "model"}
-    content = read_checkpoint(path, what, keys)
-    with restoring(path, what):
-        settings = SegmenterParams.model_validate(content["model"])
-        classes = Classes(tuple(content["classes"]))
-        network = build_network(settings.model_copy(update={"weights": None}), len(classes))
-        network.load_state_dict(content["state_dict"])
-    network = network.to(device_of(device), memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs know no device together with a format
-    return Segmenter(network.eval(), classes, settings)
+    file = Path(path) / "model.ckpt" if Path(path).is_dir() else Path(path)
+    network, params, classes = load_network(
+        file, "segmenter", SegmenterParams, build_network, device
+    )
+    return Segmenter(network.to(memory_format=torch.channels_last), classes, params)
 
 
 @lru_cache(maxsize=4)
-def kept_segmenter(path: Path, key: Hashable, device: str = "auto") -> Segmenter:  # noqa: ARG001 - see below
-    """Return ``load_segmenter(path)``; the last four that were asked for are kept loaded.
+def load_segmenter_cached(path: Path, key: Hashable, device: str = "auto") -> Segmenter:  # noqa: ARG001 - part of the cache's key
+    """Return ``load_segmenter(path)``; the last four segmenters stay in memory.
 
     Args:
-        path: The file.
-        key: Another value where the file holds another network by now.
-        device: "cpu" keeps it off the GPU.
-
-    Returns:
-        The segmenter, in eval mode.
+        key: Changes whenever the file gets another network.
     """
     return load_segmenter(path, device)
 
 
 def check_classes(subject: str, path: Path, classes: Classes) -> None:
-    """Refuse a network that knows other classes than a data set.
+    """Raise if a network was trained on other classes than those of a data set.
 
     Args:
-        subject: What named it, such as "run runs/mine".
+        subject: Names the network in the error, such as "run runs/mine".
         path: The file of the network.
-        classes: Of the data set.
 
     Raises:
-        InputError: They differ.
+        InputError: The classes differ.
     """
-    known = load_segmenter(path, "cpu").classes
-    if known != classes:
-        rule, got = f"trained on the classes {', '.join(classes)}", ", ".join(known)
+    trained_on = saved_classes(path)
+    if trained_on != classes:
+        rule, got = f"trained on the classes {', '.join(classes)}", ", ".join(trained_on)
         raise InputError(subject, rule, got, "name a run on the same data set")
 
 
 def _mean(views: Iterator[Tensor]) -> Tensor:
-    """Mean of tensors, of which only one is held at a time: of a large image each is a GB."""
+    """Return the mean of tensors with one in memory at a time: of a large image each has a GB."""
     total, count = next(views), 1
     for view in views:
         total += view
@@ -167,7 +202,7 @@ def _mean(views: Iterator[Tensor]) -> Tensor:
     return total.div_(count)
 
 
-def _scaled(image: Tensor, factor: float) -> tuple[int, int]:
+def _scaled_size(image: Tensor, factor: float) -> tuple[int, int]:
     height, width = image.shape[2:]
     return max(1, round(height * factor)), max(1, round(width * factor))
 

@@ -188,6 +188,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     *,
     machine: MachineParams | None = None,
+    average: float | None = None,
     loggers: Callable[[int], Sequence[Logger]] = lambda _: (),
     report: Callable[[str], None] = lambda _: None,
     strategy: Any = None,
@@ -199,6 +200,7 @@ def fit(
         folder: Gets ``loss.json``, and ``checkpoint/`` with the last two checkpoints; remove that
             folder once the network is saved.
         callbacks: Further callbacks of Lightning.
+        average: Decay per step of an average of the weights that becomes the result, or None.
         loggers: Receives the number of completed steps, returns loggers of loss and learning rates.
         report: Receives messages for the user.
         strategy: Strategy of Lightning for a training that a launcher such as Ray Train has
@@ -217,9 +219,9 @@ def fit(
     training.is_compiled = machine.compile
     params, curve = training.params, LossCurve(folder / "loss.json", report)
     checkpoint, batches.first_step = find_checkpoint(folder / "checkpoint", report)
-    every = [curve, _checkpoint_callback(folder / "checkpoint", params)]
-    if params.average is not None:
-        every.append(EMAWeightAveraging(decay=params.average, use_buffers=True))
+    every = [curve, _checkpoint_callback(folder / "checkpoint", machine.checkpoint_every)]
+    if average is not None:
+        every.append(EMAWeightAveraging(decay=average, use_buffers=True))
     options = {"strategy": strategy, "plugins": list(plugins)} if strategy else {}
     trainer = _trainer(params, machine, folder, [*every, *callbacks], **options)
     if used := list(loggers(batches.first_step)):
@@ -254,11 +256,11 @@ def _loader_workers(machine: MachineParams) -> int:
     return min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
 
 
-def _checkpoint_callback(folder: Path, params: TrainingParams) -> ModelCheckpoint:
+def _checkpoint_callback(folder: Path, every: int) -> ModelCheckpoint:
     return ModelCheckpoint(
         folder,
         filename=Path(LAST).stem,
-        every_n_train_steps=params.checkpoint_every,
+        every_n_train_steps=every,
         save_on_train_epoch_end=False,
         enable_version_counter=False,
     )

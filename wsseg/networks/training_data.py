@@ -1,4 +1,4 @@
-"""Crops of images and their label maps to train on."""
+"""Augmented crops of images and label maps for trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,19 @@ from torchvision.transforms import v2
 
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
-from wsseg.networks.batches import GRAY, StepBatches, normalised, zoomed_size
+from wsseg.networks.batches import GRAY, JITTER, StepBatches, normalize, random_size
 from wsseg.networks.params import NetworkParams, TrainingParams
 
-_OUTSIDE = 256  # what labels are padded with
+_OUTSIDE = 256  # the label of padding
 
 
 @dataclass(frozen=True)
 class TrainingPair:
-    """An image and the label map to train on.
+    """An image file and the label map to train on.
 
-    Args:
-        image: The image file.
+    Attributes:
         label_map: A palette PNG of the image's size.
-        possible: For each class whether the image may show it; empty where nobody asks.
+        possible: For each class whether it can occur in the image; empty if no loss asks for it.
     """
 
     image: Path
@@ -36,12 +35,12 @@ class TrainingPair:
 
 
 class Target(NamedTuple):
-    """What is known of a crop.
+    """The labels of a crop.
 
     Attributes:
         labels: (h, w) int64, IGNORE where unknown and on padding.
         inside: (h, w) bool, False on padding.
-        possible: (K,) bool: classes that the image may show.
+        possible: (K,) bool: classes that can occur in the image.
     """
 
     labels: Tensor
@@ -50,17 +49,11 @@ class Target(NamedTuple):
 
 
 class TrainingBatches(StepBatches):
-    """Batches of augmented crops, one a step.
+    """Batches of augmented crops and their ``Target``, one per step.
 
     Args:
-        pairs: What to train on.
-        model: Scale and normalisation of the input.
-        trainer: Crop, zoom, jitter, batch size and steps.
-        seed: Of order and augmentation.
-        first_step: Step to begin with.
-
-    Yields:
-        Images (B, 3, h, w) float32, normalised, and a ``Target`` whose tensors begin with B.
+        model: Scale and normalisation of the images.
+        seed: Seed of order and augmentation.
     """
 
     def __init__(
@@ -74,60 +67,46 @@ class TrainingBatches(StepBatches):
     ) -> None:
         super().__init__(len(pairs), trainer, seed=seed, first_step=first_step)
         self.pairs, self.model, self.trainer = tuple(pairs), model, trainer
-        self.augment = _augmentation(trainer)
+        fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
+        self.augment = v2.Compose(
+            [
+                v2.RandomCrop(trainer.crop, pad_if_needed=True, fill=fill),
+                v2.RandomHorizontalFlip(),
+                v2.ColorJitter(JITTER, JITTER, JITTER, JITTER / 6),
+            ]
+        )
 
     def example(self, index: int) -> tuple[Tensor, Target]:
-        """Return an augmented crop and what is known of it.
-
-        Args:
-            index: Of the pair.
-
-        Returns:
-            Image (3, h, w) float32, normalised, and its target.
-        """
+        """Return a crop (3, h, w) float32, normalised, and its target."""
         pair = self.pairs[index]
         label_map = read_label_map(pair.label_map).astype(np.int16)
         pixels = read_image(pair.image)
-        image, padded = self.augment(*zoomed(pixels, label_map, self.model, self.trainer))
+        image, padded = self.augment(*zoom_randomly(pixels, label_map, self.model, self.trainer))
         labels = padded.as_subclass(Tensor)[0].long()
         inside = labels != _OUTSIDE
         possible = torch.tensor(pair.possible, dtype=torch.bool)
-        return normalised(image, self.model), Target(labels.where(inside, IGNORE), inside, possible)
+        return normalize(image, self.model), Target(labels.where(inside, IGNORE), inside, possible)
 
 
-def zoomed(
+def zoom_randomly(
     pixels: NDArray[np.uint8],
     labels: NDArray[np.int16],
     network: NetworkParams,
     trainer: TrainingParams,
 ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
-    """Return an image and what is known of its pixels after a random zoom.
+    """Return an image and a map of its pixels after the same random zoom.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
         labels: (H, W) int16.
-        network: Scale of its input.
-        trainer: Range of the zoom.
 
     Returns:
         (3, h, w) uint8 and (1, h, w) int16.
     """
-    size = zoomed_size(pixels.shape[:2], network.scale, trainer.zoom)
+    size = random_size(pixels.shape[:2], network.scale, trainer.zoom)
     image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
     # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
     exact = v2.InterpolationMode.NEAREST_EXACT
-    # A Mask only afterwards: those of torchvision 0.19 to 0.24 are resized by NEAREST all the same.
+    # It becomes a Mask afterwards: torchvision 0.19 to 0.24 resizes masks by NEAREST in any case.
     zoomed_labels = v2.functional.resize(torch.from_numpy(labels)[None], size, exact)
     return v2.functional.resize(image, size), tv_tensors.Mask(zoomed_labels)
-
-
-def _augmentation(trainer: TrainingParams) -> v2.Compose:
-    fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
-    jitter = trainer.jitter
-    return v2.Compose(
-        [
-            v2.RandomCrop(trainer.crop, pad_if_needed=True, fill=fill),
-            v2.RandomHorizontalFlip(),
-            v2.ColorJitter(jitter, jitter, jitter, jitter / 6),
-        ]
-    )

@@ -1,31 +1,21 @@
-"""Weights of networks: pre-trained ones from a file, what trains, and checkpoints."""
+"""Pre-trained encoder weights, frozen layers, and the device of a network."""
 
-import io
-import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wsseg.errors import InputError
-from wsseg.files import atomic_write
 
-_AGAIN = "delete its folder to train again, or point to a run whose training has ended"
-_ENOUGH = 0.95  # share of the encoder's tensors that a weight file must hold
+_MIN_SHARE = 0.95  # of the encoder's tensors that a weight file must hold
 
 
 def local_file(weights: str | None) -> Path | None:
-    """Return the file that a setting names, None where it names weights of a hub, or none.
+    """Return the file of a setting ``weights``, or None if it names hub weights or none.
 
     Args:
-        weights: A path that ends in .pth, .pt, .bin or .safetensors, a hub's name, or None.
-
-    Returns:
-        The file.
+        weights: A path that ends in .pth, .pt, .bin or .safetensors, a hub name, or None.
 
     Raises:
         InputError: There is no such file.
@@ -38,53 +28,45 @@ def local_file(weights: str | None) -> Path | None:
 
 
 def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
-    """Load an encoder's weights from a file of tensors; tensors it has no use for are ignored.
+    """Load the weights of an encoder from a file of tensors, ignoring the other tensors in it.
 
     Args:
-        encoder: Of timm or of segmentation-models-pytorch, in place.
+        encoder: An encoder of timm or of segmentation-models-pytorch; changed in place.
         path: A ``.pth``/``.pt`` state dict (read with ``weights_only``) or ``.safetensors``.
 
     Returns:
         The number of tensors loaded.
 
     Raises:
-        InputError: The file is damaged, or holds too little of this encoder.
+        InputError: The file is damaged, or holds less than 95 % of the encoder's tensors.
     """
     body = getattr(encoder, "model", None)
     target = body if isinstance(body, nn.Module) else encoder
-    wanted = target.state_dict()
-    found = _read_tensors(path)
-    fitting = {k: v for k, v in found.items() if k in wanted and v.shape == wanted[k].shape}
-    if len(fitting) < _ENOUGH * len(wanted):
-        got = f"{len(fitting)} of {len(wanted)} tensors that fit"
+    expected = target.state_dict()
+    tensors = _read_tensors(path)
+    fitting = {k: v for k, v in tensors.items() if k in expected and v.shape == expected[k].shape}
+    if len(fitting) < _MIN_SHARE * len(expected):
+        got = f"{len(fitting)} of {len(expected)} tensors that fit"
         raise InputError(path, "weights of this encoder", got, "check the encoder and its kwargs")
     target.load_state_dict(fitting, strict=False)
     return len(fitting)
 
 
 def parameter_groups(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """Return the parameters that train, apart for the encoder and for the rest.
-
-    Args:
-        network: Has a submodule ``encoder``.
-
-    Returns:
-        Parameters of the encoder, and of the decoder and head.
-    """
+    """Return the trainable parameters of the submodule ``encoder``, and all others."""
     in_encoder = {id(p) for p in network.get_submodule("encoder").parameters()}
-    training = [p for p in network.parameters() if p.requires_grad]
-    encoder = [p for p in training if id(p) in in_encoder]
-    return encoder, [p for p in training if id(p) not in in_encoder]
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    encoder = [p for p in trainable if id(p) in in_encoder]
+    return encoder, [p for p in trainable if id(p) not in in_encoder]
 
 
 def freeze_encoder(network: nn.Module, blocks: int) -> None:
-    """Stop the encoder's first blocks from training, in place.
+    """Freeze the stem and the first blocks of the submodule ``encoder``, in place.
 
-    The earliest layers cost most of a backward pass and change least when fine-tuned.
+    The earliest layers cost most of a backward pass and change least in fine-tuning.
 
     Args:
-        network: Has a submodule ``encoder``.
-        blocks: Number of blocks after the stem that stay as they are; 0 freezes nothing.
+        blocks: Number of blocks after the stem to freeze; 0 freezes nothing.
 
     Raises:
         InputError: The encoder does not list its blocks.
@@ -92,8 +74,7 @@ def freeze_encoder(network: nn.Module, blocks: int) -> None:
     if blocks == 0:
         return
     encoder = network.get_submodule("encoder")
-    body = getattr(encoder, "model", encoder)
-    parts = dict(body.named_children())
+    parts = dict(getattr(encoder, "model", encoder).named_children())
     if "blocks" not in parts:
         remedy = "set frozen_blocks=0"
         raise InputError("frozen_blocks", "0 for this encoder", blocks, remedy)
@@ -112,87 +93,6 @@ def device_of(device: str) -> str:
     if device == "cuda" and not has_gpu:
         raise InputError("machine.device is cuda, but torch finds no GPU", hint="set it to auto")
     return "cuda" if has_gpu and device != "cpu" else "cpu"
-
-
-def write_checkpoint(path: Path, content: Any) -> None:
-    """Write what torch can save, atomically.
-
-    Args:
-        path: The file.
-        content: Tensors, numbers and texts in lists and dicts.
-
-    Raises:
-        OSError: The file cannot be written, such as to a full disk.
-    """
-    buffer = io.BytesIO()  # written to directly, torch hides what the disk says
-    torch.save(content, buffer)
-    with atomic_write(path) as file:
-        file.write(buffer.getbuffer())
-
-
-def read_checkpoint(path: Path, what: str, keys: set[str]) -> dict[str, Any]:
-    """Return what ``write_checkpoint`` wrote.
-
-    Args:
-        path: The file; read with ``weights_only``.
-        what: Named in errors, such as "a trained segmenter".
-        keys: What it must hold.
-
-    Returns:
-        Its content.
-
-    Raises:
-        InputError: The file is missing, damaged or of another kind.
-    """
-    try:
-        content = whole_content(path)
-    except FileNotFoundError as error:
-        raise InputError(path, what, "no such file", _AGAIN) from error
-    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
-        got = f"a damaged or another file ({type(error).__name__})"
-        raise InputError(path, what, got, _AGAIN) from error
-    if not (isinstance(content, dict) and keys <= set(content)):
-        raise InputError(path, what, "another checkpoint", _AGAIN)
-    return content
-
-
-def whole_content(path: Path) -> Any:
-    """Return what ``write_checkpoint`` wrote, whatever it is.
-
-    Args:
-        path: The file; read with ``weights_only``.
-
-    Returns:
-        Its content, on the CPU.
-
-    Raises:
-        Exception: Of many kinds: the file is missing, cut off or changed in any bit that counts.
-    """
-    with zipfile.ZipFile(path) as held:  # torch itself compares no checksum
-        damaged = held.testzip()
-    if damaged:
-        raise zipfile.BadZipFile(f"{damaged} is not what was written")
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-@contextmanager
-def restoring(path: Path, what: str) -> Iterator[None]:
-    """Say which file it is that no network can be made of.
-
-    Args:
-        path: A checkpoint that has been read.
-        what: Named in errors, such as "a trained segmenter".
-
-    Raises:
-        InputError: In place of what false settings and tensors of another network raise.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
-        got = f"one that no network can be made of ({' '.join(str(error).split())[:200]})"
-        raise InputError(path, what, got, _AGAIN) from error
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:

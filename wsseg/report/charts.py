@@ -26,6 +26,7 @@ _MARKERS = (  # paths around the origin
     "M0 5L5-4H-5Z",
 )
 _CHARACTER = 6.4  # mean width in pixels at the font size of the style sheet
+_TOP = 18  # pixels above the axes, for a text at the top
 _LONGEST = 34  # characters of a label; longer ones end in an ellipsis
 
 Point = tuple[float, float]
@@ -116,7 +117,7 @@ class Chart:
     def at(self, x: float, y: float) -> Point:
         """Return the position of a point in pixels."""
         up = self.y.share(y) if self.is_downward else 1 - self.y.share(y)
-        return self.left + self.x.share(x) * self.inner, 12 + up * self.height
+        return self.left + self.x.share(x) * self.inner, _TOP + up * self.height
 
     def line(
         self,
@@ -215,7 +216,7 @@ class Chart:
 
     def html(self, note: str = "") -> Markup:
         """Return the chart and its legend as HTML; ``note`` names it for screen readers."""
-        height = 12 + self.height + self.bottom + (18 if self.x.title else 0)
+        height = _TOP + self.height + self.bottom + (18 if self.x.title else 0)
         size = f'viewBox="0 0 {self.width} {height:.0f}" style="max-width: {self.width}px"'
         label = escape(note or self.name)
         svg = f'<svg {size} role="img" aria-label="{label}">{"".join(self.marks)}</svg>'
@@ -232,18 +233,18 @@ class Chart:
             if "y" in grid:
                 self.marks.append(f'<path class="grid" d="M{left:.1f} {y:.1f}H{right:.1f}"/>')
             self.marks.append(_text(left - 7, y + 4, label, "end"))
-        base = 12 + self.height
+        base = _TOP + self.height
         for value, label in self.x.ticks:
             x, _ = self.at(value, self.y.low)
             if "x" in grid:
-                self.marks.append(f'<path class="grid" d="M{x:.1f} 12V{base:.1f}"/>')
+                self.marks.append(f'<path class="grid" d="M{x:.1f} {_TOP}V{base:.1f}"/>')
             if self.is_turned:
                 turn = f' transform="rotate(-40 {x:.1f} {base + 12:.1f})"'
                 self.marks.append(_text(x, base + 12, label, "end", turn))
             else:
                 self.marks.append(_text(x, base + 17, label, "middle"))
         if self.y.title:
-            y = 12 + self.height / 2
+            y = _TOP + self.height / 2
             turn = f' transform="rotate(-90 12 {y:.1f})"'
             self.marks.append(_text(12, y, self.y.title, "middle", turn))
         if self.x.title:

@@ -25,7 +25,7 @@ from wsseg.runs.folder import folder_lock
 from wsseg.runs.loggers import log_figures
 from wsseg.runs.names import SEEDS, model_name
 from wsseg.runs.run import Run
-from wsseg.runs.stage import finished_stage
+from wsseg.runs.stage import finished_stage, stages_before
 from wsseg.stages.declared import declare_masks
 from wsseg.stages.measure import read_counts
 from wsseg.stages.signals import read_signals
@@ -193,8 +193,8 @@ def _gallery(report: Report) -> list[GalleryRow]:
         if all((folder / f"{sample.id}.png").exists() for folder in folders.values())
     }
     chosen = choose_for_gallery({id: report.scores.get(id, 1.0) for id in by_id})
-    seeds = finished_stage(report.run, SEEDS)
-    maps = next(iter(seeds.upstream), None) if seeds else None
+    before = stages_before(report.run, SEEDS)
+    maps = next((n for n in before[::-1] if (report.run / n / "scores").exists()), None)
     rows = []
     for sample in map(by_id.__getitem__, chosen):
         label_maps = {

@@ -33,8 +33,9 @@ def _listed(names: Any) -> Any:
 class Config(Params):
     """All settings of a run."""
 
-    pipeline: str = "boxes"
-    """A shipped pipeline ("boxes", "tags", "mixed", "full") or the path of a script of one's own.
+    pipeline: str = "weak"
+    """"weak" for weak annotations of any kind, "finetune" for a few masks on top of a run, "full"
+    for masks of all training images, or the path of a script of your own.
     """
     run_dir: LocalPath
     """The run's folder."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wsseg.files import atomic_write, naming
+from wsseg.files import atomic_write, name_in_errors
 
 Record = tuple[str, list[dict[str, Any]]]
 """An image's id and its rows of statistics."""
@@ -35,7 +35,7 @@ def record_results(path: Path, results: Iterable[Record]) -> None:
     with atomic_write(path) as file:
         file.writelines(_line(each) for _, each in _whole_lines(path))
     for result in results:
-        with naming(path), path.open("ab") as file:
+        with name_in_errors(path), path.open("ab") as file:
             file.write(_line(result))
 
 

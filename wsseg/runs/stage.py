@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.files import discard_partial, read_record, write_json
-from wsseg.labelmaps import read_label_map
 from wsseg.runs.progress import log
 
 CHECKPOINTS = "checkpoint"
@@ -54,6 +53,9 @@ class LabelMaps(Mapping[str, NDArray[np.uint8]]):
         path = self._folder / f"{identity}.png"
         if not path.is_file():
             raise KeyError(identity)
+        # `wsseg --help` and the doctor do without OpenCV.
+        from wsseg.labelmaps import read_label_map  # noqa: PLC0415
+
         return read_label_map(path)
 
     def __iter__(self) -> Iterator[str]:

@@ -234,7 +234,7 @@ def _sum_over_views(
 ) -> list[NDArray[np.float32]]:
     """Return the maps of images of one size, summed over scales and mirrored images."""
     device = next(classifier.network.parameters()).device
-    pixels = torch.cat([image_tensor(image, classifier.settings, device) for image in images])
+    pixels = torch.cat([image_tensor(image, classifier.params, device) for image in images])
     size = [-(-side // params.stride) for side in images[0].shape[:2]]
     totals = [pixels.new_zeros(len(labels_of_image), *size) for labels_of_image in labels]
     for scale in params.scales:

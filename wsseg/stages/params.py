@@ -23,7 +23,7 @@ class RoundParams(CleaningParams):
     """Rounds of training and cleaning; "auto" ends them when signals say that labels no longer
     improve, see ``wsseg.stages.stopping``.
     """
-    most: int = Field(8, ge=1)
+    max_rounds: int = Field(8, ge=1)
     """Rounds at most with "auto"."""
     restart: bool = True
     """Whether each round trains from the initial weights or continues."""
@@ -41,56 +41,53 @@ class RoundParams(CleaningParams):
     @property
     def numbers(self) -> range:
         """The rounds, from 1."""
-        return range(1, (self.most if self.count == "auto" else self.count) + 1)
+        return range(1, (self.max_rounds if self.count == "auto" else self.count) + 1)
 
 
 class FilterParams(Params):
-    """Which pseudo-labels are believed; the others are IGNORE."""
+    """The rule by which pseudo-labels are accepted; the others become IGNORE."""
 
     rule: Literal["none", "global", "per_class", "calibrated"] = "global"
-    """"none" believes all; "global" believes where the network is at least ``confidence`` sure;
-    "per_class" the surest ``keep`` of the pixels of each class; "calibrated" asks the
-    pixel-labelled images from which confidence on labels of a class are right often enough, and
-    believes no label of a class that never is.
+    """"none" accepts all; "global" accepts a confidence of at least ``confidence``; "per_class" the
+    most confident share ``keep`` of the pixels of each class; "calibrated" measures on the images
+    with masks from which confidence a share ``precision`` of the labels of a class is right, and
+    accepts no label of a class that never reaches it.
     """
     confidence: float = Field(0.9, ge=0, le=1)
-    """``global``: least probability; also of classes that the pixel-labelled images say too little
-    of.
+    """Lowest confidence for ``global``, and for classes that ``calibrated`` has too few pixels of.
     """
     keep: float = Field(0.5, gt=0, le=1)
-    """``per_class``: share of the pixels of a class."""
+    """Share of the pixels of a class for ``per_class``."""
     precision: float = Field(0.9, gt=0, le=1)
-    """``calibrated``: share of the believed pixels of a class that must be right."""
+    """Share of the accepted pixels of a class that must be right for ``calibrated``."""
 
 
 class FinetuneParams(Params):
-    """A few pixel labels on top of weak ones; see ``wsseg.stages.finetune``."""
+    """Fine-tuning: a few pixel masks in addition to weak labels."""
 
     base: AbsolutePath | None = None
-    """A finished run on weak labels, whose last network and labels are taken; null trains the first
+    """A finished run on weak labels, whose last network and labels are used; null trains the first
     network on the masks alone.
     """
     method: Literal["supervised", "augment", "pretrain", "semi"] = "augment"
     """"supervised" trains on the masks alone; "augment" on masks and pseudo-labels together;
-    "pretrain" on pseudo-labels first and then on masks; "semi" on masks and on what a teacher says
-    of the other images.
+    "pretrain" on pseudo-labels first and then on masks; "semi" on masks and on the labels that a
+    teacher gives to the other images.
     """
     masks_only: bool = True
-    """Whether a network is trained on the masks alone, too, to compare with."""
+    """Train a network on the masks alone, too, for comparison."""
     restart: bool = False
-    """Whether training starts from the encoder's weights or from the base's network."""
+    """Start from the encoder's weights instead of the base's network."""
     share: float = Field(0.5, ge=0, lt=1)
-    """``augment``: share of the training images that carry a mask, by repeating them."""
+    """Share of the training images that carry a mask in ``augment``, by repeating them."""
     steps: PositiveInt | None = None
-    """Of the last training; null is ``trainer.steps``."""
-    rate: float | None = Field(None, gt=0)
-    """Factor of its learning rates; null is 1, and 0.1 for ``pretrain``, which would otherwise
-    forget what it learned first.
+    """Steps of the last training; null is ``trainer.steps``."""
+    lr_factor: float | None = Field(None, gt=0)
+    """Factor of the learning rates of the last training; null is 1, and 0.1 for ``pretrain``, which
+    would otherwise forget what it learned first.
     """
     filter: FilterParams = FilterParams()
-    """Which pseudo-labels are believed."""
     semi: SemiParams = SemiParams()
-    """How ``semi`` works."""
 
 
 class ExportParams(Params):

@@ -16,11 +16,8 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
-from wsseg.networks.losses.named import check_losses
-from wsseg.networks.segmenter import check_network
 from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.refine.scores import normalise
-from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
@@ -31,7 +28,6 @@ from wsseg.runs.labelling import (
     samples_key,
     usable_samples,
 )
-from wsseg.runs.loggers import check_loggers
 from wsseg.runs.names import SEEDS, labels_name, model_name, round_name, val_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -43,26 +39,6 @@ from wsseg.stages.training import (
     train_on_pairs,
     training_stage,
 )
-
-
-def check_settings(config: Config) -> None:
-    """Refuse names that no stage will know, before any work is done.
-
-    Args:
-        config: The resolved settings.
-
-    Raises:
-        InputError: An unknown seed, loss or CRF backend, a network that cannot be built, or an
-            engine or a logger that is not installed, or machines that cannot find each other.
-    """
-    check_engine(config)
-    check_loggers(config.loggers)
-    find_seed(config.seeds)
-    check_losses(config.trainer.loss)
-    if config.rounds.loss:
-        check_losses(config.rounds.loss, "rounds.loss")
-    find_refiner(config.rounds.refiner, config.crf, config.par)
-    check_network(config.model)
 
 
 def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:

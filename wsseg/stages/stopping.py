@@ -59,7 +59,7 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
         log(f"{last.stage}: WARNING: labels get worse: {last.reason}")
     if run.config.rounds.count != "auto":
         return False
-    if not last.enough and len(known) < run.config.rounds.most:
+    if not last.enough and len(known) < run.config.rounds.max_rounds:
         shutil.rmtree(ending.path, ignore_errors=True)
         return False
     best = best_round(known)

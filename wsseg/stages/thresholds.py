@@ -25,7 +25,7 @@ THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 
 
 def measure_thresholds(
-    run: Run, maps: Stage, truth: Truth, samples: Sequence[Sample]
+    run: Run, maps: Stage | None, truth: Truth, samples: Sequence[Sample]
 ) -> dict[float, float] | None:
     """Measure the label maps that activation maps alone would give, and record the counts.
 
@@ -45,6 +45,8 @@ def measure_thresholds(
     Raises:
         InputError: The truth or the maps of an image cannot be read, and the run is strict.
     """
+    if maps is None:
+        return None
     known = [truth.with_mask(s) for s in usable_samples(maps, samples) if truth.covers(s)]
     if not known:
         return None

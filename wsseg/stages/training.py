@@ -16,9 +16,9 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.batches import Steps
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
 from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
@@ -53,7 +53,7 @@ def training_stage(
         model=config.model,
         classes=list(classes),
         weights=fingerprint(Path(config.model.weights or "")),
-        trainer=config.trainer.model_dump(exclude={"checkpoint_every"}),
+        trainer=config.trainer,
         machine=config.machine.numerics,
         seed=config.seed,
     )
@@ -90,7 +90,9 @@ def train_on_pairs(
         chosen = pairs()
         training = supervised(first_network(config, classes, start), config)
         batches = TrainingBatches(chosen, config.model, config.trainer, seed=config.seed)
-        loss = fit_in_stage(stage, training, batches, config, callbacks)
+        loss = fit_in_stage(
+            stage, training, batches, config, callbacks, average=config.trainer.average
+        )
         save_segmenter(stage.path / "model.ckpt", training.network, classes, config.model)
         return {"loss": loss}
 
@@ -103,6 +105,8 @@ def fit_in_stage(
     batches: Steps,
     config: Config,
     callbacks: Sequence[Callback] = (),
+    *,
+    average: float | None = None,
 ) -> list[float]:
     """Call ``fit`` in the folder of a stage, with its progress bar and loggers.
 
@@ -119,6 +123,7 @@ def fit_in_stage(
             stage.path,
             [TrainingProgress(stage.name), *callbacks],
             machine=config.machine,
+            average=average,
             loggers=partial(training_loggers, stage, config),
             report=partial(_report, stage.name),
         )
@@ -198,7 +203,7 @@ def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.M
         try:
             network.load_state_dict(known.network.state_dict())
         except RuntimeError as error:
-            got = f"{known.settings.architecture} on {known.settings.encoder}"
+            got = f"{known.params.architecture} on {known.params.encoder}"
             remedy = "take the same model settings, or restart"
             rule = f"the network of {start.path}"
             raise InputError("model", rule, got, remedy) from error

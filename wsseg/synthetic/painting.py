@@ -1,4 +1,4 @@
-"""What generated scenes are made of: shapes, textures, grounds and light."""
+"""Paint generated scenes: shapes, textures, backgrounds and light."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ Field = NDArray[np.float32]
 """(H, W), or (H, W, 3) RGB of 0..255."""
 
 HUES = (0, 4, 106, 30, 64, 150)
-"""Mean hue of each label in OpenCV's half degrees; label 0 has none of its own."""
+"""Mean hue of each label in half degrees, as in OpenCV; that of label 0 is not used."""
 
 
 def _disc(rng: np.random.Generator, across: Field, along: Field) -> NDArray[np.bool_]:
-    """A pebble: an ellipse with two or three soft lobes."""
+    """Draw a pebble: an ellipse with soft lobes."""
     angle, reach = np.arctan2(along, across * rng.uniform(1, 1.5)), np.hypot(across, along)
     lobes = rng.uniform(0.06, 0.2) * np.cos(rng.integers(2, 5) * angle + rng.uniform(0, 6))
     return np.asarray(reach < 0.85 + lobes)
@@ -41,7 +41,7 @@ def _cross(rng: np.random.Generator, across: Field, along: Field) -> NDArray[np.
 
 
 def _hook(rng: np.random.Generator, across: Field, along: Field) -> NDArray[np.bool_]:
-    """Two arms of different length that meet at a corner."""
+    """Draw two arms of different length that meet at a corner."""
     width, reach = rng.uniform(0.62, 0.8), rng.uniform(0.6, 0.9)
     arm = (np.abs(across + 0.5) < width / 2) & (np.abs(along) < 1)
     foot = (np.abs(along - 1 + width / 2) < width / 2) & (across > -0.5) & (across < reach)
@@ -55,7 +55,8 @@ SHAPES: dict[int, Callable[[np.random.Generator, Field, Field], NDArray[np.bool_
     4: _cross,
     5: _hook,
 }
-"""Which pixels an object of each label takes, given its own two (H, W) coordinates."""
+"""Functions that return the pixels of an object, by label. Their arguments are two (H, W)
+coordinates of the object."""
 
 
 def _spots(rng: np.random.Generator, across: Field, along: Field) -> Field:
@@ -65,7 +66,7 @@ def _spots(rng: np.random.Generator, across: Field, along: Field) -> Field:
 
 
 def _bands(rng: np.random.Generator, across: Field, along: Field) -> Field:
-    """Stripes around the object's centre, as on a tyre."""
+    """Draw stripes around the centre of the object, as on a tyre."""
     spokes = rng.integers(7, 11)
     return np.asarray(0.5 + 0.5 * np.sin(spokes * np.arctan2(along, across)), np.float32)
 
@@ -92,27 +93,26 @@ TEXTURES: dict[int, Callable[[np.random.Generator, Field, Field], Field]] = {
     4: _stripes,
     5: _grain,
 }
-"""How much of an object's dark colour its pixels take, 0..1, given its own coordinates."""
+"""Functions that return the share 0..1 of the dark colour of an object in each pixel, by label."""
 
 
-def painted(
+def paint_object(
     rng: np.random.Generator,
     image: Field,
     label: int,
     mask: NDArray[np.bool_],
     place: tuple[Field, Field],
 ) -> Field:
-    """Return an image with one more object.
+    """Return an image with one more object, in random colours.
 
     Args:
-        rng: Decides its colours and the details of its texture.
-        image: (H, W, 3) float32 RGB of 0..255.
-        label: Its class, 1 to 5.
-        mask: (H, W) bool, its pixels.
-        place: Two (H, W) coordinates of the object itself, -1..1 over its reach.
+        image: (H, W, 3) float32 RGB, 0..255.
+        label: Class of the object, 1 to 5.
+        mask: (H, W) bool pixels of the object.
+        place: Two (H, W) coordinates of the object, about -1..1 inside of it.
 
     Returns:
-        (H, W, 3) float32 RGB of 0..255.
+        (H, W, 3) float32 RGB, 0..255.
     """
     hue = HUES[label] + rng.normal(0, 6)
     light = _colour(hue, rng.uniform(90, 200), rng.uniform(150, 235))
@@ -123,20 +123,16 @@ def painted(
     return np.asarray(image + (paint - image) * opacity, np.float32)
 
 
-def ground(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Return a scene without objects.
+def paint_background(rng: np.random.Generator, size: tuple[int, int]) -> Field:
+    """Return a background (H, W, 3) float32 RGB, 0..255, with a random pattern and colours.
 
     Args:
-        rng: Decides its pattern and colours.
         size: (H, W) in pixels.
-
-    Returns:
-        (H, W, 3) float32 RGB of 0..255.
     """
     hue = rng.uniform(0, 180)
     first = _colour(hue, rng.uniform(20, 150), rng.uniform(110, 220))
     second = _colour(hue + rng.normal(0, 25), rng.uniform(20, 160), rng.uniform(50, 150))
-    pattern = _GROUNDS[rng.integers(len(_GROUNDS))](rng, size)[..., None]
+    pattern = _PATTERNS[rng.integers(len(_PATTERNS))](rng, size)[..., None]
     return np.asarray(first + (second - first) * pattern, np.float32)
 
 
@@ -151,7 +147,7 @@ def _blotches(rng: np.random.Generator, size: tuple[int, int]) -> Field:
 
 
 def _waves(rng: np.random.Generator, size: tuple[int, int]) -> Field:
-    """Bent stripes, wider than those that objects wear."""
+    """Draw bent stripes, wider than those of the objects."""
     rows, columns = np.mgrid[: size[0], : size[1]].astype(np.float32)
     angle, length = rng.uniform(0, math.pi), rng.uniform(10, 24)
     bend = _noise(rng, size, (50, 25)) * rng.uniform(0, 2)
@@ -166,7 +162,7 @@ def _slope(rng: np.random.Generator, size: tuple[int, int]) -> Field:
     return np.asarray(0.5 + 0.6 * ramp + 0.5 * (_noise(rng, size, (3,)) - 0.5), np.float32)
 
 
-_GROUNDS: tuple[Callable[[np.random.Generator, tuple[int, int]], Field], ...] = (
+_PATTERNS: tuple[Callable[[np.random.Generator, tuple[int, int]], Field], ...] = (
     _clouds,
     _blotches,
     _waves,
@@ -175,7 +171,7 @@ _GROUNDS: tuple[Callable[[np.random.Generator, tuple[int, int]], Field], ...] = 
 
 
 def _noise(rng: np.random.Generator, size: tuple[int, int], lengths: Sequence[float]) -> Field:
-    """Return (H, W) smooth noise of 0..1: a layer a length in pixels, the first strongest."""
+    """Return smooth noise (H, W), 0..1: one layer per length in pixels, the first the strongest."""
     total = np.zeros(size, np.float32)
     for octave, length in enumerate(lengths):
         cells = [math.ceil(side / length) + 2 for side in size]
@@ -192,12 +188,11 @@ def _colour(hue: float, saturation: float, value: float) -> Field:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0, 0], np.float32)
 
 
-def photographed(rng: np.random.Generator, image: Field) -> NDArray[np.uint8]:
-    """Return a scene as a camera sees it: under slanting light, a little blurred, with noise.
+def simulate_camera(rng: np.random.Generator, image: Field) -> NDArray[np.uint8]:
+    """Return an image with a random gradient of light, a little blur and noise.
 
     Args:
-        rng: Decides light, blur and noise.
-        image: (H, W, 3) float32 RGB of 0..255.
+        image: (H, W, 3) float32 RGB, 0..255.
 
     Returns:
         (H, W, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Generated scenes with known truth: a small Pascal VOC folder for the demo and the tests."""
+"""Generate scenes with known truth: a small Pascal VOC folder for the demo and the tests."""
 
 import json
 import math
@@ -14,62 +14,61 @@ from PIL import Image
 
 from wsseg.data.model import Box, Classes
 from wsseg.errors import InputError
-from wsseg.files import naming
+from wsseg.files import name_in_errors
 from wsseg.labelmaps import palette, write_label_map
-from wsseg.synthetic.painting import SHAPES, Field, ground, painted, photographed
+from wsseg.synthetic.painting import SHAPES, Field, paint_background, paint_object, simulate_camera
 
 CLASSES = Classes(("background", "disc", "ring", "star", "cross", "hook"))
 """The classes of every generated scene."""
 
 SMALLEST_SIDE = 48
-"""Pixels; the objects of a smaller scene would be too small to have a texture."""
+"""In pixels; the objects of a smaller scene would be too small for a texture."""
 
 _MARKER = "scenes.json"
-_GENERATION = 2  # raised whenever the same seed gives other files, so that old folders are redone
-_ATTEMPTS = 40
+_GENERATION = 2  # increased when the same seed gives other files, so that old folders are replaced
+_MAX_ATTEMPTS = 40  # at placing an object
 
 
-def scene(
+def generate_scene(
     rng: np.random.Generator, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[Box, ...]]:
-    """Return a generated photograph with its truth and the boxes an annotator would draw.
+    """Generate an image with its true label map and the boxes that an annotator would draw.
 
-    One to three textured objects lie on a textured ground of similar colours; they overlap, leave
-    the image and vary in scale, pose, proportions, colour and light.
+    One to three textured objects lie on a textured background of similar colours. They overlap,
+    leave the image, and vary in scale, pose, proportions, colour and light.
 
     Args:
-        rng: Its state alone decides the scene.
         size: (H, W) in pixels, each at least ``SMALLEST_SIDE``.
 
     Returns:
-        (H, W, 3) uint8 RGB; (H, W) uint8 label map without IGNORE; one tight box around the
-        visible part of each object.
+        (H, W, 3) uint8 RGB; (H, W) uint8 label map without IGNORE; a tight box around the visible
+        part of each object.
 
     Raises:
-        InputError: A side is too small.
+        InputError: A side is too short.
 
     Example:
-        >>> image, label_map, boxes = scene(np.random.default_rng(0), (64, 80))
+        >>> image, label_map, boxes = generate_scene(np.random.default_rng(0), (64, 80))
         >>> image.shape, label_map.shape, len(boxes) > 0
         ((64, 80, 3), (64, 80), True)
     """
     if min(size) < SMALLEST_SIDE:
         rule = f"at least {SMALLEST_SIDE} pixels a side"
         raise InputError("scene size", rule, size, "generate larger scenes")
-    image = ground(rng, size)
+    image = paint_background(rng, size)
     objects = np.zeros(size, np.uint8)
     labels: list[int] = []
     for _ in range(rng.integers(1, 4)):
         label = int(rng.integers(1, len(CLASSES)))
-        placed = _placed(rng, label, objects)
+        placed = _place_object(rng, label, objects)
         if placed is not None:
             mask, across, along = placed
             labels.append(label)
             objects[mask] = len(labels)
-            image = painted(rng, image, label, mask, (across, along))
+            image = paint_object(rng, image, label, mask, (across, along))
     label_map = np.array([0, *labels], np.uint8)[objects]
     boxes = tuple(_tight_box(objects == 1 + i, label) for i, label in enumerate(labels))
-    return photographed(rng, image), label_map, boxes
+    return simulate_camera(rng, image), label_map, boxes
 
 
 def write_scenes(
@@ -77,15 +76,14 @@ def write_scenes(
 ) -> None:
     """Write a Pascal VOC folder of generated scenes, complete or not at all.
 
-    Photographs (PNG), boxes, tags, truth, split lists and ``labelmap.txt``. A complete folder made
-    with the same arguments is kept; one made with others is replaced.
+    It holds PNG images, boxes, tags, true masks, lists of the splits and ``labelmap.txt``. A
+    complete folder that was written with the same arguments is kept; one with others is replaced.
 
     Args:
-        root: The folder; new, empty, or written by this function.
-        train: Scenes of the split "train".
-        val: Scenes of the split "val".
-        seed: The same seed gives the same files, bit by bit, and more scenes of a split begin
-            with the same ones.
+        root: A new or empty folder, or one that this function wrote.
+        train: Number of scenes of the split "train".
+        val: Number of scenes of the split "val".
+        seed: The same seed gives the same files, byte by byte, also if a split has more scenes.
         sides: Shortest and longest side in pixels.
 
     Raises:
@@ -99,22 +97,22 @@ def write_scenes(
         "sides": list(sides),
     }
     _check(made_with)
-    found = _made_with(root)
-    if found == made_with:
+    existing = _made_with(root)
+    if existing == made_with:
         return
-    if found is None and root.exists() and any(root.iterdir()):
+    if existing is None and root.exists() and any(root.iterdir()):
         remedy = "choose another folder"
         raise InputError(root, "new, empty or a folder of scenes", "other files", remedy)
     root.parent.mkdir(parents=True, exist_ok=True)
-    beside: dict[str, Any] = {"prefix": f".{root.name}-", "dir": root.parent}
-    with naming(root), tempfile.TemporaryDirectory(**beside) as work:
+    prefix = f".{root.name}-"
+    with name_in_errors(root), tempfile.TemporaryDirectory(prefix=prefix, dir=root.parent) as work:
         partial = Path(work) / "scenes"
         _write_folder(partial, made_with)
         if root.exists():
             root.rename(Path(work) / "replaced")
         try:
             partial.rename(root)
-        except OSError:  # another run may have generated the same scenes meanwhile
+        except OSError:  # another process may have written the same scenes meanwhile
             if _made_with(root) != made_with:
                 raise
 
@@ -141,27 +139,23 @@ def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
         (root / folder).mkdir(parents=True)
     for number, split in enumerate(("train", "val")):
         names = [f"{split}-{index:04d}" for index in range(made_with[split])]
-        shown: dict[str, set[int]] = {}
+        labels_of: dict[str, set[int]] = {}
         for index, name in enumerate(names):
             rng = np.random.default_rng((made_with["seed"], number, index))
-            shown[name] = _write_scene(root, name, rng, made_with["sides"])
+            labels_of[name] = _write_scene(root, name, rng, made_with["sides"])
         for kind in ("Main", "Segmentation"):
             (root / "ImageSets" / kind).mkdir(parents=True, exist_ok=True)
-            listed = "".join(f"{name}\n" for name in names)
-            (root / "ImageSets" / kind / f"{split}.txt").write_text(listed, encoding="utf-8")
+            ids = "".join(f"{name}\n" for name in names)
+            (root / "ImageSets" / kind / f"{split}.txt").write_text(ids, encoding="utf-8")
         for label, name in enumerate(CLASSES.names[1:], 1):
-            lines = [f"{id} {1 if label in labels else -1:2d}\n" for id, labels in shown.items()]
-            (root / "ImageSets" / "Main" / f"{name}_{split}.txt").write_text(
-                "".join(lines), encoding="utf-8"
-            )
-    (root / "labelmap.txt").write_text(_colours_of_classes(), encoding="utf-8")
-    (root / _MARKER).write_text(json.dumps(made_with), encoding="utf-8")
-
-
-def _colours_of_classes() -> str:
+            lines = [f"{id} {1 if label in ls else -1:2d}\n" for id, ls in labels_of.items()]
+            file = root / "ImageSets" / "Main" / f"{name}_{split}.txt"
+            file.write_text("".join(lines), encoding="utf-8")
     colours = [",".join(map(str, colour)) for colour in palette()]
-    lines = [f"{name}:{colours[label]}::" for label, name in enumerate(CLASSES)]
-    return "\n".join(("# label:color_rgb:parts:actions", *lines, ""))
+    lines = [f"{name}:{colours[label]}::\n" for label, name in enumerate(CLASSES)]
+    text = "".join(("# label:color_rgb:parts:actions\n", *lines))
+    (root / "labelmap.txt").write_text(text, encoding="utf-8")
+    (root / _MARKER).write_text(json.dumps(made_with), encoding="utf-8")
 
 
 def _write_scene(
@@ -169,7 +163,7 @@ def _write_scene(
 ) -> set[int]:
     """Write one scene and return the labels of its objects."""
     height, width = (int(side) for side in rng.integers(sides[0], sides[1] + 1, 2))
-    image, label_map, boxes = scene(rng, (height, width))
+    image, label_map, boxes = generate_scene(rng, (height, width))
     Image.fromarray(image).save(root / "JPEGImages" / f"{name}.png")
     write_label_map(root / "SegmentationClass" / f"{name}.png", label_map)
     (root / "Annotations" / f"{name}.xml").write_bytes(_voc_xml(name, (height, width), boxes))
@@ -181,11 +175,11 @@ def _voc_xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> bytes:
     SubElement(root, "filename").text = f"{name}.png"
     _fields(SubElement(root, "size"), {"width": size[1], "height": size[0], "depth": 3})
     for box in boxes:
-        drawn = SubElement(root, "object")
-        _fields(drawn, {"name": CLASSES.names[box.label], "difficult": 0})
+        item = SubElement(root, "object")
+        _fields(item, {"name": CLASSES.names[box.label], "difficult": 0})
         # Pascal VOC counts pixels from 1 and includes the last one.
         corners = {"xmin": box.left + 1, "ymin": box.top + 1, "xmax": box.right, "ymax": box.bottom}
-        _fields(SubElement(drawn, "bndbox"), corners)
+        _fields(SubElement(item, "bndbox"), corners)
     indent(root)
     return bytes(tostring(root))
 
@@ -195,14 +189,17 @@ def _fields(parent: Element, values: dict[str, Any]) -> None:
         SubElement(parent, name).text = str(value)
 
 
-def _placed(
+def _place_object(
     rng: np.random.Generator, label: int, objects: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], Field, Field] | None:
-    """Return the pixels of a new object and its own coordinates, or None where none fits."""
+    """Return the pixels and the two coordinates of a new object, or None if none fits.
+
+    A new object hides at most 40 % of any other one.
+    """
     height, width = objects.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     areas = np.bincount(objects.ravel(), minlength=256)
-    for _ in range(_ATTEMPTS):
+    for _ in range(_MAX_ATTEMPTS):
         radius = min(height, width) * rng.uniform(0.22, 0.42)
         x = columns - rng.uniform(0, width)
         y = rows - rng.uniform(0, height)

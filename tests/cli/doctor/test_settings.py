@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from wsseg.cli.doctor import settings
-from wsseg.networks.params import ClassifierParams, SegmenterParams
+from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 
 SMALL_TAGS = [
-    *("pipeline=tags", "data.weak=tags", "cam.affinity=learned", "classifier.weights=null"),
+    *("data.weak=tags", "cam.affinity=learned"),
     "classifier.encoder=mobilenetv3_small_050",
 ]
 
@@ -27,7 +27,7 @@ def test_a_run_on_boxes(configured, scenes):
 def test_a_run_on_tags_has_a_classifier_too(configured):
     checks = checked(configured(*SMALL_TAGS))
     trainers = ["trainer", "classifier.trainer", "affinity.trainer"]
-    assert list(checks) == ["data", "settings", *trainers, "model.weights", "classifier.weights"]
+    assert list(checks) == ["data", "settings", *trainers, "model.weights", "classifier"]
     assert {check.state for check in checks.values()} == {"ok"}
 
 
@@ -47,7 +47,6 @@ def test_demo_scenes_are_not_generated(configured, tmp_path):
         ("seeds.name=unheard", "settings", "seeds.name must be a known name"),
         ("model.encoder=tu-unheard", "settings", "unheard"),
         ("rounds.refiner=unheard", "settings", "unheard"),
-        ("pipeline=tags", "settings", "data.weak must be tags"),
         ("machine.precision=17-true", "trainer", "17-true"),
         ("machine.devices=3", "trainer", "a multiple of machine.devices"),
         ("model.weights=/no/such/file.pth", "model.weights", "/no/such/file.pth"),
@@ -108,8 +107,8 @@ def test_a_file_of_weights(tmp_path):
     [
         (SegmenterParams(encoder="resnet34"), "smp-hub/resnet34.imagenet"),
         (SegmenterParams(encoder="tu-mobilenetv2_100"), "timm/mobilenetv2_100.ra_in1k"),
-        (ClassifierParams(encoder="resnet50"), "timm/resnet50."),
-        (ClassifierParams(encoder="hf-hub:someone/net"), "someone/net"),
+        (ClassifierNetworkParams(encoder="resnet50"), "timm/resnet50."),
+        (ClassifierNetworkParams(encoder="hf-hub:someone/net"), "someone/net"),
     ],
 )
 def test_weights_to_be_downloaded(monkeypatch, network, source):
@@ -125,7 +124,7 @@ def test_weights_in_a_cache(tmp_path, monkeypatch):
     folder = tmp_path / "torch" / "checkpoints"
     folder.mkdir(parents=True)
     (folder / "mobilenetv2_100_ra-b33bc2c4.pth").write_bytes(b"0")
-    assert weights_of(ClassifierParams(encoder="mobilenetv2_100")).state == "ok"
+    assert weights_of(ClassifierNetworkParams(encoder="mobilenetv2_100")).state == "ok"
     monkeypatch.setattr(settings, "try_to_load_from_cache", lambda *_, **__: "/cache/x")
     check = weights_of(SegmenterParams(encoder="resnet34"))
     assert check.state == "ok" and check.message.endswith("downloaded already")
@@ -133,7 +132,10 @@ def test_weights_in_a_cache(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     "network",
-    [SegmenterParams(encoder="resnet34", weights="unheard"), ClassifierParams(encoder="unheard")],
+    [
+        SegmenterParams(encoder="resnet34", weights="unheard"),
+        ClassifierNetworkParams(encoder="unheard"),
+    ],
 )
 def test_unknown_weights_are_a_problem(network):
     check = weights_of(network)

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from helpers.builders import kinds, only_sample, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 from pycocotools import mask as coco_mask
 
 from wsseg.data.constraints import label_map_of, region_mask
@@ -36,32 +36,12 @@ def page(*annotations, images=None, categories=None):
     }
 
 
-def write(root, content, path="annotations/instances_train.json"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    text = content if isinstance(content, bytes) else json.dumps(content).encode()
-    (root / path).write_bytes(text)
-
-
-def photograph(root, path="images/train/a.jpg"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", SIZE[::-1]).save(root / path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """A data set of one image, "a", in the split "train"."""
-    photograph(tmp_path / "set")
-    write(tmp_path / "set", page(drawn()))
+    write_image(tmp_path / "set" / "images/train/a.jpg")
+    write(tmp_path / "set" / "annotations/instances_train.json", page(drawn()))
     return tmp_path / "set"
-
-
-def only_sample(dataset):
-    (sample,) = dataset.samples
-    return sample
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
 
 
 def test_categories_become_labels_in_the_order_of_their_ids(root):
@@ -93,7 +73,7 @@ def test_categories_become_labels_in_the_order_of_their_ids(root):
     ],
 )
 def test_boxes_are_brought_inside_the_image(root, bbox, expected, kind):
-    write(root, page(drawn(bbox)))
+    write(root / "annotations/instances_train.json", page(drawn(bbox)))
     dataset = read_dataset(root, "coco", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
@@ -101,20 +81,23 @@ def test_boxes_are_brought_inside_the_image(root, bbox, expected, kind):
 
 
 def test_crowds_are_marked(root):
-    write(root, page(drawn(iscrowd=1, segmentation=[SQUARE])))
+    write(root / "annotations/instances_train.json", page(drawn(iscrowd=1, segmentation=[SQUARE])))
     assert only_sample(read_dataset(root, "coco", ["train"])).boxes[0].crowd
     regions = only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations[0]
     assert regions.items[0].crowd
 
 
 def test_image_without_annotations_has_no_object(root):
-    write(root, page())
+    write(root / "annotations/instances_train.json", page())
     assert only_sample(read_dataset(root, "coco", ["train"])).annotations == (Boxes(()),)
     assert only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations == (Regions(()),)
 
 
 def test_split_without_annotations_is_not_annotated(root):
-    write(root, {key: value for key, value in page().items() if key != "annotations"})
+    write(
+        root / "annotations/instances_train.json",
+        {key: value for key, value in page().items() if key != "annotations"},
+    )
     dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).annotations == ()
     assert kinds(dataset) == ["split without annotations"]
@@ -139,20 +122,23 @@ def test_split_without_annotations_is_not_annotated(root):
     ],
 )
 def test_damaged_json_is_refused(root, content, rule):
-    write(root, content)
+    write(root / "annotations/instances_train.json", content)
     with pytest.raises(InputError, match=rule):
         read_dataset(root, "coco", ["train"])
 
 
 def test_byte_order_mark_is_no_damage(root):
-    write(root, b"\xef\xbb\xbf" + json.dumps(page(drawn())).encode())
+    write(
+        root / "annotations/instances_train.json",
+        b"\xef\xbb\xbf" + json.dumps(page(drawn())).encode(),
+    )
     assert only_sample(read_dataset(root, "coco", ["train"])).boxes
 
 
 @pytest.mark.parametrize("entry", [None, 3, {"id": 1}, {"id": [1], "file_name": "a.jpg"}, []])
 def test_damaged_image_entry_is_left_out(root, entry):
     good = {"id": 5, "file_name": "a.jpg", "height": 30, "width": 40}
-    write(root, page(images=[entry, good]))
+    write(root / "annotations/instances_train.json", page(images=[entry, good]))
     dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
@@ -171,7 +157,7 @@ def test_damaged_image_entry_is_left_out(root, entry):
     ],
 )
 def test_damaged_annotation_is_left_out(root, entry, kind):
-    write(root, page(entry, drawn()))
+    write(root / "annotations/instances_train.json", page(entry, drawn()))
     dataset = read_dataset(root, "coco", ["train"])
     assert len(only_sample(dataset).boxes) == 1
     assert kinds(dataset) == [kind]
@@ -181,9 +167,12 @@ def test_damaged_annotation_is_left_out(root, entry, kind):
     "name", ["../outside.jpg", "/etc/passwd", "", ".", "a\\b.jpg", "a\x00.jpg", "no.jpg", "\ud800"]
 )
 def test_file_names_that_lead_elsewhere_or_nowhere_are_left_out(root, name):
-    photograph(root.parent, "outside.jpg")
+    write_image(root.parent / "outside.jpg")
     good = {"id": 5, "file_name": "a.jpg", "height": 30, "width": 40}
-    write(root, page(images=[{"id": 1, "file_name": name, "height": 30, "width": 40}, good]))
+    write(
+        root / "annotations/instances_train.json",
+        page(images=[{"id": 1, "file_name": name, "height": 30, "width": 40}, good]),
+    )
     dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
@@ -191,7 +180,7 @@ def test_file_names_that_lead_elsewhere_or_nowhere_are_left_out(root, name):
 
 
 def test_link_out_of_the_data_set_is_left_out(root):
-    photograph(root.parent, "outside.jpg")
+    write_image(root.parent / "outside.jpg")
     (root / "images/train/a.jpg").unlink()
     (root / "images/train/a.jpg").symlink_to(root.parent / "outside.jpg")
     dataset = read_dataset(root, "coco", ["train"])
@@ -200,11 +189,11 @@ def test_link_out_of_the_data_set_is_left_out(root):
 
 
 def test_second_image_of_an_id_is_left_out(root):
-    photograph(root, "images/train/a.png")
-    photograph(root, "images/train/b.jpg")
+    write_image(root / "images/train/a.png")
+    write_image(root / "images/train/b.jpg")
     names = [(1, "a.jpg"), (2, "a.png"), (1, "b.jpg"), (3, "a.jpg")]
     images = [{"id": i, "file_name": name, "height": 30, "width": 40} for i, name in names]
-    write(root, page(images=images))
+    write(root / "annotations/instances_train.json", page(images=images))
     dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).image.name == "a.jpg"
     assert [problem.fatal for problem in dataset.problems] == [True] * 3
@@ -225,9 +214,9 @@ def test_second_image_of_an_id_is_left_out(root):
     ],
 )
 def test_usual_layouts_are_found(tmp_path, json_path, image_path, file_name, id):
-    photograph(tmp_path, image_path)
+    write_image(tmp_path / image_path)
     images = [{"id": 1, "file_name": file_name, "height": 30, "width": 40}]
-    write(tmp_path, page(drawn(), images=images), json_path)
+    write(tmp_path / json_path, page(drawn(), images=images))
     assert detect_format(tmp_path) == "coco"
     assert coco_splits(tmp_path) == ("train",)
     sample = only_sample(read_dataset(tmp_path))
@@ -238,9 +227,9 @@ def test_usual_layouts_are_found(tmp_path, json_path, image_path, file_name, id)
 
 def test_year_is_kept_where_it_tells_splits_apart(root):
     for year in ("2014", "2017"):
-        write(root, page(), f"annotations/instances_val{year}.json")
-    write(root, page(), "annotations/captions_val2017.json")
-    write(root, page(), "package.json")
+        write(root / f"annotations/instances_val{year}.json", page())
+    write(root / "annotations/captions_val2017.json", page())
+    write(root / "package.json", page())
     assert coco_splits(root) == ("train", "val2014", "val2017")
 
 
@@ -259,14 +248,17 @@ def test_unknown_split_names_the_known_ones(root, asked):
 
 
 def test_splits_of_other_categories_are_refused(root):
-    write(root, page(categories=[{"id": 7, "name": "ox"}]), "annotations/instances_val.json")
+    write(root / "annotations/instances_val.json", page(categories=[{"id": 7, "name": "ox"}]))
     with pytest.raises(InputError, match="of the categories of annotations/instances_train"):
         read_dataset(root)
 
 
 def test_category_named_background_is_the_background(root):
     categories = [{"id": 0, "name": "Background"}, {"id": 7, "name": "cow"}]
-    write(root, page(drawn(), drawn(category_id=0), categories=categories))
+    write(
+        root / "annotations/instances_train.json",
+        page(drawn(), drawn(category_id=0), categories=categories),
+    )
     dataset = read_dataset(root, "coco", ["train"])
     assert dataset.classes.names == ("background", "cow")
     assert [box.label for box in only_sample(dataset).boxes] == [1]
@@ -275,7 +267,10 @@ def test_category_named_background_is_the_background(root):
 
 @pytest.mark.parametrize("size", [{}, {"height": 0, "width": 40}, {"height": "x", "width": []}])
 def test_implausible_size_is_read_from_the_header(root, size):
-    write(root, page(images=[{"id": 1, "file_name": "a.jpg", **size}]))
+    write(
+        root / "annotations/instances_train.json",
+        page(images=[{"id": 1, "file_name": "a.jpg", **size}]),
+    )
     dataset = read_dataset(root, "coco", ["train"])
     assert only_sample(dataset).size == SIZE
     assert kinds(dataset) == ["image entry without size"]
@@ -344,7 +339,8 @@ def test_compressed_run_lengths_of_any_mask_are_accepted(seed, share):
 )
 def test_unusable_outlines_leave_the_pixels_of_their_box_unknown(root, segmentation):
     write(
-        root, page(drawn(segmentation=segmentation), drawn((20, 20, 4, 4), segmentation=[SQUARE]))
+        root / "annotations/instances_train.json",
+        page(drawn(segmentation=segmentation), drawn((20, 20, 4, 4), segmentation=[SQUARE])),
     )
     dataset = read_dataset(root, "coco", ["train"], "masks")
     assert set(kinds(dataset)) == {UNUSABLE, "object without outline"}
@@ -368,7 +364,7 @@ def test_image_whose_objects_have_no_outline_has_no_mask(root):
     ],
 )
 def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
-    write(root, page(drawn(segmentation=[polygon])))
+    write(root / "annotations/instances_train.json", page(drawn(segmentation=[polygon])))
     sample = only_sample(read_dataset(root, "coco", ["train"], "masks"))
     expected = np.zeros(SIZE, np.uint8)
     expected[rows, columns] = 1
@@ -376,7 +372,10 @@ def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
 
 
 def test_box_may_be_missing_where_there_is_an_outline(root):
-    write(root, page({"image_id": 1, "category_id": 9, "segmentation": [SQUARE]}))
+    write(
+        root / "annotations/instances_train.json",
+        page({"image_id": 1, "category_id": 9, "segmentation": [SQUARE]}),
+    )
     assert only_sample(read_dataset(root, "coco", ["train"])).boxes == (Box(2, 2, 1, 6, 5),)
 
 
@@ -389,7 +388,7 @@ def test_mutated_json_gives_problems_or_input_errors(root, data, use):
     start = data.draw(st.integers(0, len(content)))
     stop = data.draw(st.integers(start, min(start + 8, len(content))))
     put = data.draw(st.binary(max_size=4) | st.sampled_from([b"NaN", b"null", b"-1", b"{}", b"9"]))
-    write(root, content[:start] + put + content[stop:])
+    write(root / "annotations/instances_train.json", content[:start] + put + content[stop:])
     try:
         dataset = read_dataset(root, "coco", ["train"], use)
     except InputError as error:

@@ -3,9 +3,9 @@ import os
 
 import numpy as np
 import pytest
+from helpers.builders import write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from wsseg.data.formats import csv_tags
 from wsseg.data.formats.csv_tags import csv_splits
@@ -20,23 +20,13 @@ from wsseg.labelmaps import IGNORE, write_label_map
 SIZE = (30, 40)
 
 
-def write(root, path, content):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def photograph(root, path):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", SIZE[::-1]).save(root / path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """Two images, "a" and "b", in the split "train"; the classes are cow and sheep."""
     root = tmp_path / "set"
-    photograph(root, "images/a.jpg")
-    photograph(root, "images/b.png")
-    write(root, "train.csv", "a.jpg,sheep,cow\nb.png,cow\n")
+    write_image(root / "images/a.jpg")
+    write_image(root / "images/b.png")
+    write(root / "train.csv", "a.jpg,sheep,cow\nb.png,cow\n")
     return root
 
 
@@ -75,7 +65,7 @@ def test_rows_are_tags(root):
     ],
 )
 def test_forms_of_a_row(root, row, expected):
-    write(root, "train.csv", f"{row}\n\n,,\nb.png,cow,sheep\r\n")
+    write(root / "train.csv", f"{row}\n\n,,\nb.png,cow,sheep\r\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": expected, "b": Tags((1, 2))}
     assert dataset.problems == ()
@@ -83,15 +73,15 @@ def test_forms_of_a_row(root, row, expected):
 
 @pytest.mark.parametrize("header", ["image", "Image,tags", " IMAGE ,tag,tag"])
 def test_header_is_no_image(root, header):
-    write(root, "train.csv", f"{header}\na.jpg,cow\nb.png\n")
+    write(root / "train.csv", f"{header}\na.jpg,cow\nb.png\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
     assert dataset.problems == ()
 
 
 def test_image_of_the_name_image_is_found_below_the_first_row(root):
-    photograph(root, "images/image.jpg")
-    write(root, "train.csv", "a,cow\nimage,cow\n")
+    write_image(root / "images/image.jpg")
+    write(root / "train.csv", "a,cow\nimage,cow\n")
     assert list(tags_of(read_dataset(root, "csv", ["train"], "tags"))) == ["a", "image"]
 
 
@@ -109,15 +99,15 @@ def test_image_of_the_name_image_is_found_below_the_first_row(root):
     ],
 )
 def test_images_are_found_with_and_without_suffix(root, path, name, id):
-    photograph(root, path)
-    write(root, "train.csv", f"{name},cow\n")
+    write_image(root / path)
+    write(root / "train.csv", f"{name},cow\n")
     (sample,) = read_dataset(root, "csv", ["train"], "tags").samples
     assert (sample.id, sample.image) == (id, root / path)
 
 
 def test_name_without_suffix_that_two_files_fit_is_refused(root):
-    photograph(root, "images/a.png")
-    write(root, "train.csv", "a,cow\na.jpg,sheep\n")
+    write_image(root / "images/a.png")
+    write(root / "train.csv", "a,cow\na.jpg,sheep\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((2,))}
     (problem,) = dataset.problems
@@ -133,8 +123,8 @@ def test_name_without_suffix_that_two_files_fit_is_refused(root):
     ],
 )
 def test_names_of_no_image_are_left_out(root, name):
-    photograph(root.parent, "outside.jpg")
-    write(root, "train.csv", f"{name},cow\nb.png,sheep\n")
+    write_image(root.parent / "outside.jpg")
+    write(root / "train.csv", f"{name},cow\nb.png,sheep\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert list(tags_of(dataset)) == ["b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
@@ -152,7 +142,7 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
 
 @pytest.mark.parametrize("path", ["train.csv", "val.csv", "classes.txt"])
 def test_linked_lists_that_lead_out_are_refused(root, tmp_path, path):
-    write(tmp_path, "outside", "secret,secret\n")
+    write(tmp_path / "outside", "secret,secret\n")
     (root / path).unlink(missing_ok=True)
     (root / path).symlink_to(tmp_path / "outside")
     with pytest.raises(InputError, match="inside the data set") as raised:
@@ -161,7 +151,7 @@ def test_linked_lists_that_lead_out_are_refused(root, tmp_path, path):
 
 
 def test_image_listed_twice_counts_once(root):
-    write(root, "train.csv", "a.jpg,cow\nb.png\na.jpg,sheep\na,sheep\nimages/a.jpg,sheep\n")
+    write(root / "train.csv", "a.jpg,cow\nb.png\na.jpg,sheep\na,sheep\nimages/a.jpg,sheep\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags(())}
     assert kinds(dataset) == [("image listed twice in a split", False)] * 3
@@ -170,14 +160,14 @@ def test_image_listed_twice_counts_once(root):
 
 
 def test_tag_with_and_without_question_mark_is_unsure(root):
-    write(root, "train.csv", "a.jpg,cow,?cow,sheep\n")
+    write(root / "train.csv", "a.jpg,cow,?cow,sheep\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((2,), (1,))}
     assert kinds(dataset) == [("tag both sure and unsure", False)]
 
 
 def test_classes_are_those_of_all_files(root):
-    write(root, "val.csv", "a.jpg,?ant,zebra\n")
+    write(root / "val.csv", "a.jpg,?ant,zebra\n")
     train, val = (read_dataset(root, "csv", [split], "tags") for split in ("train", "val"))
     assert train.classes == val.classes
     assert train.classes.names == ("background", "ant", "cow", "sheep", "zebra")
@@ -186,8 +176,8 @@ def test_classes_are_those_of_all_files(root):
 
 
 def test_classes_txt_orders_and_limits_the_classes(root):
-    write(root, "classes.txt", "\ufeffbackground\n\n sheep \r\ncow\n")
-    write(root, "train.csv", "a.jpg,sheep\nb.png,shep,cow,?Cow\n")
+    write(root / "classes.txt", "\ufeffbackground\n\n sheep \r\ncow\n")
+    write(root / "train.csv", "a.jpg,sheep\nb.png,shep,cow,?Cow\n")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert dataset.classes.names == ("background", "sheep", "cow")
     assert tags_of(dataset) == {"a": Tags((1,)), "b": Tags((2,))}
@@ -208,7 +198,7 @@ def test_classes_txt_orders_and_limits_the_classes(root):
     ],
 )
 def test_damaged_classes_are_refused(root, content, rule):
-    write(root, "classes.txt", content)
+    write(root / "classes.txt", content)
     with pytest.raises(InputError, match=rule):
         read_dataset(root, "csv", ["train"], "tags")
 
@@ -230,15 +220,15 @@ def test_damaged_classes_are_refused(root, content, rule):
     ],
 )
 def test_damaged_csv_is_refused(root, content, rule):
-    write(root, "train.csv", content)
+    write(root / "train.csv", content)
     with pytest.raises(InputError, match=rule) as raised:
         read_dataset(root, "csv", ["train"], "tags")
     assert len(str(raised.value)) < 500
 
 
 def test_numbers_are_class_names_where_classes_txt_says_so(root):
-    write(root, "classes.txt", "0\n1\n")
-    write(root, "train.csv", "a.jpg,1\nb.png,0\n")
+    write(root / "classes.txt", "0\n1\n")
+    write(root / "train.csv", "a.jpg,1\nb.png,0\n")
     assert tags_of(read_dataset(root, "csv", ["train"], "tags")) == {
         "a": Tags((2,)),
         "b": Tags((1,)),
@@ -246,22 +236,22 @@ def test_numbers_are_class_names_where_classes_txt_says_so(root):
 
 
 def test_empty_list_beside_a_full_one_is_noted(root):
-    write(root, "val.csv", "image,tag\n")
+    write(root / "val.csv", "image,tag\n")
     dataset = read_dataset(root, use="tags")
     assert len(dataset.samples) == 2
     assert kinds(dataset) == [("CSV without images", False)]
 
 
 def test_damaged_image_is_left_out(root):
-    write(root, "images/a.jpg", b"no image")
+    write(root / "images/a.jpg", b"no image")
     dataset = read_dataset(root, "csv", ["train"], "tags")
     assert list(tags_of(dataset)) == ["b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train.csv:1", True)]
 
 
 def test_problems_of_rows_are_bounded(root):
-    write(root, "classes.txt", "cow\n")
-    write(root, "train.csv", "a.jpg,cow\n" + "a.jpg,cow\n" * 3000)
+    write(root / "classes.txt", "cow\n")
+    write(root / "train.csv", "a.jpg,cow\n" + "a.jpg,cow\n" * 3000)
     problems = read_dataset(root, "csv", ["train"], "tags").problems
     assert len(problems) == 101
     assert problems[-1].message == "2900 like these, not listed"
@@ -275,7 +265,7 @@ def test_unknown_split_names_the_known_ones(root, split):
 
 def test_boxes_are_refused(root):
     with pytest.raises(InputError, match=r"data\.weak must be tags for a csv data set.*weak=tags"):
-        read_weak(DataParams(root=root, val=None))
+        read_weak(DataParams(root=root, weak="boxes", val=None))
     assert tags_of(read_weak(DataParams(root=root, weak="tags", val=None)))["b"] == Tags((1,))
 
 
@@ -293,14 +283,14 @@ def test_masks_are_the_truth_where_there_are_any(root):
 
 def test_format_is_found_where_no_other_fits(root):
     assert detect_format(root) == "csv"
-    write(root, "data.yaml", "names: [cow]")
+    write(root / "data.yaml", "names: [cow]")
     assert detect_format(root) == "yolo"
 
 
 def test_each_header_is_read_once(root, monkeypatch):
     read, original = [], csv_tags.image_size
     monkeypatch.setattr(csv_tags, "image_size", lambda path: read.append(path) or original(path))
-    write(root, "train.csv", "a.jpg,cow\na,cow\nb,cow\n")
+    write(root / "train.csv", "a.jpg,cow\na,cow\nb,cow\n")
     read_dataset(root, "csv", ["train"], "tags")
     assert read == [root / "images" / "a.jpg", root / "images" / "b.png"]
 
@@ -313,7 +303,7 @@ def test_folders_are_listed_once_and_only_for_names_without_suffix(root, monkeyp
     read_dataset(root, "csv", ["train"], "tags")
     assert listed == [root / "masks"]
     listed.clear()
-    write(root, "train.csv", "a,cow\nb,cow\nc,cow\n")
+    write(root / "train.csv", "a,cow\nb,cow\nc,cow\n")
     read_dataset(root, "csv", ["train"], "tags")
     assert len(listed) == len(set(listed)) == 4 + 1  # and the masks
 

@@ -3,6 +3,7 @@ import weakref
 
 import numpy as np
 import pytest
+from helpers.builders import kinds, only_sample, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -58,35 +59,16 @@ def mask(rle, left=3, top=2, width=4, height=3, label="cow"):
     return f'<mask label="{label}" source="manual" occluded="0" rle="{rle}" {place} z_order="0"/>'
 
 
-def write(root, content, path="annotations.xml"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def photograph(root, path="images/a.jpg"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", SIZE[::-1]).save(root / path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """A data set of one image, "a", in the split "train"."""
-    photograph(tmp_path / "set")
-    write(tmp_path / "set", xml(page(box())))
+    write_image(tmp_path / "set" / "images/a.jpg")
+    write(tmp_path / "set" / "annotations.xml", xml(page(box())))
     return tmp_path / "set"
 
 
-def only_sample(dataset):
-    (sample,) = dataset.samples
-    return sample
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
-
-
 def annotations(root, *shapes, use="all"):
-    write(root, xml(page(*shapes)))
+    write(root / "annotations.xml", xml(page(*shapes)))
     dataset = read_dataset(root, "cvat", use=use)
     assert dataset.problems == ()
     return only_sample(dataset).annotations
@@ -204,12 +186,12 @@ def test_later_layers_are_in_front(root):
 @pytest.mark.parametrize("source", ["task", "job", "project"])
 def test_labels_stand_in_the_order_of_the_file(root, source):
     meta = f"<meta><{source}><labels><label><name>z</name></label><label><name>cow</name></label>"
-    write(root, xml(page(box()), meta=f"{meta}</labels></{source}></meta>"))
+    write(root / "annotations.xml", xml(page(box()), meta=f"{meta}</labels></{source}></meta>"))
     assert read_dataset(root).classes.names == ("background", "z", "cow")
 
 
 def test_labels_are_those_that_are_drawn_where_there_is_no_meta(root):
-    write(root, xml(page(box(), drawn("points", "1,1", "ant")), meta=""))
+    write(root / "annotations.xml", xml(page(box(), drawn("points", "1,1", "ant")), meta=""))
     assert read_cvat(root / "annotations.xml").names == ()
     assert read_dataset(root).classes.names == ("background", "ant", "cow")
 
@@ -218,16 +200,16 @@ def test_labels_are_those_that_are_drawn_where_there_is_no_meta(root):
     ("subset", "split"), [("Train", "train"), ("Validation", "validation"), ("default", "train")]
 )
 def test_subsets_are_splits(root, subset, split):
-    write(root, xml(page(box(), subset=subset)))
+    write(root / "annotations.xml", xml(page(box(), subset=subset)))
     assert only_sample(read_dataset(root, "cvat")).split == split
 
 
 def test_images_of_a_project_lie_in_folders_named_after_subsets(root):
     for folder, shade in (("Train", 0), ("default", 9)):
-        photograph(root, f"images/{folder}/herd/b.jpg")
+        write_image(root / f"images/{folder}/herd/b.jpg")
         Image.new("RGB", SIZE[::-1], (shade,) * 3).save(root / f"images/{folder}/herd/b.jpg")
     found = [page(box(), name="herd/b.jpg", subset=subset) for subset in ("Train", "default")]
-    write(root, xml(*found))
+    write(root / "annotations.xml", xml(*found))
     samples = read_dataset(root, "cvat").samples
     assert [sample.image.relative_to(root).as_posix() for sample in samples] == [
         "images/Train/herd/b.jpg",
@@ -236,16 +218,16 @@ def test_images_of_a_project_lie_in_folders_named_after_subsets(root):
 
 
 def test_images_in_folders_and_of_one_split_a_file(root):
-    photograph(root, "images/far/b.png")
+    write_image(root / "images/far/b.png")
     (root / "annotations.xml").unlink()
-    write(root, xml(page(box(), subset="default")), "annotations/train.xml")
-    write(root, xml(page(box(), subset="", name="far/b.png")), "annotations/val.xml")
+    write(root / "annotations/train.xml", xml(page(box(), subset="default")))
+    write(root / "annotations/val.xml", xml(page(box(), subset="", name="far/b.png")))
     samples = read_dataset(root).samples
     assert {(sample.split, sample.id) for sample in samples} == {("train", "a"), ("val", "far/b")}
 
 
 def test_image_that_stands_twice_has_the_marks_of_both(root):
-    write(root, xml(page(box()), page(box(7, 7, 9, 9))))
+    write(root / "annotations.xml", xml(page(box()), page(box(7, 7, 9, 9))))
     boxes = (Box(2, 2, 1, 6, 5), Box(2, 7, 7, 9, 9))
     assert only_sample(read_dataset(root)).annotations == (Boxes(boxes),)
 
@@ -254,7 +236,8 @@ def test_laid_over_other_images(root):
     image = root / "images" / "a.jpg"
     bare = Sample("a", image, SIZE, (Boxes((Box(1, 0, 0, 3, 3),)),), "train")
     write(
-        root, xml(page(box(), drawn("points", "3.5,4.5", "sheep"), drawn("points", "1,1", "dog")))
+        root / "annotations.xml",
+        xml(page(box(), drawn("points", "3.5,4.5", "sheep"), drawn("points", "1,1", "dog"))),
     )
     dataset = with_annotations(Dataset(Classes(NAMES), (bare,)), [root / "annotations.xml"])
     boxes, strokes = only_sample(dataset).annotations
@@ -309,7 +292,7 @@ def test_laid_over_other_images(root):
     ],
 )
 def test_shape_that_cannot_be_used_is_left_out_and_noted(root, shape, kind):
-    write(root, xml(page(shape, box())))
+    write(root / "annotations.xml", xml(page(shape, box())))
     dataset = read_dataset(root, "cvat", use="all")
     assert only_sample(dataset).annotations == (Boxes((Box(2, 2, 1, 6, 5),)),)
     assert kinds(dataset) == [kind]
@@ -322,20 +305,23 @@ def test_shape_that_cannot_be_used_is_left_out_and_noted(root, shape, kind):
 )
 def test_mask_that_nobody_has_room_for_is_not_decoded(root, sides, rule):
     shape = mask("0, 100000000", 0, 0, 10_000, 10_000)
-    write(root, xml(page(shape, sides=sides)))
+    write(root / "annotations.xml", xml(page(shape, sides=sides)))
     assert rule in read_dataset(root, "cvat", use="masks").problems[0].message
 
 
 def test_noise_is_no_mask(root):
     rows = 4097
     stripes = ", ".join(["2048"] * rows)
-    write(root, xml(page(mask(stripes, 0, 0, 2048, rows), sides='width="2048" height="4097"')))
+    write(
+        root / "annotations.xml",
+        xml(page(mask(stripes, 0, 0, 2048, rows), sides='width="2048" height="4097"')),
+    )
     assert "4,194,304 changes" in read_dataset(root, "cvat", use="masks").problems[0].message
 
 
 @pytest.mark.parametrize("sides", ["", 'width="0" height="30"', 'width="1e9" height="nan"'])
 def test_size_that_is_none_comes_from_the_image(root, sides):
-    write(root, xml(page(box(), sides=sides)))
+    write(root / "annotations.xml", xml(page(box(), sides=sides)))
     assert only_sample(read_dataset(root)).size == SIZE
 
 
@@ -343,14 +329,20 @@ def test_size_that_is_none_comes_from_the_image(root, sides):
     "name", ["../../etc/passwd", "/etc/passwd", "", "..", "a\\b.jpg", "a&#10;b.jpg"]
 )
 def test_name_that_could_lead_elsewhere_is_left_out(root, name):
-    write(root, xml(page(box()), page(box(), name=name), page(box(), subset=name or "..")))
+    write(
+        root / "annotations.xml",
+        xml(page(box()), page(box(), name=name), page(box(), subset=name or "..")),
+    )
     dataset = read_dataset(root, "cvat")
     assert only_sample(dataset).id == "a"
     assert kinds(dataset) == ["image that cannot be read"] * 2
 
 
 def test_missing_image_is_left_out(root):
-    write(root, xml(page(box()), page(box(), name="b.jpg"), page(box(), name="x" * 5000)))
+    write(
+        root / "annotations.xml",
+        xml(page(box()), page(box(), name="b.jpg"), page(box(), name="x" * 5000)),
+    )
     dataset = read_dataset(root, "cvat")
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True, True]
@@ -358,8 +350,8 @@ def test_missing_image_is_left_out(root):
 
 @pytest.mark.parametrize("path", ["annotations.xml", "images/b.jpg"])
 def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
-    photograph(root, "images/b.jpg")
-    write(root, xml(page(box()), page(box(), name="b.jpg")))
+    write_image(root / "images/b.jpg")
+    write(root / "annotations.xml", xml(page(box()), page(box(), name="b.jpg")))
     (root / path).rename(tmp_path / "outside")
     (root / path).symlink_to(tmp_path / "outside")
     if path == "annotations.xml":
@@ -395,14 +387,14 @@ LAUGHS = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
     ],
 )
 def test_damaged_or_hostile_file_is_refused(root, content):
-    write(root, content)
+    write(root / "annotations.xml", content)
     with pytest.raises(InputError, match=r"annotations\.xml must be"):
         read_cvat(root / "annotations.xml")
 
 
 def test_deep_nesting_is_read(root):
     deep = "<a>" * 20_000 + "</a>" * 20_000
-    write(root, xml(page(deep, box())))
+    write(root / "annotations.xml", xml(page(deep, box())))
     assert kinds(read_dataset(root, "cvat")) == [OTHER]
 
 
@@ -412,22 +404,22 @@ def test_file_that_is_missing_is_refused(tmp_path):
 
 
 def test_other_xml_is_not_taken_for_it(tmp_path):
-    write(tmp_path, "<annotation><object/></annotation>", "a.xml")
-    write(tmp_path, xml(), "b.txt")
-    write(tmp_path, b"", "c.xml")
+    write(tmp_path / "a.xml", "<annotation><object/></annotation>")
+    write(tmp_path / "b.txt", xml())
+    write(tmp_path / "c.xml", b"")
     assert list(CVAT.files(tmp_path)) == []
 
 
 def test_images_that_were_read_are_forgotten(root, monkeypatch):
-    seen, original = [], cvat._page
+    seen, original = [], cvat._image
 
     def watched(image, *more):
         seen.append(weakref.ref(image))
         assert sum(earlier() is not None for earlier in seen) <= 2
         return original(image, *more)
 
-    monkeypatch.setattr(cvat, "_page", watched)
-    write(root, xml(*(page(box(), name=f"{n}.jpg") for n in range(50))))
+    monkeypatch.setattr(cvat, "_image", watched)
+    write(root / "annotations.xml", xml(*(page(box(), name=f"{n}.jpg") for n in range(50))))
     assert len(read_cvat(root / "annotations.xml").images) == 50
 
 
@@ -446,7 +438,7 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
     stop = data.draw(st.integers(start, min(start + 8, len(content))))
     puts = [b"nan", b"-1", b"<", b"../", b"9" * 12, b"1e308", b"inf", b'"', b"\x00", b"&#0;"]
     put = data.draw(st.binary(max_size=6) | st.sampled_from(puts))
-    write(root, content[:start] + put + content[stop:])
+    write(root / "annotations.xml", content[:start] + put + content[stop:])
     try:
         dataset = read_dataset(root, "cvat", use="all")
     except InputError as error:

@@ -160,7 +160,7 @@ def test_only_background_is_refused(tmp_path):
 
 def test_boxes_are_refused(root):
     with pytest.raises(InputError, match=r"data\.weak must be tags .*set data\.weak=tags"):
-        read_weak(DataParams(root=root))
+        read_weak(DataParams(root=root, weak="boxes"))
     assert len(read_weak(DataParams(root=root, weak="tags")).samples) == 3
 
 

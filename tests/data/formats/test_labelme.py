@@ -5,6 +5,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from helpers.builders import kinds, only_sample, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -59,36 +60,16 @@ def page(*shapes, **more):
 RECTANGLE = shape("rectangle", (2.0, 1.0), (6.0, 5.0))
 
 
-def write(root, content, path="a.json"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    text = content if isinstance(content, bytes) else json.dumps(content, indent=2).encode()
-    (root / path).write_bytes(text)
-
-
-def photograph(root, path="a.jpg"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", SIZE[::-1]).save(root / path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """A data set of one image, "a", beside its JSON."""
-    photograph(tmp_path / "set")
-    write(tmp_path / "set", page(RECTANGLE))
+    write_image(tmp_path / "set" / "a.jpg")
+    write(tmp_path / "set" / "a.json", page(RECTANGLE))
     return tmp_path / "set"
 
 
-def only_sample(dataset):
-    (sample,) = dataset.samples
-    return sample
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
-
-
 def annotations(root, *shapes, use="all", **more):
-    write(root, page(*shapes, **more))
+    write(root / "a.json", page(*shapes, **more))
     dataset = read_dataset(root, "labelme", use=use)
     assert dataset.problems == ()
     return only_sample(dataset).annotations
@@ -153,7 +134,7 @@ def test_files_of_old_versions_know_outlines_only(root):
         "imagePath": "a.jpg",
         "lineColor": [0, 255, 0, 128],
     }
-    write(root, old)
+    write(root / "a.json", old)
     assert detect_format(root) == "labelme"
     sample = only_sample(read_dataset(root, use="masks"))
     assert sample.annotations == (Regions((Region(1, ((2.0, 1.0, 6.0, 1.0, 6.0, 5.0),)),)),)
@@ -197,7 +178,7 @@ def test_flags_that_are_set_are_tags_with_what_is_drawn(root):
     assert annotations(root, RECTANGLE, flags=flags) == (BOX,)
     assert annotations(root, RECTANGLE, flags={"cow": True}) == (Tags((1,)), BOX)
     for unset in ({"dog": False}, {}, None, ["dog"]):
-        write(root, page(RECTANGLE, flags=unset))
+        write(root / "a.json", page(RECTANGLE, flags=unset))
         assert read_labelme(root / "a.json").images[0].tags is None
         assert only_sample(read_dataset(root, use="all")).annotations == (BOX,)
 
@@ -227,8 +208,8 @@ def test_pixels_in_the_file_are_never_decoded(root, monkeypatch):
     ],
 )
 def test_folders_where_files_and_images_lie(tmp_path, folder, images, split):
-    photograph(tmp_path, f"{images}/a.jpg")
-    write(tmp_path, page(RECTANGLE, imagePath="..\\images\\a.jpg"), f"{folder}/a.json")
+    write_image(tmp_path / f"{images}/a.jpg")
+    write(tmp_path / f"{folder}/a.json", page(RECTANGLE, imagePath="..\\images\\a.jpg"))
     assert detect_format(tmp_path) == "labelme"
     sample = only_sample(read_dataset(tmp_path))
     assert (sample.split, sample.image) == (split, tmp_path / images / "a.jpg")
@@ -236,7 +217,7 @@ def test_folders_where_files_and_images_lie(tmp_path, folder, images, split):
 
 def test_labels_file_orders_the_classes(root):
     names = "__ignore__\n_background_\nsheep\ncow\n\nant\n"
-    write(root, names.encode(), "labels.txt")
+    write(root / "labels.txt", names.encode())
     assert read_dataset(root).classes.names == ("background", "sheep", "cow", "ant")
     (root / "train").mkdir()
     for name in ("a.json", "a.jpg"):
@@ -256,13 +237,13 @@ def test_labels_file_that_leads_out_is_refused(root, tmp_path):
     ["a.jpg", "../images/a.jpg", "..\\..\\a.jpg", "C:\\pictures\\a.jpg", "/home/someone/a.jpg"],
 )
 def test_only_the_last_part_of_the_image_path_counts(root, path):
-    write(root, page(RECTANGLE, imagePath=path))
+    write(root / "a.json", page(RECTANGLE, imagePath=path))
     assert only_sample(read_dataset(root)).image == root / "a.jpg"
 
 
 @pytest.mark.parametrize("path", ["../../etc/passwd", "/etc/passwd", "b.jpg", "x" * 5000])
 def test_image_that_is_not_in_the_data_set_is_left_out(root, path):
-    write(root, page(RECTANGLE, imagePath=path), "b.json")
+    write(root / "b.json", page(RECTANGLE, imagePath=path))
     dataset = read_dataset(root)
     assert only_sample(dataset).id == "a"
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("b.json", True)]
@@ -270,13 +251,13 @@ def test_image_that_is_not_in_the_data_set_is_left_out(root, path):
 
 @pytest.mark.parametrize("path", ["", "..", "images/", "a\x00.jpg", "..\\..", None, 7, ["a.jpg"]])
 def test_file_without_an_image_is_refused(root, path):
-    write(root, page(RECTANGLE, imagePath=path))
+    write(root / "a.json", page(RECTANGLE, imagePath=path))
     with pytest.raises(InputError, match=r"imagePath in .*a\.json must be"):
         read_labelme(root / "a.json")
 
 
 def test_two_files_of_one_image_add_up(root):
-    write(root, page(shape("rectangle", (7, 7), (9, 9))), "annotations/a.json")
+    write(root / "annotations/a.json", page(shape("rectangle", (7, 7), (9, 9))))
     boxes = Boxes((Box(1, 2, 1, 6, 5), Box(1, 7, 7, 9, 9)))
     assert only_sample(read_dataset(root, "labelme")).annotations == (boxes,)
 
@@ -288,7 +269,7 @@ def test_laid_over_other_images(root):
         shape("point", (3.5, 4.5), label="sheep"),
         shape("point", (1, 1), label="x"),
     )
-    write(root, page(*shapes))
+    write(root / "a.json", page(*shapes))
     classes = Classes(("background", "sheep", "cow"))
     for place in (root, root / "a.json"):
         dataset = with_annotations(Dataset(classes, (bare,)), [place])
@@ -357,7 +338,7 @@ WINDOW = ((3, 2), (6, 4))
     ],
 )
 def test_shape_that_cannot_be_used_is_left_out_and_noted(root, wrong, kind):
-    write(root, page(wrong, RECTANGLE))
+    write(root / "a.json", page(wrong, RECTANGLE))
     dataset = read_dataset(root, "labelme", use="all")
     assert only_sample(dataset).annotations == (BOX,)
     assert kinds(dataset) == [kind]
@@ -366,7 +347,7 @@ def test_shape_that_cannot_be_used_is_left_out_and_noted(root, wrong, kind):
 
 def test_mask_needs_the_size_of_its_image(root):
     masked = shape("mask", *WINDOW, mask=png(np.ones((3, 4))))
-    write(root, page(masked, RECTANGLE, imageHeight=None))
+    write(root / "a.json", page(masked, RECTANGLE, imageHeight=None))
     dataset = read_dataset(root, "labelme", use="all")
     assert only_sample(dataset).annotations == (BOX,)
     assert "width and height are given" in dataset.problems[0].message
@@ -374,7 +355,7 @@ def test_mask_needs_the_size_of_its_image(root):
 
 @pytest.mark.parametrize("sides", [(None, None), (0, 40), (10**9, 10**9), ("x", 40)])
 def test_size_that_is_none_comes_from_the_image(root, sides):
-    write(root, page(RECTANGLE, imageHeight=sides[0], imageWidth=sides[1]))
+    write(root / "a.json", page(RECTANGLE, imageHeight=sides[0], imageWidth=sides[1]))
     assert only_sample(read_dataset(root)).size == SIZE
 
 
@@ -397,7 +378,7 @@ def test_size_that_is_none_comes_from_the_image(root, sides):
     ],
 )
 def test_damaged_or_hostile_file_is_refused(root, content):
-    write(root, content)
+    write(root / "a.json", content)
     with pytest.raises(InputError, match=r"a\.json must be"):
         read_labelme(root / "a.json")
 
@@ -417,12 +398,12 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path, path):
 
 def test_other_json_is_not_taken_for_it(tmp_path):
     coco = {"info": {"shapes": 1}, "images": [], "annotations": [], "categories": []}
-    write(tmp_path, coco, "annotations/instances_train.json")
-    write(tmp_path, coco, "val/_annotations.coco.json")
-    write(tmp_path, [page(RECTANGLE)], "b.json")
-    write(tmp_path, {"name": "shapes"}, "c.json")
-    write(tmp_path, b"", "d.json")
-    write(tmp_path, page(RECTANGLE), "e.txt")
+    write(tmp_path / "annotations/instances_train.json", coco)
+    write(tmp_path / "val/_annotations.coco.json", coco)
+    write(tmp_path / "b.json", [page(RECTANGLE)])
+    write(tmp_path / "c.json", {"name": "shapes"})
+    write(tmp_path / "d.json", b"")
+    write(tmp_path / "e.txt", page(RECTANGLE))
     assert list(LABELME.files(tmp_path)) == []
     assert detect_format(tmp_path) == "coco"
 
@@ -441,7 +422,7 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
     stop = data.draw(st.integers(start, min(start + 8, len(content))))
     puts = [b"NaN", b"-1", b"{", b"[[", b"null", b"../", b"9" * 12, b"1e999", b'"', b"\\u0000"]
     put = data.draw(st.binary(max_size=6) | st.sampled_from(puts))
-    write(root, content[:start] + put + content[stop:])
+    write(root / "a.json", content[:start] + put + content[stop:])
     try:
         dataset = read_dataset(root, "labelme", use="all")
     except InputError as error:

@@ -4,6 +4,7 @@ import math
 import numpy as np
 import pytest
 from helpers.brush import packed, plain_runs, rgba
+from helpers.builders import write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -85,13 +86,6 @@ def task(*annotations, image="/data/upload/3/0a1b2c3d-a.jpg", **more):
     }
 
 
-def write(root, content, name="project-3.json"):
-    text = content if isinstance(content, bytes) else json.dumps(content).encode()
-    root.mkdir(parents=True, exist_ok=True)
-    (root / name).write_bytes(text)
-    return root / name
-
-
 @pytest.fixture
 def root(tmp_path):
     """A folder with the images "a" and "b" and without annotations."""
@@ -102,7 +96,7 @@ def root(tmp_path):
 
 
 def read(root, *results, use="all"):
-    write(root, [task(annotation(*results))])
+    write(root / "project-3.json", [task(annotation(*results))])
     dataset = read_dataset(root, use=use)
     (sample,) = dataset.samples
     return sample, dataset
@@ -273,7 +267,7 @@ def test_an_image_that_was_turned_in_the_tool_is_noted(root):
 
 def test_skipped_annotations_and_predictions_are_not_used(root):
     write(
-        root,
+        root / "project-3.json",
         [
             task(annotation(box(name="wolf"), was_cancelled=True), annotation(box())),
             task(
@@ -301,7 +295,7 @@ def test_skipped_annotations_and_predictions_are_not_used(root):
 def test_of_several_annotations_the_last_one_is_used(root, times, expected):
     pair = zip(("cow", "sheep"), times, strict=True)
     made = [annotation(box(name=name), updated_at=time) for name, time in pair]
-    write(root, [task(*made)])
+    write(root / "project-3.json", [task(*made)])
     page = only_page(root / "project-3.json")
     assert [mark.name for mark in page.marks] == [expected]
     assert kinds(read_labelstudio(root / "project-3.json")) == ["several annotations of an image"]
@@ -324,7 +318,10 @@ def test_of_several_annotations_the_last_one_is_used(root, times, expected):
     ],
 )
 def test_the_image_is_the_last_part_of_the_address(tmp_path, image, expected):
-    assert only_page(write(tmp_path, [task(annotation(box()), image=image)])).image == expected
+    assert (
+        only_page(write(tmp_path / "project-3.json", [task(annotation(box()), image=image)])).image
+        == expected
+    )
 
 
 @pytest.mark.parametrize(
@@ -336,7 +333,9 @@ def test_the_image_is_the_last_part_of_the_address(tmp_path, image, expected):
     ],
 )
 def test_the_image_may_have_another_key(tmp_path, data, upload, expected):
-    path = write(tmp_path, [task(annotation(box()), data=data, file_upload=upload)])
+    path = write(
+        tmp_path / "project-3.json", [task(annotation(box()), data=data, file_upload=upload)]
+    )
     assert only_page(path).image == expected
 
 
@@ -361,7 +360,7 @@ def test_the_image_may_have_another_key(tmp_path, data, upload, expected):
     ],
 )
 def test_a_damaged_task_is_left_out(root, bad):
-    write(root, [bad, task(annotation(box()))])
+    write(root / "project-3.json", [bad, task(annotation(box()))])
     dataset = read_dataset(root)
     assert [sample.id for sample in dataset.samples] == ["a"]
     assert kinds(dataset) == ["task that cannot be read"]
@@ -384,12 +383,12 @@ def test_a_damaged_task_is_left_out(root, bad):
 )
 def test_another_file_is_refused(tmp_path, content, got):
     with pytest.raises(InputError, match=got):
-        read_labelstudio(write(tmp_path, content))
+        read_labelstudio(write(tmp_path / "project-3.json", content))
 
 
 def test_the_other_export_is_known_so_that_it_can_be_named(root):
     minimal = {"image": "a.jpg", "label": [{"x": 1, "original_width": 200}], "annotator": 1}
-    write(root, [minimal])
+    write(root / "project-3.json", [minimal])
     assert detect_format(root) == "labelstudio"
     with pytest.raises(InputError, match="JSON-MIN"):
         read_dataset(root)
@@ -398,11 +397,13 @@ def test_the_other_export_is_known_so_that_it_can_be_named(root):
 @pytest.mark.parametrize("name", ["project-3.json", "train.json", "annotations/train.json"])
 def test_the_format_is_told_from_others(root, name):
     (root / "annotations").mkdir()
-    write(root, b"\xef\xbb\xbf \n" + json.dumps([task(annotation(box()))], indent=2).encode(), name)
+    write(
+        root / name, b"\xef\xbb\xbf \n" + json.dumps([task(annotation(box()))], indent=2).encode()
+    )
     assert detect_format(root) == "labelstudio"
     assert read_dataset(root).samples[0].boxes
     coco = {"images": [], "annotations": [], "categories": []}
-    write(root, coco, "annotations/instances_val.json")
+    write(root / "annotations/instances_val.json", coco)
     with pytest.raises(InputError, match=r"got coco and labelstudio; set data\.format"):
         detect_format(root)
 
@@ -417,13 +418,13 @@ def test_the_format_is_told_from_others(root, name):
     ],
 )
 def test_files_of_others_do_not_fit(tmp_path, name, content):
-    assert not LABELSTUDIO.fits(write(tmp_path, content, name))
+    assert not LABELSTUDIO.fits(write(tmp_path / name, content))
     assert not LABELSTUDIO.fits(tmp_path / "missing.json")
 
 
 def test_files_named_after_splits_are_splits(root):
-    write(root, [task(annotation(box()))], "train.json")
-    write(root, [task(annotation(box()), image="b.jpg")], "val.json")
+    write(root / "train.json", [task(annotation(box()))])
+    write(root / "val.json", [task(annotation(box()), image="b.jpg")])
     dataset = read_dataset(root)
     assert [(sample.id, sample.split) for sample in dataset.samples] == [
         ("a", "train"),
@@ -432,11 +433,14 @@ def test_files_named_after_splits_are_splits(root):
 
 
 def test_an_export_is_laid_over_another_data_set(root):
-    write(root / "Annotations", b"<annotation/>", "a.xml")
-    write(root / "ImageSets" / "Segmentation", b"a\n", "train.txt")
-    write(root, b"background:::\nsheep:::\ncow:::\n", "labelmap.txt")
+    write(root / "Annotations" / "a.xml", b"<annotation/>")
+    write(root / "ImageSets" / "Segmentation" / "train.txt", b"a\n")
+    write(root / "labelmap.txt", b"background:::\nsheep:::\ncow:::\n")
     (root / "images").rename(root / "JPEGImages")
-    over = write(root / "over", [task(annotation(key_point(), box(name="wolf"), polygon()))])
+    over = write(
+        root / "over" / "project-3.json",
+        [task(annotation(key_point(), box(name="wolf"), polygon()))],
+    )
     data = DataParams(root=root, weak="none", val=None, annotations=(over,))
     dataset = read_weak(data)
     (sample,) = dataset.samples
@@ -444,13 +448,13 @@ def test_an_export_is_laid_over_another_data_set(root):
     assert kinds(dataset) == ["mark of an unknown class"]
     known = constraints_of(sample, 3).known
     assert (known[25, 50], known[15, 30], known[0, 0]) == (1, 2, IGNORE)
-    other = write(root / "over", [task(annotation(box()), image="c.jpg")])
+    other = write(root / "over" / "project-3.json", [task(annotation(box()), image="c.jpg")])
     with pytest.raises(InputError, match="about images of the data set"):
         read_weak(data.model_copy(update={"annotations": (other,)}))
 
 
 def test_reading_changes_nothing(root):
-    path = write(root, [task(annotation(box()))])
+    path = write(root / "project-3.json", [task(annotation(box()))])
     before = path.read_bytes()
     read_labelstudio(path)
     assert path.read_bytes() == before
@@ -469,7 +473,7 @@ def test_mutated_json_gives_problems_or_input_errors(root, data):
     stop = data.draw(st.integers(start, min(start + 8, len(content))))
     kind = st.sampled_from([b"NaN", b"null", b"-1", b"{}", b"[]", b"9", b"1e999", b'"../'])
     put = data.draw(st.binary(max_size=4) | kind)
-    path = write(root, content[:start] + put + content[stop:])
+    path = write(root / "project-3.json", content[:start] + put + content[stop:])
     try:
         pages = read_labelstudio(path)
         dataset = read_dataset(root, "labelstudio")
@@ -501,12 +505,12 @@ def test_any_json_in_any_place_gives_problems_or_input_errors(root, data):
     places = [made[0], made[0]["data"], made[0]["annotations"][0], drawn, drawn["value"]]
     place = data.draw(st.sampled_from(places))
     place[data.draw(st.sampled_from(sorted(place)))] = data.draw(anything)
-    path = write(root, made)
+    path = write(root / "project-3.json", made)
     pages = read_labelstudio(path)
     assert pages.images or pages.problems
 
 
 def test_annotations_of_an_image_in_two_tasks_add_up(root):
-    write(root, [task(annotation(box())), task(annotation(polygon()))])
+    write(root / "project-3.json", [task(annotation(box())), task(annotation(polygon()))])
     (sample,) = read_dataset(root, use="all").samples
     assert [type(found) for found in sample.annotations] == [Boxes, Regions]

@@ -3,6 +3,7 @@ import zlib
 
 import numpy as np
 import pytest
+from helpers.builders import kinds, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -41,12 +42,6 @@ def xml(*lines, filename="a.jpg"):
     return f"<annotation>{named}{HEAD}{''.join(lines)}</annotation>"
 
 
-def write(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
 def scribbled(path, label_map=None):
     if label_map is None:
         label_map = np.full((40, 60), IGNORE, np.uint8)
@@ -70,10 +65,6 @@ def root(tmp_path):
 
 def laid_over(root, *files, weak="none"):
     return read_weak(DataParams(root=root, weak=weak, val=None, annotations=files))
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
 
 
 def test_polygons_are_lines_through_the_middles_of_pixels(tmp_path):

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.builders import write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.formats.voc import VOC_NAMES
@@ -19,30 +19,20 @@ from wsseg.errors import InputError
 BOX = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
 
 
-def write(root, path, content):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def photograph(root, path):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (40, 30)).save(root / path)
-
-
 def class_file(root, name, content, split="train"):
-    write(root, f"ImageSets/Main/{name}_{split}.txt", content)
+    write(root / f"ImageSets/Main/{name}_{split}.txt", content)
 
 
 @pytest.fixture
 def voc(tmp_path):
     """Three images in the split "train", two classes, class files and no XML."""
     root = tmp_path / "voc"
-    write(root, "ImageSets/Main/train.txt", "a\nb\nc\n")
-    write(root, "labelmap.txt", "background:::\ncow:::\nsheep:::\n")
+    write(root / "ImageSets/Main/train.txt", "a\nb\nc\n")
+    write(root / "labelmap.txt", "background:::\ncow:::\nsheep:::\n")
     class_file(root, "cow", "a  1\nb -1\nc  0\n")
     class_file(root, "sheep", "a  1\nb -1\nc -1\n")
     for id in "abc":
-        photograph(root, f"JPEGImages/{id}.jpg")
+        write_image(root / f"JPEGImages/{id}.jpg")
     return root
 
 
@@ -147,8 +137,8 @@ def test_voc_problems_of_lines_are_bounded(voc):
 
 
 def test_voc_ids_with_blanks_are_found(voc):
-    photograph(voc, "JPEGImages/my photo.jpg")
-    write(voc, "ImageSets/Segmentation/train.txt", "my photo\n")
+    write_image(voc / "JPEGImages/my photo.jpg")
+    write(voc / "ImageSets/Segmentation/train.txt", "my photo\n")
     class_file(voc, "cow", "my photo  1\n")
     class_file(voc, "sheep", "my photo -1\n")
     assert tags_of(read_dataset(voc, "voc", ["train"], "tags")) == {"my photo": Tags((1,))}
@@ -156,9 +146,9 @@ def test_voc_ids_with_blanks_are_found(voc):
 
 def test_voc_names_and_splits_with_underscores(voc):
     names = ("traffic_light", "light", "hard_hat", "hat")
-    write(voc, "labelmap.txt", "".join(f"{name}:::\n" for name in names))
+    write(voc / "labelmap.txt", "".join(f"{name}:::\n" for name in names))
     for split in ("val", "hard_val", "val_2"):
-        write(voc, f"ImageSets/Main/{split}.txt", "a\nb\nc\n")
+        write(voc / f"ImageSets/Main/{split}.txt", "a\nb\nc\n")
         for label, name in enumerate(names):
             lines = "".join(f"{id} {1 if label == n else -1}\n" for n, id in enumerate("abc"))
             class_file(voc, name, lines, split)
@@ -194,7 +184,7 @@ def test_voc_file_of_an_unknown_class_is_noted(voc):
 
 
 def test_voc_empty_class_files_are_no_splits(voc):
-    write(voc, "ImageSets/Main/val.txt", "")
+    write(voc / "ImageSets/Main/val.txt", "")
     class_file(voc, "cow", "", "val")
     assert ImageSets(voc).splits == ("train", "val")
     assert tagged_splits(voc) == ("train", "val")
@@ -249,8 +239,8 @@ def coco(root, *annotations, **more):
         **more,
     }
     for id in "ab":
-        photograph(root, f"images/train/{id}.jpg")
-    write(root, "annotations/instances_train.json", json.dumps(content))
+        write_image(root / f"images/train/{id}.jpg")
+    write(root / "annotations/instances_train.json", json.dumps(content))
     return read_dataset(root, "coco", ["train"], "tags")
 
 
@@ -274,10 +264,10 @@ def test_coco_crowd_alone_is_present_and_no_list_says_nothing(tmp_path):
 
 def test_yolo_class_numbers_are_tags_whatever_the_geometry(tmp_path):
     for id in "ab":
-        photograph(tmp_path, f"images/train/{id}.jpg")
-    write(tmp_path, "data.yaml", "train: images/train\nnames: [cow, sheep]\n")
+        write_image(tmp_path / f"images/train/{id}.jpg")
+    write(tmp_path / "data.yaml", "train: images/train\nnames: [cow, sheep]\n")
     write(
-        tmp_path, "labels/train/a.txt", "1 0.5 0.5 nan -3\n1 9\n0\n\ncow 0.5 0.5 1 1\n7 0 0 1 1\n"
+        tmp_path / "labels/train/a.txt", "1 0.5 0.5 nan -3\n1 9\n0\n\ncow 0.5 0.5 1 1\n7 0 0 1 1\n"
     )
     dataset = read_dataset(tmp_path, "yolo", ["train"], "tags")
     assert tags_of(dataset) == {"a": Tags((1, 2)), "b": Tags(())}
@@ -302,9 +292,10 @@ def test_tags_from_boxes():
 
 
 def test_weak_labels_are_what_the_settings_name(voc):
-    write(voc, "ImageSets/Main/val.txt", "b\n")
+    write(voc / "ImageSets/Main/val.txt", "b\n")
     write(
-        voc, "Annotations/a.xml", f"<annotation><object><name>cow</name>{BOX}</object></annotation>"
+        voc / "Annotations/a.xml",
+        f"<annotation><object><name>cow</name>{BOX}</object></annotation>",
     )
     read = {
         weak: read_weak(DataParams(root=voc, weak=weak, val=None))

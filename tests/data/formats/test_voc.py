@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.builders import only_sample, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -31,25 +32,15 @@ def xml(*objects, size=SIZE):
     return f"<annotation>{size}{''.join(objects)}</annotation>"
 
 
-def write(root, path, content):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
 @pytest.fixture
 def root(tmp_path):
     """A data set of one image, "a", in the split "train"."""
-    write(tmp_path, "ImageSets/Segmentation/train.txt", "a\n")
-    write(tmp_path, "labelmap.txt", "# label:color\nbackground:0,0,0::\ncow:1,0,0::\nsheep:::\n")
-    write(tmp_path, "Annotations/a.xml", xml(xml_object((1, 1, 10, 20))))
+    write(tmp_path / "ImageSets/Segmentation/train.txt", "a\n")
+    write(tmp_path / "labelmap.txt", "# label:color\nbackground:0,0,0::\ncow:1,0,0::\nsheep:::\n")
+    write(tmp_path / "Annotations/a.xml", xml(xml_object((1, 1, 10, 20))))
     (tmp_path / "JPEGImages").mkdir()
     Image.new("RGB", (40, 30)).save(tmp_path / "JPEGImages" / "a.jpg")
     return tmp_path
-
-
-def only_sample(dataset):
-    (sample,) = dataset.samples
-    return sample
 
 
 def test_corners_count_from_one_and_include_the_last_pixel(root):
@@ -80,7 +71,7 @@ def test_corners_count_from_one_and_include_the_last_pixel(root):
     ],
 )
 def test_boxes_are_brought_inside_the_image(root, corners, expected, kind):
-    write(root, "Annotations/a.xml", xml(xml_object(corners)))
+    write(root / "Annotations/a.xml", xml(xml_object(corners)))
     dataset = read_dataset(root, "voc", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
@@ -89,7 +80,7 @@ def test_boxes_are_brought_inside_the_image(root, corners, expected, kind):
 
 
 def test_xml_without_objects_says_that_there_is_none(root):
-    write(root, "Annotations/a.xml", xml())
+    write(root / "Annotations/a.xml", xml())
     assert only_sample(read_dataset(root, "voc", ["train"])).annotations == (Boxes(()),)
 
 
@@ -114,7 +105,7 @@ def test_missing_xml_is_visible_and_leaves_the_image_unannotated(root):
     ],
 )
 def test_damaged_or_hostile_xml_leaves_its_image_out(root, content):
-    write(root, "Annotations/a.xml", content)
+    write(root / "Annotations/a.xml", content)
     dataset = read_dataset(root, "voc", ["train"])
     assert dataset.samples == ()
     assert [problem.fatal for problem in dataset.problems] == [True]
@@ -127,13 +118,13 @@ def test_xml_may_be_in_another_declared_encoding_or_have_a_byte_order_mark(root)
         text.encode("latin-1"),
         b"\xef\xbb\xbf" + xml(xml_object((1, 1, 9, 9))).encode(),
     ):
-        write(root, "Annotations/a.xml", content)
+        write(root / "Annotations/a.xml", content)
         assert only_sample(read_dataset(root, "voc", ["train"])).boxes == (Box(1, 0, 0, 9, 9),)
 
 
 @pytest.mark.parametrize("name", ["shep", "", "background"])
 def test_object_of_an_unknown_class_is_left_out(root, name):
-    write(root, "Annotations/a.xml", xml(xml_object((1, 1, 9, 9), name)))
+    write(root / "Annotations/a.xml", xml(xml_object((1, 1, 9, 9), name)))
     dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).boxes == ()
     assert [problem.kind for problem in dataset.problems] == ["object of an unknown class"]
@@ -143,18 +134,18 @@ def test_object_of_an_unknown_class_is_left_out(root, name):
     "size", ["", "<size><width>0</width><height>30</height></size>", "<size/>"]
 )
 def test_implausible_size_is_read_from_the_header(root, size):
-    write(root, "Annotations/a.xml", xml(size=size))
+    write(root / "Annotations/a.xml", xml(size=size))
     assert only_sample(read_dataset(root, "voc", ["train"])).size == (30, 40)
 
 
 def test_indexing_decodes_no_image_whose_size_is_given(root):
-    write(root, "JPEGImages/a.jpg", b"not an image")
+    write(root / "JPEGImages/a.jpg", b"not an image")
     assert only_sample(read_dataset(root, "voc", ["train"])).size == (30, 40)
 
 
 @pytest.mark.parametrize("line", ["b", "../a", "/etc/passwd", "../../etc/passwd", "a\x00b"])
 def test_listed_image_that_is_not_in_the_folder_is_left_out(root, line):
-    write(root, "ImageSets/Segmentation/train.txt", f"a\n{line}\n")
+    write(root / "ImageSets/Segmentation/train.txt", f"a\n{line}\n")
     dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True]
@@ -164,10 +155,10 @@ def test_listed_image_that_is_not_in_the_folder_is_left_out(root, line):
 def test_links_out_of_the_data_set_are_not_followed(root, tmp_path_factory, path):
     outside = tmp_path_factory.mktemp("outside")
     Image.new("RGB", (40, 30)).save(root / "JPEGImages" / "b.jpg")
-    write(root, "Annotations/b.xml", xml())
+    write(root / "Annotations/b.xml", xml())
     (root / path).rename(outside / "b")
     (root / path).symlink_to(outside / "b")
-    write(root, "ImageSets/Segmentation/train.txt", "a\nb\n")
+    write(root / "ImageSets/Segmentation/train.txt", "a\nb\n")
     dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("b", True)]
@@ -184,7 +175,7 @@ def test_linked_folder_that_leads_out_is_refused(root, tmp_path_factory):
 
 def test_links_inside_the_data_set_are_followed(root):
     (root / "JPEGImages" / "b.jpg").symlink_to(root / "JPEGImages" / "a.jpg")
-    write(root, "ImageSets/Segmentation/train.txt", "b\n")
+    write(root / "ImageSets/Segmentation/train.txt", "b\n")
     assert only_sample(read_dataset(root, "voc", ["train"])).id == "b"
 
 
@@ -193,8 +184,8 @@ def test_images_are_found_by_listing(root, name):
     (root / "JPEGImages" / name).parent.mkdir(parents=True, exist_ok=True)
     (root / "JPEGImages" / "a.jpg").rename(root / "JPEGImages" / name)
     id = name.rpartition(".")[0]
-    write(root, "ImageSets/Segmentation/train.txt", f"{id}\n")
-    write(root, f"Annotations/{id}.xml", xml())
+    write(root / "ImageSets/Segmentation/train.txt", f"{id}\n")
+    write(root / f"Annotations/{id}.xml", xml())
     sample = only_sample(read_dataset(root, "voc", ["train"]))
     assert (sample.id, sample.image) == (id, root / "JPEGImages" / name)
 
@@ -207,18 +198,18 @@ def test_two_images_of_one_name_are_reported(root):
 
 
 def test_line_that_stands_twice_is_read_once(root):
-    write(root, "ImageSets/Segmentation/train.txt", "a\r\n\r\na\r\n")
+    write(root / "ImageSets/Segmentation/train.txt", "a\r\n\r\na\r\n")
     dataset = read_dataset(root, "voc", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.kind for problem in dataset.problems] == ["image listed twice in a split"]
 
 
 def test_splits_come_from_segmentation_else_main_with_a_second_column(root):
-    write(root, "ImageSets/Main/train.txt", "nowhere\n")
-    write(root, "ImageSets/Main/val.txt", "a -1\n")
-    write(root, "ImageSets/Main/cow_val.txt", "a -1\n")
-    write(root, "ImageSets/Main/hard_val.txt", "a\n")
-    write(root, "ImageSets/Main/trainval.txt", "a\n")
+    write(root / "ImageSets/Main/train.txt", "nowhere\n")
+    write(root / "ImageSets/Main/val.txt", "a -1\n")
+    write(root / "ImageSets/Main/cow_val.txt", "a -1\n")
+    write(root / "ImageSets/Main/hard_val.txt", "a\n")
+    write(root / "ImageSets/Main/trainval.txt", "a\n")
     assert ImageSets(root).splits == ("hard_val", "train", "val")
     dataset = read_dataset(root, "voc", ["train", "val"])
     assert [(s.id, s.split) for s in dataset.samples] == [("a", "train"), ("a", "val")]
@@ -242,7 +233,7 @@ def test_unknown_split_names_the_known_ones(root, split):
 def test_classes_without_label_map_come_from_all_xmls(root, names, expected):
     (root / "labelmap.txt").unlink()
     for id, name in zip("ab", names, strict=True):
-        write(root, f"Annotations/{id}.xml", xml(xml_object((1, 1, 9, 9), name)))
+        write(root / f"Annotations/{id}.xml", xml(xml_object((1, 1, 9, 9), name)))
     dataset = read_dataset(root, "voc", ["train"])
     assert dataset.classes.names == expected
     assert only_sample(dataset).boxes[0].label == expected.index(names[0])
@@ -250,7 +241,7 @@ def test_classes_without_label_map_come_from_all_xmls(root, names, expected):
 
 @pytest.mark.parametrize("void", ["ignored", "void", "Unlabeled"])
 def test_label_map_loses_its_void_entry(root, void):
-    write(root, "labelmap.txt", f"\ufeffbackground:0,0,0::\ncow:::\n{void}:9,9,9::\n")
+    write(root / "labelmap.txt", f"\ufeffbackground:0,0,0::\ncow:::\n{void}:9,9,9::\n")
     assert read_dataset(root, "voc", ["train"]).classes.names == ("background", "cow")
 
 
@@ -265,14 +256,14 @@ def test_label_map_loses_its_void_entry(root, void):
     ],
 )
 def test_label_maps_that_would_shift_mask_labels_are_refused(root, content, rule):
-    write(root, "labelmap.txt", content)
+    write(root / "labelmap.txt", content)
     with pytest.raises(InputError, match=rule):
         read_dataset(root, "voc", ["train"])
 
 
 def test_no_class_name_anywhere_is_refused(root):
     (root / "labelmap.txt").unlink()
-    write(root, "Annotations/a.xml", xml())
+    write(root / "Annotations/a.xml", xml())
     with pytest.raises(InputError, match=r"labelmap\.txt must be there"):
         read_dataset(root, "voc", ["train"])
 
@@ -289,8 +280,8 @@ def test_masks_are_files_and_images_without_one_are_not_annotated(root):
 def test_one_bad_image_does_not_stop_the_others(root):
     for id in "bc":
         Image.new("RGB", (40, 30)).save(root / "JPEGImages" / f"{id}.jpg")
-        write(root, f"Annotations/{id}.xml", xml() if id == "c" else "<")
-    write(root, "ImageSets/Segmentation/train.txt", "a\nb\nc\n")
+        write(root / f"Annotations/{id}.xml", xml() if id == "c" else "<")
+    write(root / "ImageSets/Segmentation/train.txt", "a\nb\nc\n")
     dataset = read_dataset(root, "voc", ["train"])
     assert [sample.id for sample in dataset.samples] == ["a", "c"]
     assert [problem.subject for problem in dataset.problems] == ["b"]
@@ -326,7 +317,7 @@ def test_formats_are_told_apart(root, tmp_path_factory):
         detect_format(empty)
     with pytest.raises(InputError, match="no such folder"):
         detect_format(empty / "missing")
-    write(root, "data.yaml", "names: [cow]")
+    write(root / "data.yaml", "names: [cow]")
     with pytest.raises(InputError, match=r"got voc and yolo; set data\.format"):
         detect_format(root)
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
+from helpers.builders import kinds, only_sample, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
 from wsseg.data.constraints import label_map_of, region_mask
 from wsseg.data.formats.geometry import fitted_box
@@ -20,33 +20,14 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def write(root, path, content):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-def photograph(root, path="images/train/a.jpg"):
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", SIZE[::-1]).save(root / path)
-
-
 @pytest.fixture
 def root(tmp_path):
     """A data set of one image, "a", in the split "train"."""
     root = tmp_path / "set"
-    photograph(root)
-    write(root, "data.yaml", YAML)
-    write(root, "labels/train/a.txt", "1 0.5 0.5 0.25 0.2\n")
+    write_image(root / "images/train/a.jpg")
+    write(root / "data.yaml", YAML)
+    write(root / "labels/train/a.txt", "1 0.5 0.5 0.25 0.2\n")
     return root
-
-
-def only_sample(dataset):
-    (sample,) = dataset.samples
-    return sample
-
-
-def kinds(dataset):
-    return [problem.kind for problem in dataset.problems]
 
 
 def test_centres_become_edges(root):
@@ -98,7 +79,7 @@ def test_whole_pixels_survive_six_decimals(left, top, data):
     ],
 )
 def test_lines_become_boxes_or_problems(root, line, expected, kind):
-    write(root, "labels/train/a.txt", f"\n{line}\n")
+    write(root / "labels/train/a.txt", f"\n{line}\n")
     dataset = read_dataset(root, "yolo", ["train"])
     boxes = only_sample(dataset).boxes
     assert [(b.left, b.top, b.right, b.bottom) for b in boxes] == ([expected] if expected else [])
@@ -108,9 +89,9 @@ def test_lines_become_boxes_or_problems(root, line, expected, kind):
 
 
 def test_missing_or_empty_label_file_means_no_object(root):
-    photograph(root, "images/train/b.jpg")
-    photograph(root, "images/train/c.jpg")
-    write(root, "labels/train/c.txt", "")
+    write_image(root / "images/train/b.jpg")
+    write_image(root / "images/train/c.jpg")
+    write(root / "labels/train/c.txt", "")
     dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.annotations for sample in dataset.samples[1:]] == [(Boxes(()),)] * 2
     assert dataset.problems == ()
@@ -135,26 +116,26 @@ def test_split_without_any_label_file_is_reported(root):
     ],
 )
 def test_label_files_are_found(tmp_path, image, label, entry):
-    photograph(tmp_path, image)
-    write(tmp_path, label, "0 0.5 0.5 1 1\n")
-    write(tmp_path, "data.yaml", f"train: {entry}\nnames: {{0: cow}}\n")
+    write_image(tmp_path / image)
+    write(tmp_path / label, "0 0.5 0.5 1 1\n")
+    write(tmp_path / "data.yaml", f"train: {entry}\nnames: {{0: cow}}\n")
     dataset = read_dataset(tmp_path)
     assert len(only_sample(dataset).boxes) == 1
     assert dataset.problems == ()
 
 
 def test_images_folder_above_the_data_set_plays_no_part(tmp_path):
-    photograph(tmp_path, "images/set/train/a.jpg")
-    write(tmp_path, "images/set/train/a.txt", "0 0.5 0.5 1 1\n")
-    write(tmp_path, "images/set/data.yaml", "train: train\nnames: [cow]\n")
+    write_image(tmp_path / "images/set/train/a.jpg")
+    write(tmp_path / "images/set/train/a.txt", "0 0.5 0.5 1 1\n")
+    write(tmp_path / "images/set/data.yaml", "train: train\nnames: [cow]\n")
     assert len(only_sample(read_dataset(tmp_path / "images" / "set")).boxes) == 1
 
 
 def test_lists_of_images(root):
-    photograph(root, "images/train/b.png")
+    write_image(root / "images/train/b.png")
     lines = f"./images/train/a.jpg\n\nimages/train/b.png\n{root}/images/train/a.jpg\n"
-    write(root, "train.txt", lines)
-    write(root, "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
+    write(root / "train.txt", lines)
+    write(root / "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
     dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.id for sample in dataset.samples] == ["images/train/a", "images/train/b"]
     assert len(dataset.samples[0].boxes) == 1
@@ -162,14 +143,14 @@ def test_lists_of_images(root):
 
 
 def test_several_folders_keep_their_names_apart(root):
-    photograph(root, "images/more/a.jpg")
-    write(root, "data.yaml", "train: [images/train, images/more]\nnames: [cow, sheep]\n")
+    write_image(root / "images/more/a.jpg")
+    write(root / "data.yaml", "train: [images/train, images/more]\nnames: [cow, sheep]\n")
     dataset = read_dataset(root, "yolo", ["train"])
     assert [sample.id for sample in dataset.samples] == ["train/a", "more/a"]
 
 
 def test_second_image_of_a_name_is_left_out(root):
-    photograph(root, "images/train/a.png")
+    write_image(root / "images/train/a.png")
     dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).image.name == "a.jpg"
     assert [problem.fatal for problem in dataset.problems] == [True]
@@ -179,9 +160,9 @@ def test_second_image_of_a_name_is_left_out(root):
     "line", ["a" * 5000, "../outside.jpg", "/etc/passwd", "no.jpg", "a\x00.jpg", "http://a"]
 )
 def test_listed_images_elsewhere_are_left_out(root, line):
-    photograph(root.parent, "outside.jpg")
-    write(root, "train.txt", f"{line}\nimages/train/a.jpg\n")
-    write(root, "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
+    write_image(root.parent / "outside.jpg")
+    write(root / "train.txt", f"{line}\nimages/train/a.jpg\n")
+    write(root / "data.yaml", "train: train.txt\nnames: [cow, sheep]\n")
     dataset = read_dataset(root, "yolo", ["train"])
     assert len(dataset.samples) == 1
     assert [(p.fatal, p.subject) for p in dataset.problems] == [(True, "train.txt:1")]
@@ -190,8 +171,8 @@ def test_listed_images_elsewhere_are_left_out(root, line):
 @pytest.mark.parametrize("path", ["images/train/b.jpg", "labels/train/b.txt"])
 def test_links_out_of_the_data_set_are_not_followed(root, tmp_path_factory, path):
     outside = tmp_path_factory.mktemp("outside")
-    photograph(root, "images/train/b.jpg")
-    write(root, "labels/train/b.txt", "secret")
+    write_image(root / "images/train/b.jpg")
+    write(root / "labels/train/b.txt", "secret")
     (root / path).rename(outside / "b")
     (root / path).symlink_to(outside / "b")
     dataset = read_dataset(root, "yolo", ["train"])
@@ -203,22 +184,22 @@ def test_links_out_of_the_data_set_are_not_followed(root, tmp_path_factory, path
 @pytest.mark.parametrize("entry", ["../outside", "/etc", "nowhere", "images/../.."])
 def test_split_outside_the_data_set_is_refused(root, entry):
     (root.parent / "outside").mkdir()
-    write(root, "data.yaml", f"train: {entry}\nnames: [cow]\n")
+    write(root / "data.yaml", f"train: {entry}\nnames: [cow]\n")
     with pytest.raises(InputError, match="folder or list of images inside"):
         read_dataset(root, "yolo", ["train"])
 
 
 def test_path_of_another_machine_is_reported_and_not_followed(root):
-    write(root, "data.yaml", f"path: /data/sets/cows\n{YAML}")
+    write(root / "data.yaml", f"path: /data/sets/cows\n{YAML}")
     dataset = read_dataset(root, "yolo", ["train"])
     assert len(only_sample(dataset).boxes) == 1
     assert kinds(dataset) == ["path of data.yaml leads elsewhere"]
 
 
 def test_path_inside_the_data_set_is_followed(tmp_path):
-    photograph(tmp_path, "set/images/train/a.jpg")
-    write(tmp_path, "set/labels/train/a.txt", "0 0.5 0.5 1 1\n")
-    write(tmp_path, "data.yaml", f"path: set\n{YAML}")
+    write_image(tmp_path / "set/images/train/a.jpg")
+    write(tmp_path / "set/labels/train/a.txt", "0 0.5 0.5 1 1\n")
+    write(tmp_path / "data.yaml", f"path: set\n{YAML}")
     assert len(only_sample(read_dataset(tmp_path, "yolo", ["train"])).boxes) == 1
 
 
@@ -242,19 +223,19 @@ def test_path_inside_the_data_set_is_followed(tmp_path):
     ],
 )
 def test_damaged_yaml_is_refused(root, content, rule):
-    write(root, "data.yaml", content)
+    write(root / "data.yaml", content)
     with pytest.raises(InputError, match=rule):
         read_dataset(root, "yolo", ["train"])
 
 
 def test_yaml_cannot_make_objects(root):
-    write(root, "data.yaml", YAML + "x: !!python/object/apply:os.system ['touch pwned']\n")
+    write(root / "data.yaml", YAML + "x: !!python/object/apply:os.system ['touch pwned']\n")
     assert only_sample(read_dataset(root, "yolo", ["train"])).id == "a"
     assert not list(root.rglob("pwned"))
 
 
 def test_class_names_stay_text(root):
-    write(root, "data.yaml", "train: images/train\nnames: {1: no, 0: 7, 3: 1e3}\nnc: 3\n")
+    write(root / "data.yaml", "train: images/train\nnames: {1: no, 0: 7, 3: 1e3}\nnc: 3\n")
     dataset = read_dataset(root, "yolo", ["train"])
     assert dataset.classes.names == ("background", "7", "no", "1e3")
     assert only_sample(dataset).boxes[0].label == 2
@@ -262,14 +243,14 @@ def test_class_names_stay_text(root):
 
 
 def test_number_of_classes_that_contradicts_the_names_is_reported(root):
-    write(root, "data.yaml", YAML + "nc: 5\n")
+    write(root / "data.yaml", YAML + "nc: 5\n")
     assert kinds(read_dataset(root, "yolo", ["train"])) == [
         "number of classes contradicts the names"
     ]
 
 
 def test_splits_are_the_keys_that_name_something(root):
-    write(root, "data.yaml", YAML + "val: images/train\ntest:  # none\n")
+    write(root / "data.yaml", YAML + "val: images/train\ntest:  # none\n")
     assert yolo_splits(root) == ("train", "val")
     assert detect_format(root) == "yolo"
     with pytest.raises(InputError, match="known: train, val"):
@@ -277,9 +258,9 @@ def test_splits_are_the_keys_that_name_something(root):
 
 
 def test_undecodable_label_file_and_damaged_image_are_left_out(root):
-    photograph(root, "images/train/b.jpg")
-    write(root, "images/train/c.jpg", b"no image")
-    write(root, "labels/train/b.txt", b"\xff\xfe\x00")
+    write_image(root / "images/train/b.jpg")
+    write(root / "images/train/c.jpg", b"no image")
+    write(root / "labels/train/b.txt", b"\xff\xfe\x00")
     dataset = read_dataset(root, "yolo", ["train"])
     assert only_sample(dataset).id == "a"
     assert [problem.fatal for problem in dataset.problems] == [True, True]
@@ -287,7 +268,7 @@ def test_undecodable_label_file_and_damaged_image_are_left_out(root):
 
 def test_outlines_become_regions(root):
     polygon = "0 0.05 0.1 0.15 0.1 0.15 0.2 0.05 0.2"
-    write(root, "labels/train/a.txt", f"\ufeff{polygon}\n1 0.5 0.5 0.1 0.2\n")
+    write(root / "labels/train/a.txt", f"\ufeff{polygon}\n1 0.5 0.5 0.1 0.2\n")
     dataset = read_dataset(root, "yolo", ["train"], "masks")
     regions = only_sample(dataset).annotations[0]
     expected = np.zeros(SIZE, np.uint8)
@@ -298,7 +279,7 @@ def test_outlines_become_regions(root):
 
 
 def test_boxes_are_no_mask_but_no_object_is(root):
-    photograph(root, "images/train/b.jpg")
+    write_image(root / "images/train/b.jpg")
     first, second = read_dataset(root, "yolo", ["train"], "masks").samples
     assert first.annotations == ()
     assert second.annotations == (Regions(()),)

@@ -247,7 +247,6 @@ def test_inputs_stay_as_they_were():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"sigma": 0}, "agmm sigma must be finite and at least 0.01"),
         ({"target": torch.zeros(2, 5, 5).long()}, "target must be of the logits' number and size"),
         ({"inside": torch.ones(2, 5, 5).bool()}, "inside must be of the logits' number and size"),
         ({"features": torch.zeros(1, 3, 5, 6)}, r"features must be of shape \(2, F, h, w\)"),

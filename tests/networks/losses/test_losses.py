@@ -9,7 +9,7 @@ from wsseg.networks.losses.labelled import (
     focal,
     partial_cross_entropy,
 )
-from wsseg.networks.losses.named import LOSSES, Seen, check_losses
+from wsseg.networks.losses.registry import LOSSES, LossInputs, check_losses
 from wsseg.networks.params import LossParams
 
 ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal, partial_cross_entropy])
@@ -77,7 +77,7 @@ def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name):
     for known in (0, 3):
         labels[:, :known] = 1
         value = LOSSES[name](
-            Seen(logits, features, colours, labels, inside, possible), LossParams()
+            LossInputs(logits, features, colours, labels, inside, possible), LossParams()
         )
         (gradient,) = torch.autograd.grad(value, logits)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()

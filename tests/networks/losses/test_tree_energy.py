@@ -296,10 +296,6 @@ def test_inputs_stay_as_they_were():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": 0}, "tree_energy scale must be whole and at least 1, got 0"),
-        ({"scale": 1.5}, "scale must be whole"),
-        ({"sigma": 0}, "tree_energy sigma must be finite and at least 0.0001"),
-        ({"feature_sigma": -1}, "tree_energy feature_sigma must be finite"),
         ({"images": torch.zeros(2, 3, 5, 5)}, r"images must be of the logits' number and size"),
         ({"gate": torch.ones(2, 5, 5).bool()}, "gate must be of the logits' number and size"),
         ({"inside": torch.ones(1, 6, 7).bool()}, "inside must be of the logits' number and size"),

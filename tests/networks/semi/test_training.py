@@ -1,22 +1,25 @@
 """The semi-supervised training: its terms by hand, and what a kill does to it."""
 
-import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
 
 from wsseg.data.model import Sample
+from wsseg.networks.losses.registry import WeightedLosses
+from wsseg.networks.params import MachineParams
 from wsseg.networks.segmenter import build_network
-from wsseg.networks.segmenter_objective import WeightedLosses
-from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
+from wsseg.networks.semi.callbacks import CollapseAlarm, object_recall
 from wsseg.networks.semi.params import SemiParams
-from wsseg.networks.semi.training import PairedBatches, SemiTraining, ramp
+from wsseg.networks.semi.training import PairedBatches, SemiTraining
 from wsseg.networks.semi.views import ViewBatches
 from wsseg.networks.train import fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 
 Pairs = list[TrainingPair]
+
+
+MACHINE = MachineParams(device="cpu", checkpoint_every=2)
 
 
 class KilledError(RuntimeError):
@@ -30,31 +33,34 @@ def parts(pairs, model, trainer, semi):
         trainer,
         WeightedLosses(trainer, model),
         semi,
-        torch.tensor(semi.confidence),
+        torch.tensor(semi.min_confidence),
         seed=0,
         freeze_batch_norm=False,
     )
     samples = [Sample(pair.image.stem, pair.image, (40, 48), (), "train") for pair in pairs[2:]]
-    views = ViewBatches(samples, 2, model, trainer, semi.views, seed=1)
+    views = ViewBatches(samples, 2, model, trainer, semi, seed=1)
     labelled = TrainingBatches(pairs[:2], model, trainer, seed=0)
     return training, PairedBatches(labelled, views, views, 0)
 
 
 EVERYTHING = {
     "burn_in": 2,
-    "ramp": 2,
     "weight": 0.7,
-    "confidence": 0.55,
+    "min_confidence": 0.55,
     "focal": 1.0,
-    "weigh": 1.0,
+    "confidence_power": 1.0,
     "boundary": 0.5,
     "shrink": 0.3,
-    "views": {"strong": 2, "features": True},
-    "teacher": {"decay": 0.8, "every": 2},
+    "strong_views": 2,
+    "feature_view": True,
+    "decay": 0.8,
+    "update_every": 2,
 }
 
 
-@pytest.mark.parametrize("changes", [{}, EVERYTHING, {"future": 2}], ids=["plain", "all", "future"])
+@pytest.mark.parametrize(
+    "changes", [{}, EVERYTHING, {"lookahead": 2}], ids=["plain", "all", "lookahead"]
+)
 def test_a_resumed_training_equals_an_unbroken_one(
     pairs,
     model_settings,
@@ -62,9 +68,9 @@ def test_a_resumed_training_equals_an_unbroken_one(
     tmp_path,
     changes,
 ):
-    semi = SemiParams.model_validate({"confidence": 0.55, **changes})
+    semi = SemiParams.model_validate({"min_confidence": 0.55, **changes})
     unbroken, batches = parts(pairs, model_settings, trainer_settings, semi)
-    fit(unbroken, batches, tmp_path / "a")
+    fit(unbroken, batches, tmp_path / "a", machine=MACHINE)
 
     class Kill(Callback):
         def on_train_batch_start(self, trainer, *_):
@@ -73,17 +79,17 @@ def test_a_resumed_training_equals_an_unbroken_one(
 
     killed, batches = parts(pairs, model_settings, trainer_settings, semi)
     with pytest.raises(KilledError):
-        fit(killed, batches, tmp_path / "b", [Kill()])
+        fit(killed, batches, tmp_path / "b", [Kill()], machine=MACHINE)
     resumed, batches = parts(pairs, model_settings, trainer_settings, semi)
-    fit(resumed, batches, tmp_path / "b")
+    fit(resumed, batches, tmp_path / "b", machine=MACHINE)
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     moved = unbroken.teacher.network.state_dict()
     assert any(not torch.equal(moved[k], v) for k, v in unbroken.network.state_dict().items())
 
 
+@pytest.mark.usefixtures("plain_views")
 def test_loss_is_that_of_masks_and_of_the_teachers_labels(pairs, model_settings, trainer_settings):
-    plain = {"jitter": 0.0, "gray": 0.0, "blur": 0.0, "cutmix": 0.0}
-    semi = SemiParams.model_validate({"confidence": 0.5, "weight": 2.0, "views": plain})
+    semi = SemiParams(min_confidence=0.5, weight=2.0)
     training, batches = parts(pairs, model_settings, trainer_settings, semi)
     training.eval()
     (images, target), (weak, views) = batches.batch(0)
@@ -107,15 +113,9 @@ def test_before_burn_in_only_masks_teach_and_the_teacher_waits(
     training, batches = parts(pairs, model_settings, trainer_settings, semi)
     first = {k: v.clone() for k, v in training.network.state_dict().items()}
     waiting = trainer_settings.model_copy(update={"steps": 5})
-    training.params = batches.settings = batches.labelled.settings = waiting
-    fit(training, batches, tmp_path)
+    training.params = batches.trainer = batches.labelled.trainer = waiting
+    fit(training, batches, tmp_path, machine=MACHINE)
     torch.testing.assert_close(dict(training.teacher.network.state_dict()), first, rtol=0, atol=0)
-
-
-def test_ramp_rises_to_its_weight():
-    assert ramp(0, 100) == pytest.approx(np.exp(-5))
-    assert ramp(50, 100) == pytest.approx(np.exp(-1.25))
-    assert ramp(150, 100) == 1
 
 
 def test_batches_switch_from_the_reliable_half_to_all(pairs, model_settings, trainer_settings):
@@ -125,7 +125,7 @@ def test_batches_switch_from_the_reliable_half_to_all(pairs, model_settings, tra
         2,
         model_settings,
         trainer_settings,
-        SemiParams().views,
+        SemiParams(),
         seed=1,
     )
     switched = PairedBatches(batches.labelled, other, batches.late, 3)
@@ -136,13 +136,13 @@ def test_batches_switch_from_the_reliable_half_to_all(pairs, model_settings, tra
 def test_alarm_stops_a_network_that_sees_background_only(
     pairs, model_settings, trainer_settings, tmp_path
 ):
-    training, batches = parts(pairs, model_settings, trainer_settings, SemiParams(keep="student"))
+    training, batches = parts(pairs, model_settings, trainer_settings, SemiParams())
     head = training.network.get_submodule("segmentation_head")[0]
     with torch.no_grad():
         head.bias.copy_(torch.tensor([1000.0, 0.0]))
-    assert objects_seen(training.network, batches.labelled) == 0
+    assert object_recall(training.network, batches.labelled) == 0
     alarm = CollapseAlarm(lambda: training.result, 0.9, batches.labelled, trainer_settings.steps)
-    curve = fit(training, batches, tmp_path, [alarm])
+    curve = fit(training, batches, tmp_path, [alarm], machine=MACHINE)
     assert alarm.step == 3
     assert len(curve) == 1
 
@@ -152,5 +152,5 @@ def test_no_alarm_where_the_network_before_saw_as_little(
 ):
     training, batches = parts(pairs, model_settings, trainer_settings, SemiParams())
     alarm = CollapseAlarm(lambda: training.result, 0.0, batches.labelled, trainer_settings.steps)
-    fit(training, batches, tmp_path, [alarm])
+    fit(training, batches, tmp_path, [alarm], machine=MACHINE)
     assert alarm.step is None

@@ -7,13 +7,12 @@ from wsseg.data.constraints import constraints_of
 from wsseg.data.model import Box, Boxes, Sample, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.images import read_image
-from wsseg.networks.batches import normalised
+from wsseg.networks.batches import normalize
 from wsseg.networks.params import SegmenterParams, SegmenterTrainingParams
-from wsseg.networks.semi.params import ViewParams
-from wsseg.networks.semi.views import ViewBatches, cut_out, mixed
+from wsseg.networks.semi.params import SemiParams
+from wsseg.networks.semi.views import ViewBatches, cutmix, draw_rectangle
 
 K = 5
-PLAIN = ViewParams(strong=2, jitter=0, gray=0, blur=0, cutmix=0)
 
 
 @pytest.fixture
@@ -25,11 +24,12 @@ def sample(tmp_path):
     return Sample("a", tmp_path / "a.png", (30, 40), (boxes, strokes), "train")
 
 
-def batches(samples, views=PLAIN, **changes):
+def batches(samples, views=2, **changes):
     settings = {"steps": 9, "batch_size": 2, "crop": (30, 40), "zoom": (1.0, 1.0), **changes}
     gate = bool(settings.pop("gate", True))
     trainer = SegmenterTrainingParams(**settings)
-    return ViewBatches(samples, K, SegmenterParams(), trainer, views, seed=0, gate=gate)
+    semi = SemiParams(strong_views=views, gate=gate)
+    return ViewBatches(samples, K, SegmenterParams(), trainer, semi, seed=0)
 
 
 def test_what_is_allowed_moves_with_the_image(sample):
@@ -37,7 +37,7 @@ def test_what_is_allowed_moves_with_the_image(sample):
     every = np.zeros((K, 30, 40), bool)
     every[constraints.classes] = constraints.allowed
     pixels = torch.from_numpy(read_image(sample.image).copy()).permute(2, 0, 1)
-    upright, seen = normalised(pixels, SegmenterParams()), set()
+    upright, seen = normalize(pixels, SegmenterParams()), set()
     for step in range(4):
         weak, views = batches([sample]).batch(step)
         for image, allowed in zip(weak, views.allowed.numpy(), strict=True):
@@ -65,35 +65,39 @@ def test_an_image_of_tags_alone(sample):
     assert views.allowed.all(dim=(0, 2, 3)).tolist() == [True, False, True, False, False]
 
 
-def test_strong_views_stay_in_place_and_differ(sample):
+@pytest.mark.usefixtures("plain_views")
+def test_strong_views_stay_in_place(sample):
     weak, views = batches([sample]).batch(0)
     torch.testing.assert_close(views.strong, weak[:, None].expand_as(views.strong))
-    strong = batches([sample], ViewParams(strong=2)).batch(0)[1].strong
+
+
+def test_strong_views_differ(sample):
+    strong = batches([sample]).batch(0)[1].strong
     assert not torch.equal(strong[:, 0], strong[:, 1])
 
 
 def test_a_batch_depends_on_its_step_only(sample):
-    one, other = batches([sample], ViewParams()), batches([sample], ViewParams())
+    one, other = batches([sample], 1), batches([sample], 1)
     one.batch(0)
     torch.testing.assert_close(one.batch(3), other.batch(3), rtol=0, atol=0)
 
 
-def test_cut_out_is_one_rectangle_of_the_published_sizes():
+def test_a_cut_is_one_rectangle_of_the_published_sizes():
     torch.manual_seed(0)
     shares = []
     for _ in range(200):
-        mask = cut_out((40, 50), 1.0).numpy()
+        mask = draw_rectangle((40, 50), 1.0).numpy()
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         assert mask.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
         shares.append(mask.mean())
     assert 0.01 < min(shares) < max(shares) < 0.42
-    assert not cut_out((40, 50), 0.0).any()
+    assert not draw_rectangle((40, 50), 0.0).any()
 
 
 def test_mixing_takes_the_next_image_inside_the_cut():
     values, cut = torch.arange(3.0)[:, None, None, None].expand(3, 2, 2, 2), torch.zeros(3, 2, 2)
     cut[:, 0] = 1
-    found = mixed(values, cut.bool())
+    found = cutmix(values, cut.bool())
     assert found[:, :, 0].unique(dim=0)[:, 0, 0].tolist() == [0, 1, 2]
     assert [found[i, 0, 0, 0].item() for i in range(3)] == [1, 2, 0]
     assert [found[i, 0, 1, 0].item() for i in range(3)] == [0, 1, 2]

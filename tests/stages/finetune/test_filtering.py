@@ -16,11 +16,11 @@ from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.stages.finetune.base_run import Base
+from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import calibrate, filter_labels, thresholds_of
-from wsseg.stages.finetune.masks import mask_labels, without_mask
-from wsseg.stages.finetune.pseudo_labels import confidence_of, label_surely, probabilities
-from wsseg.stages.finetune.reliability import agreement, rank_by_reliability
+from wsseg.stages.finetune.masks import label_masks, remove_mask
+from wsseg.stages.finetune.pseudo_labels import predict_pseudo_labels, read_confidence
+from wsseg.stages.finetune.unlabelled import mean_iou, rank_by_reliability
 from wsseg.stages.params import FilterParams, FinetuneParams
 from wsseg.synthetic.scenes import write_scenes
 
@@ -64,7 +64,7 @@ def network_of(run, dataset, settings, seed):
 @pytest.fixture
 def base(run, dataset, model_settings):
     path = network_of(run, dataset, model_settings, 0)
-    return Base(Stage("round-1/model", path.parent, "a key", {}))
+    return BaseRun(Stage("round-1/model", path.parent, "a key", {}))
 
 
 def with_filter(run, **settings):
@@ -75,31 +75,19 @@ def with_filter(run, **settings):
 
 
 def believed(run, dataset, base):
-    predicted = label_surely(run, dataset, base)
+    predicted = predict_pseudo_labels(run, dataset, base)
     calibration = calibrate(run, dataset, predicted)
     return predicted, calibration, filter_labels(run, dataset, predicted, calibration)
 
 
-def test_probabilities_are_shared_among_what_is_allowed(dataset):
-    sample = without_mask(dataset.split("train")[0])
-    constraints = constraints_of(sample, len(dataset.classes))
-    scores = np.random.default_rng(0).random((len(dataset.classes), *sample.size))
-    scores[:, :5] = 0
-    found = probabilities(scores, constraints)
-    np.testing.assert_allclose(found.sum(axis=0), 1, rtol=1e-5)
-    assert not found[~constraints.allowed].any()
-    first = found[:, 0, 0]
-    np.testing.assert_allclose(first[first > 0], 1 / constraints.allowed[:, 0, 0].sum())
-
-
 def test_masks_do_not_reach_what_they_calibrate(run, dataset, base):
-    predicted = label_surely(run, dataset, base)
+    predicted = predict_pseudo_labels(run, dataset, base)
     given = [sample for sample in dataset.split("train") if has_full_mask(sample)]
     assert len(given) == 2
     for sample in given:
         found = read_label_map(label_path(predicted, sample))
         mask = labelled_pixels(sample, len(dataset.classes))
-        assert constraints_of(without_mask(sample), len(dataset.classes)).allows(found).all()
+        assert constraints_of(remove_mask(sample), len(dataset.classes)).allows(found).all()
         assert (found != mask)[mask != IGNORE].any()
 
 
@@ -125,7 +113,7 @@ def test_what_is_sure_enough_stays_and_the_rest_is_ignored(run, dataset, base, s
         if has_full_mask(sample):
             np.testing.assert_array_equal(found, known)
             continue
-        sure = confidence_of(predicted, sample.id) >= least[made]
+        sure = read_confidence(predicted, sample.id) >= least[made]
         expected = np.where(known != IGNORE, known, np.where(sure, made, IGNORE))
         np.testing.assert_array_equal(found, expected)
         kept += int((sure & (known == IGNORE)).sum())
@@ -140,7 +128,7 @@ def test_precision_gate_keeps_its_promise_on_the_masks(run, dataset, base):
     right, total = np.zeros(len(least)), np.zeros(len(least))
     for sample in (s for s in dataset.split("train") if has_full_mask(s)):
         made, mask = read_label_map(label_path(predicted, sample)), labelled_pixels(sample, 9)
-        sure = confidence_of(predicted, sample.id)
+        sure = read_confidence(predicted, sample.id)
         for label in np.unique(made):
             chosen = (made == label) & (sure >= least[label]) & (mask != IGNORE)
             total[label] += chosen.sum()
@@ -152,7 +140,7 @@ def test_precision_gate_keeps_its_promise_on_the_masks(run, dataset, base):
 def test_without_masks_there_is_nothing_to_tune_by(run):
     bare = read_weak(run.config.data.model_copy(update={"masks": None}))
     with pytest.raises(InputError, match=r"data\.masks"):
-        mask_labels(run, bare)
+        label_masks(run, bare)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +155,8 @@ def test_a_list_that_names_no_masks_is_refused(run, text, got):
 
 def test_agreement_is_the_mean_iou():
     one, other = np.array([[0, 0, 1, 1]]), np.array([[0, 1, 1, 2]])
-    assert agreement(one, other) == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
-    assert agreement(one, one) == 1
+    assert mean_iou(one, other) == pytest.approx((1 / 2 + 1 / 3 + 0) / 3)
+    assert mean_iou(one, one) == 1
 
 
 def test_reliable_images_come_first(run, dataset, base, model_settings):
@@ -176,13 +164,15 @@ def test_reliable_images_come_first(run, dataset, base, model_settings):
     with pytest.raises(InputError, match="reliable_first"):
         rank_by_reliability(run, base, samples)
     earlier = (network_of(run, dataset, model_settings, 1),)
-    ranked = rank_by_reliability(run, Base(base.model, None, earlier), samples)
+    ranked = rank_by_reliability(run, BaseRun(base.model, None, earlier), samples)
     assert {sample.id for sample in ranked} == {sample.id for sample in samples}
     maps = [
-        label_surely(Run(run.path / name, run.config), dataset, Base(Stage("m", path, name, {})))
+        predict_pseudo_labels(
+            Run(run.path / name, run.config), dataset, BaseRun(Stage("m", path, name, {}))
+        )
         for name, path in (("a", base.model.path), ("b", earlier[0].parent))
     ]
     unmasked = [sample for sample in ranked if not has_full_mask(sample)]
-    scores = [agreement(*(read_label_map(label_path(m, s)) for m in maps)) for s in unmasked]
+    scores = [mean_iou(*(read_label_map(label_path(m, s)) for m in maps)) for s in unmasked]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) > 1

@@ -9,6 +9,7 @@ from wsseg.synthetic.scenes import write_scenes
 TINY = """
 classifier:
   encoder: mobilenetv3_small_050
+model:
   weights: null
 """
 

@@ -7,14 +7,14 @@ from PIL import Image
 from wsseg.data.model import Sample, Tags
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks.params import ClassifierParams
+from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.runs.config import Config
 from wsseg.runs.run import Run
 from wsseg.stages.selection import embeddings as module
 from wsseg.stages.selection.embeddings import Rows, embed_images, embeddings_of
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
 
-SOURCE = EncoderSource("classifier", ClassifierParams(encoder="resnet10t", weights=None))
+SOURCE = EncoderSource("classifier", ClassifierNetworkParams(encoder="resnet10t", weights=None))
 
 
 def embed_colour(_, image):

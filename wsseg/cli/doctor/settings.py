@@ -17,26 +17,15 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.networks.params import ClassifierParams, SegmenterParams, TrainingParams
+from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams, TrainingParams
 from wsseg.networks.train import check_training
 from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
-from wsseg.stages.finetune.settings import check_finetune_settings
-from wsseg.stages.rounds import check_settings
-from wsseg.stages.tags.classifier import check_tag_settings
-from wsseg.stages.tags.mixture import only_tagged
+from wsseg.stages.checks import check_settings
+from wsseg.stages.tags.classifier import only_tagged
 
 T = TypeVar("T")
-
-CHECKS: dict[str, tuple[Callable[[Config], None], ...]] = {
-    "boxes": (check_settings,),
-    "full": (check_settings,),
-    "mixed": (check_settings,),
-    "tags": (check_settings, check_tag_settings),
-    "finetune": (check_finetune_settings,),
-}
-"""The checks that each shipped pipeline makes before any work."""
 
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 _TIMM_PREFIX = "tu-"  # segmentation-models-pytorch's prefix for encoders of timm
@@ -54,14 +43,14 @@ def check_settings_and_data(config: Config) -> Iterator[Check]:
         yield Check("data", "problem", str(error), "check the permissions of data.root")
     if dataset is not None:
         yield from _check_data(config, dataset)
-    yield _checked("settings", f"pipeline {config.pipeline}", _check_all, config)
+    yield _checked("settings", f"pipeline {config.pipeline}", check_settings, config)
     has_classifier, machine = _has_classifier(config, dataset), config.machine
     for name, trainer in _trainers(config, has_classifier).items():
         message = f"{machine.device}, devices {machine.devices}, precision {machine.precision}"
         yield _checked(name, message, partial(check_training, machine=machine), trainer)
     yield check_weights("model.weights", config.model)
     if has_classifier:
-        yield check_weights("classifier.weights", config.classifier)
+        yield check_weights("classifier", config.classifier.network(config.model))
 
 
 def _read(data: DataParams) -> Dataset:
@@ -89,16 +78,10 @@ def _check_data(config: Config, dataset: Dataset) -> Iterator[Check]:
 
 
 def _has_classifier(config: Config, dataset: Dataset | None) -> bool:
-    if config.pipeline == "mixed":
-        is_tagged = dataset is not None and bool(only_tagged(dataset, config.data.train).samples)
-    else:
-        is_tagged = config.pipeline == "tags"
+    if Path(config.pipeline).stem != "weak" or dataset is None:
+        return False
+    is_tagged = bool(only_tagged(dataset, config.data.train).samples)
     return is_tagged and find_activation(config.cam.method) is None
-
-
-def _check_all(config: Config) -> None:
-    for check in CHECKS.get(config.pipeline, ()):
-        check(config)
 
 
 def _checked(subject: str, message: str, check: Callable[[T], None], value: T) -> Check:
@@ -126,7 +109,7 @@ class _Download(NamedTuple):
     url: str = ""
 
 
-def check_weights(name: str, network: SegmenterParams | ClassifierParams) -> Check:
+def check_weights(name: str, network: SegmenterParams | ClassifierNetworkParams) -> Check:
     """Return whether the weights that a network starts from are on this machine.
 
     Args:

@@ -1,4 +1,4 @@
-"""Label Studio's run lengths: what its brush draws, packed bit by bit."""
+"""Run lengths of Label Studio's brush, packed bit by bit."""
 
 import reprlib
 
@@ -8,7 +8,7 @@ from pycocotools import mask as coco_mask
 
 from wsseg.data.formats.geometry import RunLengths
 from wsseg.errors import InputError
-from wsseg.safe_io import MOST_PIXELS
+from wsseg.safe_io import MAX_PIXELS
 
 _HEAD = 53  # bits: 32 the count of values, 5 the bits of a value, 4 times 4 those of a run's length
 _CHANNELS, _ALPHA = 4, 3  # RGBA, pixel after pixel
@@ -17,14 +17,11 @@ _REMEDY = "export it again"
 
 
 def brush_runs(packed: object, size: tuple[int, int]) -> RunLengths:
-    """Return the pixels of a brush stroke as COCO run lengths.
+    """Return the pixels of a brush stroke as compressed COCO run lengths.
 
     Args:
-        packed: Its "rle", a list of bytes.
+        packed: The list of bytes "rle", unchecked.
         size: (H, W) of the image.
-
-    Returns:
-        Size and compressed counts.
 
     Raises:
         InputError: It is no list of bytes, of another image size, or damaged.
@@ -48,18 +45,18 @@ def brush_mask(packed: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
     them. The bits of all numbers come highest first, and no number begins at a new byte.
 
     Args:
-        packed: The bytes.
+        packed: The bytes of "rle".
         size: (H, W) of the image.
 
     Returns:
-        (H, W) bool: where the alpha channel is not 0.
+        (H, W) bool: True where the alpha channel is not 0.
 
     Raises:
         InputError: It is of another image size, or damaged.
     """
     height, width = size
-    if height * width > MOST_PIXELS:
-        rule = f"of an image of at most {MOST_PIXELS} pixels"
+    if height * width > MAX_PIXELS:
+        rule = f"of an image of at most {MAX_PIXELS} pixels"
         raise InputError("rle", rule, f"{width}x{height}", "correct the size")
     lengths, count = _head(packed, height * width)
     marked, padded = bytearray(height * width), packed + bytes(_WINDOW)  # quicker than arrays

@@ -8,26 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import (
-    beginning,
-    inside,
-    locate,
-    matching_files,
-    read_json,
-    safe_name,
-    shown,
-)
+from wsseg.data.formats.files import inside, locate, matching_files, read_json, safe_name, shown
 from wsseg.data.formats.geometry import Corners, bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
 from wsseg.data.formats.labelstudio import is_labelstudio
-from wsseg.data.formats.raw import (
-    Format,
+from wsseg.data.formats.opening import beginning
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawFile,
-    RawImage,
-    RawObject,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,

@@ -6,21 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsseg.data.formats.files import (
-    files_by_id,
-    inside,
-    is_file,
-    read_names,
-    read_text,
-    safe_name,
-    shown,
-)
-from wsseg.data.formats.raw import (
-    Format,
+from wsseg.data.formats.files import files_by_id, inside, is_file, safe_name, shown
+from wsseg.data.formats.opening import read_names, read_text
+from wsseg.data.formats.raw import Format, RawDataset, RawImage, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawImage,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,

@@ -1,4 +1,4 @@
-"""CVAT: one XML of all images, exported as "CVAT for images 1.1"."""
+"""CVAT: one XML for all images, exported as "CVAT for images 1.1"."""
 
 import math
 import os
@@ -13,9 +13,11 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import iterparse
 
-from wsseg.data.formats.files import beginning, open_file, safe_name
+from wsseg.data.formats.files import safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.opening import beginning, open_file
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (
     Points,
     box_around,
@@ -26,7 +28,6 @@ from wsseg.data.formats.shapes import (
     window_sides,
 )
 from wsseg.data.formats.tools import tool_format
-from wsseg.data.model import Problem
 from wsseg.errors import InputError
 
 _DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
@@ -35,27 +36,27 @@ _OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete 
 
 
 def read_cvat(path: Path) -> RawFile:
-    """Return what an XML of CVAT says of its images.
+    """Return what an XML of CVAT says about its images.
 
-    A ``points`` shape is a click for each point; with an attribute "extreme" that is true, its four
+    A ``points`` shape is a click for each point; if its attribute "extreme" is true, its four
     points are the extreme points of one object. An attribute "width" of a ``polyline`` or
-    ``points`` is its width in pixels. Of a rotated box the box around it is taken. Coordinates are
-    CVAT's: the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true is a
-    machine's, which nobody has accepted: it is left out and noted, and says nothing.
+    ``points`` is its width in pixels. A rotated box gives its bounding box. Coordinates are CVAT's:
+    the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true was made by
+    a program and not accepted by a person: it is left out, and reported.
 
     Args:
-        path: Of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
+        path: XML of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
+            Images and shapes that cannot be used, such as skeletons and cuboids, are left out.
 
     Returns:
-        Its pages, with the task's labels as names. Images and shapes that cannot be used, among
-        them skeletons and cuboids, are left out and stand in the problems.
+        The images, with the task's labels as class names.
 
     Raises:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
     """
     try:
         with open_file(path) as file:
-            return _pages(file, path)
+            return _read(file, path)
     except InputError:
         raise
     except _DAMAGED as error:
@@ -63,30 +64,23 @@ def read_cvat(path: Path) -> RawFile:
         raise InputError(path, rule, got, "export it again") from error
 
 
-def _pages(file: IO[bytes], path: Path) -> RawFile:
-    pages, names, problems = list[RawImage](), tuple[str, ...](), list[Problem]()
+def _read(file: IO[bytes], path: Path) -> RawFile:
+    images, names, log = list[RawImage](), tuple[str, ...](), ProblemLog()
     for element in _children(file, path):
         if element.tag == "meta":
             names = tuple(_names(element))
         elif element.tag == "image":
             subject = f"{path.name} image {reprlib.repr(element.get('name'))}"
-            try:
-                page, flaws = _page(element, subject, path)
-            except InputError as error:
-                problems.append(
-                    Problem(subject, f"{error}; left out", kind="image that cannot be read")
-                )
-                continue
-            pages.append(page)
-            problems += flaws
+            with log.leaving_out(subject, "image that cannot be read"):
+                images.append(_image(element, subject, path, log))
         elif element.tag == "track":
             remedy = "export it as 'CVAT for images 1.1'"
             raise InputError(path, "of CVAT for images", "CVAT for video", remedy)
-    return RawFile(tuple(pages), names, tuple(problems))
+    return RawFile(tuple(images), names, log.problems)
 
 
 def _children(file: IO[bytes], path: Path) -> Iterator[Any]:
-    """Yield what the root holds, each forgotten before the next is read."""
+    """Yield the children of the root; each is freed before the next one is read."""
     root, depth = None, 0
     for event, element in iterparse(file, ("start", "end"), forbid_dtd=True):
         depth += 1 if event == "start" else -1
@@ -108,34 +102,32 @@ def _names(meta: Any) -> Iterator[str]:
                 yield name
 
 
-def _page(image: Any, subject: str, path: Path) -> tuple[RawImage, list[Problem]]:
+def _image(image: Any, subject: str, path: Path, log: ProblemLog) -> RawImage:
     name, subset = image.get("name", ""), image.get("subset", "").strip()
     safe_name(name)
     split = None if subset.lower() in {"", "default"} else safe_name(subset.lower()).as_posix()
     if subset and subset != split and _has_images(path, safe_name(subset).as_posix()):
         name = f"{subset}/{name}"
     size = plausible_size(image.get("height"), image.get("width"))
-    marks, tags, flaws, notes = list[RawMark](), list[str](), list[Problem](), list[Problem]()
+    marks, tags, n_suggestions, before = list[RawMark](), list[str](), 0, len(log)
     for index, shape in sorted(enumerate(image), key=lambda item: _order(item[1])):
         place = f"{subject} {shape.tag} {index + 1}"
         if _attribute(shape, "suggestion").lower() in _TRUE:
-            notes.append(Problem(place, _OPEN_SUGGESTION, kind="suggestion that nobody accepted"))
+            log.add(place, _OPEN_SUGGESTION, "suggestion that nobody accepted")
+            n_suggestions += 1
             continue
-        try:
+        with log.leaving_out(place, "shape that cannot be used"):
             if shape.tag == "tag":
                 tags.append(_label(shape))
             else:
                 marks += _marks(shape, place, size)
-        except InputError as error:
-            flaws.append(Problem(place, f"{error}; left out", kind="shape that cannot be used"))
     shown = tuple(dict.fromkeys(tags)) or None
-    closed = False if flaws else None
-    page = RawImage(subject, name, tuple(marks), size, split, shown, closed=closed)
-    return page, [*flaws, *notes]
+    closed = False if len(log) > before + n_suggestions else None
+    return RawImage(subject, name, tuple(marks), size, split, shown, closed=closed)
 
 
 def _has_images(path: Path, subset: str) -> bool:
-    """Whether images lie in images/<subset>, as a project is exported, in the subset's own case."""
+    """Return whether images lie in images/<subset>, as CVAT exports projects."""
     folders = (folder / "images" / subset for folder in path.parents[:2])
     return any(os.path.isdir(folder) for folder in folders)  # noqa: PTH112 - as in files.is_file
 

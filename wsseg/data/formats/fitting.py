@@ -1,28 +1,19 @@
 """Fit what annotation files say to the images: annotations in pixels, clipped to the image."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar
 
 from wsseg.data.custom import CustomAnnotation, find_annotation
 from wsseg.data.formats.files import inside
 from wsseg.data.formats.geometry import bounds, fitted_box, fitted_polygon, fitted_runs
-from wsseg.data.formats.raw import (
-    ProblemLog,
-    RawDataset,
-    RawImage,
-    RawMark,
-    RawObject,
-    RawSample,
-    is_background,
-)
+from wsseg.data.formats.raw import RawImage, RawMark, RawObject
+from wsseg.data.formats.reading import ProblemLog, is_background
 from wsseg.data.model import (
     Annotation,
     Box,
     Boxes,
     Classes,
-    Dataset,
     MaskFile,
     Problem,
     Region,
@@ -38,61 +29,6 @@ View = Literal["boxes", "tags", "masks", "all", "none"]
 """What is taken of a data set: boxes, tags, full masks, all weak labels, or the images alone."""
 
 _MOST_COST = 2**33  # pixel visits to draw the strokes of an image: about a minute
-
-
-def view(raw: RawDataset, kind: View) -> Dataset:
-    """Return the images of a data set with annotations of one kind.
-
-    Args:
-        raw: What the files of the data set say.
-        kind: "boxes" gives each annotated image one ``Boxes``, "tags" one ``Tags``, "masks" one
-            full mask, "all" its weak labels of every kind, "none" nothing.
-
-    Returns:
-        The data set. Images that cannot be used are left out and stand in its problems.
-
-    Raises:
-        InputError: The data set has no annotations of this kind.
-    """
-    if kind not in get_args(View):
-        raise InputError("use", "boxes, tags, masks, all or none", repr(kind), "choose one")
-    if kind in raw.refused:
-        raise raw.refused[kind]
-    log = ProblemLog()
-    log.extend(raw.problems)
-    if kind == "boxes" or (kind == "all" and not _is_only_tagged(raw)):
-        log.extend(raw.of_boxes)
-    if kind in {"tags", "all"}:
-        log.extend(raw.of_tags)
-    samples = []
-    for entry in raw.samples:
-        with log.image(entry.images[0].subject if entry.images else entry.sample.id):
-            annotations = _annotations(entry, raw, kind, log)
-            samples.append(replace(entry.sample, annotations=annotations))
-    problems = log.problems
-    if kind == "none":
-        problems = tuple(problem for problem in problems if problem.fatal)
-    return Dataset(raw.classes, tuple(samples), problems, raw.format)
-
-
-def _is_only_tagged(raw: RawDataset) -> bool:
-    """Return whether images are tagged but none has objects, which is no problem of each image."""
-    images = [image for entry in raw.samples for image in entry.images]
-    return any(image.tags is not None for image in images) and not any(
-        image.objects is not None for image in images
-    )
-
-
-def _annotations(
-    entry: RawSample, raw: RawDataset, kind: View, log: ProblemLog
-) -> tuple[Annotation, ...]:
-    made: list[Annotation] = []
-    for image in entry.images:
-        fitter = Fitter(image, entry.sample.size, raw.classes, log, raw.root)
-        made += fitter.annotations(kind, has_tags=raw.has_tags)
-    if kind == "masks" and entry.mask:
-        made.append(MaskFile(inside(entry.mask, raw.root)))
-    return merged(made) if len(made) > 1 else tuple(made)
 
 
 class Fitter:
@@ -115,7 +51,7 @@ class Fitter:
         root: Path,
     ) -> None:
         self.image, self.size, self.classes, self.log, self.root = image, size, classes, log, root
-        self.labels = {name: label for label, name in enumerate(classes) if label}
+        self.labels = classes.labels
         self.has_all_marks, self.cost = True, 0.0
 
     def annotations(self, kind: View, *, has_tags: bool = False) -> tuple[Annotation, ...]:
@@ -314,39 +250,3 @@ class Fitter:
 
 def _flat(mark: RawMark) -> tuple[float, ...]:
     return tuple(value for point in mark.points for value in point)
-
-
-def merged(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
-    """Return the annotations of one image from several sources, one of each kind.
-
-    Args:
-        annotations: In the order in which they were read.
-
-    Returns:
-        All boxes, strokes, tags and partial masks, joined by kind; later strokes are in front.
-        Mask files and full masks stay as they are.
-    """
-    result: list[Annotation] = []
-    for more in annotations:
-        for index, one in enumerate(result):
-            if joined := _joined(one, more):
-                result[index] = joined
-                break
-        else:
-            result.append(more)
-    return tuple(result)
-
-
-def _joined(one: Annotation, more: Annotation) -> Annotation | None:
-    """Return two annotations as one; None if they are of different kinds."""
-    if isinstance(one, Boxes) and isinstance(more, Boxes):
-        return Boxes((*one.items, *more.items))
-    if isinstance(one, Strokes) and isinstance(more, Strokes):
-        return Strokes((*one.items, *more.items), one.closed and more.closed)
-    if isinstance(one, Tags) and isinstance(more, Tags):
-        present = {*one.present, *more.present}
-        unsure = {*one.unsure, *more.unsure} - present
-        return Tags(tuple(sorted(present)), tuple(sorted(unsure)))
-    if isinstance(one, Regions) and isinstance(more, Regions) and one.partial and more.partial:
-        return Regions((*one.items, *more.items), partial=True, closed=one.closed and more.closed)
-    return None

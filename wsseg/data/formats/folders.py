@@ -5,12 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wsseg.data.formats.files import files_by_id, inside, shown
-from wsseg.data.formats.raw import (
-    Format,
+from wsseg.data.formats.raw import Format, RawDataset, RawImage, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawImage,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,

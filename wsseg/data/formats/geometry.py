@@ -1,4 +1,4 @@
-"""Boxes, outlines and run lengths as people export them, brought inside the image."""
+"""Boxes, polygons and run lengths of annotation files, clipped to the image."""
 
 import math
 import reprlib
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wsseg.data.model import Box, Problem
-from wsseg.safe_io import MOST_PIXELS
+from wsseg.safe_io import MAX_PIXELS
 
 Corners = tuple[float, float, float, float]
 """Left, top, right, bottom edges in pixels; the image spans 0 to W and 0 to H."""
@@ -20,20 +20,14 @@ Polygon = tuple[float, ...]
 RunLengths = tuple[tuple[int, int], bytes | tuple[int, ...]]
 """(H, W) and COCO counts, compressed or not."""
 
-_DECIMALS = 2  # of a pixel: what tools write; beyond is noise (10.1 + 20.9 = 31.000000000000004)
+_DECIMALS = 2  # of a pixel, as tools write; more are noise (10.1 + 20.9 = 31.000000000000004)
 _LARGEST_SIDE = 65_535
 _FARTHEST = 1e7  # pixels
-_LONGEST = 2**22  # pixels of an outline: it is drawn at a memory cost of some 100 bytes for each
+_LONGEST = 2**22  # pixels along a polygon: drawing it takes some 100 bytes for each
 
 
 def number(value: object) -> float:
-    """Return a number from a file, whatever it was written as.
-
-    Args:
-        value: A number or its text.
-
-    Returns:
-        The number; nan where it is none.
+    """Return a number from a file, written as a number or as text; NaN if it is no number.
 
     Example:
         >>> number(" 12.5 "), number("twelve")
@@ -46,18 +40,14 @@ def number(value: object) -> float:
 
 
 def plausible_size(height: object, width: object) -> tuple[int, int] | None:
-    """Return an image size from a file, or None where it cannot be one.
-
-    Args:
-        height: Rows, as a number or text.
-        width: Columns.
+    """Return an image size from a file, given as numbers or text; None if it cannot be one.
 
     Returns:
-        (H, W), each a whole number from 1 to 65,535, of no more pixels than images may have.
+        (H, W), each a whole number from 1 to 65,535, of at most ``MAX_PIXELS`` pixels.
     """
     sides = number(height), number(width)
     is_size = all(1 <= side <= _LARGEST_SIDE and side == int(side) for side in sides)
-    if is_size and math.prod(sides) <= MOST_PIXELS:
+    if is_size and math.prod(sides) <= MAX_PIXELS:
         return int(sides[0]), int(sides[1])
     return None
 
@@ -67,18 +57,18 @@ def fitted_box(
 ) -> tuple[Box | None, Problem | None]:
     """Return a box in whole pixels inside its image.
 
-    Edges go outwards to whole pixels; what leaves the image is cut; a box without a whole pixel
-    gets one.
+    Edges move outwards to whole pixels and are clipped to the image; a box thinner than a pixel
+    becomes one pixel wide.
 
     Args:
         label: The class, 1 to 254.
-        corners: Its edges in pixels.
+        corners: Edges in pixels.
         size: (H, W) of the image.
         subject: Named in the problem.
-        crowd: Passed on.
+        crowd: Whether it is a group of objects.
 
     Returns:
-        The box, None where it cannot be used, and what was wrong, None where nothing was.
+        The box (None if it cannot be used), and what was wrong (None if nothing was).
 
     Example:
         >>> fitted_box(1, (9.5, 0, 20, 30.2), (100, 100), "a.xml")
@@ -86,16 +76,16 @@ def fitted_box(
     """
     height, width = size
     left, top, right, bottom = (round(edge, _DECIMALS) for edge in corners)
-    shown = f"box ({left:g}, {top:g}, {right:g}, {bottom:g}) of an image {width}x{height}"
     if kind := _unusable((left, top, right, bottom), size):
+        shown = _shown((left, top, right, bottom), size)
         return None, Problem(subject, f"{shown}: {kind}; left out, correct it", kind=kind)
     columns, rows = _span(left, right, width), _span(top, bottom, height)
     box = Box(label, columns[0], rows[0], columns[1], rows[1], crowd)
     if left < 0 or top < 0 or right > width or bottom > height:
-        kind = "box leaves the image"
+        kind, shown = "box leaves the image", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: cut at the image's edge", kind=kind)
     if min(right - left, bottom - top) == 0:
-        kind = "box is thinner than a pixel"
+        kind, shown = "box is thinner than a pixel", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: drawn as one pixel", kind=kind)
     return box, None
 
@@ -103,26 +93,26 @@ def fitted_box(
 def fitted_polygon(
     points: Sequence[object], size: tuple[int, int], subject: str
 ) -> tuple[Polygon | None, Problem | None]:
-    """Return an outline cut at the image's edges.
+    """Return a polygon clipped to its image.
 
     Args:
-        points: x0, y0, x1, y1, ... in pixels, as read.
+        points: x0, y0, x1, y1, ... in pixels, unchecked.
         size: (H, W) of the image.
         subject: Named in the problem.
 
     Returns:
-        The outline, None where it cannot be used, and what was wrong, None where nothing was.
+        The polygon (None if it cannot be used), and what was wrong (None if nothing was).
     """
     values = [number(value) for value in points]
     if len(values) < 6 or len(values) % 2:
-        return None, _outline_problem(subject, f"{len(values)} numbers are no 3 or more points")
+        return None, _polygon_problem(subject, f"{len(values)} numbers are no 3 or more points")
     if not all(abs(value) < _FARTHEST for value in values):
-        return None, _outline_problem(subject, "a coordinate is not a number, or far too large")
+        return None, _polygon_problem(subject, "a coordinate is not a number, or far too large")
     inside = _cut(list(zip(values[::2], values[1::2], strict=True)), size)
     if len(inside) < 3:
-        return None, _outline_problem(subject, "it lies outside the image")
+        return None, _polygon_problem(subject, "it lies outside the image")
     if (length := _length(inside)) > _LONGEST:
-        return None, _outline_problem(subject, f"it is {length:,.0f} pixels long, noise")
+        return None, _polygon_problem(subject, f"it is {length:,.0f} pixels long, noise")
     return tuple(value for point in inside for value in point), None
 
 
@@ -131,7 +121,7 @@ def fitted_runs(
 ) -> tuple[RunLengths | None, Problem | None]:
     """Return COCO run lengths that are safe to decode.
 
-    A decoder writes as many pixels as the runs say, so they are counted before.
+    A decoder writes as many pixels as the runs say, so they are summed first.
 
     Args:
         encoded: "size" [H, W] and "counts", a list or a compressed string.
@@ -139,36 +129,34 @@ def fitted_runs(
         subject: Named in the problem.
 
     Returns:
-        Size and counts, None where they cannot be used, and what was wrong.
+        Size and counts (None if they cannot be used), and what was wrong (None if nothing was).
     """
     given, counts = encoded.get("size"), encoded.get("counts")
     if given != list(size):
-        return None, _outline_problem(
+        return None, _polygon_problem(
             subject, f"run lengths of size {reprlib.repr(given)}, not {size}"
         )
     packed = counts.encode("ascii", "replace") if isinstance(counts, str) else None
     runs = _unpacked(packed) if packed is not None else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        return None, _outline_problem(subject, "its run lengths are damaged")
+        return None, _polygon_problem(subject, "its run lengths are damaged")
     if sum(runs) != size[0] * size[1]:
-        return None, _outline_problem(subject, f"its run lengths fill {sum(runs)} pixels")
+        return None, _polygon_problem(subject, f"its run lengths fill {sum(runs)} pixels")
     return (size, packed if packed is not None else tuple(runs)), None
 
 
 def bounds(polygons: Sequence[Sequence[float]]) -> Corners:
-    """Return the box around outlines.
-
-    Args:
-        polygons: Outlines of one object in pixels.
-
-    Returns:
-        Its edges; nan where there is no point, or one that is not finite.
-    """
+    """Return the edges of the bounding box of polygons; NaN if a point is not finite, or none."""
     xs = [x for polygon in polygons for x in polygon[::2]]
     ys = [y for polygon in polygons for y in polygon[1::2]]
     if not (xs and ys and all(math.isfinite(value) for value in (*xs, *ys))):
         return math.nan, math.nan, math.nan, math.nan
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def _shown(corners: Corners, size: tuple[int, int]) -> str:
+    edges = ", ".join(f"{edge:g}" for edge in corners)
+    return f"box ({edges}) of an image {size[1]}x{size[0]}"
 
 
 def _unusable(corners: Corners, size: tuple[int, int]) -> str:
@@ -188,7 +176,7 @@ def _span(low: float, high: float, limit: int) -> tuple[int, int]:
 
 
 def _cut(points: list[tuple[float, float]], size: tuple[int, int]) -> list[tuple[float, float]]:
-    """Cut an outline at the four edges, one after the other (Sutherland and Hodgman, 1974)."""
+    """Clip a polygon at the four edges, one after the other (Sutherland and Hodgman, 1974)."""
     for axis, limit in ((0, size[1]), (1, size[0])):
         for sign, edge in ((1, 0), (-1, limit)):
             if any(sign * (point[axis] - edge) < 0 for point in points):
@@ -197,7 +185,7 @@ def _cut(points: list[tuple[float, float]], size: tuple[int, int]) -> list[tuple
 
 
 def _length(points: Sequence[tuple[float, float]]) -> float:
-    """Steps that drawing an outline takes: of each edge the longer of width and height."""
+    """Return the number of pixels along a polygon."""
     steps = np.abs(np.diff(np.array([*points, points[0]]), axis=0)).max(axis=1)
     return float(steps.sum()) + len(points)
 
@@ -218,7 +206,7 @@ def _cut_at(
 
 
 def _unpacked(packed: bytes) -> list[int] | None:
-    """Return the runs of COCO's compressed counts, None where they are damaged.
+    """Return the runs of COCO's compressed counts; None if they are damaged.
 
     Each run is written in groups of 5 bits, the lowest first, bit 5 saying that more follow; from
     the fourth on it is the difference to the run two before.
@@ -237,6 +225,6 @@ def _unpacked(packed: bytes) -> list[int] | None:
     return runs if shift == 0 else None
 
 
-def _outline_problem(subject: str, flaw: str) -> Problem:
+def _polygon_problem(subject: str, flaw: str) -> Problem:
     message = f"outline cannot be used: {flaw}; left out, export it again"
     return Problem(subject, message, kind="outline cannot be used")

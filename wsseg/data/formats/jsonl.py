@@ -8,49 +8,43 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from wsseg.data.custom import find_annotation
-from wsseg.data.formats.files import read_text, safe_name
+from wsseg.data.formats.files import safe_name
 from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
+from wsseg.data.formats.opening import read_text
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.tools import tool_format
-from wsseg.data.model import Problem
 from wsseg.errors import InputError
 
 _KINDS = tuple(kind for kind in get_args(Kind) if kind != "other")
 _MARK_KEYS = {"type", "class", "points", "width", "size", "counts", "file"}
-_PAGE_KEYS = {"image", "size", "split", "tags", "unsure", "closed", "marks"}
+_IMAGE_KEYS = {"image", "size", "split", "tags", "unsure", "closed", "marks"}
 _LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3}
 _MOST = {"box": 2, "extreme": 4, "point": 1}
 
 
 def read_jsonl(path: Path) -> RawFile:
-    """Return what a file of wsseg's own format says.
+    """Return what a file of wsseg's own format says about its images.
 
     Args:
-        path: UTF-8; a line that holds "classes" names them in the order of their labels, every
-            other line is an image.
-
-    Returns:
-        Its pages. Lines and marks that cannot be used are left out and stand in the problems.
+        path: UTF-8; a line with "classes" lists their names in the order of their labels, every
+            other line is an image. Lines and marks that cannot be used are left out.
 
     Raises:
         InputError: The file is missing, not UTF-8, or a list of classes is damaged.
     """
-    pages, names, problems = list[RawImage](), tuple[str, ...](), list[Problem]()
+    images, names, log = list[RawImage](), tuple[str, ...](), ProblemLog()
     for number_of_line, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
-        subject = f"{path.name} line {number_of_line}"
-        try:
+        subject, listed = f"{path.name} line {number_of_line}", None
+        with log.leaving_out(subject, "line that cannot be read"):
             content = _object(line)
             listed = content["classes"] if content.keys() == {"classes"} else None
-            page, flaws = (None, []) if listed else _page(content, subject, path)
-        except InputError as error:
-            problems.append(Problem(subject, f"{error}; left out", kind="line that cannot be read"))
-            continue
+            if not listed:
+                images.append(_image(content, subject, path, log))
         names = _names(listed, subject) if listed else names
-        pages += [page] if page else []
-        problems += flaws
-    return RawFile(tuple(pages), names, tuple(problems))
+    return RawFile(tuple(images), names, log.problems)
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -71,21 +65,18 @@ def _names(value: Any, subject: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _page(content: dict[str, Any], subject: str, path: Path) -> tuple[RawImage, list[Problem]]:
-    if unknown := sorted(content.keys() - _PAGE_KEYS):
-        rule = f"made of {', '.join(sorted(_PAGE_KEYS))}"
+def _image(content: dict[str, Any], subject: str, path: Path, log: ProblemLog) -> RawImage:
+    if unknown := sorted(content.keys() - _IMAGE_KEYS):
+        rule = f"made of {', '.join(sorted(_IMAGE_KEYS))}"
         raise InputError("line", rule, repr(unknown[0]), "correct the key")
     if not isinstance(image := content.get("image"), str):
         raise InputError("image", "a file name", reprlib.repr(image), "name the image")
     safe_name(image)
-    size, marks = _size(content.get("size")), list[RawMark]()
-    flaws = list[Problem]()
+    size, marks, before = _size(content.get("size")), list[RawMark](), len(log)
     for index, mark in enumerate(_list(content.get("marks", []), "marks")):
         place = f"{subject} marks[{index}]"
-        try:
+        with log.leaving_out(place, "mark that cannot be read"):
             marks.append(_mark(mark, place, path.parent, size))
-        except InputError as error:
-            flaws.append(Problem(place, f"{error}; left out", kind="mark that cannot be read"))
     if content.get("unsure") and content.get("tags") is None:
         raise InputError("unsure", "beside 'tags'", "no 'tags'", "write the tags, [] for none")
     tags = None if content.get("tags") is None else _names(content["tags"], subject)
@@ -95,8 +86,8 @@ def _page(content: dict[str, Any], subject: str, path: Path) -> tuple[RawImage, 
         raise InputError("split", "a name", reprlib.repr(split), "correct it")
     if not isinstance(closed, bool | None):
         raise InputError("closed", "true or false", reprlib.repr(closed), "correct it")
-    closed = False if flaws else closed
-    return RawImage(subject, image, tuple(marks), size, split, tags, unsure, closed), flaws
+    closed = False if len(log) > before else closed
+    return RawImage(subject, image, tuple(marks), size, split, tags, unsure, closed)
 
 
 def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -> RawMark:

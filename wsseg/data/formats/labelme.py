@@ -1,4 +1,4 @@
-"""LabelMe: one JSON an image, as the tool saves it."""
+"""LabelMe: one JSON for each image, as the tool saves it."""
 
 import base64
 import math
@@ -13,9 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.formats.files import beginning, inside, is_file, read_json, read_names, safe_name
+from wsseg.data.formats.files import inside, is_file, read_json, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.opening import beginning, read_names
 from wsseg.data.formats.raw import SPLIT_NAMES, Kind, RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (
     Points,
     box_around,
@@ -25,7 +27,6 @@ from wsseg.data.formats.shapes import (
     window_sides,
 )
 from wsseg.data.formats.tools import tool_format
-from wsseg.data.model import Problem
 from wsseg.errors import InputError
 from wsseg.safe_io import DECODER_ERRORS, open_image
 
@@ -48,19 +49,16 @@ _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or j
 
 
 def read_labelme(path: Path) -> RawFile:
-    """Return what a JSON of LabelMe says of its image.
+    """Return what a JSON of LabelMe says about its image.
 
-    Rectangles, oriented ones too, give the box around them; lines are scribbles; circles are
-    outlines. The pixels of the image that the file may hold are not looked at. Classes are what is
-    drawn, unless ``labels.txt`` lies beside the file or in the data set's folder.
+    A rectangle, also an oriented one, gives its bounding box, a line a scribble, a circle a
+    polygon. The copy of the image that the file may hold is not decoded. Classes are those of the
+    shapes, unless ``labels.txt`` lies beside the file or in the data set's folder.
 
     Args:
-        path: The image's split is the folder that it lies in, where this is named train, val, ...;
-            the image is found by the last part of its path. Flags that are set are classes that
-            the image shows.
-
-    Returns:
-        One page. Shapes that cannot be used are left out and stand in the problems.
+        path: If its folder is named train, val, ..., this is the split of the image. The image is
+            found by the last part of ``imagePath``. Flags that are set are classes that the image
+            shows. Shapes that cannot be used are left out.
 
     Raises:
         InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
@@ -70,32 +68,23 @@ def read_labelme(path: Path) -> RawFile:
     if not isinstance(shapes, list):
         raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
     size = plausible_size(content.get("imageHeight"), content.get("imageWidth"))
-    marks, flaws = list[RawMark](), list[Problem]()
+    marks, log = list[RawMark](), ProblemLog()
     for index, shape in enumerate(shapes):
         place = f"{path.name} shapes[{index}]"
-        try:
+        with log.leaving_out(place, "shape that cannot be used"):
             marks += _marks(shape, place, size)
-        except InputError as error:
-            flaws.append(Problem(place, f"{error}; left out", kind="shape that cannot be used"))
     split = path.parent.name if path.parent.name.lower() in SPLIT_NAMES else None
     page = RawImage(
         *(path.name, image, tuple(marks), size, split),
         tags=_flagged(content.get("flags")),
         tags_are_remarks=True,
-        closed=False if flaws else None,
+        closed=False if len(log) else None,
     )
-    return RawFile((page,), _names(path), tuple(flaws))
+    return RawFile((page,), _names(path), log.problems)
 
 
 def is_labelme(path: Path) -> bool:
-    """Return whether a file is a JSON of LabelMe.
-
-    Args:
-        path: Its name and first bytes are looked at.
-
-    Returns:
-        False for JSON of other tools, COCO's for one.
-    """
+    """Return whether a file is a JSON of LabelMe, by its name and first bytes."""
     if path.suffix.lower() != ".json":
         return False
     text = beginning(path)
@@ -107,7 +96,7 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _image(content: dict[str, Any], path: Path) -> str:
-    """Return the image's file name without its folders, which are those of the annotator's disk."""
+    """Return the image's file name without its folders, which belong to the annotator's disk."""
     given = content.get("imagePath")
     try:
         return safe_name(re.split(r"[\\/]", given)[-1] if isinstance(given, str) else "").as_posix()
@@ -117,7 +106,7 @@ def _image(content: dict[str, Any], path: Path) -> str:
 
 
 def _flagged(flags: Any) -> tuple[str, ...] | None:
-    """Return the flags that are set, None where none is."""
+    """Return the flags that are set; None if none is."""
     flagged = [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
     return tuple(flagged) or None
 
@@ -188,7 +177,7 @@ def _runs(shape: dict[str, Any], points: Points, size: tuple[int, int], subject:
 
 
 def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return a mask (h, w), whose PNG must be as large as its corners say before it is decoded."""
+    """Return a mask (h, w) bool; before it is decoded, its size is compared with its corners."""
     rule = "a PNG of one channel in base64"
     try:
         with open_image(BytesIO(base64.b64decode(value, validate=True)), ("PNG",)) as image:

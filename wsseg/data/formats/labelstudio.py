@@ -1,4 +1,4 @@
-"""Label Studio: one JSON of tasks, each an image with what people drew on it, in per cent."""
+"""Label Studio: one JSON of tasks, each an image and its marks, in per cent of its size."""
 
 import math
 import re
@@ -10,11 +10,13 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from wsseg.data.formats.brush import brush_runs
-from wsseg.data.formats.files import beginning, read_json, safe_name
+from wsseg.data.formats.files import read_json, safe_name
 from wsseg.data.formats.geometry import bounds, number, plausible_size
+from wsseg.data.formats.opening import beginning
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
+from wsseg.data.formats.shapes import rotated
 from wsseg.data.formats.tools import tool_format
-from wsseg.data.model import Problem
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
 
@@ -30,37 +32,32 @@ _LEFT_OUT = "left out"
 
 
 def read_labelstudio(path: Path) -> RawFile:
-    """Return what an export of Label Studio in its format "JSON" says.
+    """Return what an export of Label Studio in its format "JSON" says about its images.
 
-    Of a task the annotation that was changed last is read, without skipped ones and without
-    predictions. A rectangle that was turned gives the box around it, a key point a click of the
-    size that the tool draws it in (its "width" is the radius in per cent of the image's width), an
-    ellipse a polygon, and a brush the pixels that it covers at all. Chosen names are the image's
-    tags, so a set of choices that is about something else should not be exported.
+    The annotation of a task that was changed last is read; skipped annotations and predictions are
+    not. A rotated rectangle gives its bounding box, a key point a click of the size that the tool
+    draws it in (its "width" is the radius in per cent of the image's width), an ellipse a polygon,
+    and a brush all pixels that it touches. Choices are the image's tags, so a set of choices about
+    something else should not be exported.
 
-    The image is the last part of the task's address; the eight characters that Label Studio puts
-    before the name of a file that is uploaded are left out.
+    The image is the last part of the task's address, without the eight characters that Label Studio
+    puts before the name of an uploaded file.
 
     Args:
-        path: UTF-8.
+        path: UTF-8. Tasks and marks that cannot be used are left out.
 
     Returns:
-        Its pages, without names of classes: these are what is drawn. Tasks and marks that cannot be
-        used stand in the problems.
+        The images, without a list of class names: the classes are those of the marks.
 
     Raises:
         InputError: The file is missing, damaged, or another of Label Studio's exports.
     """
-    pages, problems = list[RawImage](), list[Problem]()
+    images, log = list[RawImage](), ProblemLog()
     for index, task in enumerate(_tasks(path)):
         subject = f"{path.name} [{index}]"
-        try:
-            pages.append(_page(task, subject, problems))
-        except InputError as error:
-            problems.append(
-                Problem(subject, f"{error}; {_LEFT_OUT}", kind="task that cannot be read")
-            )
-    return RawFile(tuple(pages), problems=tuple(problems))
+        with log.leaving_out(subject, "task that cannot be read"):
+            images.append(_annotated_image(task, subject, log))
+    return RawFile(tuple(images), problems=log.problems)
 
 
 def _tasks(path: Path) -> list[Any]:
@@ -71,32 +68,28 @@ def _tasks(path: Path) -> list[Any]:
     return tasks
 
 
-def _page(task: Any, subject: str, problems: list[Problem]) -> RawImage:
+def _annotated_image(task: Any, subject: str, log: ProblemLog) -> RawImage:
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         raise InputError("task", "an object with 'data'", reprlib.repr(task), "export it again")
     image = _image(task)
-    results = list(_results(task, subject, problems))
+    results = list(_results(task, subject, log))
     size = next((found for _, result in results if (found := _size(result))), None)
     if turned := [result for _, result in results if result.get("image_rotation")]:
         message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
         message += "drawn on; the marks are taken as those of the image as it is"
-        problems.append(Problem(subject, message, kind="image turned in the tool"))
-    marks, tags, before = list[RawMark](), list[str](), len(problems)
+        log.add(subject, message, "image turned in the tool")
+    marks, tags, before = list[RawMark](), list[str](), len(log)
     for place, result in results:
-        try:
+        with log.leaving_out(place, "mark that cannot be read"):
             if result.get("type") == "choices":
                 tags += _choices(result)
             else:
-                marks.append(_mark(result, place, size, problems))
-        except InputError as error:
-            problems.append(
-                Problem(place, f"{error}; {_LEFT_OUT}", kind="mark that cannot be read")
-            )
+                marks.append(_mark(result, place, size, log))
     return RawImage(
         *(subject, image, tuple(marks), size),
         tags=tuple(dict.fromkeys(tags)) or None,
         tags_are_remarks=True,
-        closed=False if len(problems) > before else None,
+        closed=False if len(log) > before else None,
     )
 
 
@@ -122,9 +115,9 @@ def _name(address: str) -> str:
 
 
 def _results(
-    task: dict[str, Any], subject: str, problems: list[Problem]
+    task: dict[str, Any], subject: str, log: ProblemLog
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what was drawn, and its place in the file."""
+    """Yield each mark and its place in the file."""
     annotations = task.get("annotations")
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         raise InputError("annotations", "a list", reprlib.repr(annotations), 'export as "JSON"')
@@ -132,12 +125,12 @@ def _results(
     if not kept:
         if task.get("predictions"):
             message = "no annotation by a person; its predictions are not used, accept them"
-            problems.append(Problem(subject, message, kind="predictions alone"))
+            log.add(subject, message, "predictions alone")
         return
     index, last = max(kept, key=lambda pair: (str(pair[1].get("updated_at") or ""), pair[0]))
     if len(kept) > 1:
         message = f"{len(kept)} annotations of an image; the one that was changed last is used"
-        problems.append(Problem(subject, message, kind="several annotations of an image"))
+        log.add(subject, message, "several annotations of an image")
     results = last.get("result")
     if not isinstance(results, list):
         raise InputError("result", "a list", reprlib.repr(results), "export it again")
@@ -147,7 +140,7 @@ def _results(
             yield place, result
         else:
             message = f"{reprlib.repr(result)} is no object; {_LEFT_OUT}"
-            problems.append(Problem(place, message, kind="mark that cannot be read"))
+            log.add(place, message, "mark that cannot be read")
 
 
 def _size(result: dict[str, Any]) -> _Size | None:
@@ -162,9 +155,7 @@ def _choices(result: dict[str, Any]) -> list[str]:
     return _names(value, "choices")
 
 
-def _mark(
-    result: dict[str, Any], subject: str, size: _Size | None, problems: list[Problem]
-) -> RawMark:
+def _mark(result: dict[str, Any], subject: str, size: _Size | None, log: ProblemLog) -> RawMark:
     kind, value = result.get("type"), result.get("value")
     if not isinstance(kind, str) or kind not in _SHAPES or not isinstance(value, dict):
         rule = f"one of choices, {', '.join(_SHAPES)}"
@@ -178,7 +169,7 @@ def _mark(
     names = _names(value, kind)
     if len(names) > 1:
         message = f"{', '.join(names)} all label one mark; the first is used, choose one"
-        problems.append(Problem(subject, message, kind="mark of several classes"))
+        log.add(subject, message, "mark of several classes")
     return _SHAPES[kind](partial(RawMark, subject, name=names[0]), value, size)
 
 
@@ -198,7 +189,7 @@ def _box(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
         _pixels(value, "x", "y", size),
         _pixels(value, "width", "height", size),
     )
-    corners = _turned(((0, 0), (width, 0), (0, height), (width, height)), value)
+    corners = rotated(((0, 0), (width, 0), (0, height), (width, height)), (0, 0), _degrees(value))
     flat = tuple(
         edge + start for corner in corners for edge, start in zip(corner, (x, y), strict=True)
     )
@@ -213,7 +204,9 @@ def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     )
     angles = (2 * math.pi * step / _ELLIPSE_CORNERS for step in range(_ELLIPSE_CORNERS))
     around = tuple((across * math.cos(angle), down * math.sin(angle)) for angle in angles)
-    points = tuple((x + right, y + below) for right, below in _turned(around, value))
+    points = tuple(
+        (x + right, y + below) for right, below in rotated(around, (0, 0), _degrees(value))
+    )
     return make(kind="polygon", points=points)
 
 
@@ -242,15 +235,8 @@ def _pixels(value: _Value, x: str, y: str, size: _Size) -> tuple[float, float]:
     return number(value.get(x)) / 100 * size[1], number(value.get(y)) / 100 * size[0]
 
 
-def _turned(
-    points: tuple[tuple[float, float], ...], value: _Value
-) -> Iterator[tuple[float, float]]:
-    """Yield points that are turned clockwise about (0, 0), in pixels: per cent would be skewed."""
-    degrees = number(value.get("rotation") or 0)
-    angle = math.radians(degrees) if math.isfinite(degrees) else math.nan
-    cosine, sine = math.cos(angle), math.sin(angle)
-    for x, y in points:
-        yield x * cosine - y * sine, x * sine + y * cosine
+def _degrees(value: _Value) -> float:
+    return number(value.get("rotation") or 0)
 
 
 _SHAPES: dict[str, Callable[[_MakeMark, _Value, _Size], RawMark]] = {

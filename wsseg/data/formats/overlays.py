@@ -5,9 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from wsseg.data.formats.fitting import Fitter, View, merged
-from wsseg.data.formats.raw import Format, ProblemLog, RawFile, RawImage, classes_of
+from wsseg.data.formats.fitting import Fitter, View
+from wsseg.data.formats.raw import Format, RawFile, RawImage
+from wsseg.data.formats.reading import ProblemLog, classes_of
 from wsseg.data.formats.tools import read_files
+from wsseg.data.formats.views import merged
 from wsseg.data.model import Classes, Dataset
 from wsseg.errors import InputError
 

@@ -7,18 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.data.formats.files import (
-    beginning,
-    child_text,
-    matching_files,
-    read_json,
-    read_xml,
-    safe_name,
-)
+from wsseg.data.formats.files import child_text, matching_files, read_json, read_xml, safe_name
 from wsseg.data.formats.geometry import number, plausible_size
+from wsseg.data.formats.opening import beginning
 from wsseg.data.formats.raw import Format, RawFile, RawImage, RawMark
+from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.voc import VOC_NAMES
-from wsseg.data.model import Problem
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map
 
@@ -60,34 +54,29 @@ def read_clicks(path: Path) -> RawFile:
         Bearman et al., What's the Point: Semantic Segmentation with Point Supervision, ECCV 2016,
         arXiv:1506.02106.
     """
-    images, problems = list[RawImage](), list[Problem]()
+    images, log = list[RawImage](), ProblemLog()
     rule, remedy = "an object of lists of clicks by image", "copy it again"
     for image, clicks in read_json(path, rule, dict, remedy).items():
         subject = f"{path.name} {reprlib.repr(image)}"
-        try:
-            images.append(_clicked_image(image, clicks, subject, problems))
-        except InputError as error:
-            message = f"{error}; left out"
-            problems.append(Problem(subject, message, kind="image that cannot be read"))
+        with log.leaving_out(subject, "image that cannot be read"):
+            images.append(_clicked_image(image, clicks, subject, log))
     if {mark.name for entry in images for mark in entry.marks} == {_NAMES[0]}:
         message = "says which pixels show no object and names no class; lay clicks on the objects, "
         message += "boxes or tags over the images too, or set data.closed=false"
-        problems.append(Problem(path.name, message, kind="clicks on the background alone"))
-    return RawFile(tuple(images), VOC_NAMES, tuple(problems))
+        log.add(path.name, message, "clicks on the background alone")
+    return RawFile(tuple(images), VOC_NAMES, log.problems)
 
 
-def _clicked_image(image: str, clicks: Any, subject: str, problems: list[Problem]) -> RawImage:
+def _clicked_image(image: str, clicks: Any, subject: str, log: ProblemLog) -> RawImage:
     safe_name(image)
     if not isinstance(clicks, list):
         raise InputError("clicks", "a list", reprlib.repr(clicks), "correct it")
-    marks, before = list[RawMark](), len(problems)
+    marks, before = list[RawMark](), len(log)
     for index, click in enumerate(clicks):
         place = f"{subject} [{index}]"
-        try:
+        with log.leaving_out(place, "mark that cannot be read"):
             marks.append(_click(click, place))
-        except InputError as error:
-            problems.append(Problem(place, f"{error}; left out", kind="mark that cannot be read"))
-    return RawImage(subject, image, tuple(marks), closed=False if len(problems) > before else None)
+    return RawImage(subject, image, tuple(marks), closed=False if len(log) > before else None)
 
 
 def _click(click: Any, subject: str) -> RawMark:

@@ -1,8 +1,6 @@
 """The intermediate model of all readers: what annotation files say, not yet fitted to images."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,8 +14,6 @@ Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask",
 
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test")
 """Names of files and folders that are taken for names of splits."""
-
-_MOST_LINES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,50 +116,6 @@ class RawFile:
     problems: tuple[Problem, ...] = ()
 
 
-class ProblemLog:
-    """Collects problems in place of exceptions, so that one bad image never stops the others."""
-
-    def __init__(self) -> None:
-        self._problems: list[Problem] = []
-        self._lines: Counter[str] = Counter()
-
-    def add(self, subject: str, message: str, kind: str, *, fatal: bool = False) -> None:
-        """Record a problem."""
-        self._problems.append(Problem(subject, message, fatal, kind))
-
-    def extend(self, problems: Iterable[Problem | None]) -> None:
-        """Record the problems that are not None."""
-        self._problems += [problem for problem in problems if problem]
-
-    def add_line(self, subject: str, message: str, kind: str) -> None:
-        """Record a problem of a line in a file that may be wrong in every line.
-
-        The first 100 of a kind are kept, the others are counted.
-        """
-        self._lines[kind] += 1
-        if self._lines[kind] <= _MOST_LINES:
-            self.add(subject, message, kind)
-
-    @contextmanager
-    def image(self, subject: str) -> Iterator[None]:
-        """Turn an ``InputError`` into a fatal problem; the image is left out."""
-        try:
-            yield
-        except InputError as error:
-            kind = f"must be {error.rule}" if error.rule else "unusable image"
-            self.add(subject, str(error), kind, fatal=True)
-
-    @property
-    def problems(self) -> tuple[Problem, ...]:
-        """All problems, then how many of each kind were not kept."""
-        more = (
-            Problem("more lines", f"{count - _MOST_LINES} like these, not listed", kind=kind)
-            for kind, count in self._lines.items()
-            if count > _MOST_LINES
-        )
-        return (*self._problems, *more)
-
-
 @dataclass(frozen=True, slots=True)
 class RawSample:
     """An image of a data set and what its files say about it.
@@ -211,31 +163,6 @@ class RawDataset:
     format: str = ""
 
 
-class SampleList:
-    """The samples of a data set while it is read, ids distinct within a split."""
-
-    def __init__(self) -> None:
-        self._by_place: dict[tuple[str, str], RawSample] = {}
-
-    def add(self, raw: RawSample) -> None:
-        """Append a sample.
-
-        Raises:
-            InputError: Its split has an image of this id already.
-        """
-        sample = raw.sample
-        first = self._by_place.setdefault((sample.split, sample.id), raw)
-        if first is not raw:
-            got = f"{first.sample.image.name} and {sample.image.name}"
-            rule = "the name of one image, suffix aside"
-            raise InputError(f"image id {sample.id!r}", rule, got, "rename or remove one")
-
-    @property
-    def samples(self) -> tuple[RawSample, ...]:
-        """All samples, in order."""
-        return tuple(self._by_place.values())
-
-
 ReadDataset = Callable[[Path, Sequence[str] | None], RawDataset]
 
 
@@ -267,54 +194,3 @@ class Format:
     fits: Callable[[Path], bool] | None = None
     read_file: Callable[[Path], RawFile] | None = None
     image_per_file: bool = False
-
-
-def classes_of(names: Sequence[str], source: str) -> Classes:
-    """Return the classes of a data set, the background first.
-
-    Args:
-        names: Object classes in the order of their labels; "background" may be among them.
-        source: Named in errors.
-
-    Raises:
-        InputError: There is no class, a name occurs twice, or it is empty or unprintable.
-    """
-    objects = [name for name in names if not is_background(name)]
-    for name in objects:
-        if not (name.strip() and name.isprintable()):
-            raise InputError(f"class in {source}", "a printable name", repr(name), "rename it")
-    if not objects:
-        raise InputError(f"classes in {source}", "1 to 254 names", "none", "name the classes")
-    return Classes(("background", *objects))
-
-
-def is_background(name: str) -> bool:
-    """Return whether a class name is "background" or "__background__", in any case."""
-    return name.strip().strip("_").lower() == "background"
-
-
-def choose_splits(
-    root: Path, splits: Sequence[str] | None, known: Iterable[str], rule: str = "", got: str = ""
-) -> tuple[str, ...]:
-    """Return the splits to read, all of them if none are named.
-
-    Args:
-        root: The data set's folder.
-        splits: Names of splits; None: all.
-        known: Names of all splits.
-        rule: What a split must be, for errors; if it is empty, unknown names are not refused here.
-        got: What an unknown split is, for errors.
-
-    Raises:
-        InputError: There is no split, or one is unknown; the message lists those that are known.
-    """
-    names = tuple(known)
-    chosen = names if splits is None else tuple(splits)
-    if not chosen:
-        remedy = "list the images of a split, such as train"
-        raise InputError(root, "a data set with at least one split", "none", remedy)
-    for split in chosen if rule else ():
-        if split not in names:
-            remedy = f"known: {', '.join(names) or 'none'}"
-            raise InputError(f"split {split!r}", rule, got, remedy)
-    return chosen

@@ -1,4 +1,4 @@
-"""Shapes that tools draw and the data model has no word for, as outlines and run lengths."""
+"""Ellipses, rotated shapes and mask windows of annotation tools, as polygons and run lengths."""
 
 import math
 import reprlib
@@ -12,21 +12,18 @@ from wsseg.errors import InputError
 Points = tuple[tuple[float, float], ...]
 """(x, y) in pixels."""
 
-_ELLIPSE_CORNERS = 180  # of radius 1000 the outline is within 0.2 pixels
-_MOST_PIXELS = 2**26  # of a mask that is decoded; a few bytes can claim any number
-_MOST_CHANGES = 2**22  # of a mask from its class to another down its columns: noise has more
+_ELLIPSE_CORNERS = 180  # at radius 1000 the polygon is within 0.2 pixels of the ellipse
+_MOST_PIXELS = 2**26  # of a decoded mask: a few bytes can claim any number
+_MOST_CHANGES = 2**22  # runs of a mask, down its columns: only noise has more
 
 
 def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: float) -> Points:
-    """Return the outline of an ellipse.
+    """Return an ellipse as a polygon of 180 corners.
 
     Args:
         centre: (x, y) in pixels.
         radii: Along x and y before it is rotated, in pixels.
         degrees: Clockwise rotation about the centre.
-
-    Returns:
-        180 corners on it.
 
     Raises:
         InputError: A radius is not a positive number.
@@ -43,15 +40,15 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: fl
 
 
 def rotated(points: Points, centre: tuple[float, float], degrees: float) -> Points:
-    """Return points turned about another.
+    """Return points rotated about a centre.
 
     Args:
         points: (x, y) in pixels.
-        centre: (x, y) of what they are turned about.
-        degrees: Clockwise, as y points down.
+        centre: (x, y) in pixels.
+        degrees: Clockwise angle, as y points down.
 
     Returns:
-        As many; nan where the angle is no finite number.
+        The rotated points; NaN if the angle is not finite.
 
     Example:
         >>> [(round(x), round(y)) for x, y in rotated(((3, 1),), (1, 1), 90)]
@@ -66,13 +63,9 @@ def rotated(points: Points, centre: tuple[float, float], degrees: float) -> Poin
 
 
 def box_around(points: Points) -> Points:
-    """Return two opposite corners of the box around points.
+    """Return the top left and bottom right corner of the bounding box of points.
 
-    Args:
-        points: (x, y) in pixels.
-
-    Returns:
-        Its top left and bottom right; nan where there is no point, or one that is not finite.
+    They are NaN if there is no point, or one that is not finite.
 
     Example:
         >>> box_around(((3, 1), (2, 5)))
@@ -83,16 +76,10 @@ def box_around(points: Points) -> Points:
 
 
 def known_size(size: tuple[int, int] | None) -> tuple[int, int]:
-    """Return the size of an image that a mask needs.
-
-    Args:
-        size: (H, W), None where the file does not say.
-
-    Returns:
-        (H, W).
+    """Return the image size that a mask needs.
 
     Raises:
-        InputError: The file does not say.
+        InputError: The file does not give the size.
     """
     if size is None:
         rule, remedy = "of an image whose width and height are given", "export it again"
@@ -101,18 +88,15 @@ def known_size(size: tuple[int, int] | None) -> tuple[int, int]:
 
 
 def window_sides(height: object, width: object, size: tuple[int, int]) -> tuple[int, int]:
-    """Return the sides of a mask's window, safe to make room for.
+    """Return the sides (h, w) of a mask's window, small enough to allocate.
 
     Args:
-        height: Its rows as read.
-        width: Its columns as read.
+        height: Rows, unchecked.
+        width: Columns, unchecked.
         size: (H, W) of the image.
 
-    Returns:
-        (h, w).
-
     Raises:
-        InputError: They are no sides, or larger than the image.
+        InputError: They are no whole numbers, or larger than the image.
     """
     sides = plausible_size(height, width)
     if sides is None or sides[0] > size[0] or sides[1] > size[1]:
@@ -130,10 +114,10 @@ def window_sides(height: object, width: object, size: tuple[int, int]) -> tuple[
 def placed_runs(
     window: NDArray[np.bool_], corner: tuple[int, int], size: tuple[int, int], subject: str
 ) -> RunLengths:
-    """Return the run lengths of an image that has pixels in a window.
+    """Return the run lengths of an image-sized mask whose pixels are given in a window.
 
     Args:
-        window: (h, w) bool, checked by ``window_sides``; what leaves the image is cut.
+        window: (h, w) bool, checked by ``window_sides``; clipped to the image.
         corner: (left, top) of the window in pixels.
         size: (H, W) of the image.
         subject: Named in errors.
@@ -163,7 +147,7 @@ def placed_runs(
 
 
 def _edges(inside: NDArray[np.bool_], corner: tuple[int, int], height: int) -> NDArray[np.int64]:
-    """Return where pixels change, counted down the image's columns."""
+    """Return the pixels where a run begins, counted down the image's columns."""
     padded = np.zeros((inside.shape[1], inside.shape[0] + 2), bool)
     padded[:, 1:-1] = inside.T
     changes = padded[:, 1:] != padded[:, :-1]

@@ -5,14 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from wsseg.data.formats.files import inside, locate, matching_files, safe_name
-from wsseg.data.formats.raw import (
-    SPLIT_NAMES,
-    Format,
+from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawFile,
-    RawImage,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,

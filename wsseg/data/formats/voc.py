@@ -8,25 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from wsseg.data.formats.files import (
-    beginning,
     child_text,
     files_by_id,
     guard,
     inside,
     matching_files,
-    read_text,
     read_xml,
     shown,
 )
 from wsseg.data.formats.geometry import Corners, number, plausible_size
-from wsseg.data.formats.raw import (
-    Format,
+from wsseg.data.formats.opening import beginning, read_text
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject, RawSample
+from wsseg.data.formats.reading import (
     ProblemLog,
-    RawDataset,
-    RawFile,
-    RawImage,
-    RawObject,
-    RawSample,
     SampleList,
     choose_splits,
     classes_of,
@@ -90,8 +84,8 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                     )
                     of_boxes.add(f"Annotations/{id}.xml", message, "image without XML")
                     page = RawImage(id, id)
-                present, unsure = tags.get(id, (None, ()))
-                page = replace(page, split=split, tags=present, unsure=unsure)
+                if id in tags:
+                    page = replace(page, tags=tags[id][0], unsure=tags[id][1])
                 mask = next(iter(folder.masks.get(id, [])), None)
                 samples.add(RawSample(Sample(id, image, size, (), split), (page,), mask))
     tagged = sets.tagged_splits(classes)

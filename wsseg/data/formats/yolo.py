@@ -9,17 +9,20 @@ from typing import Any
 
 import yaml
 
-from wsseg.data.formats.files import files_by_id, guard, inside, is_file, read_text, shown
+from wsseg.data.formats.files import files_by_id, guard, inside, is_file, shown
 from wsseg.data.formats.geometry import bounds, number
+from wsseg.data.formats.opening import read_text
 from wsseg.data.formats.raw import (
     SPLIT_NAMES,
     Format,
-    ProblemLog,
     RawDataset,
     RawFile,
     RawImage,
     RawObject,
     RawSample,
+)
+from wsseg.data.formats.reading import (
+    ProblemLog,
     SampleList,
     choose_splits,
     classes_of,

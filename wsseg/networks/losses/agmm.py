@@ -1,15 +1,13 @@
-"""The adaptive Gaussian mixture loss: few labelled pixels tell features of classes apart."""
+"""Adaptive Gaussian mixture loss: labelled pixels define prototypes of the classes."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from wsseg.errors import InputError
-from wsseg.networks.losses.coarse import coarse
-from wsseg.networks.losses.shapes import check_sizes
-from wsseg.refine.params import check_number
+from wsseg.networks.losses.grid import check_sizes, coarsen
 
-_LEAST = 1e-4  # of squared distances: it bounds -log(1 - G) by 9.2, and its slope
+_MIN_SQUARE = 1e-4  # of distances: it bounds -log(1 - G) by 9.2, and its slope
 
 
 def agmm(
@@ -21,7 +19,7 @@ def agmm(
     inside: Tensor | None = None,
     sigma: float = 0.5,
 ) -> Tensor:
-    """Return how far predictions and features are from the Gaussians around labelled pixels.
+    """Return the distance of predictions and features from Gaussians around labelled pixels.
 
     With f a pixel's features, divided by their norm, and mu_k the mean f of an image's labelled
     pixels of class k, for the classes that have some::
@@ -36,36 +34,35 @@ def agmm(
     together. The first three terms leave out images without labelled pixels, and all but the last
     leave out classes without them. The cross-entropy of the labelled pixels is not in it.
 
-    Norm 1 bounds |f - mu_k|^2 by 4 whatever the scale of a network's features, so that one sigma
-    suits all: with 0.5, G is 0.67 at cosine 0.9 and 0.02 at a right angle. One made from the
-    features' spread would be no goal to reach, as the spread shrinks with the distances.
+    Norm 1 bounds |f - mu_k|^2 by 4 at any scale of a network's features, so that one sigma suits
+    all: with 0.5, G is 0.67 at cosine 0.9 and 0.02 at a right angle. A sigma estimated from the
+    spread of the features would shrink along with the distances that the loss reduces.
 
-    In the first term G is a constant, the target of p; else features would be rewarded for
-    agreeing with whatever p is. The prototypes weigh each feature by how many labelled pixels its
-    cell covers, and d^2 is enlarged bilinearly to the logits' size: thin strokes count in full,
-    and no features of that size are made. d^2 is at least 0.0001 in log(1 - G). Computed in
+    In the first term G is a constant, the target of p; otherwise features would be rewarded for
+    agreeing with any p. The prototypes weight each feature by the number of labelled pixels in its
+    cell, and d^2 is enlarged bilinearly to the size of the logits: thin strokes count in full, and
+    no features of that size are allocated. d^2 is at least 0.0001 in log(1 - G). Computed in
     float32 or better, also under autocast.
 
     Args:
         logits: (N, K, H, W) float, K at least 2.
         features: (N, F, h, w) float, of the network, of any size.
         target: (N, H, W) int64 labels or IGNORE.
-        possible: (N, K) bool, the classes that can occur in an image, those of its labels among
-            them; True throughout leaves out the last term.
-        inside: (N, H, W) bool, the pixels that are no padding; None is all. Others take no part.
-        sigma: Of the Gaussians, in features of norm 1, at least 0.01.
+        possible: (N, K) bool, the classes that can occur in each image, including those of its
+            labels; if all are True, the last term is 0.
+        inside: (N, H, W) bool, False on padding, which is left out; None is all.
+        sigma: Standard deviation of the Gaussians, for features of norm 1.
 
     Returns:
-        Scalar of at least 0; 0 with zero gradient where nothing applies.
+        Scalar of at least 0; 0 with zero gradient if nothing applies.
 
     Raises:
-        InputError: Shapes differ, or a number is out of its range.
+        InputError: Shapes differ.
 
     References:
         Wu et al., Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures, CVPR
         2023.
     """
-    check_number("agmm sigma", sigma, least=0.01)
     check_sizes("agmm", logits, {"target": target, "inside": inside})
     _check_classes(logits, features, possible)
     within = torch.ones_like(target).bool() if inside is None else inside
@@ -76,7 +73,7 @@ def agmm(
         present = labels.flatten(2).any(dim=2)
         units = functional.normalize(features.to(log_p), dim=1)
         prototypes = _prototypes(units, labels.to(log_p))
-        squares = _enlarged_squares(units, prototypes, target) / (2 * sigma**2)
+        squares = _squared_distances(units, prototypes, target) / (2 * sigma**2)
         g = torch.exp(-squares.detach())
         to_g = _mean(-g * log_p - (1 - g) * log_rest, present[..., None, None] & within[:, None])
         return (
@@ -100,13 +97,13 @@ def _check_classes(logits: Tensor, features: Tensor, possible: Tensor) -> None:
 
 
 def _one_hot(target: Tensor, n_classes: int) -> Tensor:
-    """(N, K, H, W) bool; IGNORE is no class."""
+    """Return (N, K, H, W) bool; IGNORE belongs to no class."""
     classes = torch.arange(n_classes, device=target.device)
     return target[:, None] == classes[:, None, None]
 
 
 def _log_complement(p: Tensor) -> Tensor:
-    """log(1 - p), from the other classes where p may round to 1: there too it has a gradient."""
+    """Return log(1 - p); if p is large, from the other classes, which keeps a gradient at p = 1."""
     is_most = p > 0.5
     others = p.masked_fill(is_most, 0)
     total = others.sum(dim=1, keepdim=True).clamp(min=torch.finfo(p.dtype).tiny)
@@ -114,18 +111,18 @@ def _log_complement(p: Tensor) -> Tensor:
 
 
 def _prototypes(units: Tensor, labels: Tensor) -> Tensor:
-    """(N, K, F) mean features of labelled pixels; 0 for classes without."""
+    """Return (N, K, F) mean features of labelled pixels; 0 for classes without any."""
     height, width = units.shape[2:]
-    weights = coarse(labels, (height, width)).flatten(2)
+    weights = coarsen(labels, (height, width)).flatten(2)
     sums = weights @ units.flatten(2).mT
     totals = weights.sum(dim=2, keepdim=True)
     return sums / torch.where(totals > 0, totals, 1)
 
 
-def _enlarged_squares(units: Tensor, prototypes: Tensor, like: Tensor) -> Tensor:
-    """(N, K, H, W) squared distances of features to prototypes."""
+def _squared_distances(units: Tensor, prototypes: Tensor, like: Tensor) -> Tensor:
+    """Return (N, K, H, W) squared distances of features to prototypes."""
     pixels = units.flatten(2).mT
-    # differences before squares: with all features alike, products would lose them in rounding
+    # If all features are similar, matrix products would lose their differences in rounding.
     way = "donot_use_mm_for_euclid_dist"
     squares = torch.cdist(prototypes, pixels, compute_mode=way).square()
     grid = squares.view(*squares.shape[:2], *units.shape[2:])
@@ -133,20 +130,20 @@ def _enlarged_squares(units: Tensor, prototypes: Tensor, like: Tensor) -> Tensor
 
 
 def _labelled_term(squares: Tensor, labels: Tensor, present: Tensor) -> Tensor:
-    """The mean over labelled pixels and their images' classes of BCE(G; [k is the label])."""
+    """Return the mean of BCE(G; [k is the label]) over labelled pixels and classes of the image."""
     image, row, column = labels.any(dim=1).nonzero(as_tuple=True)
     chosen, is_label = (each[image, :, row, column] for each in (squares, labels))
-    far = torch.log(-torch.expm1(-chosen.clamp(min=_LEAST)))
+    far = torch.log(-torch.expm1(-chosen.clamp(min=_MIN_SQUARE)))
     return _mean(torch.where(is_label, chosen, -far), present[image])
 
 
 def _mean(values: Tensor, applies: Tensor) -> Tensor:
-    """The mean of some values, 0 where there are none."""
+    """Return the mean of the values that apply, 0 if none does."""
     return values.masked_fill(~applies, 0).sum() / applies.sum().clamp(min=1)
 
 
 def _nearness(prototypes: Tensor, present: Tensor) -> Tensor:
-    """The mean of exp(-|mu_i - mu_j|^2) over the pairs of each image's classes."""
+    """Return the mean of exp(-|mu_i - mu_j|^2) over the pairs of classes of each image."""
     n_classes = present.shape[1]
     first, second = torch.triu_indices(n_classes, n_classes, 1, device=present.device)
     apart = (prototypes[:, first] - prototypes[:, second]).square().sum(dim=2)
@@ -154,6 +151,6 @@ def _nearness(prototypes: Tensor, present: Tensor) -> Tensor:
 
 
 def _tag_term(log_rest: Tensor, possible: Tensor, within: Tensor) -> Tensor:
-    """The mean over pixels of what impossible classes cost."""
+    """Return the mean over pixels of the loss of impossible classes."""
     costs = -log_rest.masked_fill(possible[:, :, None, None], 0).sum(dim=1)
     return _mean(costs, within)

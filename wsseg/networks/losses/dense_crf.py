@@ -1,4 +1,4 @@
-"""The dense CRF loss: all pixels of like colour, near or not so near, should agree."""
+"""Dense CRF loss: pixels of similar colour should have similar predictions at any distance."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 
-from wsseg.networks.losses.coarse import coarse, coarse_mask
-from wsseg.networks.losses.shapes import check_sizes
+from wsseg.networks.losses.grid import check_sizes, coarsen, coarsen_mask
 from wsseg.refine.crf.permutohedral import Lattice, build_lattice
-from wsseg.refine.params import check_number
 
-_LANES = 4  # classes filtered together; more would leave the processor's cache
+_LANES = 4  # classes filtered together; more would not fit the processor's cache
 
 
 def dense_crf_loss(
@@ -26,58 +24,54 @@ def dense_crf_loss(
     sxy: float = 100.0,
     srgb: float = 15.0,
 ) -> Tensor:
-    """Return the share of the affinity between pixels that links pixels of different classes.
+    """Return the share of the affinity between pixels that links different classes.
 
-    Of each image, with p the softmax (pixels by classes)::
+    With p the softmax (pixels by classes) of an image::
 
         W_ij = exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
         loss = sum_k p_k^T W (1 - p_k) / 1^T W 1 = 1 - sum_k p_k^T W p_k / 1^T W 1
 
-    then the mean over the images that have a pixel inside. The authors minimise
-    -sum_k p_k^T W p_k, which differs by a constant and a factor, as each pixel's p sums to 1. The
-    constant makes the loss at least 0. The factor, the number of pairs of pixels as W weighs them,
-    takes its dependence on the image's size away: a division by the number of pixels would not,
-    as the sums of W's rows grow with the image too.
+    then the mean over the images with a pixel inside. The authors minimise -sum_k p_k^T W p_k,
+    which differs by a constant and a factor, as p sums to 1 at each pixel. The constant makes the
+    loss at least 0. The factor 1^T W 1 makes it independent of the size of the image; a division
+    by the number of pixels would not, as the row sums of W grow with the image, too.
 
-    All of it happens on a coarse grid, whose pixels are the means of those that they cover; a
-    coarse pixel is inside where all of them are. Gaussian filtering on the permutohedral lattice
-    replaces W, and the gradient -2 W p / (1^T W 1) is that of the replacement. It runs on one core
-    of the CPU in float32, also for tensors on a GPU; all else in float32 or better, also under
-    autocast.
+    The loss is computed on a coarse grid, whose pixels are the means of the pixels that they
+    cover; a coarse pixel is inside if all of these are. Gaussian filtering on the permutohedral
+    lattice replaces W, and the gradient -2 W p / (1^T W 1) is that of the replacement. It runs on
+    one core of the CPU in float32, also for tensors on a GPU; all else in float32 or better, also
+    under autocast.
 
     Args:
         logits: (N, K, H, W) float.
         images: (N, 3, H, W) float RGB in 0..1, not normalised by a mean.
-        inside: (N, H, W) bool, the pixels that are no padding; None is all. Others take no part.
-        scale: Sides of the coarse grid over those of the image, 0.01 to 1.
-        sxy: Standard deviation in space, pixels of the image, at least 0.1.
-        srgb: Standard deviation in colour, 0..255, at least 0.1.
+        inside: (N, H, W) bool, False on padding, which is left out; None is all.
+        scale: Side of the coarse grid divided by that of the image, 0.01 to 1.
+        sxy: Standard deviation in space, in pixels of the image.
+        srgb: Standard deviation in colour, for colours in 0..255.
 
     Returns:
-        Scalar in 0..1; 0 with zero gradient where no pixel is inside.
+        Scalar in 0..1; 0 with zero gradient if no pixel is inside.
 
     Raises:
-        InputError: Shapes differ, or a number is out of its range.
+        InputError: Shapes differ.
 
     References:
         Tang et al., On Regularized Losses for Weakly-supervised CNN Segmentation,
         arXiv:1803.09569.
     """
-    check_number("dense_crf_loss scale", scale, least=0.01, most=1)
-    for name, width in (("sxy", sxy), ("srgb", srgb)):
-        check_number(f"dense_crf_loss {name}", width, least=0.1)
     check_sizes("dense_crf_loss", logits, {"images": images[:, 0], "inside": inside})
     height, width = (max(1, round(side * scale)) for side in logits.shape[2:])
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = coarse(floats.softmax(dim=1), (height, width))
-    colours = coarse(images.to(p), (height, width)) * (255 / srgb)
+    p = coarsen(floats.softmax(dim=1), (height, width))
+    colours = coarsen(images.to(p), (height, width)) * (255 / srgb)
     positions = torch.cat([_places(colours) / (sxy * scale), colours], dim=1)
-    loss: Tensor = _Disagreement.apply(p, positions, coarse_mask(inside, p))
+    loss: Tensor = _Disagreement.apply(p, positions, coarsen_mask(inside, p))
     return loss
 
 
 def _places(like: Tensor) -> Tensor:
-    """(N, 2, h, w): row and column of each coarse pixel."""
+    """Return (N, 2, h, w): row and column of each coarse pixel."""
     rows, columns = (torch.arange(side, device=like.device) for side in like.shape[2:])
     places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).to(like)
     return places.expand(len(like), -1, -1, -1)
@@ -92,7 +86,7 @@ class _Disagreement(Function):
             if mask.any():
                 rows = field[:, mask].T.astype(np.float32)
                 filtered = _filtered(point[:, mask].astype(np.float32), rows)
-                pairs = filtered.sum(dtype=np.float64)  # each pixel's p sums to 1
+                pairs = filtered.sum(dtype=np.float64)  # p sums to 1 at each pixel
                 total += np.vdot(1 - rows.astype(np.float64), filtered) / pairs / count
                 gradient[:, mask] = -2 / (pairs * count) * filtered.T
         ctx.save_for_backward(torch.from_numpy(gradients).to(p))
@@ -106,12 +100,12 @@ class _Disagreement(Function):
 
 
 def _filtered(positions: NDArray[np.float32], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What W, up to a factor, makes of values (n, K) at positions (5, n).
+    """Return W, up to a factor, times values (n, K) at positions (5, n).
 
-    The lattice blurs along one direction after another, and their order matters where it has
-    gaps. With that of the opposite order, its transpose, it is symmetric, as the gradient asks.
+    The lattice blurs along one direction after another, and their order matters where it has gaps.
+    The sum with the opposite order, its transpose, is symmetric, as the gradient requires.
     """
-    # a lattice stands at the origin: from the image's corner padding before it changes nothing
+    # The lattice starts at the corner of the image, so that padding before it changes nothing.
     lattice = build_lattice(positions - np.array([*positions[:2].min(axis=1), 0, 0, 0])[:, None])
     turned = replace(lattice, neighbours=lattice.neighbours[::-1].copy())
     filtered = [_blurred(each, rows) for each in (lattice, turned)]

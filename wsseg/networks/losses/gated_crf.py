@@ -1,4 +1,4 @@
-"""The gated CRF loss: near pixels of like colour should agree."""
+"""Gated CRF loss: near pixels of similar colour should have similar predictions."""
 
 import math
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.networks.losses.shapes import check_sizes
-from wsseg.refine.params import check_number, check_whole
+from wsseg.networks.losses.grid import check_sizes
+from wsseg.networks.params import GatedCRFParams
 
 
 def gated_crf(
@@ -17,24 +17,21 @@ def gated_crf(
     gate: Tensor | None = None,
     *,
     sources: Tensor | None = None,
-    scale: int = 4,
-    radius: int = 5,
-    sxy: float = 6.0,
-    srgb: float = 0.1,
+    params: GatedCRFParams | None = None,
     weights: tuple[float, float] = (1.0, 0.0),
 ) -> Tensor:
-    """Return how much predictions disagree with those of near pixels of like colour.
+    """Return the disagreement of predictions between near pixels of similar colour.
 
-    A pixel i receives from the pixels j of the window around it, itself left out::
+    Pixel i receives from each other pixel j in the window around it::
 
         K_ij = weights[0] exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
              + weights[1] exp(-|x_i - x_j|^2 / (2 sxy^2))
         loss = sum_ij gate_i sources_j K_ij (1 - p_i . p_j) / max(1, sum_i gate_i)
 
-    with x the place, c the colour and p the softmax. All of it happens on a coarse grid, whose
-    pixels are the means of scale x scale pixels, fewer at the right and lower border; a coarse
-    pixel is in the gate or a source where all of its pixels are. The gradient reaches p_i and p_j
-    alike: the gates only choose the pairs. Computed in float32 or better, also under autocast.
+    with x the position, c the colour and p the softmax. The loss is computed on a coarse grid,
+    whose pixels are the means of scale x scale pixels, fewer at the right and lower border; a
+    coarse pixel is in the gate or a source if all of its pixels are. The gradient reaches both p_i
+    and p_j: the gates only choose the pairs. Computed in float32 or better, also under autocast.
 
     Memory: beside the softmax, 2 radius (radius + 1) floats a coarse pixel (60 by default) and a
     few times K.
@@ -43,41 +40,34 @@ def gated_crf(
         logits: (N, K, H, W) float.
         images: (N, 3, H, W) float RGB in 0..1, not normalised by a mean.
         gate: (N, H, W) bool, the pixels that receive, such as those without a label; None is all.
-        sources: (N, H, W) bool, the pixels that give, such as those that are no padding; None is
+        sources: (N, H, W) bool, the pixels that send, such as those that are not padding; None is
             all.
-        scale: Side of the square of pixels that becomes one coarse pixel, at least 1.
-        radius: Of the square window, coarse pixels, at least 1; 5 is 11 x 11.
-        sxy: Standard deviation in space, coarse pixels, at least 0.001.
-        srgb: Standard deviation in colour, 0..1, at least 0.001.
-        weights: Of the kernel over positions and colours and of that over positions.
+        weights: Weight of the kernel over positions and colours, and of that over positions.
 
     Returns:
-        Scalar of at least 0; 0 with zero gradient where no pixel receives.
+        Scalar of at least 0; 0 with zero gradient if no pixel receives.
 
     Raises:
-        InputError: Shapes differ, or a number is out of its range.
+        InputError: Shapes differ.
 
     References:
         Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation,
         arXiv:1906.04651.
     """
-    for name, whole in (("scale", scale), ("radius", radius)):
-        check_whole(f"gated_crf {name}", whole, least=1)
-    for name, width in (("sxy", sxy), ("srgb", srgb)):
-        check_number(f"gated_crf {name}", width, least=0.001)
+    params = params or GatedCRFParams()
     check_sizes("gated_crf", logits, {"images": images[:, 0], "gate": gate, "sources": sources})
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = _coarse(floats.softmax(dim=1), scale)
-    colours = _coarse(images.to(p), scale) / srgb
-    received, given = (_coarse_gate(mask, p, scale) for mask in (gate, sources))
+    p = _coarse(floats.softmax(dim=1), params.scale)
+    colours = _coarse(images.to(p), params.scale) / params.srgb
+    received, sent = (_coarse_gate(mask, p, params.scale) for mask in (gate, sources))
     total = (p * 0).sum()
-    for down, right in _half_window(radius, *p.shape[2:]):
+    for down, right in _half_window(params.radius, *p.shape[2:]):
         (p_i, p_j), (c_i, c_j), (to_i, to_j), (from_i, from_j) = (
-            _pairs(values, down, right) for values in (p, colours, received, given)
+            _pairs(values, down, right) for values in (p, colours, received, sent)
         )
-        near = math.exp(-(down**2 + right**2) / (2 * sxy**2))
-        alike = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
-        kernel = near * (weights[0] * alike + weights[1]) * (to_i * from_j + to_j * from_i)
+        near = math.exp(-(down**2 + right**2) / (2 * params.sxy**2))
+        similar = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
+        kernel = near * (weights[0] * similar + weights[1]) * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()
     return total / received.sum().clamp(min=1)
 

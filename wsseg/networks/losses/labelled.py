@@ -1,4 +1,4 @@
-"""Losses of labelled pixels; IGNORE pixels are left out."""
+"""Losses of labelled pixels, which leave out IGNORE."""
 
 import torch
 from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
@@ -16,7 +16,7 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         target: (N, H, W) int64 labels or IGNORE.
 
     Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
+        Scalar; 0 with zero gradient if every pixel is IGNORE.
 
     Example:
         >>> cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[1, 255]]])).item()
@@ -27,20 +27,18 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def partial_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    """Return the cross-entropy, every class of every image counting alike.
+    """Return the class-balanced cross-entropy of partly labelled images.
 
-    The mean over images of the mean over their labelled classes of the mean over labelled pixels.
-    Where few pixels are labelled, these are as many as somebody happened to mark: a click counts
-    as much as a long scribble, and an image that is known to be all background no more than one
-    with two clicks.
+    The mean over images of the mean over their labelled classes of the mean over labelled pixels:
+    a click weighs as much as a long scribble, and an all-background image as much as one with two
+    clicks.
 
     Args:
         logits: (N, K, H, W) float.
         target: (N, H, W) int64 labels or IGNORE.
 
     Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE. Images without labels do not
-        count.
+        Scalar; 0 with zero gradient if every pixel is IGNORE. Images without labels do not count.
 
     Example:
         >>> target = torch.tensor([[[1, 0, 0]], [[255, 255, 255]]])
@@ -63,10 +61,10 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     Args:
         logits: (N, K, H, W) float.
         target: (N, H, W) int64 labels or IGNORE.
-        gamma: How much less sure pixels count; 0 is cross-entropy.
+        gamma: Exponent that reduces the weight of confident pixels; 0 is the cross-entropy.
 
     Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
+        Scalar; 0 with zero gradient if every pixel is IGNORE.
 
     References:
         Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
@@ -83,7 +81,7 @@ def dice(logits: Tensor, target: Tensor) -> Tensor:
         target: (N, H, W) int64 labels or IGNORE.
 
     Returns:
-        Scalar; 0 with zero gradient where every pixel is IGNORE.
+        Scalar; 0 with zero gradient if every pixel is IGNORE.
 
     References:
         Milletari et al., V-Net, arXiv:1606.04797.

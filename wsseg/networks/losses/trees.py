@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.refine.crf.simd import kernel
+from wsseg.refine.crf.kernels import kernel
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,8 +15,8 @@ class Forest:
 
     Attributes:
         order: (n,) int64, the pixel at each place.
-        parents: (n,) int64, the place of its parent; of a root, its own.
-        lengths: (n,) float, of the edge to the parent, at least 0; infinite for a root.
+        parents: (n,) int64, the place of its parent; a root is its own parent.
+        lengths: (n,) float, length of the edge to the parent, at least 0; infinite for a root.
     """
 
     order: NDArray[np.int64]
@@ -47,18 +47,18 @@ class Forest:
 def spanning_forest(
     down: NDArray[np.floating], right: NDArray[np.floating], inside: NDArray[np.bool_]
 ) -> Forest:
-    """Return minimum spanning trees of pixels that are linked to the four next to them.
+    """Return minimum spanning trees of pixels that are linked to their four neighbours.
 
-    Of edges of the same length those that come first are taken: all downwards ones, row by row,
-    before those to the right. So results repeat.
+    Among edges of the same length the first wins, downward edges row by row before those to the
+    right, so that results are reproducible.
 
     Args:
         down: (N, h - 1, w) float, lengths of the edges to the pixels below, at least 0.
-        right: (N, h, w - 1) float, to the pixels on the right.
-        inside: (N, h, w) bool; other pixels are trees of their own.
+        right: (N, h, w - 1) float, lengths of the edges to the pixels on the right.
+        inside: (N, h, w) bool; each other pixel is a tree of its own.
 
     Returns:
-        A tree for each of the N grids, if what is inside hangs together; n = N h w.
+        A tree for each connected region inside the N grids; n = N h w.
 
     References:
         Kruskal, On the shortest spanning subtree of a graph and the traveling salesman problem,
@@ -72,12 +72,12 @@ def spanning_forest(
     kept = inside.ravel()[ends].all(axis=1)
     ends, lengths = ends[kept], lengths[kept]
     links, reach = _minimum_links(np.argsort(lengths, kind="stable"), ends, lengths, inside.size)
-    return Forest(*_walked(links, reach))
+    return Forest(*_order(links, reach))
 
 
 @kernel
 def _minimum_links(order: Any, ends: Any, lengths: Any, count: Any) -> Any:
-    """(n, 4) the pixels that each is linked to, -1 for none, and the lengths of these edges."""
+    """Return (n, 4) the neighbours of each pixel, -1 for none, and the lengths of their edges."""
     links, reach = np.full((count, 4), -1), np.zeros((count, 4), lengths.dtype)
     degree, above = np.zeros(count, np.int64), np.arange(count)
     for edge in order:
@@ -94,7 +94,7 @@ def _minimum_links(order: Any, ends: Any, lengths: Any, count: Any) -> Any:
 
 @kernel
 def _top(above: Any, pixel: Any) -> Any:
-    """What stands for all pixels linked to this one; the way there is halved on the way."""
+    """Return the root of a pixel in the union-find forest, halving the path on the way."""
     while above[pixel] != pixel:
         above[pixel] = above[above[pixel]]
         pixel = above[pixel]
@@ -102,8 +102,8 @@ def _top(above: Any, pixel: Any) -> Any:
 
 
 @kernel
-def _walked(links: Any, reach: Any) -> Any:
-    """The parts of a ``Forest``, breadth first from the first pixel of each tree."""
+def _order(links: Any, reach: Any) -> Any:
+    """Return the fields of a ``Forest``, breadth first from the first pixel of each tree."""
     count, place, stop = len(links), 0, 0
     order, parents = np.empty(count, np.int64), np.empty(count, np.int64)
     lengths, seen = np.empty(count, reach.dtype), np.zeros(count, np.bool_)
@@ -129,8 +129,8 @@ def _walked(links: Any, reach: Any) -> Any:
 def _pass_up_and_down(rows: Any, parents: Any, shares: Any, rests: Any) -> None:
     """Replace values (n, K) of a forest's places by their sums, in place.
 
-    A parent's sum holds what came up from a pixel, which must not come back down: of the pixel's
-    own values only the rest, 1 - share^2, is added to the parent's share.
+    The sum of a parent contains the contribution of the pixel itself, which must not come back
+    down: only the rest of the pixel's own values, 1 - share^2, is added to the parent's share.
     """
     for i in range(len(rows) - 1, -1, -1):
         share, row, parent = shares[i], rows[i], rows[parents[i]]

@@ -1,38 +1,88 @@
-"""Semi-supervised training: masks teach the student, and a teacher labels the other images."""
+"""Semi-supervised training: a student learns from masks, and from labels of its teacher."""
 
 import copy
-import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel
 
 from wsseg.networks.batches import Steps
 from wsseg.networks.params import TrainingParams
-from wsseg.networks.segmenter import head_inputs
-from wsseg.networks.semi.consistency import Taught, consistency, dynamic_threshold, shrunk, taught
-from wsseg.networks.semi.lookahead import look_ahead
+from wsseg.networks.segmenter import capture_head_inputs
 from wsseg.networks.semi.params import SemiParams
-from wsseg.networks.semi.teacher import Teacher
-from wsseg.networks.semi.views import ViewBatches, Views, mixed
+from wsseg.networks.semi.pseudo_labels import (
+    PseudoLabels,
+    consistency_loss,
+    dynamic_threshold,
+    make_pseudo_labels,
+    shrinking_loss,
+)
+from wsseg.networks.semi.views import ViewBatches, Views, cutmix
 from wsseg.networks.train import GRADIENT_CLIP, Objective, TrainingModule
 from wsseg.networks.training_data import TrainingBatches
 
-_DROPPED = 0.5  # share of the encoder's channels in the view of features
-_STEEPNESS = 5.0  # of the ramp
+_DROPPED = 0.5  # share of the encoder's channels in the feature view
+
+
+class Teacher(nn.Module):
+    """An exponential moving average of a student's weights and batch norm statistics.
+
+    Args:
+        student: The network whose weights are copied.
+        decay: Decay per update; see ``SemiParams``.
+
+    References:
+        Tarvainen and Valpola, Mean teachers are better role models, arXiv:1703.01780; Liu et al.,
+        Unbiased Teacher, arXiv:2102.09480.
+    """
+
+    def __init__(self, student: nn.Module, decay: float) -> None:
+        super().__init__()
+        self.decay = decay
+        self.average = AveragedModel(student, multi_avg_fn=self._average, use_buffers=True)
+        self.average.requires_grad_(False)
+        self.average.eval()
+
+    @property
+    def network(self) -> nn.Module:
+        """The averaged network."""
+        averaged: nn.Module = self.average.module
+        return averaged
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Return class probabilities (N, K, h, w) float32 of normalised images (N, 3, h, w)."""
+        self.average.eval()
+        logits: Tensor = self.average(images)
+        return logits.float().softmax(dim=1)
+
+    def update(self, student: nn.Module) -> None:
+        """Move towards the student; the first call copies it."""
+        self.average.update_parameters(student)
+
+    @torch.no_grad()
+    def _average(
+        self, averages: Sequence[Tensor], students: Sequence[Tensor], updates: Tensor | int
+    ) -> None:
+        decay = min(self.decay, 1 - 1 / (int(updates) + 1))
+        for average, student in zip(averages, students, strict=True):
+            if average.is_floating_point():
+                average.lerp_(student.to(average), 1 - decay)
+            else:  # a counter of batch norm
+                average.copy_(student)
 
 
 class PairedBatches(Steps):
-    """A batch of images with masks and one of images without, each step.
+    """For each step a batch of images with masks and one of images without.
 
     Args:
-        labelled: With masks.
-        early: Without, in the first steps.
-        late: Without, in the others.
-        switch: Number of the first steps.
+        early: Batches without masks in the first ``switch`` steps.
+        late: Batches without masks in the other steps.
 
     Yields:
         The batch of ``labelled``, and that of ``early`` or ``late``.
@@ -41,180 +91,166 @@ class PairedBatches(Steps):
     def __init__(
         self, labelled: TrainingBatches, early: ViewBatches, late: ViewBatches, switch: int
     ) -> None:
-        super().__init__(labelled.settings)
+        super().__init__(labelled.trainer)
         self.labelled, self.early, self.late, self.switch = labelled, early, late, switch
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Any, Any]:
-        """Return one device's share of both batches of a step.
-
-        Args:
-            step: From 0.
-            rank: The device's number.
-            world_size: Number of devices that share each batch.
-
-        Returns:
-            (images, targets) with masks, and (weak views, ``Views``) without.
-        """
+        """Return (images, targets) with masks, and (weak views, ``Views``) without."""
         unlabelled = self.early if step < self.switch else self.late
         place = (step, rank, world_size)
         return self.labelled.batch(*place), unlabelled.batch(*place)
 
 
 class SemiTraining(TrainingModule):
-    """A student, its teacher, and the losses of both kinds of images.
+    """A student, its teacher, and the losses of images with and without masks.
 
     Args:
-        network: The student, whose weights the teacher begins with.
-        settings: Learning rates, steps.
-        objective: Of images with masks.
-        semi: How the teacher's labels are learned.
-        least: (K,) least confidence of the teacher's labels by class, or a scalar.
-        seed: Of dropout, which depends on seed and step only.
-        freeze_batch_norm: Keep the encoder's normalisation statistics as they are.
+        network: The student.
+        objective: Loss of images with masks.
+        threshold: (K,) lowest confidence of the teacher's labels by class, or a scalar.
+        seed: Seed of dropout, which depends on seed and step only.
+        freeze_batch_norm: Keep the normalisation statistics of the encoder.
     """
 
-    least: Tensor
+    threshold: Tensor
 
     def __init__(
         self,
         network: nn.Module,
-        settings: TrainingParams,
+        params: TrainingParams,
         objective: Objective,
         semi: SemiParams,
-        least: Tensor,
+        threshold: Tensor,
         *,
         seed: int,
         freeze_batch_norm: bool,
     ) -> None:
-        super().__init__(
-            network, settings, objective, seed=seed, freeze_batch_norm=freeze_batch_norm
-        )
-        self.semi, self.teacher = semi, Teacher(network, semi.teacher)
-        self.register_buffer("least", least)
+        super().__init__(network, params, objective, seed=seed, freeze_batch_norm=freeze_batch_norm)
+        self.semi, self.teacher = semi, Teacher(network, semi.decay)
+        self.register_buffer("threshold", threshold)
         head = network.get_submodule("segmentation_head")
         self.auxiliary = copy.deepcopy(head) if semi.shrink else None
 
     @property
     def result(self) -> nn.Module:
-        """The network that the training is for."""
-        return self.teacher.network if self.semi.keep == "teacher" else self.network
+        """The network to keep after the training: the teacher."""
+        return self.teacher.network
 
     def trainable(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Return what trains: parameters of the encoder, and all others."""
+        """Return the parameters to train: those of the encoder, and all others."""
         encoder, rest = super().trainable()
         return encoder, [*rest, *(self.auxiliary.parameters() if self.auxiliary else ())]
 
     def training_step(self, batch: tuple[Any, Any], number: int) -> Tensor:
-        """Return the loss of a step; with ``future`` the student first goes ahead on trial.
+        """Return the loss of a step, after the trial steps of ``lookahead``.
 
         Args:
-            batch: Of ``PairedBatches``.
-            number: Of the step.
-
-        Returns:
-            Scalar.
+            batch: A batch of ``PairedBatches``.
 
         Raises:
             DivergenceError: The loss is NaN or infinite.
         """
-        if self.semi.future and self._is_taught():
+        if self.semi.lookahead and self._teacher_is_active():
             look_ahead(
                 nn.ModuleList([self.network, *([self.auxiliary] if self.auxiliary else [])]),
                 self.optimizers(use_pl_optimizer=False),  # type: ignore[arg-type]  # there is one
                 lambda: self.loss_of(batch),
-                lambda: self.teacher.follow(self.network, 0),
-                steps=self.semi.future,
-                clip=GRADIENT_CLIP,
+                lambda: self.teacher.update(self.network),
+                steps=self.semi.lookahead,
             )
         return super().training_step(batch, number)
 
     def loss_of(self, batch: tuple[Any, Any]) -> Tensor:
-        """Return the loss on masks, and after ``burn_in`` that on the teacher's labels.
-
-        Args:
-            batch: Of ``PairedBatches``.
-
-        Returns:
-            Scalar.
-        """
+        """Return the loss on masks, and after ``burn_in`` also that on the teacher's labels."""
         labelled, (weak, views) = batch
         loss = super().loss_of(labelled)
-        if not self._is_taught():
+        if not self._teacher_is_active():
             return loss
-        done = self.global_step - self.semi.burn_in
-        return loss + self.semi.weight * ramp(done, self.semi.ramp) * self._unlabelled(weak, views)
+        return loss + self.semi.weight * self._unlabelled_loss(weak, Views(*views))
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Take the step, and let the teacher follow; it has done so if it looks ahead.
+        """Take the step and update the teacher, unless look-ahead has updated it.
 
-        It is no hook at a batch's end: checkpoints are written before those of modules.
-
-        Args:
-            *arguments: Lightning's.
-            **named: Lightning's.
+        The end of a batch would be too late: checkpoints are written before the hooks of modules.
         """
         super().optimizer_step(*arguments, **named)
         done = self.global_step + 1 - self.semi.burn_in
-        if done >= 0 and not self.semi.future:
-            self.teacher.follow(self.network, done)
+        if done >= 0 and not self.semi.lookahead and done % self.semi.update_every == 0:
+            self.teacher.update(self.network)
 
-    def _is_taught(self) -> bool:
+    def _teacher_is_active(self) -> bool:
         return self.global_step >= self.semi.burn_in and self.semi.weight > 0
 
-    def _unlabelled(self, weak: Tensor, views: Views) -> Tensor:
-        views = Views(*views)
+    def _unlabelled_loss(self, weak: Tensor, views: Views) -> Tensor:
         probabilities = self.teacher(weak.contiguous(memory_format=torch.channels_last))
-        target = taught(probabilities, views.allowed, views.inside, self.least)
-        least = self.least
+        threshold = self.threshold
+        target = make_pseudo_labels(probabilities, views.allowed, views.inside, threshold)
         if self.semi.threshold == "dynamic":
-            least = dynamic_threshold(target.confidence, target.inside)
-            target = taught(probabilities, views.allowed, views.inside, least)
-        seen = zip(views.strong.unbind(1), views.cut.unbind(1), strict=True)
-        losses = [self._of_view(view, cut, target, least) for view, cut in seen]
+            threshold = dynamic_threshold(target.confidence, target.inside)
+            target = make_pseudo_labels(probabilities, views.allowed, views.inside, threshold)
+        pairs = zip(views.strong.unbind(1), views.cut.unbind(1), strict=True)
+        losses = [self._view_loss(view, cut, target, threshold) for view, cut in pairs]
         strong = torch.stack(losses).mean() if losses else None
-        if not self.semi.views.features:
+        if not self.semi.feature_view:
             return weak.new_zeros(()) if strong is None else strong
-        with dropped_features(self.network):
-            dropped = consistency(self.network(weak), target, self.semi)
+        with drop_features(self.network):
+            dropped = consistency_loss(self.network(weak), target, self.semi)
         return dropped if strong is None else (strong + dropped) / 2
 
-    def _of_view(self, view: Tensor, cut: Tensor, target: Taught, least: Tensor) -> Tensor:
-        target = Taught(*(mixed(value, cut) for value in target))
-        image = mixed(view, cut).contiguous(memory_format=torch.channels_last)
-        with head_inputs(self.network) as features:
-            loss = consistency(self.network(image), target, self.semi)
+    def _view_loss(
+        self, view: Tensor, cut: Tensor, target: PseudoLabels, threshold: Tensor
+    ) -> Tensor:
+        target = PseudoLabels(*(cutmix(value, cut) for value in target))
+        image = cutmix(view, cut).contiguous(memory_format=torch.channels_last)
+        with capture_head_inputs(self.network) as features:
+            loss = consistency_loss(self.network(image), target, self.semi)
         if self.auxiliary is None:
             return loss
-        return loss + self.semi.shrink * shrunk(self.auxiliary(features[0]), target, least)
+        logits = self.auxiliary(features[0])
+        return loss + self.semi.shrink * shrinking_loss(logits, target, threshold)
 
 
-def ramp(done: int, length: int) -> float:
-    """Return how much of its weight a loss has.
+def look_ahead(
+    student: nn.Module,
+    optimizer: Optimizer,
+    loss: Callable[[], Tensor],
+    update_teacher: Callable[[], None],
+    *,
+    steps: int,
+) -> None:
+    """Update the teacher along trial steps of the student, which are then undone.
+
+    Before each trial step and after the last one the teacher is updated. Weights and statistics of
+    the student and the state of the optimizer are then restored; the teacher keeps its updates.
 
     Args:
-        done: Steps since it began.
-        length: Steps until it has all.
-
-    Returns:
-        exp(-5 (1 - done / length)^2), and 1 from then on.
+        student: All that the optimizer trains.
+        loss: Computes the student's loss with the current teacher.
+        steps: Number of trial steps.
 
     References:
-        Laine and Aila, Temporal Ensembling, arXiv:1610.02242.
-
-    Example:
-        >>> round(ramp(0, 10), 4), ramp(10, 10), ramp(0, 0)
-        (0.0067, 1.0, 1.0)
+        Du et al., Learning from Future, arXiv:2209.06993.
     """
-    left = 1 - min(done / length, 1.0) if length else 0.0
-    return math.exp(-_STEEPNESS * left**2)
+    before = {name: value.clone() for name, value in student.state_dict().items()}
+    state = copy.deepcopy(optimizer.state_dict())
+    for _ in range(steps):
+        update_teacher()
+        optimizer.zero_grad()
+        loss().backward()  # type: ignore[no-untyped-call]  # torch does not say its types
+        torch.nn.utils.clip_grad_norm_(student.parameters(), GRADIENT_CLIP)
+        optimizer.step()
+    update_teacher()
+    optimizer.zero_grad()
+    student.load_state_dict(before)
+    optimizer.load_state_dict(state)
 
 
 @contextmanager
-def dropped_features(network: nn.Module) -> Iterator[None]:
-    """Within it, half of the channels of the encoder's features are dropped.
+def drop_features(network: nn.Module) -> Iterator[None]:
+    """Drop half of the channels of the encoder's features.
 
     Args:
-        network: Of ``build_network``.
+        network: A network of ``build_network``.
 
     References:
         Yang et al., UniMatch, arXiv:2208.09910.

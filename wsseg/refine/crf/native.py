@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 
 from wsseg.errors import InputError
 from wsseg.refine.crf.backends import NEVER
+from wsseg.refine.crf.kernels import kernel
 from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
-from wsseg.refine.crf.simd import add_scaled, kernel, rescale, row_max, row_sum
 from wsseg.refine.crf.simplex import BLOCK
 from wsseg.refine.params import CRFParams
 
 if numba.config.DISABLE_JIT:
     raise ImportError("NUMBA_DISABLE_JIT is set")
 
-_LANES = (1, 2, 4)  # classes filtered together; more would leave the processor's cache
+_LANES = (1, 2, 4)  # classes filtered together; more do not fit the processor's cache
 _LOG2_E, _LN_2 = np.float32(1.4426950408889634), np.float32(0.6931471805599453)
 
 
@@ -71,6 +71,7 @@ def mean_field(
     """
     rows = energies.reshape(len(energies), -1)
     unary, last_unary = _grouped(rows[:-1]), rows[-1]
+    # A tuple, so that numba compiles its length in and unrolls the loops over a group's classes.
     field, lanes = np.zeros_like(unary), (0,) * unary.shape[2]
     last, of_ones = np.zeros((2, rows.shape[1]), np.float32)
     _normalise(field, last, unary, last_unary, lanes)
@@ -154,40 +155,31 @@ def _normalise(field: Any, last: Any, unary: Any, last_unary: Any, lanes: Any) -
         _exponentiate(rest)
         sums[:] = rest
         for g in range(len(field)):
-            _lower(field[g, start:stop], most, lanes)
-            _exponentiate(field[g, start:stop].reshape(-1))
-            _total(sums, field[g, start:stop], lanes)
+            rows = field[g, start:stop]
+            for i in range(len(rest)):
+                for c in range(len(lanes)):
+                    rows[i, c] -= most[i]
+            _exponentiate(rows.reshape(-1))
+            for i in range(len(rest)):
+                for c in range(len(lanes)):
+                    sums[i] += rows[i, c]
         for i in range(len(rest)):
             sums[i] = np.float32(1) / sums[i]
             rest[i] *= sums[i]
         for g in range(len(field)):
-            _multiply(field[g, start:stop], sums, lanes)
+            rows = field[g, start:stop]
+            for i in range(len(rest)):
+                for c in range(len(lanes)):
+                    rows[i, c] *= sums[i]
 
 
 @kernel
 def _subtract(rows: Any, unary: Any, rest: Any, most: Any, lanes: Any) -> None:
     for i in range(len(rest)):
-        rest[i] -= row_sum(rows, i, lanes)
-        add_scaled(rows, i, np.float32(-1), unary, i, lanes)
-        most[i] = max(most[i], row_max(rows, i, lanes))
-
-
-@kernel
-def _lower(rows: Any, by: Any, lanes: Any) -> None:
-    for i in range(len(by)):
-        rescale(rows, i, np.float32(1), -by[i], lanes)
-
-
-@kernel
-def _total(sums: Any, rows: Any, lanes: Any) -> None:
-    for i in range(len(sums)):
-        sums[i] += row_sum(rows, i, lanes)
-
-
-@kernel
-def _multiply(rows: Any, by: Any, lanes: Any) -> None:
-    for i in range(len(by)):
-        rescale(rows, i, by[i], np.float32(0), lanes)
+        for c in range(len(lanes)):
+            rest[i] -= rows[i, c]
+            rows[i, c] -= unary[i, c]
+            most[i] = max(most[i], rows[i, c])
 
 
 @kernel

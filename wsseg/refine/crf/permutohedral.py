@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.refine.crf.simd import add_scaled, blur_row, kernel
+from wsseg.refine.crf.kernels import kernel
 from wsseg.refine.crf.simplex import BLOCK, locate, numbering
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio spreads keys evenly
 
 Room = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Two arrays (M + 1, L) for L values of each of M lattice points; the last row is 0."""
+"""Two arrays (M + 1, L) for L values per lattice point, of which there are M; row M is 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,8 +22,8 @@ class Lattice:
     Attributes:
         corners: (N, d + 1) uint32, the lattice points of each point's simplex.
         weights: (N, d + 1) float32, barycentric, or scaled by ``scale``.
-        neighbours: (d + 1, M, 2) uint32, the next lattice points either way along each direction;
-            M where there is none.
+        neighbours: (d + 1, M, 2) uint32, the next lattice points either way along each direction,
+            M if there is none.
     """
 
     corners: NDArray[np.uint32]
@@ -31,25 +31,25 @@ class Lattice:
     neighbours: NDArray[np.uint32]
 
     def room(self, lanes: int) -> Room:
-        """Return room for L values a lattice point, which ``gather`` overwrites."""
+        """Return arrays for L values per lattice point, which ``gather`` overwrites."""
         shape = (self.neighbours.shape[1] + 1, lanes)
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
     def gather(self, field: NDArray[np.float32], room: Room) -> NDArray[np.float32]:
         """Return the blurred values (M + 1, L) of the lattice points for a field (N, L)."""
-        lanes, size = (0,) * field.shape[1], (0,) * self.corners.shape[1]
+        lanes, size = _constants(field.shape[1]), _constants(self.corners.shape[1])
         room[0][:] = 0
         _splat(field, self.corners, self.weights, room[0], lanes, size)
         blurred: NDArray[np.float32] = _blur(*room, self.neighbours, lanes)
         return blurred
 
     def spread(self, values: NDArray[np.float32], field: NDArray[np.float32]) -> None:
-        """Add to each point of a field (N, L) what lies at the corners of its simplex."""
-        lanes, size = (0,) * field.shape[1], (0,) * self.corners.shape[1]
+        """Add the values at the corners of its simplex to each point of a field (N, L)."""
+        lanes, size = _constants(field.shape[1]), _constants(self.corners.shape[1])
         _slice(values, self.corners, self.weights, field, lanes, size)
 
     def of_ones(self) -> NDArray[np.float32]:
-        """Return what the filter makes of ones, (N,) float32."""
+        """Return the filtered ones, (N,) float32."""
         field = np.ones((len(self.corners), 1), np.float32)
         values = self.gather(field, self.room(1))
         field[:] = 0
@@ -68,7 +68,7 @@ def build_lattice(features: NDArray[np.float32]) -> Lattice:
         features: (d, N) float32 positions in units of the kernel's standard deviation.
 
     Returns:
-        The lattice, with barycentric weights that sum to 1 a point.
+        The lattice, with barycentric weights that sum to 1 per point.
 
     Raises:
         InputError: The features reach so far that lattice points cannot be numbered.
@@ -92,10 +92,10 @@ def _number_corners(
 ) -> Any:
     """Fill in corners and weights; return a hash table of lattice points, and their keys.
 
-    The table has a key and its number in each slot, -1 in empty ones.
+    Each slot of the table contains a key and its number, -1 if it is empty.
     """
     n, size, count, slots = features.shape[1], len(strides), 0, 1 << 13
-    while slots < n:  # photographs have about half as many lattice points as pixels
+    while slots < n:  # natural images have about half as many lattice points as pixels
         slots *= 2
     table = np.full((slots, 2), -1, strides.dtype)
     found = np.empty(slots // 2, strides.dtype)
@@ -119,7 +119,7 @@ def _number_corners(
 
 @kernel
 def _slot(table: Any, key: Any) -> Any:
-    """Where a key stands in a hash table, or the free place where it belongs."""
+    """Return the slot of a key in a hash table, or the free slot where it belongs."""
     mask = np.uint64(len(table) - 1)
     slot = (np.uint64(key) * _MULTIPLIER >> np.uint64(32)) & mask
     while table[slot, 0] != key and table[slot, 1] >= 0:
@@ -129,7 +129,7 @@ def _slot(table: Any, key: Any) -> Any:
 
 @kernel
 def _grown(table: Any, found: Any, count: Any) -> Any:
-    """A hash table of twice the size, and room for as many keys."""
+    """Return a hash table of twice the size, and an array for as many keys."""
     larger, room = np.full((2 * len(table), 2), -1, table.dtype), np.empty(len(table), found.dtype)
     room[:count] = found[:count]
     for v in range(count):
@@ -143,7 +143,7 @@ def _link(table: Any, keys: Any, strides: Any, neighbours: Any) -> None:
     """Enter the next lattice points either way along each direction."""
     size = len(strides)
     for v in range(len(keys)):
-        # direction j goes up by d along coordinate j and down by 1 along all others
+        # Direction j is up by d along coordinate j and down by 1 along all others.
         start = keys[v] + (-1 if keys[v] % size else size - 1 - strides.sum())
         for j in range(size):
             slot = _slot(table, start + strides[j])
@@ -152,11 +152,18 @@ def _link(table: Any, keys: Any, strides: Any, neighbours: Any) -> None:
                 neighbours[j, table[slot, 1], 1] = v
 
 
+def _constants(count: int) -> tuple[int, ...]:
+    """Return a tuple whose length numba compiles in, so that loops over it are unrolled."""
+    return (0,) * count
+
+
 @kernel
 def _splat(field: Any, corners: Any, weights: Any, values: Any, lanes: Any, size: Any) -> None:
     for i in range(len(field)):
         for k in range(len(size)):
-            add_scaled(values, corners[i, k], weights[i, k], field, i, lanes)
+            corner, weight = corners[i, k], weights[i, k]
+            for c in range(len(lanes)):
+                values[corner, c] += weight * field[i, c]
 
 
 @kernel
@@ -164,7 +171,10 @@ def _blur(values: Any, spare: Any, neighbours: Any, lanes: Any) -> Any:
     """Blur by (1/2, 1, 1/2) along each direction; return the array with the result."""
     for j in range(len(neighbours)):
         for v in range(neighbours.shape[1]):
-            blur_row(spare, values, v, neighbours[j, v, 0], neighbours[j, v, 1], lanes)
+            ahead, behind = neighbours[j, v, 0], neighbours[j, v, 1]
+            for c in range(len(lanes)):
+                both = values[ahead, c] + values[behind, c]
+                spare[v, c] = values[v, c] + both * np.float32(0.5)
         values, spare = spare, values
     return values
 
@@ -173,7 +183,9 @@ def _blur(values: Any, spare: Any, neighbours: Any, lanes: Any) -> Any:
 def _slice(values: Any, corners: Any, weights: Any, field: Any, lanes: Any, size: Any) -> None:
     for i in range(len(field)):
         for k in range(len(size)):
-            add_scaled(field, i, weights[i, k], values, corners[i, k], lanes)
+            corner, weight = corners[i, k], weights[i, k]
+            for c in range(len(lanes)):
+                field[i, c] += weight * values[corner, c]
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.refine.crf.backends import out_of_reach
-from wsseg.refine.crf.simd import kernel
+from wsseg.refine.crf.kernels import kernel
 
 BLOCK = 512  # points whose intermediate values stay in the processor's first cache
 

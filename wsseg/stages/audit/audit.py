@@ -13,7 +13,7 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import write_json, write_text
-from wsseg.networks.prediction import check_classes, kept_segmenter
+from wsseg.networks.prediction import check_classes, load_segmenter_cached
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.folder import exclusive_folder
@@ -131,7 +131,7 @@ def _evidence_rows(
     image = read_sample_image(sample)
     device = config.machine.device
     first, *rest = (
-        kept_segmenter(network.folder / "model.ckpt", network.key, device)
+        load_segmenter_cached(network.folder / "model.ckpt", network.key, device)
         for network in networks[sample.id]
     )
     scores = first.predict(image, config.prediction)

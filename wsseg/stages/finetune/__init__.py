@@ -1,1 +1,1 @@
-"""The last stage: a few pixel labels, and what they are worth beside weak ones."""
+"""Fine-tuning: combine a few pixel masks with weak labels."""

@@ -1,4 +1,4 @@
-"""What the last stage builds on: a network from weak labels, and its labels."""
+"""The run on weak labels that a fine-tuning starts from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,12 @@ from wsseg.runs.stage import Stage
 
 
 @dataclass(frozen=True)
-class Base:
+class BaseRun:
     """A trained network and the label maps that it made.
 
-    Args:
+    Attributes:
         model: A complete stage with ``model.ckpt``.
-        labels: A complete stage of label maps; None where the network has made none.
+        labels: A complete stage of label maps, or None if the network has made none.
         earlier: Files of earlier networks, first to last.
     """
 
@@ -26,15 +26,12 @@ class Base:
     earlier: tuple[Path, ...] = ()
 
 
-def open_base(path: Path, classes: Classes) -> Base:
-    """Return the last finished round of a run.
+def load_base_run(path: Path, classes: Classes) -> BaseRun:
+    """Return the last finished round of a run, with the networks of earlier rounds.
 
     Args:
         path: The run's folder.
-        classes: That it must have.
-
-    Returns:
-        Its network, label maps, and the networks of earlier rounds.
+        classes: The classes of the data set to fine-tune on.
 
     Raises:
         InputError: The folder holds no run with a finished round, or one of other classes.
@@ -46,7 +43,7 @@ def open_base(path: Path, classes: Classes) -> Base:
         rule, remedy = "a run with a finished round", "finish it first, or leave it out"
         raise InputError(f"finetune.base {path}", rule, "none", remedy)
     preferred = run.preferred_stages()
-    last, model = min(models, key=lambda found: preferred.index(found[0]))
+    last, model = min(models, key=lambda pair: preferred.index(pair[0]))
     check_classes(f"finetune.base {path}", model.path / "model.ckpt", classes)
     earlier = tuple(stage.path / "model.ckpt" for _, stage in models[: models.index((last, model))])
-    return Base(model, run.finished(last), earlier)
+    return BaseRun(model, run.finished(last), earlier)

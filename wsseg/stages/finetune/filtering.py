@@ -1,4 +1,4 @@
-"""Pseudo-labels that are believed: sure enough, by the rule of the configuration."""
+"""Selection of confident pseudo-labels by the rule of ``finetune.filter``."""
 
 import math
 from collections.abc import Sequence
@@ -21,65 +21,54 @@ from wsseg.runs.labelling import ClassStats, label_images, label_path, samples_k
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.stages.finetune.masks import masked
-from wsseg.stages.finetune.pseudo_labels import confidence_of
+from wsseg.stages.finetune.masks import samples_with_masks
+from wsseg.stages.finetune.pseudo_labels import read_confidence
 from wsseg.stages.params import FilterParams
-
-Thresholds = list[float | None]
-"""The least confidence of each class; None where none of its labels is believed."""
 
 
 def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
-    """Return the stage "calibration": how often pseudo-labels are right, and who is believed.
+    """Return the complete stage "calibration": the confidence that a label of each class needs.
 
-    Its manifest has "thresholds", one a class, and where there is a base that has not seen the
-    masks "reliability" (the diagram) and "calibration_error", measured on their images.
+    Its manifest has "thresholds", one per class, None if no label of the class is accepted. With a
+    base, which has not learned the masks, it also has "reliability" (the diagram) and
+    "calibration_error", measured on the images with masks.
 
     Args:
-        run: The run; ``config.finetune.filter`` says how.
-        dataset: Samples with annotations.
-        predicted: The stage of ``label_surely``.
-
-    Returns:
-        The complete stage.
+        predicted: The stage of ``predict_pseudo_labels``.
     """
     config, classes = run.config, dataset.classes
-    given = usable_samples(predicted, masked(dataset, config))
+    masked = usable_samples(predicted, samples_with_masks(dataset, config))
     stage = run.stage(
         "calibration",
         labels=predicted,
-        masks=samples_key(given),
+        masks=samples_key(masked),
         filter=config.finetune.filter,
         is_unseen=config.finetune.base is not None,
         classes=list(classes),
     )
 
     def compare() -> dict[str, Any]:
-        known = _measured(given, predicted, len(classes), config)
-        results: dict[str, Any] = {"thresholds": _thresholds(dataset, predicted, known, config)}
+        calibration = _measure(masked, predicted, len(classes), config)
+        results: dict[str, Any] = {}
+        results["thresholds"] = _thresholds(dataset, predicted, calibration, config)
         if config.finetune.base:
-            results["reliability"] = [asdict(bar) for bar in known.reliability()]
-            results["calibration_error"] = known.error
+            results["reliability"] = [asdict(part) for part in calibration.reliability()]
+            results["calibration_error"] = calibration.error
         return results
 
     stage.run(compare)
     refused = [n for n, t in zip(classes, stage.results["thresholds"], strict=True) if t is None]
     if refused:
-        log(f"{stage.name}: never right often enough, not believed: {', '.join(refused)}")
+        log(f"{stage.name}: no label is accepted, as too few are right: {', '.join(refused)}")
     return stage
 
 
 def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Stage) -> Stage:
-    """Return the stage "filtered": masks, and pseudo-labels that are believed; IGNORE elsewhere.
+    """Return the complete stage "filtered": masks and accepted pseudo-labels, IGNORE elsewhere.
 
     Args:
-        run: The run.
-        dataset: Samples with annotations.
-        predicted: The stage of ``label_surely``.
+        predicted: The stage of ``predict_pseudo_labels``.
         calibration: The stage of ``calibrate``.
-
-    Returns:
-        The complete stage.
     """
     samples = usable_samples(predicted, dataset.split(run.config.data.train))
     stage = run.stage(
@@ -88,53 +77,50 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
         calibration=calibration,
         samples=samples_key(samples),
     )
-    believed = partial(_believed, predicted=predicted, calibration=calibration)
-    return label_images(run, stage, believed, samples, predicted.skipped)
+    keep = partial(_filter, predicted=predicted, calibration=calibration)
+    return label_images(run, stage, keep, samples, predicted.skipped)
 
 
 def thresholds_of(calibration: Stage) -> NDArray[np.float32]:
-    """Return the least confidence of each class.
+    """Return the lowest confidence of an accepted label of each class.
 
     Args:
         calibration: The stage of ``calibrate``.
 
     Returns:
-        (K,) float32; infinite where none of a class's labels is believed.
+        (K,) float32; infinite if no label of the class is accepted.
     """
-    found = calibration.results["thresholds"]
-    return np.array([math.inf if value is None else value for value in found], np.float32)
+    thresholds = calibration.results["thresholds"]
+    return np.array([math.inf if value is None else value for value in thresholds], np.float32)
 
 
-def _measured(
-    given: Sequence[Sample], predicted: Stage, n_classes: int, config: Config
+def _measure(
+    masked: Sequence[Sample], predicted: Stage, n_classes: int, config: Config
 ) -> Calibration:
-    count = partial(_right_and_total, predicted=predicted, n_classes=n_classes)
-    right, total = _summed(count, given, config, np.zeros((2, n_classes, BINS), np.int64))
+    count = partial(_count_right_and_all, predicted=predicted, n_classes=n_classes)
+    right, total = _sum(count, masked, config, np.zeros((2, n_classes, BINS), np.int64))
     return Calibration(right, total)
 
 
 def _thresholds(
-    dataset: Dataset, predicted: Stage, known: Calibration, config: Config
-) -> Thresholds:
-    settings: FilterParams = config.finetune.filter
+    dataset: Dataset, predicted: Stage, calibration: Calibration, config: Config
+) -> list[float | None]:
+    params: FilterParams = config.finetune.filter
     n_classes = len(dataset.classes)
-    if settings.rule == "none":
+    if params.rule == "none":
         return [0.0] * n_classes
-    if settings.rule == "global":
-        return [settings.confidence] * n_classes
-    if settings.rule == "calibrated":
-        least = known.thresholds_at(settings.precision)
-        return [settings.confidence if t is not None and math.isnan(t) else t for t in least]
+    if params.rule == "global":
+        return [params.confidence] * n_classes
+    if params.rule == "calibrated":
+        measured = calibration.thresholds_at(params.precision)
+        return [params.confidence if t is not None and math.isnan(t) else t for t in measured]
     samples = usable_samples(predicted, dataset.split(config.data.train))
-    count = partial(_by_confidence, predicted=predicted, n_classes=n_classes)
-    return [
-        *thresholds_that_keep(
-            _summed(count, samples, config, np.zeros((n_classes, BINS), np.int64)), settings.keep
-        )
-    ]
+    count = partial(_count_all, predicted=predicted, n_classes=n_classes)
+    total = _sum(count, samples, config, np.zeros((n_classes, BINS), np.int64))
+    return [*thresholds_that_keep(total, params.keep)]
 
 
-def _summed(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
+def _sum(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:
     for result in map_samples(count, samples, config):
         if isinstance(result, Skipped):
             log(f"calibration: {result.id} is left out: {result.reason}")
@@ -143,30 +129,30 @@ def _summed(count: Any, samples: Sequence[Sample], config: Config, total: Any) -
     return total
 
 
-def _right_and_total(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.int64]:
-    made, confidence = _read(sample, predicted)
+def _count_right_and_all(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.int64]:
+    labels, confidence = _read(sample, predicted)
     mask = labelled_pixels(sample, n_classes)
-    known = mask != IGNORE
-    right = count_confidence(made, confidence, n_classes, known & (made == mask))
-    return np.stack([right, count_confidence(made, confidence, n_classes, known)])
+    is_known = mask != IGNORE
+    right = count_confidence(labels, confidence, n_classes, is_known & (labels == mask))
+    return np.stack([right, count_confidence(labels, confidence, n_classes, is_known)])
 
 
-def _by_confidence(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.int64]:
+def _count_all(sample: Sample, predicted: Stage, n_classes: int) -> NDArray[np.int64]:
     return count_confidence(*_read(sample, predicted), n_classes)
 
 
-def _believed(
+def _filter(
     sample: Sample, predicted: Stage, calibration: Stage
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     thresholds = thresholds_of(calibration)
     known = constraints_of(sample, len(thresholds)).known
-    made, confidence = _read(sample, predicted)
-    least = np.append(thresholds, np.full(256 - len(thresholds), np.inf, np.float32))[made]
-    if has_full_mask(sample):  # what its mask leaves open stays open
+    labels, confidence = _read(sample, predicted)
+    if has_full_mask(sample):  # Its unlabelled pixels stay IGNORE.
         return known, {}
-    believed = np.where(confidence >= least, made, IGNORE)
-    return np.where(known == IGNORE, believed, known).astype(np.uint8), {}
+    required = np.append(thresholds, np.full(256 - len(thresholds), np.inf, np.float32))[labels]
+    accepted = np.where(confidence >= required, labels, IGNORE)
+    return np.where(known == IGNORE, accepted, known).astype(np.uint8), {}
 
 
 def _read(sample: Sample, predicted: Stage) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    return read_label_map(label_path(predicted, sample)), confidence_of(predicted, sample.id)
+    return read_label_map(label_path(predicted, sample)), read_confidence(predicted, sample.id)

@@ -1,4 +1,4 @@
-"""The pixel-labelled images of a data set, and the network that is trained on them alone."""
+"""Images with pixel masks, and the network that is trained on them alone."""
 
 from dataclasses import replace
 from functools import partial
@@ -11,76 +11,53 @@ from wsseg.data.constraints import labelled_pixels
 from wsseg.data.example import read_sample_image
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
+from wsseg.networks.semi.callbacks import Snapshots
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.stages.finetune.base_run import Base
-from wsseg.stages.finetune.snapshots import Snapshots, snapshots_of
+from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.training import labelled_pairs, train_on_pairs, training_stage
 
 
-def masked(dataset: Dataset, config: Config) -> list[Sample]:
+def samples_with_masks(dataset: Dataset, config: Config) -> list[Sample]:
     """Return the training images that carry a full mask.
-
-    Args:
-        dataset: Samples with annotations.
-        config: Names the training split.
-
-    Returns:
-        The pixel-labelled images.
 
     Raises:
         InputError: There is none.
     """
-    found = [sample for sample in dataset.split(config.data.train) if has_full_mask(sample)]
-    if not found:
+    samples = [sample for sample in dataset.split(config.data.train) if has_full_mask(sample)]
+    if not samples:
         remedy = "list some images in data.masks, or lay masks over them with data.annotations"
         raise InputError("training images", "with masks for some of them", "none", remedy)
-    return found
+    return samples
 
 
-def without_mask(sample: Sample) -> Sample:
-    """Return an image as if nobody had drawn its mask.
-
-    Args:
-        sample: The image.
-
-    Returns:
-        The same image with its other annotations.
-    """
+def remove_mask(sample: Sample) -> Sample:
+    """Return an image without its full mask, with its other annotations."""
     return replace(sample, annotations=tuple(a for a in sample.annotations if not is_full(a)))
 
 
-def mask_labels(run: Run, dataset: Dataset) -> Stage:
-    """Return the stage "masks": label maps of the pixel-labelled images, as they were drawn.
-
-    Args:
-        run: The run.
-        dataset: Samples with annotations.
-
-    Returns:
-        The complete stage.
+def label_masks(run: Run, dataset: Dataset) -> Stage:
+    """Return the complete stage "masks": label maps of the masks as they were drawn.
 
     Raises:
         InputError: No image carries a mask, or none can be used.
     """
-    samples = masked(dataset, run.config)
+    samples = samples_with_masks(dataset, run.config)
     stage = run.stage("masks", samples=samples_key(samples), classes=list(dataset.classes))
-    drawn = partial(_drawn, n_classes=len(dataset.classes))
-    return label_images(run, stage, drawn, samples)
+    label = partial(_label, n_classes=len(dataset.classes))
+    return label_images(run, stage, label, samples)
 
 
-def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
-    """Train a network on the pixel-labelled images alone, in the stage "masks-only/model".
+def train_supervised(run: Run, dataset: Dataset, masks: Stage) -> BaseRun:
+    """Train a network on the masks alone, in the stage "masks-only/model".
 
     Args:
-        run: The run; ``config.model`` and ``config.trainer`` say how.
-        dataset: Samples with annotations.
-        masks: The stage of ``mask_labels``.
+        masks: The stage of ``label_masks``.
 
     Returns:
-        The network, and what it was on the way where ``semi.reliable_first`` asks for that.
+        The network, and its snapshots if ``semi.reliable_first`` needs them.
 
     Raises:
         InputError: Settings of the network or the trainer break a rule.
@@ -91,13 +68,13 @@ def train_on_masks(run: Run, dataset: Dataset, masks: Stage) -> Base:
     stage = training_stage(
         run, "masks-only/model", classes, labels=masks, snapshots=wants_snapshots
     )
-    keep = Snapshots(stage.path, classes, config.model, config.trainer.steps)
-    pairs = partial(labelled_pairs, masks, classes, masked(dataset, config))
-    callbacks = [keep] if wants_snapshots else []
+    snapshots = Snapshots(stage.path, classes, config.model, config.trainer.steps)
+    pairs = partial(labelled_pairs, masks, classes, samples_with_masks(dataset, config))
+    callbacks = [snapshots] if wants_snapshots else []
     stage = train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)
-    return Base(stage, earlier=snapshots_of(stage.path))
+    return BaseRun(stage, earlier=tuple(sorted(stage.path.glob("snapshot-*.ckpt"))))
 
 
-def _drawn(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
-    read_sample_image(sample)  # an image that cannot be read is skipped here
+def _label(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
+    read_sample_image(sample)  # raises for a damaged image, which is then skipped
     return labelled_pixels(sample, n_classes), {}

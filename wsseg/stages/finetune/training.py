@@ -1,4 +1,4 @@
-"""The last training: masks, together with what is known of the other images."""
+"""The training on masks together with pseudo-labels or unlabelled images."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,11 +8,12 @@ import torch
 
 from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.errors import InputError
 from wsseg.networks.batches import Steps
-from wsseg.networks.params import SegmenterTrainingParams
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.prediction import save_segmenter
-from wsseg.networks.segmenter_objective import WeightedLosses
-from wsseg.networks.semi.collapse import CollapseAlarm, objects_seen
+from wsseg.networks.semi.callbacks import CollapseAlarm, object_recall
+from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.training import PairedBatches, SemiTraining
 from wsseg.networks.semi.views import ViewBatches
 from wsseg.networks.train import TrainingModule
@@ -22,10 +23,9 @@ from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.stages.finetune.base_run import Base
+from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import thresholds_of
-from wsseg.stages.finetune.reliability import rank_by_reliability
-from wsseg.stages.finetune.unlabelled import unlabelled_images
+from wsseg.stages.finetune.unlabelled import rank_by_reliability, unlabelled_images
 from wsseg.stages.training import (
     first_network,
     fit_in_stage,
@@ -36,33 +36,40 @@ from wsseg.stages.training import (
     training_stage,
 )
 
-_GENTLY = 0.1  # of the learning rates: a few masks alone make a network forget the rest
-_OTHER_ORDER = 1_000_033  # added to the seed: crops without masks are not drawn as those with
+# A few masks alone make a network forget what it learned before, unless it learns them slowly.
+_PRETRAIN_LR_FACTOR = 0.1
+# Added to the seed, so that crops without masks are drawn independently of those with masks.
+_SEED_OFFSET = 1_000_033
 
 
 class Sources(NamedTuple):
-    """What the last training can learn from.
+    """Everything that a method can learn from.
 
     Attributes:
-        base: The network to go on from.
-        predicted: The stage of ``label_surely``.
+        first: The run.
+        run: The run with the settings of the last training.
+        base: The network to start from.
+        predicted: The stage of ``predict_pseudo_labels``.
         calibration: The stage of ``calibrate``.
         filtered: The stage of ``filter_labels``.
     """
 
-    base: Base
+    first: Run
+    run: Run
+    dataset: Dataset
+    base: BaseRun
     predicted: Stage
     calibration: Stage
     filtered: Stage
 
 
 class Plan(NamedTuple):
-    """How a method trains.
+    """The training of a method.
 
     Attributes:
-        inputs: What its result depends on, besides the network and the trainer.
-        start: The network that it goes on from.
-        prepare: Given the images with masks, returns the training and its batches.
+        inputs: Everything the result depends on besides network and trainer.
+        start: The network to start from.
+        prepare: Images with masks -> the training and its batches.
     """
 
     inputs: dict[str, Any]
@@ -70,185 +77,204 @@ class Plan(NamedTuple):
     prepare: Callable[[Sequence[TrainingPair]], tuple[TrainingModule, Steps]]
 
 
-def finetune(run: Run, dataset: Dataset, sources: Sources) -> Stage:
-    """Return the stage "finetuned/model", by the method of the configuration.
-
-    A network that has come to see nothing but background is never the result: its training stops,
-    its manifest says at which step ("collapsed"), and the base's network is the result.
-
-    Args:
-        run: The run; ``config.finetune``, ``model`` and ``trainer`` say how.
-        dataset: Samples with annotations.
-        sources: What to learn from.
-
-    Returns:
-        The complete stage.
+def check_finetune_settings(config: Config) -> None:
+    """Raise if settings of the fine-tuning contradict each other, before any work is done.
 
     Raises:
-        InputError: Settings break a rule, or there is nothing that the method could learn from.
+        InputError: The base is this run, the network would be calibrated on masks that it has
+            learned, a semi-supervised training does not use the unlabelled images, or a folder is
+            missing.
+    """
+    params = config.finetune
+    if params.base == config.run_dir.absolute():
+        remedy = "give this run a run_dir of its own"
+        raise InputError("finetune.base", "another run", params.base, remedy)
+    if params.base is None and params.filter.rule == "calibrated":
+        rule, got = "another without finetune.base", "calibrated"
+        remedy = "set it to global: the network has learned the masks that would measure it"
+        raise InputError("finetune.filter.rule", rule, got, remedy)
+    if params.method == "semi":
+        _check_semi(params.semi, params.steps or config.trainer.steps)
+
+
+def _check_semi(semi: SemiParams, steps: int) -> None:
+    if semi.burn_in >= steps:
+        rule, remedy = f"below the {steps} steps of the training", "lower it or set finetune.steps"
+        raise InputError("finetune.semi.burn_in", rule, semi.burn_in, remedy)
+    if not semi.strong_views and (semi.shrink or not semi.feature_view):
+        rule = f"at least 1 {'with shrink' if semi.shrink else 'without feature_view'}"
+        raise InputError("finetune.semi.strong_views", rule, 0, "set it to 1")
+    if semi.extra and not semi.extra.is_dir():
+        raise InputError("finetune.semi.extra", "a folder", semi.extra, "check the path")
+
+
+def finetune(
+    run: Run,
+    dataset: Dataset,
+    base: BaseRun,
+    *,
+    predicted: Stage,
+    calibration: Stage,
+    filtered: Stage,
+) -> Stage:
+    """Return the complete stage "finetuned/model", trained by ``config.finetune.method``.
+
+    If the network collapses to the background, the training stops, the manifest has the step
+    ("collapsed"), and the network of the base is the result.
+
+    Raises:
+        InputError: Settings break a rule, or the method has nothing to learn from.
         DivergenceError: The loss is NaN or infinite.
     """
-    last = Run(run.path, _with_last_trainer(run.config))
+    last = Run(run.path, _last_config(run.config))
+    sources = Sources(run, last, dataset, base, predicted, calibration, filtered)
     method = run.config.finetune.method
-    plan = METHODS[method](run, last, dataset, sources)
+    plan = METHODS[method](sources)
     stage = training_stage(
         last,
         "finetuned/model",
         dataset.classes,
         plan.start,
         method=method,
-        base=sources.base.model,
+        base=base.model,
         **plan.inputs,
     )
-    pairs = partial(_pairs, last, dataset, sources.filtered, with_mask=True)
-    stage.run(partial(_train, stage, plan, pairs, dataset.classes, last.config, sources.base))
+    stage.run(partial(_train, stage, plan, sources))
     if step := stage.results.get("collapsed"):
         log(f"{stage.name}: collapsed by step {step}; the base's network is the result")
     return stage
 
 
-def repeated(
-    with_mask: Sequence[TrainingPair], without: Sequence[TrainingPair], share: float
+def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
+    config, base = sources.run.config, sources.base.model
+    masked = _pairs(sources, sources.run, with_mask=True)
+    checked = TrainingBatches(masked, config.model, config.trainer, seed=config.seed)
+    training, batches = plan.prepare(masked)
+    before = object_recall(segmenter_of(base).network, checked)
+    alarm = CollapseAlarm(lambda: training.result, before, checked, config.trainer.steps, log)
+    loss = fit_in_stage(stage, training, batches, config, [alarm], average=config.trainer.average)
+    network = training.result if alarm.step is None else segmenter_of(base).network
+    save_segmenter(stage.path / "model.ckpt", network, sources.dataset.classes, config.model)
+    return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
+
+
+def _augment(sources: Sources) -> Plan:
+    inputs = {"labels": sources.filtered, "share": sources.run.config.finetune.share}
+    start = _start(sources)
+    return Plan(inputs, start, partial(_prepare_augment, sources=sources, start=start))
+
+
+def _prepare_augment(
+    masked: Sequence[TrainingPair], sources: Sources, start: Stage | None
+) -> tuple[TrainingModule, Steps]:
+    config = sources.run.config
+    others = _pairs(sources, sources.run, with_mask=False)
+    pairs = repeat_masked(masked, others, config.finetune.share)
+    return _prepare_supervised(pairs, sources.dataset.classes, config, start)
+
+
+def repeat_masked(
+    masked: Sequence[TrainingPair], others: Sequence[TrainingPair], share: float
 ) -> list[TrainingPair]:
-    """Return images to train on, those with masks repeated.
+    """Return all images, those with masks repeated until they are about a share of all.
 
     Args:
-        with_mask: Images with masks, at least one.
-        without: The others.
-        share: What images with masks are to be of all; they are repeated a whole number of times.
-
-    Returns:
-        At least one of each.
+        masked: Images with masks, at least one.
+        share: 0..1; the images are repeated a whole number of times, at least once.
     """
-    times = round(share / (1 - share) * len(without) / len(with_mask))
-    return [*(list(with_mask) * max(times, 1)), *without]
+    times = round(share / (1 - share) * len(others) / len(masked))
+    return [*(list(masked) * max(times, 1)), *others]
 
 
-def _augment(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
-    config, start = last.config, _start(last.config, sources.base)
-
-    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
-        others = _pairs(last, dataset, sources.filtered, with_mask=False)
-        pairs = repeated(known, others, config.finetune.share)
-        return _supervised(pairs, dataset.classes, config, start)
-
-    return Plan({"labels": sources.filtered, "share": config.finetune.share}, start, prepare)
-
-
-def _pretrain(run: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
-    """Learn the pseudo-labels first, in the stage "pretrained/model", by the trainer as it is."""
-    config, classes, start = run.config, dataset.classes, _start(run.config, sources.base)
+def _pretrain(sources: Sources) -> Plan:
+    """Train on pseudo-labels in the stage "pretrained/model" with the run's own settings first."""
+    run, classes, start = sources.first, sources.dataset.classes, _start(sources)
     stage = training_stage(run, "pretrained/model", classes, start, labels=sources.filtered)
-    pairs = partial(_pairs, run, dataset, sources.filtered, with_mask=False)
-    pretrained = train_on_pairs(stage, pairs, classes, config, start)
-
-    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
-        return _supervised(known, classes, last.config, pretrained)
-
+    pairs = partial(_pairs, sources, run, with_mask=False)
+    pretrained = train_on_pairs(stage, pairs, classes, run.config, start)
+    prepare = partial(
+        _prepare_supervised, classes=classes, config=sources.run.config, start=pretrained
+    )
     return Plan({"labels": sources.filtered}, pretrained, prepare)
 
 
-def _semi(_: Run, last: Run, dataset: Dataset, sources: Sources) -> Plan:
-    config, classes, start = last.config, dataset.classes, _start(last.config, sources.base)
-    semi = config.finetune.semi
-    samples = unlabelled_images(last, dataset, sources.base, sources.predicted)
-    inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
-
-    def prepare(known: Sequence[TrainingPair]) -> tuple[TrainingModule, Steps]:
-        training = SemiTraining(
-            first_network(config, classes, start),
-            config.trainer,
-            WeightedLosses(config.trainer, config.model),
-            semi,
-            _least(config, sources.calibration),
-            seed=config.seed,
-            freeze_batch_norm=config.model.freeze_batch_norm,
-        )
-        labelled = TrainingBatches(known, config.model, config.trainer, seed=config.seed)
-        ranked, switch = samples, 0
-        if semi.reliable_first:
-            ranked = rank_by_reliability(last, sources.base, samples)
-            switch = (semi.burn_in + config.trainer.steps) // 2
-        views = partial(_views, n_classes=len(classes), config=config)
-        half = ranked[: -(-len(ranked) // 2)]
-        return training, PairedBatches(labelled, views(half), views(ranked), switch)
-
-    return Plan(inputs, start, prepare)
-
-
-METHODS: dict[str, Callable[[Run, Run, Dataset, Sources], Plan]] = {
-    "augment": _augment,
-    "pretrain": _pretrain,
-    "semi": _semi,
-}
-"""Ways to use masks beside other labels, by name: (run, the run with the settings of the last
-training, data set, sources) -> plan."""
-
-
-def _supervised(
+def _prepare_supervised(
     pairs: Sequence[TrainingPair], classes: Classes, config: Config, start: Stage | None
 ) -> tuple[TrainingModule, Steps]:
     training = supervised(first_network(config, classes, start), config)
     return training, TrainingBatches(pairs, config.model, config.trainer, seed=config.seed)
 
 
-def _views(samples: Sequence[Sample], n_classes: int, config: Config) -> ViewBatches:
-    semi, trainer = config.finetune.semi, config.trainer
-    if semi.batch_size:
-        trainer = trainer.model_copy(update={"batch_size": semi.batch_size})
-    return ViewBatches(
-        samples,
-        n_classes,
-        config.model,
-        trainer,
-        semi.views,
-        seed=config.seed + _OTHER_ORDER,
-        gate=semi.gate,
+def _semi(sources: Sources) -> Plan:
+    semi, start = sources.run.config.finetune.semi, _start(sources)
+    samples = unlabelled_images(sources.run, sources.dataset, sources.base, sources.predicted)
+    inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
+    prepare = partial(_prepare_semi, sources=sources, samples=samples, start=start)
+    return Plan(inputs, start, prepare)
+
+
+def _prepare_semi(
+    masked: Sequence[TrainingPair], sources: Sources, samples: list[Sample], start: Stage | None
+) -> tuple[TrainingModule, Steps]:
+    config, classes = sources.run.config, sources.dataset.classes
+    semi = config.finetune.semi
+    threshold = torch.tensor(semi.min_confidence)
+    if semi.threshold == "filter":
+        threshold = torch.from_numpy(thresholds_of(sources.calibration))
+    training = SemiTraining(
+        first_network(config, classes, start),
+        config.trainer,
+        WeightedLosses(config.trainer, config.model),
+        semi,
+        threshold,
+        seed=config.seed,
+        freeze_batch_norm=config.model.freeze_batch_norm,
     )
+    ranked, switch = samples, 0
+    if semi.reliable_first:
+        ranked = rank_by_reliability(sources.run, sources.base, samples)
+        switch = (semi.burn_in + config.trainer.steps) // 2
+    labelled = TrainingBatches(masked, config.model, config.trainer, seed=config.seed)
+    early, late = (
+        ViewBatches(
+            images,
+            len(classes),
+            config.model,
+            config.trainer,
+            semi,
+            seed=config.seed + _SEED_OFFSET,
+        )
+        for images in (ranked[: -(-len(ranked) // 2)], ranked)
+    )
+    return training, PairedBatches(labelled, early, late, switch)
 
 
-def _least(config: Config, calibration: Stage) -> torch.Tensor:
-    if config.finetune.semi.threshold == "filter":
-        return torch.from_numpy(thresholds_of(calibration))
-    return torch.tensor(config.finetune.semi.confidence)
+METHODS: dict[str, Callable[[Sources], Plan]] = {
+    "augment": _augment,
+    "pretrain": _pretrain,
+    "semi": _semi,
+}
+"""The methods that use more than the masks, by name."""
 
 
-def _train(  # noqa: PLR0917 - a stage, its plan, and what every training receives
-    stage: Stage,
-    plan: Plan,
-    pairs: Callable[[], Sequence[TrainingPair]],
-    classes: Classes,
-    config: Config,
-    base: Base,
-) -> dict[str, Any]:
-    known = pairs()
-    watched = TrainingBatches(known, config.model, config.trainer, seed=config.seed)
-    training, batches = plan.prepare(known)
-    before = objects_seen(segmenter_of(base.model).network, watched)
-    alarm = CollapseAlarm(lambda: training.result, before, watched, config.trainer.steps, log)
-    loss = fit_in_stage(stage, training, batches, config, [alarm])
-    network = training.result if alarm.step is None else segmenter_of(base.model).network
-    save_segmenter(stage.path / "model.ckpt", network, classes, config.model)
-    return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
-
-
-def _pairs(run: Run, dataset: Dataset, filtered: Stage, *, with_mask: bool) -> list[TrainingPair]:
-    samples = dataset.split(run.config.data.train)
+def _pairs(sources: Sources, run: Run, *, with_mask: bool) -> list[TrainingPair]:
+    samples = sources.dataset.split(run.config.data.train)
     chosen = [sample for sample in samples if has_full_mask(sample) == with_mask]
-    return labelled_pairs(filtered, dataset.classes, chosen)
+    return labelled_pairs(sources.filtered, sources.dataset.classes, chosen)
 
 
-def _start(config: Config, base: Base) -> Stage | None:
-    return None if config.finetune.restart else base.model
+def _start(sources: Sources) -> Stage | None:
+    return None if sources.run.config.finetune.restart else sources.base.model
 
 
-def _with_last_trainer(config: Config) -> Config:
-    trainer, settings = config.trainer, config.finetune
-    rate = settings.rate or (_GENTLY if settings.method == "pretrain" else 1.0)
+def _last_config(config: Config) -> Config:
+    """Return the settings of the last training."""
+    trainer, params = config.trainer, config.finetune
+    default = _PRETRAIN_LR_FACTOR if params.method == "pretrain" else 1.0
+    factor = params.lr_factor or default
     changed = {
-        "steps": settings.steps or trainer.steps,
-        "encoder_lr": trainer.encoder_lr * rate,
-        "decoder_lr": trainer.decoder_lr * rate,
+        "steps": params.steps or trainer.steps,
+        "encoder_lr": trainer.encoder_lr * factor,
+        "decoder_lr": trainer.decoder_lr * factor,
     }
-    last: SegmenterTrainingParams = trainer.model_copy(update=changed)
-    return config.model_copy(update={"trainer": last})
+    return config.model_copy(update={"trainer": trainer.model_copy(update=changed)})

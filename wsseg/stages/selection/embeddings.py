@@ -13,7 +13,7 @@ from sklearn.metrics import euclidean_distances
 
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
-from wsseg.files import atomic_write, naming
+from wsseg.files import atomic_write, name_in_errors
 from wsseg.images import read_image
 from wsseg.parallel import Skipped
 from wsseg.runs.engine import map_samples
@@ -57,7 +57,7 @@ class Rows:
 
     def write(self, row: int, vector: NDArray[np.float32]) -> None:
         """Write a vector (D,) of length 1 into a row."""
-        with naming(self.path), self.path.open("r+b") as file:
+        with name_in_errors(self.path), self.path.open("r+b") as file:
             npy.read_magic(file)
             (_, width), _, _ = npy.read_array_header_1_0(file)
             file.seek(4 * width * row, 1)
@@ -114,7 +114,7 @@ class Embeddings:
 
         Args:
             size: Images per chunk; only the last chunk may be larger.
-            smallest: A last chunk with fewer images is merge to the one before it.
+            smallest: A last chunk with fewer images is added to the one before it.
         """
         first, count = 0, len(self)
         while first < count:

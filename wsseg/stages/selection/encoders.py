@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
-from wsseg.networks.batches import normalised
+from wsseg.networks.batches import normalize
 from wsseg.networks.classifier import build_classifier, check_classifier
-from wsseg.networks.params import ClassifierParams, NetworkParams, SegmenterParams
+from wsseg.networks.params import ClassifierNetworkParams, NetworkParams, SegmenterParams
 from wsseg.networks.prediction import load_segmenter
 from wsseg.networks.segmenter import build_network, check_network, output_stride
 from wsseg.networks.weights import device_of
@@ -68,7 +68,7 @@ class FrozenEncoder:
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
         cells = [round(side * self.settings.scale / self.multiple) for side in image.shape[:2]]
         size = [max(1, count) * self.multiple for count in cells]
-        colours = normalised(pixels, self.settings)
+        colours = normalize(pixels, self.settings)
         resized = functional.interpolate(colours, size, mode="bilinear", antialias=True)
         return resized.contiguous(memory_format=torch.channels_last)
 
@@ -84,7 +84,7 @@ class EncoderSource:
     """
 
     section: Section
-    settings: ClassifierParams | SegmenterParams
+    settings: ClassifierNetworkParams | SegmenterParams
     checkpoint: Path | None = None
     device: str = field(default="auto", compare=False)
 
@@ -93,7 +93,7 @@ class EncoderSource:
 
     def key(self) -> dict[str, Any]:
         """Return everything that the vectors depend on, for the key of a stage."""
-        unused = {"trainer", "pooling", "sharpness", "frozen_blocks", "freeze_batch_norm"}
+        unused = {"preset", "pooling", "frozen_blocks", "freeze_batch_norm"}
         weights = self.checkpoint or Path(self.settings.weights or "")
         return {
             "section": self.section,
@@ -112,7 +112,7 @@ class EncoderSource:
         Raises:
             InputError: The encoder or an argument is unknown, or the weight file is missing.
         """
-        if isinstance(self.settings, ClassifierParams):
+        if isinstance(self.settings, ClassifierNetworkParams):
             check_classifier(self.settings)
         elif self.checkpoint is None:
             check_network(self.settings)
@@ -135,7 +135,7 @@ class EncoderSource:
             return network, "encoder", output_stride(network)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            if isinstance(self.settings, ClassifierParams):
+            if isinstance(self.settings, ClassifierNetworkParams):
                 return build_classifier(self.settings, 1), "encoder", 1
             network = build_network(self.settings, 2)
             return network, "encoder", output_stride(network)
@@ -159,9 +159,11 @@ def encoder_source(
         section = "run" if checkpoint else "model" if only_model else "classifier"
     if section == "run":
         if checkpoint is None:
-            raise InputError("--encoder run needs --run", hint="name the run")
-        settings = load_segmenter(checkpoint, "cpu").settings
+            raise InputError("The encoder of a run needs a run", hint="name it")
+        settings = load_segmenter(checkpoint, "cpu").params
         return EncoderSource("run", settings, checkpoint, config.machine.device)
     if section == "classifier":
-        return EncoderSource("classifier", config.classifier, None, config.machine.device)
+        return EncoderSource(
+            "classifier", config.classifier.network(config.model), None, config.machine.device
+        )
     return EncoderSource("model", config.model, None, config.machine.device)

@@ -60,10 +60,10 @@ class SelectionParams(Params):
     @model_validator(mode="after")
     def _check_uncertainty(self) -> Self:
         if self.uncertainty is None and self.scales is not None:
-            raise InputError("--scales needs --uncertainty", hint="choose a measure")
+            raise InputError("scales are set, but no uncertainty", hint="set it or drop them")
         if self.uncertainty and self.run is None:
-            raise InputError("--uncertainty needs --run", hint="name the run")
+            raise InputError("uncertainty needs a run", hint="name it")
         if self.uncertainty and self.used_method != "k_centre":
-            got = f"not with {self.used_method}"
-            raise InputError(f"--uncertainty works with k_centre, {got}", hint="drop one of them")
+            message = f"uncertainty works with the method k_centre, not with {self.used_method}"
+            raise InputError(message, hint="drop one of them")
         return self

@@ -14,7 +14,7 @@ from wsseg.data.model import Classes, Sample
 from wsseg.files import fingerprint
 from wsseg.metrics.confidence import margins, vote_entropies
 from wsseg.networks.params import PredictionParams
-from wsseg.networks.prediction import Segmenter, kept_segmenter
+from wsseg.networks.prediction import Segmenter, load_segmenter_cached
 from wsseg.refine.scores import normalise
 from wsseg.runs.labelling import map_stage, samples_key
 from wsseg.runs.run import Run
@@ -103,7 +103,7 @@ def uncertainties_of(stage: Stage, samples: Sequence[Sample]) -> NDArray[np.floa
 def _measure(
     sample: Sample, measure: str, checkpoint: Path, prediction: PredictionParams, key: str
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenter = kept_segmenter(checkpoint, key)
+    segmenter = load_segmenter_cached(checkpoint, key)
     example = example_of(sample, len(segmenter.classes))
     value = MEASURES[measure](segmenter, example.image, example.constraints, prediction)
     return sample.id, [{"id": sample.id, "uncertainty": value}]

@@ -18,9 +18,13 @@ from wsseg.runs.stage import Stage
 from wsseg.stages.tags.maps import label_by_maps
 from wsseg.stages.training import fit_in_stage
 
+# The network learns from labels that a class wins against the one constant, or that no class wins
+# against the other, both after a CRF.
+_FOREGROUND, _BACKGROUND = 0.30, 0.05
+
 
 def learn_affinity(
-    run: Run, dataset: Dataset, maps: Stage, classifier: Stage | None
+    run: Run, dataset: Dataset, maps: Stage | None, classifier: Stage | None
 ) -> Stage | None:
     """Return the stage "affinity": a network that learnt from confident labels what is alike.
 
@@ -44,16 +48,18 @@ def learn_affinity(
     config, settings = run.config, run.config.affinity
     if config.cam.affinity != "learned" or classifier is None:
         return None
-    levels = {"foreground": settings.foreground, "background": settings.background}
+    levels = {"foreground": _FOREGROUND, "background": _BACKGROUND}
     changes = {"threshold": "constant", "refiner": "crf", **levels}
     cam = config.cam.model_copy(update=changes)
     confident = label_by_maps(run, dataset, maps, "confident", cam)
+    if confident is None:
+        return None
     stage = run.stage(
         "affinity",
         labels=confident,
         classifier=classifier,
         radius=config.cam.walk.radius,
-        affinity=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        affinity=settings,
         machine=config.machine.numerics,
         seed=config.seed,
     )
@@ -70,12 +76,12 @@ def _train(
     if not isinstance(trained.network.encoder, FeatureMap):
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
-    network = AffinityNet(trained.network.encoder, config.affinity.width)
+    network = AffinityNet(trained.network.encoder)
     objective = partial(_objective, radius=config.cam.walk.radius)
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
-    batches = TrainingBatches(pairs, trained.settings, trainer, seed=config.seed)
+    batches = TrainingBatches(pairs, trained.params, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)
-    save_affinity(stage.path / "model.ckpt", network, trained.settings, config.affinity)
+    save_affinity(stage.path / "model.ckpt", network, trained.classes, trained.params)
     return curve
 
 

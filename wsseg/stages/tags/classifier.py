@@ -1,20 +1,22 @@
 """The classifier of tags as a stage of a run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import lightning
 import torch
 from torch import Tensor, nn
 
+from wsseg.data.classes import is_only_tagged, tags_of
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.images import read_image
 from wsseg.networks.classifier import (
     build_classifier,
-    check_classifier,
     load_classifier,
     save_classifier,
 )
@@ -22,13 +24,11 @@ from wsseg.networks.tag_training import (
     TagBatches,
     average_precision,
     check_targets,
-    mean,
     soft_margin,
     tag_targets,
 )
 from wsseg.networks.train import TrainingModule
 from wsseg.parallel import Skipped
-from wsseg.refine.refiners import find_refiner
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
@@ -39,70 +39,74 @@ from wsseg.seeds.cam import find_activation
 from wsseg.stages.training import fit_in_stage
 
 
-def check_tag_settings(config: Config) -> None:
-    """Refuse names that no stage of tags will know, before any work is done.
-
-    Args:
-        config: The resolved settings.
-
-    Raises:
-        InputError: An unknown method or refiner, a classifier that cannot be built, or weak
-            labels that are no tags.
-    """
-    if config.data.weak == "boxes" and not config.data.annotations:
-        remedy = "set data.weak=tags, or choose pipeline=boxes"
-        raise InputError("data.weak", "tags or boxes_as_tags", "boxes", remedy)
-    if find_activation(config.cam.method) is None:
-        check_classifier(config.classifier)
-    elif config.cam.affinity == "learned":
-        rule, remedy = "another for a plug-in, which has no encoder", "set cam.affinity=colour"
-        raise InputError("cam.affinity", rule, "learned", remedy)
-    find_refiner(config.cam.refiner, config.crf, config.par)
+def only_tagged(dataset: Dataset, split: str) -> Dataset:
+    """Return the images of a split that have nothing but tags, perhaps none."""
+    samples = tuple(s for s in dataset.samples if s.split == split and is_only_tagged(s))
+    return replace(dataset, samples=samples)
 
 
-def train_classifier(run: Run, dataset: Dataset) -> Stage | None:
+def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | None:
     """Return the stage "classifier": a network trained on the tags of the training images.
 
-    Its manifest holds the average precision of each tag on the validation images, where these
-    have tags.
+    Whatever is drawn on an image counts as a tag, too. The results have the average precision of
+    each tag on the validation images that have tags.
 
     Args:
-        run: The run; ``config.classifier`` says how.
-        dataset: Samples with tags.
+        dataset: All images.
+        tagged: Images that need labels by activation maps.
 
     Returns:
-        The complete stage; its folder holds ``model.ckpt``. None where ``cam.method`` is a
-        plug-in, which needs no classifier.
+        The complete stage with ``model.ckpt``; None if there are no such images, or if
+        ``cam.method`` is a plug-in, which needs no classifier.
 
     Raises:
-        InputError: No image is tagged, a tag is in every image, or settings break a rule.
+        InputError: A tag is in every image, or settings break a rule.
         DivergenceError: The loss is NaN or infinite.
     """
-    config, settings = run.config, run.config.classifier
-    if find_activation(config.cam.method) is not None:
+    config = run.config
+    params = config.classifier.network(config.model)
+    if not tagged.samples or find_activation(config.cam.method) is not None:
         return None
-    tagged = [s for s in dataset.split(config.data.train) if s.tags is not None]
+    dataset = _with_all_tags(dataset, config)
+    train = [s for s in dataset.split(config.data.train) if s.tags is not None]
     val = _tagged_val(dataset, config)
     stage = run.stage(
         "classifier",
-        samples=samples_key(tagged),
+        samples=samples_key(train),
         val=samples_key(val),
         classes=list(dataset.classes),
-        weights=fingerprint(Path(settings.weights or "")),
-        classifier=settings.model_dump(exclude={"trainer": {"checkpoint_every"}}),
+        weights=fingerprint(Path(params.weights or "")),
+        network=params,
+        trainer=config.classifier.trainer,
         machine=config.machine.numerics,
         seed=config.seed,
     )
 
-    def train() -> dict[str, Any]:
-        readable, skipped = _readable(tagged, config)
+    def work() -> dict[str, Any]:
+        readable, skipped = _readable(train, config)
         loss = _train(stage, readable, dataset.classes, config)
         precision = _precision(stage, _readable(val, config)[0], config)
         return {"skipped": skipped, "loss": loss, "average_precision": precision}
 
-    stage.run(train)
+    stage.run(work)
     _log_precision(stage)
     return stage
+
+
+def _with_all_tags(dataset: Dataset, config: Config) -> Dataset:
+    """Return the images with tags in place of their annotations; see ``tags_of``."""
+    tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
+    for result in map_samples(_tagged, dataset.samples, config):
+        if isinstance(result, Skipped):
+            log(f"classifier: skipped {result.id}: {result.reason}")
+        else:
+            tagged[result.split, result.id] = result
+    return replace(dataset, samples=tuple(tagged.values()))
+
+
+def _tagged(sample: Sample) -> Sample:
+    tags = tags_of(sample)
+    return replace(sample, annotations=(tags,) if tags else ())
 
 
 def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
@@ -128,21 +132,21 @@ def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config)
     if not tagged:
         remedy = "tag some images, or set data.weak"
         raise InputError("training images", "tagged", "no usable image with tags", remedy)
-    settings = config.classifier
+    params, trainer = config.classifier.network(config.model), config.classifier.trainer
     for name in check_targets(tag_targets(tagged, classes), classes):
-        log(f"{stage.name}: no training image has the tag {name!r}; it will not be learnt")
+        log(f"{stage.name}: no training image has the tag {name!r}; it is not learned")
     lightning.seed_everything(config.seed, verbose=False)
-    network = build_classifier(settings, len(classes) - 1)
+    network = build_classifier(params, len(classes) - 1)
     training = TrainingModule(
         network,
-        settings.trainer,
+        trainer,
         _objective,
         seed=config.seed,
-        freeze_batch_norm=settings.freeze_batch_norm,
+        freeze_batch_norm=params.freeze_batch_norm,
     )
-    batches = TagBatches(tagged, classes, settings, config.seed)
+    batches = TagBatches(tagged, classes, params, trainer, seed=config.seed)
     loss = fit_in_stage(stage, training, batches, config)
-    save_classifier(stage.path / "model.ckpt", network, classes, settings)
+    save_classifier(stage.path / "model.ckpt", network, classes, params)
     return loss
 
 
@@ -164,4 +168,4 @@ def _log_precision(stage: Stage) -> None:
     if found:
         worst = min(found, key=lambda name: found[name])
         about = f"worst {worst!r} {found[worst]:.3f}"
-        log(f"{stage.name}: mean average precision {mean(found.values()):.3f}, {about}")
+        log(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")

@@ -24,6 +24,7 @@ from wsseg.runs.labelling import (
     scores_path,
     usable_samples,
 )
+from wsseg.runs.names import TAG_SEEDS
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_activation
@@ -34,7 +35,7 @@ from wsseg.seeds.spreading import spread
 _OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
 
 
-def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
+def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
     """Return the stage "cams": activation maps of the training images for their tags.
 
     Args:
@@ -43,9 +44,12 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
         classifier: Of ``train_classifier``.
 
     Returns:
-        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image.
+        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image. None if
+        there are no images.
     """
     config = run.config
+    if not dataset.samples:
+        return None
     samples = dataset.split(config.data.train)
     stage = run.stage(
         "cams",
@@ -61,8 +65,8 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage:
 
 
 def spread_maps(
-    run: Run, dataset: Dataset, maps: Stage, affinity_net: Stage | None = None
-) -> Stage:
+    run: Run, dataset: Dataset, maps: Stage | None, affinity_net: Stage | None = None
+) -> Stage | None:
     """Return the stage "spread": activation maps that have spread to what looks alike.
 
     Args:
@@ -76,7 +80,7 @@ def spread_maps(
         "none".
     """
     config, affinity = run.config, run.config.cam.affinity
-    if affinity == "none":
+    if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
     settings = config.par if affinity == "par" else config.cam.walk
@@ -96,11 +100,11 @@ def spread_maps(
 def label_by_maps(
     run: Run,
     dataset: Dataset,
-    maps: Stage,
-    name: str = "seeds",
+    maps: Stage | None,
+    name: str = TAG_SEEDS,
     cam: CAMParams | None = None,
-) -> Stage:
-    """Return the stage "seeds": first label maps of the training images, from activation maps.
+) -> Stage | None:
+    """Return the stage "tag-seeds": first label maps of the training images, from activation maps.
 
     Args:
         run: The run; ``config.cam`` says how.
@@ -110,9 +114,11 @@ def label_by_maps(
         cam: Settings in place of ``config.cam``.
 
     Returns:
-        The complete stage.
+        The complete stage; None without maps.
     """
     config, settings = run.config, cam or run.config.cam
+    if maps is None:
+        return None
     samples = usable_samples(maps, dataset.split(config.data.train))
     refiner = find_refiner(settings.refiner, config.crf, config.par)
     stage = run.stage(

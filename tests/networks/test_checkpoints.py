@@ -4,7 +4,7 @@ import io
 import pytest
 import torch
 
-from wsseg.networks import weights as module
+from wsseg.networks import checkpoints as module
 
 
 def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):

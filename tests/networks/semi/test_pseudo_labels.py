@@ -7,15 +7,15 @@ import pytest
 import torch
 from scipy import ndimage
 
-from wsseg.networks.semi.consistency import (
-    boundaries,
-    consistency,
-    dynamic_threshold,
-    kept_classes,
-    shrunk,
-    taught,
-)
 from wsseg.networks.semi.params import SemiParams
+from wsseg.networks.semi.pseudo_labels import (
+    consistency_loss,
+    dynamic_threshold,
+    find_boundaries,
+    make_pseudo_labels,
+    remaining_classes,
+    shrinking_loss,
+)
 
 N, K, H, W = 2, 4, 5, 6
 
@@ -31,7 +31,7 @@ def target():
     probabilities = (2 * torch.randn(N, K, H, W, generator=random)).softmax(dim=1)
     inside = torch.rand(N, H, W, generator=random) < 0.8
     allowed = torch.ones(N, K, H, W, dtype=torch.bool)
-    return taught(probabilities, allowed, inside, torch.tensor(0.7))
+    return make_pseudo_labels(probabilities, allowed, inside, torch.tensor(0.7))
 
 
 def pixels():
@@ -42,7 +42,7 @@ def test_labels_keep_to_what_is_allowed_and_probabilities_are_shared_anew():
     probabilities = torch.tensor([0.6, 0.3, 0.1])[None, :, None, None].expand(1, 3, 1, 4)
     allowed = torch.tensor([[1, 1, 1], [0, 1, 1], [0, 0, 1], [0, 1, 1]]).bool().T[None, :, None]
     inside = torch.tensor([[[True, True, True, False]]])
-    found = taught(probabilities, allowed, inside, torch.tensor(0.7))
+    found = make_pseudo_labels(probabilities, allowed, inside, torch.tensor(0.7))
     assert found.labels.tolist() == [[[0, 1, 2, 1]]]
     torch.testing.assert_close(found.confidence, torch.tensor([[[0.6, 0.75, 1.0, 0.75]]]))
     assert found.kept.tolist() == [[[False, True, True, False]]]
@@ -52,7 +52,7 @@ def test_a_pixel_of_one_class_teaches_it_whatever_the_threshold():
     probabilities = torch.tensor([0.99, 0.01])[None, :, None, None]
     allowed = torch.tensor([False, True])[None, :, None, None]
     inside = torch.ones(1, 1, 1, dtype=torch.bool)
-    found = taught(probabilities, allowed, inside, torch.tensor([0.5, math.inf]))
+    found = make_pseudo_labels(probabilities, allowed, inside, torch.tensor([0.5, math.inf]))
     assert found.labels.item() == 1
     assert found.kept.item()
 
@@ -61,7 +61,7 @@ def test_no_probability_on_any_allowed_class_leaves_them_alike():
     probabilities = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
     allowed = torch.tensor([False, True, True])[None, :, None, None]
     inside = torch.ones(1, 1, 1, dtype=torch.bool)
-    found = taught(probabilities, allowed, inside, torch.tensor(0.9))
+    found = make_pseudo_labels(probabilities, allowed, inside, torch.tensor(0.9))
     assert found.confidence.item() == 0.5
     assert not found.kept.item()
 
@@ -70,7 +70,7 @@ def test_thresholds_of_classes():
     probabilities = torch.tensor([[0.8, 0.2], [0.2, 0.8]]).T[None, :, None]
     allowed = torch.ones(1, 2, 1, 2, dtype=torch.bool)
     inside = torch.ones(1, 1, 2, dtype=torch.bool)
-    found = taught(probabilities, allowed, inside, torch.tensor([0.9, 0.5]))
+    found = make_pseudo_labels(probabilities, allowed, inside, torch.tensor([0.9, 0.5]))
     assert found.kept.tolist() == [[[False, True]]]
 
 
@@ -78,37 +78,37 @@ def test_thresholds_of_classes():
     "settings",
     [
         {},
-        {"per_kept": True},
         {"focal": 2.0},
-        {"weigh": 1.5},
+        {"confidence_power": 1.5},
         {"boundary": 0.5},
-        {"focal": 1.5, "weigh": 1.0, "boundary": 0.5, "per_kept": True},
+        {"focal": 1.5, "confidence_power": 1.0, "boundary": 0.5},
     ],
     ids=str,
 )
 def test_consistency_is_its_definition(logits, target, settings):
     chosen = SemiParams(**settings)
     log_p = logits.log_softmax(dim=1)
-    edges = boundaries(target.labels, K)
+    edges = find_boundaries(target.labels, K)
     total, at_edges, n_edges = 0.0, 0.0, 0
     for n, y, x in pixels():
         if not target.kept[n, y, x]:
             continue
         p = math.exp(log_p[n, target.labels[n, y, x], y, x])
-        weight = target.confidence[n, y, x].item() ** chosen.weigh * (1 - p) ** chosen.focal
+        weight = (
+            target.confidence[n, y, x].item() ** chosen.confidence_power * (1 - p) ** chosen.focal
+        )
         total += weight * -math.log(p)
         if edges[n, y, x]:
             at_edges, n_edges = at_edges - math.log(p), n_edges + 1
-    over = target.kept if chosen.per_kept else target.inside
-    expected = total / over.sum().item() + chosen.boundary * at_edges / max(n_edges, 1)
+    expected = total / target.inside.sum().item() + chosen.boundary * at_edges / max(n_edges, 1)
     assert 0 < target.kept.sum() < target.inside.sum()
-    assert consistency(logits, target, chosen).item() == pytest.approx(expected, rel=1e-5)
+    assert consistency_loss(logits, target, chosen).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_nothing_kept_is_no_loss_and_no_gradient(logits, target):
     nothing = target._replace(kept=torch.zeros_like(target.kept))
     logits.requires_grad_()
-    loss = consistency(logits, nothing, SemiParams(per_kept=True, boundary=1.0))
+    loss = consistency_loss(logits, nothing, SemiParams(boundary=1.0))
     loss.backward()
     assert loss.item() == 0
     assert logits.grad is not None
@@ -117,7 +117,7 @@ def test_nothing_kept_is_no_loss_and_no_gradient(logits, target):
 
 def test_boundaries_are_where_sobel_of_a_mask_is_not_zero():
     labels = torch.from_numpy(np.random.default_rng(0).integers(0, 3, (2, 7, 9)) // 2)
-    found = boundaries(labels, 3).numpy()
+    found = find_boundaries(labels, 3).numpy()
     for one, edges in zip(labels.numpy(), found, strict=True):
         masks = [(one == k).astype(float) for k in range(3)]
         steps = [ndimage.sobel(m, axis=a, mode="nearest") for m in masks for a in (0, 1)]
@@ -147,7 +147,7 @@ def remaining(probabilities, least):
 @pytest.mark.parametrize("least", [0.3, 0.6, 0.9, 0.999])
 def test_class_space_shrinks_by_its_definition(target, least):
     needed = torch.full((N, H, W), least)
-    found = kept_classes(target.probabilities, needed)
+    found = remaining_classes(target.probabilities, needed)
     for n, y, x in pixels():
         expected = remaining(target.probabilities[n, :, y, x].tolist(), least)
         assert set(found[n, :, y, x].nonzero().flatten().tolist()) == expected
@@ -163,16 +163,16 @@ def test_shrunk_loss_is_its_definition(logits, target):
         label = classes.index(int(target.labels[n, y, x]))
         total -= target.confidence[n, y, x].item() * among[label].item()
     expected = total / target.inside.sum().item()
-    found = shrunk(logits, target, torch.tensor(0.7))
+    found = shrinking_loss(logits, target, torch.tensor(0.7))
     assert found.item() == pytest.approx(expected, rel=1e-5)
-    by_class = shrunk(logits, target, torch.full((K,), 0.7))
+    by_class = shrinking_loss(logits, target, torch.full((K,), 0.7))
     assert by_class.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_class_that_is_never_believed_shrinks_to_itself(logits, target):
     nobody = target._replace(kept=torch.zeros_like(target.kept))
     logits.requires_grad_()
-    loss = shrunk(logits, nobody, torch.full((K,), math.inf))
+    loss = shrinking_loss(logits, nobody, torch.full((K,), math.inf))
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert logits.grad is not None

@@ -1,0 +1,135 @@
+"""Losses of the segmenter by name, and their weighted sum."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from wsseg.errors import InputError
+from wsseg.labelmaps import IGNORE
+from wsseg.networks.losses.agmm import agmm
+from wsseg.networks.losses.dense_crf import dense_crf_loss
+from wsseg.networks.losses.gated_crf import gated_crf
+from wsseg.networks.losses.labelled import (
+    cross_entropy,
+    dice,
+    focal,
+    partial_cross_entropy,
+)
+from wsseg.networks.losses.tree_energy import tree_energy
+from wsseg.networks.params import LossParams, NetworkParams, SegmenterTrainingParams
+from wsseg.networks.segmenter import capture_head_inputs
+from wsseg.networks.training_data import Target
+
+
+@dataclass(frozen=True, eq=False)
+class LossInputs:
+    """The tensors of a training step.
+
+    Attributes:
+        logits: (N, K, H, W) float.
+        features: (N, F, h, w) float, the input of the network's last layer.
+        colours: (N, 3, H, W) float32 RGB in 0..1.
+        labels: (N, H, W) int64 labels or IGNORE.
+        inside: (N, H, W) bool, False on padding.
+        possible: (N, K) bool: the classes that can occur in each image.
+    """
+
+    logits: Tensor
+    features: Tensor
+    colours: Tensor
+    labels: Tensor
+    inside: Tensor
+    possible: Tensor
+
+    @property
+    def unlabelled(self) -> Tensor:
+        """(N, H, W) bool: pixels of the image without a label."""
+        return self.inside & (self.labels == IGNORE)
+
+
+Loss = Callable[[LossInputs, LossParams], Tensor]
+"""(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
+
+
+def _gated_crf(x: LossInputs, params: LossParams) -> Tensor:
+    return gated_crf(x.logits, x.colours, x.unlabelled, sources=x.inside, params=params.gated_crf)
+
+
+def _tree_energy(x: LossInputs, _: LossParams) -> Tensor:
+    return tree_energy(x.logits, x.colours, x.features, x.unlabelled, inside=x.inside)
+
+
+LABEL_LOSSES: dict[str, Loss] = {
+    "ce": lambda x, _: cross_entropy(x.logits, x.labels),
+    "partial_ce": lambda x, _: partial_cross_entropy(x.logits, x.labels),
+    "focal": lambda x, _: focal(x.logits, x.labels),
+    "dice": lambda x, _: dice(x.logits, x.labels),
+}
+"""Losses of labelled pixels."""
+
+LOSSES: dict[str, Loss] = {
+    **LABEL_LOSSES,
+    "gated_crf": _gated_crf,
+    "dense_crf": lambda x, _: dense_crf_loss(x.logits, x.colours, inside=x.inside),
+    "tree_energy": _tree_energy,
+    "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
+}
+"""All losses; those that are not ``LABEL_LOSSES`` join after ``trainer.losses.warm_up``."""
+
+
+def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
+    """Raise if a loss is unknown, or if no loss learns from labels.
+
+    Args:
+        setting: Named in errors.
+
+    Raises:
+        InputError: A name is unknown, or none is in ``LABEL_LOSSES``.
+    """
+    used = list(names)
+    for name in used:
+        if name not in LOSSES:
+            raise InputError(setting, f"made of {', '.join(LOSSES)}", name, "choose from them")
+    if not LABEL_LOSSES.keys() & used:
+        rule = f"with at least one of {', '.join(LABEL_LOSSES)}"
+        raise InputError(setting, rule, ", ".join(used) or "nothing", "add ce")
+
+
+class WeightedLosses:
+    """The weighted sum of losses; an ``Objective``.
+
+    Args:
+        trainer: Weights and parameters of the losses.
+        model: Mean and standard deviation of the images.
+    """
+
+    def __init__(self, trainer: SegmenterTrainingParams, model: NetworkParams) -> None:
+        self.weights, self.params, self.model = trainer.loss, trainer.losses, model
+
+    def __call__(
+        self, network: nn.Module, images: Tensor, target: Target, progress: float
+    ) -> Tensor:
+        """Return the loss of a batch.
+
+        Args:
+            network: A network of ``build_network``.
+            images: (N, 3, H, W) float32, normalised.
+            progress: Completed share of the steps, 0..1.
+
+        Returns:
+            Scalar.
+        """
+        with capture_head_inputs(network) as features:
+            logits = network(images)
+        mean, std = (
+            images.new_tensor(values)[:, None, None] for values in (self.model.mean, self.model.std)
+        )
+        inputs = LossInputs(logits, features[0], images * std + mean, *target)
+        active = LABEL_LOSSES if progress < self.params.warm_up else LOSSES
+        terms = (
+            weight * LOSSES[name](inputs, self.params)
+            for name, weight in self.weights.items()
+            if name in active
+        )
+        return sum(terms, logits.sum() * 0)
