@@ -1,1 +1,1 @@
-"""What carries stages: configuration, run directory, parallel map over images, progress."""
+"""Runs: configuration, folder, stages, maps over images on this machine or a cluster, progress."""

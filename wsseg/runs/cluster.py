@@ -28,8 +28,11 @@ RETRIES = 5
 """How often an image is tried again when its worker or node is lost."""
 
 _PATIENCE = 10  # seconds
-_ONE_THREAD = {
-    f"{library}_NUM_THREADS": "1" for library in ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")
+_VARIABLES = {
+    **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")},
+    # Ray Train gives up after 30 s by default, less than importing torch takes on a busy machine.
+    "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": "600",
+    "RAY_TRAIN_V2_ENABLED": "1",
 }
 
 
@@ -94,11 +97,10 @@ def map_on_cluster(
         InputError: Ray is missing or has no such cluster, a node lacks what it needs, an image
             lost its worker more than ``RETRIES`` times, or what the work itself raises.
     """
-    ray = _joined(config)
+    ray = connect(config)
     resources = {"num_cpus": 1, "num_gpus": config.machine.ray.gpus, "max_retries": RETRIES}
     task = ray.remote(**resources)(_in_place)
-    needs = (config.run_dir.absolute(), config.data.root)
-    place = ray.put(_Place(Path.cwd(), needs, wsseg.__version__))
+    place = ray.put(place_of(config))
     shared, left, running = ray.put(work), iter(samples), set[Any]()
     try:
         while True:
@@ -112,6 +114,12 @@ def map_on_cluster(
     finally:
         for reference in running:
             ray.cancel(reference, force=True)
+
+
+def place_of(config: Config) -> _Place:
+    """Return where a command was started, for the nodes of the cluster."""
+    needs = (config.run_dir.absolute(), config.data.root)
+    return _Place(Path.cwd(), needs, wsseg.__version__)
 
 
 def _in_place(work: Callable[[Item], T], sample: Item, place: _Place) -> T:
@@ -137,9 +145,16 @@ def _result(ray: Any, reference: Any) -> Any:
         raise InputError("a worker of the cluster", "alive", got, remedy) from error
 
 
-def _joined(config: Config) -> Any:
+def connect(config: Config) -> Any:
+    """Return the module ``ray``, connected to the cluster of a run.
+
+    Raises:
+        InputError: Ray is missing or has no such cluster.
+    """
     check_engine(config)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name in ("RAY_TRAIN_V2_ENABLED", "RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S"):
+        os.environ.setdefault(name, _VARIABLES[name])
     ray: Any = import_module("ray")
     if ray.is_initialized():
         return ray
@@ -148,9 +163,7 @@ def _joined(config: Config) -> Any:
         _reach(config.machine.ray.address)
         ray.init(
             address=config.machine.ray.address or "local",
-            runtime_env={
-                "env_vars": {**_ONE_THREAD, "PYTHONPATH": os.pathsep.join(_own_modules())}
-            },
+            runtime_env={"env_vars": {**_VARIABLES, "PYTHONPATH": os.pathsep.join(_own_modules())}},
             logging_level=logging.ERROR,
             log_to_driver=False,
             **own,

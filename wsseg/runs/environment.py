@@ -1,4 +1,4 @@
-"""Where a run was made: versions, platform and commit."""
+"""The environment of a run: versions, platform and commit."""
 
 import platform
 import subprocess
@@ -12,14 +12,7 @@ _PACKAGES = ("torch", "torchvision", "segmentation-models-pytorch", "timm", "lig
 
 
 def environment(seed: int) -> dict[str, Any]:
-    """Return what ``environment.json`` says of where a run was made.
-
-    Args:
-        seed: Of the run.
-
-    Returns:
-        Versions of wsseg, Python and packages, the platform, the checkout's commit, the seed.
-    """
+    """Return versions of wsseg, Python and packages, the platform, the commit and the seed."""
     return {
         "wsseg": wsseg.__version__,
         "commit": _commit(),
@@ -31,7 +24,7 @@ def environment(seed: int) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The checkout's commit; None without git, or where wsseg is installed, not checked out."""
+    """Return the commit of the checkout; None without git, or if wsseg is installed."""
     checkout = Path(wsseg.__file__).parents[1]
     if not (checkout / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""What a stage has found of its images so far: a line an image, which a kill cannot spoil."""
+"""Intermediate results of a stage, one line per image, which survive a kill."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -10,28 +10,16 @@ from wsseg.files import atomic_write, name_in_errors
 Record = tuple[str, list[dict[str, Any]]]
 """An image's id and its rows of statistics."""
 
-_TOGETHER = 1000  # images whose rows are in memory at a time
+_GROUP = 1000  # images whose rows are in memory at a time
 
 
 def recorded_ids(path: Path) -> list[str]:
-    """Return the images of which a whole line was written.
-
-    Args:
-        path: The file of lines; a missing one holds none.
-
-    Returns:
-        Their ids. An image whose line a kill or a power cut damaged is not among them.
-    """
+    """Return the ids of the images with a complete line; a missing file has none."""
     return [identity for _, (identity, _) in _whole_lines(path)]
 
 
 def record_results(path: Path, results: Iterable[Record]) -> None:
-    """Add a line for each result as it comes; damaged lines are removed first.
-
-    Args:
-        path: The file of lines.
-        results: Of images, in any order.
-    """
+    """Append a line for each result as it arrives; damaged lines are removed first."""
     with atomic_write(path) as file:
         file.writelines(_line(each) for _, each in _whole_lines(path))
     for result in results:
@@ -40,21 +28,17 @@ def record_results(path: Path, results: Iterable[Record]) -> None:
 
 
 def rows_by_image(path: Path) -> Callable[[], Iterator[list[dict[str, Any]]]]:
-    """Return what yields the rows of all images in the order of their ids, many images at a time.
+    """Return a function that yields the rows of all images in the order of their ids.
 
-    Args:
-        path: The file of lines; of an image's lines the last counts.
-
-    Returns:
-        Called as often as one likes.
+    It yields the rows of many images at a time. Of several lines of an image, the last one counts.
     """
     places = {identity: place for place, (identity, _) in _whole_lines(path)}
     order = [places[identity] for identity in sorted(places)]
 
     def groups() -> Iterator[list[dict[str, Any]]]:
         with path.open("rb") as file:
-            for start in range(0, len(order), _TOGETHER):
-                yield [row for at in order[start : start + _TOGETHER] for row in _rows(file, at)]
+            for start in range(0, len(order), _GROUP):
+                yield [row for at in order[start : start + _GROUP] for row in _rows(file, at)]
 
     return groups
 
@@ -66,14 +50,14 @@ def _rows(file: Any, place: int) -> list[dict[str, Any]]:
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, Record]]:
-    """The place of each whole line, in bytes, and what it holds."""
+    """Yield the offset of each complete line in bytes, and its record."""
     if not path.exists():
         return
     with path.open("rb") as file:
         place = 0
         for line in file:
-            if found := _parsed(line):
-                yield place, found
+            if record := _parsed(line):
+                yield place, record
             place += len(line)
 
 

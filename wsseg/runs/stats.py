@@ -1,4 +1,4 @@
-"""The table of a stage: a row an image and class, with checksums."""
+"""The table of a stage: one row per image and class, with checksums."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,12 +18,11 @@ Rows = Sequence[dict[str, Any]]
 
 
 def write_stats(folder: Path, groups: Callable[[], Iterable[Rows]]) -> None:
-    """Write ``stats.parquet``, atomically, a group of rows at a time.
+    """Write ``stats.parquet`` atomically, a group of rows at a time.
 
     Args:
-        folder: Of the stage.
-        groups: Called twice, to see which columns there are and to write them. What a row does not
-            have, and NaN, is null.
+        groups: Called twice: to determine the columns, and to write them. Missing values and NaN
+            become null.
     """
     types: dict[str, pa.DataType] = {}
     for rows in groups():
@@ -41,14 +40,10 @@ def write_stats(folder: Path, groups: Callable[[], Iterable[Rows]]) -> None:
 
 
 def read_stats(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return what ``write_stats`` wrote.
+    """Return the table of a stage.
 
     Args:
-        folder: Of a complete stage.
-        columns: Their names; None reads all.
-
-    Returns:
-        The table.
+        columns: Names of columns; None reads all.
 
     Raises:
         DamagedError: The file is missing or damaged.
@@ -59,14 +54,7 @@ def read_stats(folder: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def stats_batches(folder: Path, size: int) -> Iterator[pa.RecordBatch]:
-    """Yield what ``write_stats`` wrote, a few rows at a time.
-
-    Args:
-        folder: Of a complete stage.
-        size: Rows at a time, at most.
-
-    Yields:
-        Parts of the table; none where it has no rows.
+    """Yield the table of a stage in parts of at most ``size`` rows.
 
     Raises:
         DamagedError: The file is missing or damaged.
@@ -92,7 +80,7 @@ def _column(rows: Rows, name: str, type: pa.DataType | None = None) -> pa.Array:
 
 
 def _wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    """The type that holds both; lists of nothing take the other's."""
+    """Return the type that holds both; an empty list takes the type of the other."""
     if pa.types.is_null(one) or (pa.types.is_list(one) and pa.types.is_null(one.value_type)):
         return other
     return other if pa.types.is_integer(one) and pa.types.is_floating(other) else one

@@ -22,6 +22,7 @@ from wsseg.networks.segmenter import build_network
 from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
+from wsseg.runs.distributed import fit_on_cluster
 from wsseg.runs.labelling import label_path, usable_samples
 from wsseg.runs.loggers import on_disk, training_loggers
 from wsseg.runs.progress import log, progress_bar
@@ -116,15 +117,20 @@ def fit_in_stage(
     Raises:
         DivergenceError: The loss is NaN or infinite.
     """
+    machine, loggers = config.machine, partial(training_loggers, stage, config)
     with on_disk(stage.path):
+        if machine.engine == "ray" and machine.ray.nodes > 1:
+            return fit_on_cluster(
+                training, batches, stage.path, callbacks, config, loggers, average
+            )
         return fit(
             training,
             batches,
             stage.path,
             [TrainingProgress(stage.name), *callbacks],
-            machine=config.machine,
+            machine=machine,
             average=average,
-            loggers=partial(training_loggers, stage, config),
+            loggers=loggers,
             report=partial(_report, stage.name),
         )
 
