@@ -61,8 +61,9 @@ def load_dataset(
         >>> ds = load_dataset(root)
         >>> len(ds), len(ds.split("train")), ds.classes.names[:2]
         (3, 2, ('background', 'disc'))
-        >>> ds[0].example().image.shape
-        (96, 128, 3)
+        >>> example = ds[0].example()
+        >>> example.image.shape[:2] == ds[0].size
+        True
     """
     dataset = view(read_raw(Path(root), format), weak)
     return with_annotations(dataset, [Path(path) for path in annotations])
