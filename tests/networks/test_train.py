@@ -1,7 +1,6 @@
 import signal
 import sys
 import zipfile
-from functools import partial
 from shutil import which
 
 import pytest
@@ -19,7 +18,8 @@ from wsseg.networks.training_data import TrainingBatches, TrainingPair
 Pairs = list[TrainingPair]
 
 
-REPORT = partial(print, file=sys.stderr)
+def report(message):
+    print(message, file=sys.stderr)
 
 
 class KilledError(RuntimeError):
@@ -31,7 +31,7 @@ def trained(pairs, model, trainer, folder, **machine):
     work = training_of(build_network(model, 2), trainer, model.freeze_batch_norm)
     batches = TrainingBatches(pairs, model, trainer, seed=0)
     machine = MachineParams(device="cpu", checkpoint_every=2, **machine)
-    curve = fit(work, batches, folder, machine=machine, average=trainer.average, report=REPORT)
+    curve = fit(work, batches, folder, machine=machine, average=trainer.average, report=report)
     return work.network, curve
 
 

@@ -44,7 +44,8 @@ def config(
     tensorboard,  # noqa: ARG001 - skips where there is none
 ):
     data = DataParams(root=tmp_path)
-    settings = {"model": model_settings, "trainer": trainer_settings}
+    machine = {"device": "cpu", "checkpoint_every": 2}
+    settings = {"model": model_settings, "trainer": trainer_settings, "machine": machine}
     return Config(run_dir=tmp_path / "run", data=data, loggers=("tensorboard",), **settings)
 
 
