@@ -179,27 +179,6 @@ class TrainingParams(Params):
     """Peak learning rate of all other layers."""
 
 
-class GatedCRFParams(Params):
-    """The loss ``gated_crf``."""
-
-    scale: int = Field(4, ge=1)
-    """Side of the square of pixels that becomes one coarse pixel."""
-    radius: int = Field(5, ge=1)
-    """Radius of the square window, in coarse pixels: 5 is 11 x 11."""
-    sxy: float = Field(6.0, ge=0.001)
-    """Standard deviation in space, in coarse pixels."""
-    srgb: float = Field(0.1, ge=0.001)
-    """Standard deviation in colour, for colours in 0..1."""
-
-
-class LossParams(Params):
-    """Parameters of the segmenter's losses."""
-
-    warm_up: float = Field(0.1, ge=0, lt=1)
-    """Share of the steps before the losses of unlabelled pixels join."""
-    gated_crf: GatedCRFParams = GatedCRFParams()
-
-
 def _weights_of(loss: Any) -> Any:
     return {loss: 1.0} if isinstance(loss, str) else loss
 
@@ -219,17 +198,14 @@ class SegmenterTrainingParams(TrainingParams):
     """
     loss: LossWeights = Field({"ce": 1.0}, min_length=1)
     """Weights of losses by name, such as ``{ce: 1, gated_crf: 0.1}``; a name alone has weight 1."""
-    losses: LossParams = LossParams()
+    gated_crf_scale: int = Field(4, ge=1)
+    """Side in pixels of the squares that the loss ``gated_crf`` compares; 1 compares pixels."""
 
 
 class ClassifierTrainingParams(TrainingParams):
     """How the tag classifier is trained."""
 
     steps: int = Field(1000, ge=1)
-    erase: float = Field(0.0, ge=0, le=1)
-    """Share of the training crops in which a random rectangle becomes gray, so that the classifier
-    learns more than the most characteristic part of an object.
-    """
 
 
 class ClassifierParams(Params):
@@ -261,20 +237,6 @@ class ClassifierParams(Params):
             **model.model_dump(include={"weights", "mean", "std", "freeze_batch_norm"}),
             **self.model_dump(include={"output_stride", "pooling", "frozen_blocks"}),
         )
-
-
-class AffinityParams(Params):
-    """The network of ``cam.affinity: learned``."""
-
-    steps: int = Field(250, ge=1)
-    """Optimizer steps of its training."""
-    crop: tuple[PositiveInt, PositiveInt] = (320, 320)
-    """(H, W) of the training crops."""
-
-    @property
-    def trainer(self) -> TrainingParams:
-        """How the network is trained."""
-        return TrainingParams(steps=self.steps, crop=self.crop, batch_size=4)
 
 
 class PredictionParams(Params):

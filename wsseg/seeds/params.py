@@ -13,34 +13,22 @@ class BoxInnerParams(Params):
     """Parameters of the seed ``box_inner``."""
 
     share: float = Field(0.2, gt=0, le=1)
-    """Share of the area of the box that keeps its class."""
+    """Share of the box in its middle that keeps its class; the rest becomes IGNORE."""
+    mode: Literal["area", "side"] = "area"
+    """Whether ``share`` is that of the area or of each side."""
 
 
 class GrabCutParams(Params):
-    """Parameters of the seeds ``grabcut`` and ``grabcut_strokes``."""
+    """Parameters of the seeds ``grabcut``, ``grabcut_votes`` and ``grabcut_strokes``."""
 
     iterations: int = Field(5, ge=1)
-    """GrabCut iterations per box or class."""
-    edges: Path | None = None
-    """``grabcut``: a folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+)."""
-
-
-class GrabCutVotesParams(Params):
-    """Parameters of the seed ``grabcut_votes``."""
-
+    """GrabCut iterations per box or class; not of ``grabcut_votes``."""
     votes: int = Field(150, ge=1)
-    """Perturbed runs per box."""
+    """``grabcut_votes``: perturbed GrabCut runs per box."""
     edges: Path | None = None
-    """A folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+^i)."""
-
-
-class RandomWalkerParams(Params):
-    """Parameters of the seed ``random_walker``."""
-
-    beta: float = Field(0.1, ge=0)
-    """Larger values follow edges more strictly, per squared Lab unit."""
-    confidence: float = Field(0.5, ge=0, lt=1)
-    """A pixel whose best class has at most this probability is IGNORE."""
+    """Seeds of boxes: a folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255,
+    that GrabCut uses beside the colours (GrabCut+).
+    """
 
 
 class SuperpixelVotesParams(Params):
@@ -48,10 +36,6 @@ class SuperpixelVotesParams(Params):
 
     count: int = Field(400, ge=1)
     """Approximate number of superpixels per image."""
-    spread: float = Field(20, ge=0)
-    """Change of colour in Lab units over which a superpixel without a mark takes the class of
-    others; 0 leaves it IGNORE.
-    """
 
 
 class SeedParams(Params):
@@ -71,8 +55,6 @@ class SeedParams(Params):
     """``folder``: the folder of label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
-    grabcut_votes: GrabCutVotesParams = GrabCutVotesParams()
-    random_walker: RandomWalkerParams = RandomWalkerParams()
     superpixel_votes: SuperpixelVotesParams = SuperpixelVotesParams()
     plugins: dict[str, dict[str, Any]] = Field({})
     """Parameters of seeds of other packages, by the seed's name."""
@@ -80,8 +62,7 @@ class SeedParams(Params):
     @property
     def folders(self) -> list[Path]:
         """The folders of files ``<id>.png`` that seeds read besides the data set."""
-        folders = (self.folder, self.grabcut.edges, self.grabcut_votes.edges)
-        return [folder for folder in folders if folder]
+        return [folder for folder in (self.folder, self.grabcut.edges) if folder]
 
 
 class CAMParams(Params):
@@ -95,15 +76,15 @@ class CAMParams(Params):
     """
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
     """Factors of the image size whose maps are summed."""
-    flip: bool = True
-    """Add the maps of the mirrored images."""
     stride: int = Field(4, ge=1, le=32)
-    """Side in pixels of a cell of the stored maps."""
-    affinity: Literal["none", "par", "colour", "boundary", "learned"] = "colour"
-    """How maps are propagated before they become labels: "none", "par", or a random walk along
-    "colour", up to a "boundary", or along an affinity "learned" from confident labels.
+    """Side in pixels of the cells of the stored maps and of the random walk."""
+    affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
+    """How maps are propagated before they become labels: "none", "par", "pamr", or a random walk
+    that stays within one "colour", that does not cross a "boundary", or that follows an affinity
+    "learned" from confident labels.
     """
-    walk: WalkParams = WalkParams()
+    affinity_steps: int = Field(250, ge=1)
+    """Optimizer steps of the training of the "learned" affinity."""
     threshold: Literal["constant", "power", "otsu"] = "constant"
     """Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum, such as 4
     for the foreground and 24 for the background; or "otsu", per image the threshold that separates
@@ -114,7 +95,11 @@ class CAMParams(Params):
     background: float = Field(0.25, ge=0)
     """Confident background: no class exceeds this constant, or power."""
     refiner: str = "none"
-    """What sharpens both: "crf", "par", "none", or the name of a plug-in."""
-    confidence: float | None = Field(0.7, gt=0.5, lt=1)
-    """``crf``: probability that the leading class gets as evidence; null uses the maps themselves.
+    """What refines the maps for both decisions: "crf", "par", "pamr", "none", or the name of a
+    plug-in.
     """
+
+    @property
+    def walk(self) -> WalkParams:
+        """The random walk that propagates the maps."""
+        return WalkParams(stride=self.stride)

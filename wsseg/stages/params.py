@@ -76,12 +76,8 @@ class FinetuneParams(Params):
     """
     masks_only: bool = True
     """Train a network on the masks alone, too, for comparison."""
-    restart: bool = False
-    """Start from the encoder's weights instead of the base's network."""
     share: float = Field(0.5, ge=0, lt=1)
     """Share of the training images that carry a mask in ``augment``, by repeating them."""
-    steps: PositiveInt | None = None
-    """Steps of the last training; null is ``trainer.steps``."""
     lr_factor: float | None = Field(None, gt=0)
     """Factor of the learning rates of the last training; null is 1, and 0.1 for ``pretrain``, which
     would otherwise forget what it learned first.

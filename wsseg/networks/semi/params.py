@@ -34,8 +34,6 @@ class SemiParams(Params):
     """
     reliable_first: bool = False
     """Train the first half of the steps on the more reliable half of the unlabelled images."""
-    gate: bool = True
-    """Keep the teacher's labels within the weak annotations."""
     extra: AbsolutePath | None = None
     """A folder with further images without annotations."""
     reject: float | None = Field(None, gt=0, lt=1)
