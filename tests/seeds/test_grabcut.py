@@ -100,7 +100,7 @@ def test_where_colour_says_nothing_votes_fall_back_to_the_core():
     label_map = segment_boxes("grabcut_votes", uniform(), [DISC])
     expected = np.zeros((70, 80))
     expected[DISC.slices] = IGNORE
-    expected[core(DISC, 0.2)] = 1
+    expected[core(DISC)] = 1
     np.testing.assert_array_equal(label_map, expected)
 
 

@@ -33,19 +33,17 @@ class Config(Params):
     """All settings of a run."""
 
     pipeline: str = "weak"
-    """"weak" for weak annotations of any kind, "finetune" for a few masks on top of a run, "full"
-    for masks of all training images, or the path of a script of your own.
+    """"weak" learns from weak annotations of any kind, "finetune" from a few pixel masks beside a
+    finished run, "full" from masks of all training images; or the path of a Python script.
     """
     run_dir: LocalPath
-    """The run's folder."""
+    """Folder of the run; its labels, networks and report are written there."""
     seed: int = Field(0, ge=0)
     """Seed of all random numbers."""
     strict: bool = False
     """Stop at the first unusable image instead of skipping it."""
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
-    """What gets the curves of every training, one name or several: "tensorboard", "mlflow"; see
-    ``wsseg.runs.loggers``. They change no result.
-    """
+    """Programs that receive the curves of every training: "tensorboard", "mlflow" or both."""
     machine: MachineParams = MachineParams()
     data: DataParams
     seeds: SeedParams = SeedParams()

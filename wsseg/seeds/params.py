@@ -22,12 +22,12 @@ class GrabCutParams(Params):
     """Parameters of the seeds ``grabcut``, ``grabcut_votes`` and ``grabcut_strokes``."""
 
     iterations: int = Field(5, ge=1)
-    """GrabCut iterations per box or class; not of ``grabcut_votes``."""
+    """Number of GrabCut iterations per box or class; ``grabcut_votes`` draws its own."""
     votes: int = Field(150, ge=1)
-    """``grabcut_votes``: perturbed GrabCut runs per box."""
+    """Number of perturbed GrabCut runs per box of ``grabcut_votes``."""
     edges: Path | None = None
-    """Seeds of boxes: a folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255,
-    that GrabCut uses beside the colours (GrabCut+).
+    """Folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255, that ``grabcut`` and
+    ``grabcut_votes`` use beside the colours (GrabCut+).
     """
 
 
@@ -39,25 +39,27 @@ class SuperpixelVotesParams(Params):
 
 
 class SeedParams(Params):
-    """How annotations become the first label maps; see ``wsseg.seeds.apply``."""
+    """How boxes, points, scribbles and polygons become the first label maps."""
 
     name: str = "auto"
-    """"auto" uses ``boxes`` for images with boxes, and ``strokes`` for what is marked and for what
-    boxes leave open; or a key of ``SEEDS``, "intersection", "folder", or the name of a plug-in.
+    """Method of the first label maps. "auto" applies the method ``boxes`` to boxes, and the method
+    ``strokes`` to marks in the pixels that boxes leave open. Of boxes: "box", "box_inner",
+    "grabcut", "grabcut_votes", "intersection"; of marks: "strokes", "grabcut_strokes",
+    "random_walker", "superpixel_votes"; "folder" reads them; or the name of a plug-in.
     """
     boxes: str = "grabcut"
-    """``auto``: the seed of boxes."""
+    """Method of "auto" for boxes."""
     strokes: str = "grabcut_strokes"
-    """``auto``: the seed of points, scribbles and polygons."""
+    """Method of "auto" for points, scribbles and polygons."""
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
-    """``intersection``: the two seeds that must agree."""
+    """The two methods of "intersection", which keeps the objects that both find."""
     folder: Path | None = None
-    """``folder``: the folder of label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
+    """Folder of "folder" with label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
     superpixel_votes: SuperpixelVotesParams = SuperpixelVotesParams()
     plugins: dict[str, dict[str, Any]] = Field({})
-    """Parameters of seeds of other packages, by the seed's name."""
+    """Parameters of methods of other packages, by their names."""
 
     @property
     def folders(self) -> list[Path]:
@@ -66,36 +68,39 @@ class SeedParams(Params):
 
 
 class CAMParams(Params):
-    """Class activation maps, and the first label maps made from them; see ``wsseg.seeds.cam``."""
+    """Class activation maps of tagged images, and the first label maps that are made from them."""
 
     method: str = "cam"
     """"cam", "gradcam", "gradcam++", "layercam", or the name of a plug-in."""
     layer: str | None = None
-    """Gradient methods: a submodule of the encoder, such as "blocks.5"; null is the input of the
-    classifier's head.
+    """Layer whose activations the gradient methods weight, a submodule of the encoder such as
+    "blocks.5"; null is the last one.
     """
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
-    """Factors of the image size whose maps are summed."""
+    """Factors of the image size; the maps at all of them are summed."""
     stride: int = Field(4, ge=1, le=32)
     """Side in pixels of the cells of the stored maps and of the random walk."""
     affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
-    """How maps are propagated before they become labels: "none", "par", "pamr", or a random walk
-    that stays within one "colour", that does not cross a "boundary", or that follows an affinity
-    "learned" from confident labels.
+    """How maps are propagated to similar pixels before they become labels: "none", "par" or "pamr"
+    (pixel-adaptive refinement), or a random walk along "colour", along colour up to a "boundary",
+    or along an affinity "learned" from confident labels.
     """
     affinity_steps: int = Field(250, ge=1)
-    """Optimizer steps of the training of the "learned" affinity."""
+    """Number of optimizer steps that train the "learned" affinity."""
     threshold: Literal["constant", "power", "otsu"] = "constant"
-    """Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum, such as 4
-    for the foreground and 24 for the background; or "otsu", per image the threshold that separates
-    its maps best, the same for both.
+    """What the maps (0 to 1) are compared with: a "constant"; a "power" of 1 - the maximum over all
+    maps; or "otsu", the threshold that separates the maps of each image best.
     """
     foreground: float = Field(0.25, ge=0)
-    """Confident foreground: the class exceeds this constant, or power."""
+    """The constant (or the exponent of "power", such as 4) that a class must exceed to be
+    foreground.
+    """
     background: float = Field(0.25, ge=0)
-    """Confident background: no class exceeds this constant, or power."""
+    """The constant (or the exponent of "power", such as 24) that no class may exceed in the
+    background. Pixels that are neither become IGNORE.
+    """
     refiner: str = "none"
-    """What refines the maps for both decisions: "crf", "par", "pamr", "none", or the name of a
+    """Refiner of the scores before both decisions: "crf", "par", "pamr", "none", or the name of a
     plug-in.
     """
 
