@@ -75,21 +75,29 @@ def seed(
     rng: np.random.Generator | int = 0,
     **params: Any,
 ) -> NDArray[np.uint8]:
-    """Return the first label map of an image, projected onto its constraints.
+    """Return the first label map of an image, made from its weak annotations by one method.
+
+    "Seed" is the literature's word for such a label map, from which training starts. Labels that
+    contradict the annotations are corrected: a pixel whose class is known gets it, another label
+    that is not allowed becomes IGNORE.
 
     Args:
         example: An image with its constraints, as ``ds[0].example()`` returns it.
-        name: Name of a seed, such as "grabcut", "box" or that of a plug-in; "auto" chooses by the
-            annotations. Or a function ``f(example)`` with the optional arguments ``params`` and
-            ``rng``.
-        rng: Generator of all random numbers, or its seed.
-        **params: Parameters of the seed, such as ``iterations=3``.
+        name: Name of a method, such as "grabcut", "box" or that of a plug-in; "auto" chooses by the
+            annotations. Or a function ``f(example, **params) -> label_map``, which also gets
+            ``rng`` if it has an argument of this name.
+        rng: Generator of all random numbers, or the random seed of one.
+        **params: Parameters of the method: fields of ``GrabCutParams`` for "grabcut" and
+            "grabcut_strokes", of ``BoxInnerParams`` and ``SuperpixelVotesParams`` for "box_inner"
+            and "superpixel_votes", and of ``SeedParams`` for all others, such as
+            ``grabcut={"votes": 50}`` for "grabcut_votes" or ``folder=...`` for "folder".
 
     Returns:
         (H, W) uint8 label map; IGNORE (255) where the label is uncertain.
 
     Raises:
-        InputError: The name or a parameter is unknown, or the seed fails.
+        InputError: The name or a parameter is unknown, a box reaches beyond the image, or the
+            method returns another shape or dtype.
 
     Example:
         >>> from wsseg.synthetic.scenes import write_scenes

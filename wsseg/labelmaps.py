@@ -59,11 +59,16 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
 
 
 def read_label_map(path: Path) -> NDArray[np.uint8]:
-    """Return the label map (H, W) uint8 of a palette or grayscale PNG.
+    """Return the label map of an image file with one 8-bit channel, such as a PNG.
+
+    The labels are the palette indices or gray values of the file; its palette is not looked at.
+
+    Returns:
+        (H, W) uint8 labels, 0 to 255; IGNORE is 255. They are not compared with a list of classes.
 
     Raises:
-        InputError: The file is missing, damaged, too large, or contains colours instead of class
-            numbers.
+        InputError: The file is missing, damaged or too large, or does not have exactly one 8-bit
+            channel, as an RGB image.
     """
     try:
         with open_image(path) as image:

@@ -15,7 +15,7 @@ from wsseg.networks.affinity_net import (
     save_affinity,
 )
 from wsseg.networks.checkpoints import write_checkpoint
-from wsseg.networks.encoder import construct_encoder
+from wsseg.networks.encoder import build_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 
 SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
@@ -24,7 +24,7 @@ SMALL = ClassifierNetworkParams(encoder="mobilenetv3_small_050", weights=None)
 def network(encoder=SMALL.encoder, seed=0, width=8):
     torch.manual_seed(seed)
     settings = SMALL.model_copy(update={"encoder": encoder})
-    return AffinityNet(construct_encoder(settings, pretrained=False), width).eval()
+    return AffinityNet(build_encoder(settings, pretrained=False), width).eval()
 
 
 def slow_loss(vectors, cells, radius):
@@ -131,7 +131,7 @@ def test_damaged_or_other_files_are_refused(tmp_path, content):
 
 
 def test_an_encoder_without_levels_is_refused(monkeypatch):
-    encoder = construct_encoder(SMALL, pretrained=False)
+    encoder = build_encoder(SMALL, pretrained=False)
     monkeypatch.setattr(encoder.body, "feature_info", None)
     with pytest.raises(InputError, match=r"several levels, got .*; choose another encoder"):
         AffinityNet(encoder)

@@ -18,7 +18,7 @@ from wsseg.networks.classifier import (
     load_classifier,
     save_classifier,
 )
-from wsseg.networks.encoder import FeatureMap
+from wsseg.networks.encoder import TimmEncoder
 from wsseg.networks.params import ClassifierNetworkParams
 
 CLASSES = Classes(("background", "cat", "dog", "cow"))
@@ -103,7 +103,7 @@ class Odd(nn.Module):
 )
 def test_a_model_without_a_feature_map_is_refused(found, got):
     with pytest.raises(InputError, match=f"a model with a feature map, got {got}"):
-        FeatureMap(Odd(found))(torch.zeros(1, 3, 8, 8))
+        TimmEncoder(Odd(found))(torch.zeros(1, 3, 8, 8))
 
 
 def pooled(maps, pooling, sharpness=4.0):

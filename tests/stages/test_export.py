@@ -52,7 +52,7 @@ def scenes(tmp_path):
 
 @pytest.fixture
 def run(tmp_path, scenes):
-    """A run of two rounds that trained nothing; one image is set aside."""
+    """A run of two rounds that trained nothing; one image is skipped."""
     data = DataParams(format="voc", root=scenes)
     rounds = RoundParams(count=2)
     config = Config(

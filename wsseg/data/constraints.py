@@ -92,7 +92,7 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
         elif isinstance(annotation, CustomAnnotation):
-            allowed &= annotation.checked(classes, sample.size)
+            allowed &= annotation.checked_allowed(classes, sample.size)
     allowed = np.where(known == IGNORE, allowed, known == classes[:, None, None])
     if not allowed.any(axis=0).all():
         raise InputError(

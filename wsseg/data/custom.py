@@ -18,8 +18,8 @@ ENTRY_POINTS = "wsseg.annotations"
 class CustomAnnotation(ABC):
     """Base class of annotations that other packages add.
 
-    Subclasses are frozen dataclasses. Their ``repr`` is part of the keys of stages: a run is
-    computed again if it changes.
+    Subclasses are frozen dataclasses. A run recognises unchanged annotations by their ``repr``:
+    the results made from them are computed again if it changes.
 
     Attributes:
         label: The class that the annotation names, 0 to 254.
@@ -34,18 +34,27 @@ class CustomAnnotation(ABC):
         """Return the classes that this annotation allows for each pixel.
 
         Args:
-            classes: (C,) labels that can occur in the image, background first.
+            classes: (C,) uint8 labels that can occur in the image, background first.
             size: (H, W) of the image.
 
         Returns:
             (C, H, W) bool; True for every class at pixels that the annotation does not concern.
         """
 
-    def checked(self, classes: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return ``allowed`` after a check of its shape and type.
+    def checked_allowed(
+        self, classes: NDArray[np.uint8], size: tuple[int, int]
+    ) -> NDArray[np.bool_]:
+        """Call ``allowed``, and return its result if that has the right shape and dtype.
+
+        Args:
+            classes: (C,) uint8 labels that can occur in the image, background first.
+            size: (H, W) of the image.
+
+        Returns:
+            (C, H, W) bool.
 
         Raises:
-            InputError: The plug-in returned another shape or type.
+            InputError: ``allowed`` returned another shape or dtype.
         """
         allowed = np.asarray(self.allowed(classes, size))
         if allowed.shape != (len(classes), *size) or allowed.dtype != bool:

@@ -1,4 +1,4 @@
-"""Hidden pixel truth, for measuring only: nothing that makes labels may import this module."""
+"""Ground truth masks, hidden from training: no module that makes labels may import this one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -82,7 +82,8 @@ class Truth:
             (H, W) uint8; IGNORE where the truth is unknown, everywhere if there is no mask.
 
         Raises:
-            InputError: The mask is damaged, of another size, or has unknown classes.
+            InputError: The mask file is missing or damaged, has another size than the image, or
+                contains classes that the data set does not have.
         """
         if not self.covers(sample):
             return np.full(sample.size, IGNORE, np.uint8)
@@ -93,14 +94,16 @@ def true_label_map(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
     """Return the true label map of one image.
 
     Args:
-        sample: An image of ``Truth.with_mask``.
-        n_classes: Classes of the data set, background included.
+        sample: An image whose only annotation is its mask, as ``Truth.with_mask`` returns it.
+        n_classes: Number of classes of the data set, background included.
 
     Returns:
         (H, W) uint8; IGNORE where the truth is unknown.
 
     Raises:
-        InputError: The mask is damaged, of another size, or has unknown classes.
+        InputError: The mask file is missing or damaged, has another size than the image, or
+            contains classes that the data set does not have.
+        TypeError: The annotation is no mask.
     """
     (mask,) = sample.annotations
     if not isinstance(mask, MaskFile | Regions):

@@ -13,7 +13,7 @@ from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.checkpoints import load_network, save_network
 from wsseg.networks.classifier import image_tensor
-from wsseg.networks.encoder import FeatureMap, construct_encoder
+from wsseg.networks.encoder import TimmEncoder, build_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.refine.affinity import overlap, steps_within
 
@@ -36,7 +36,7 @@ class AffinityNet(nn.Module):
         Weakly Supervised Semantic Segmentation, CVPR 2018, arXiv:1803.10464.
     """
 
-    def __init__(self, encoder: FeatureMap, width: int = 32, stride: int = 4) -> None:
+    def __init__(self, encoder: TimmEncoder, width: int = 32, stride: int = 4) -> None:
         super().__init__()
         self.encoder, self.stride = encoder.requires_grad_(False), stride
         self.branches = nn.ModuleList(
@@ -146,7 +146,7 @@ def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:
         path,
         "affinity network",
         ClassifierNetworkParams,
-        lambda params, _: AffinityNet(construct_encoder(params, pretrained=False)),
+        lambda params, _: AffinityNet(build_encoder(params, pretrained=False)),
         device,
     )
     return TrainedAffinity(network, params)

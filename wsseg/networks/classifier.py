@@ -14,7 +14,7 @@ from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.batches import normalize
 from wsseg.networks.checkpoints import load_network, save_network
-from wsseg.networks.encoder import construct_encoder
+from wsseg.networks.encoder import build_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.networks.weights import freeze_encoder, load_encoder_weights, local_file
 
@@ -98,7 +98,7 @@ def build_classifier(params: ClassifierNetworkParams, tags: int) -> TagClassifie
         InputError: The encoder or an argument is unknown, or weights do not fit.
     """
     local = _local_weights(params)
-    encoder = construct_encoder(params, pretrained=params.weights is not None and local is None)
+    encoder = build_encoder(params, pretrained=params.weights is not None and local is None)
     network = TagClassifier(encoder, encoder.channels, tags, params.pooling)
     freeze_encoder(network, params.frozen_blocks)
     if local:
@@ -114,7 +114,7 @@ def check_classifier(params: ClassifierNetworkParams) -> None:
     """
     _local_weights(params)
     with torch.device("meta"):
-        encoder = construct_encoder(params, pretrained=False)
+        encoder = build_encoder(params, pretrained=False)
         freeze_encoder(TagClassifier(encoder, encoder.channels, 1), params.frozen_blocks)
 
 

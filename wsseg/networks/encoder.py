@@ -1,4 +1,4 @@
-"""Encoders of timm as feature maps."""
+"""Models of timm as encoders that return feature maps."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,11 +11,13 @@ from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierNetworkParams
 
 
-class FeatureMap(nn.Module):
-    """The last feature map of a timm model, channels first, of convolutions or of tokens.
+class TimmEncoder(nn.Module):
+    """A timm model whose output is its last feature map, channels first.
+
+    The tokens of a vision transformer are arranged as a map, without class and register tokens.
 
     Args:
-        body: A timm model without head.
+        body: A timm model without head (``num_classes=0``).
     """
 
     def __init__(self, body: nn.Module) -> None:
@@ -29,11 +31,11 @@ class FeatureMap(nn.Module):
 
     @property
     def channels(self) -> int:
-        """D of the feature map."""
+        """Number D of channels of the last feature map."""
         return int(self.body.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return features (N, D, h, w) of normalised images (N, 3, H, W).
+        """Return the last feature map (N, D, h, w) of normalised images (N, 3, H, W).
 
         Raises:
             InputError: The model returns neither a map nor the tokens of one, or does not accept
@@ -53,7 +55,15 @@ class FeatureMap(nn.Module):
         return [int(level["num_chs"]) for level in self._levels]
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps (N, D, h, w) of all levels, D of ``level_channels``."""
+        """Return the feature map (N, D, h, w) of each level, the finest first.
+
+        Args:
+            images: (N, 3, H, W), normalised.
+
+        Returns:
+            One tensor per level; its D, h and w differ from level to level, see
+            ``level_channels``.
+        """
         maps: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
         return maps
 
@@ -84,14 +94,18 @@ class FeatureMap(nn.Module):
         return tokens.transpose(1, 2).reshape(len(tokens), self.channels, height, width)
 
 
-def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> FeatureMap:
-    """Return an encoder of timm.
+def build_encoder(params: ClassifierNetworkParams, pretrained: bool) -> TimmEncoder:
+    """Return a timm model without its head, as a feature extractor in training mode.
 
     Args:
-        pretrained: Whether timm loads its weights.
+        params: Its ``encoder`` is the name of the model; its ``output_stride`` (if set) and
+            ``encoder_kwargs`` are passed to ``timm.create_model``.
+        pretrained: Whether timm loads its pretrained weights, which it downloads once. If not, the
+            weights are random.
 
     Raises:
-        InputError: The encoder or an argument is unknown.
+        InputError: timm has no such model, the model does not accept an argument, or its weights
+            cannot be loaded.
     """
     is_on_hub = params.encoder.startswith(("hf-hub:", "hf_hub:"))
     if not (is_on_hub or timm.is_model(params.encoder)):
@@ -108,4 +122,4 @@ def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> Feat
         reason = " ".join(str(error).split())
         hint = "check encoder, weights, output_stride and encoder_kwargs"
         raise InputError(f"the classifier cannot be built: {reason}", hint=hint) from error
-    return FeatureMap(body)
+    return TimmEncoder(body)

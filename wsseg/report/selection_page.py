@@ -117,7 +117,7 @@ def _classes(selection: Selection) -> list[tuple[str, int, int, int]]:
     shows = selection.candidates.shows
     parts = (slice(None), selection.candidates.is_labelled, selection.choice.order)
     counts = zip(*(shows[images].sum(axis=0).tolist() for images in parts), strict=True)
-    rows = zip(selection.candidates.classes, counts, strict=True)
+    rows = zip(selection.candidates.class_names, counts, strict=True)
     occurring = [(name, *numbers) for name, numbers in rows if numbers[0]]
     return sorted(occurring, key=lambda row: -row[1])
 

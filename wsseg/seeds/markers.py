@@ -1,4 +1,4 @@
-"""Marks on an image, at the resolution of the seeds that grow from them."""
+"""Markers for region growing, from the known pixels of an image at a bounded resolution."""
 
 from dataclasses import dataclass
 
@@ -16,20 +16,21 @@ BACKGROUND = 1
 """Marker of known background; class k has k + 1."""
 
 OUTSIDE = IGNORE + 1
-"""Marker of the image's border, where objects end if no background is marked."""
+"""Marker of pixels of the image's border if no background is marked; see ``Markers``."""
 
 
 @dataclass(frozen=True, eq=False)
 class Markers:
     """An image, possibly downscaled, and the markers that regions grow from.
 
-    Markers count from 1, as in scikit-image. If objects are marked but no background, nothing
-    says where objects end: then the outermost pixels of the image are ``OUTSIDE``, and pixels that
-    are nearer to them than to a mark become IGNORE.
+    As in scikit-image, a marker is a number from 1, and 0 (``UNMARKED``) is a pixel to be labelled:
+    class k has the marker k + 1. If no background is marked, nothing says where objects end. Then
+    the unmarked pixels of the image's border that may be background get a marker of their own,
+    ``OUTSIDE``; pixels that join it become IGNORE.
 
     Attributes:
         pixels: (h, w, 3) uint8 RGB.
-        markers: (h, w) int32.
+        markers: (h, w) int32: ``UNMARKED``, 1 to 255, or ``OUTSIDE`` (256).
     """
 
     pixels: NDArray[np.uint8]
@@ -42,14 +43,18 @@ class Markers:
         return distinct
 
 
-def markers_of(example: Example, longest: int) -> Markers:
-    """Return the markers of an image: its known pixels, each of which survives downscaling.
+def markers_of(example: Example, max_side: int) -> Markers:
+    """Return an image with a marker at each pixel whose class the annotations tell.
+
+    Thin strokes are not lost in downscaling: a pixel gets the most frequent known class of the
+    pixels that it replaces, and is ``UNMARKED`` only if the class of all of them is unknown.
 
     Args:
-        longest: Upper bound of the longer side in pixels; larger images are downscaled.
+        example: An image of any size with its constraints.
+        max_side: Largest length of the longer side in pixels; larger images are downscaled.
     """
     image, constraints = example.image, example.constraints
-    size = downscaled_size(image.shape, longest)
+    size = downscaled_size(image.shape, max_side)
     known = downscale_marks(constraints.known, size)
     markers = np.where(known == IGNORE, UNMARKED, known.astype(np.int32) + BACKGROUND)
     if not (markers == BACKGROUND).any():
@@ -73,32 +78,36 @@ def labels_of(markers: NDArray[np.integer]) -> NDArray[np.uint8]:
     return np.where(markers == UNMARKED, IGNORE, markers - BACKGROUND).astype(np.uint8)
 
 
-def downscaled_size(size: tuple[int, ...], longest: int) -> tuple[int, int]:
-    """Return the size of an image whose longer side is at most ``longest``.
+def downscaled_size(size: tuple[int, ...], max_side: int) -> tuple[int, int]:
+    """Return the size (h, w) of an image downscaled to a longer side of at most ``max_side``.
+
+    Args:
+        size: (H, W), or (H, W, 3), of the image.
+        max_side: In pixels; smaller images keep their size.
 
     Example:
         >>> downscaled_size((3000, 4000, 3), 400), downscaled_size((30, 40), 400)
         ((300, 400), (30, 40))
     """
-    scale = min(1.0, longest / max(size[:2]))
+    scale = min(1.0, max_side / max(size[:2]))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize_nearest(values: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Resize a map (H, W) by nearest-neighbour interpolation."""
+    """Resize a map (H, W) to ``size`` (h, w) by nearest-neighbour interpolation."""
     return cv2.resize(values, size[::-1], interpolation=cv2.INTER_NEAREST).astype(np.uint8)
 
 
 def upscale(share: NDArray[np.float32], size: tuple[int, ...]) -> NDArray[np.float32]:
-    """Resize a map (h, w) bilinearly; unchanged if it has the size already."""
+    """Resize a map (h, w) to ``size`` (H, W) bilinearly; return it as it is if it has this size."""
     return share if share.shape == size else cv2.resize(share, size[::-1]).astype(np.float32)
 
 
 def downscale_marks(known: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return known pixels at a lower resolution, without losing thin strokes.
+    """Return a map of known classes at a lower resolution, without losing thin strokes.
 
     Args:
-        known: (H, W) uint8, IGNORE where unknown.
+        known: (H, W) uint8 classes, IGNORE where unknown.
         size: (h, w), at most (H, W).
 
     Returns:

@@ -17,24 +17,30 @@ from wsseg.runs.run import Run
 
 
 def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = False) -> int:
-    """Write ``out/labels/<name>.png`` and ``out/overlays/<name>.jpg`` for every image.
+    """Segment images and write ``out/labels/<name>.png`` and ``out/overlays/<name>.jpg``.
+
+    The first is a palette PNG whose pixels are class numbers, of the size of the image; the second
+    is the image with the colours of the classes on top.
 
     Args:
-        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
-        images: Image files, or folders that are searched; folders inside keep their names.
-        out: The folder to write to.
-        strict: Stop at the first bad image in place of setting it aside.
+        run: A run's folder (its last network, or that of its best round), or a ``model.ckpt``.
+        images: Image files, or folders that are searched recursively. <name> is the file name
+            without suffix; for an image in a folder it is the path below that folder.
+        out: The folder to write to; it is created.
+        strict: Raise an error at the first image that cannot be read or segmented, instead of
+            skipping it.
 
     Returns:
-        The number of images set aside.
+        The number of images skipped.
 
     Raises:
-        InputError: There is no network or no readable image, two images would share a name, or
-            an image is bad and ``strict``, or another process predicts into the folder.
+        InputError: There is no trained network, a path or a readable image is missing, two images
+            have the same <name>, an image cannot be used and ``strict`` is set, or another process
+            predicts into the folder.
     """
     segmenter, prediction = load_segmenter(checkpoint_of(run)), prediction_of(run)
     names = _output_names(images)
-    bad = []
+    skipped = []
     with folder_lock(out, f"--out {out}"):
         for name, path in track(names.items(), "predict", len(names)):
             try:
@@ -42,12 +48,12 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
             except InputError as error:
                 if strict:
                     raise
-                bad.append(f"set aside {path}: {error}")
-    for line in bad:
+                skipped.append(f"skipped {path}: {error}")
+    for line in skipped:
         log(line)
-    if len(bad) == len(names):
+    if len(skipped) == len(names):
         raise InputError("IMAGES", "at least one readable image", "none", "correct the paths")
-    return len(bad)
+    return len(skipped)
 
 
 def _predict_file(
@@ -61,13 +67,10 @@ def _predict_file(
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Return the file of a run's last segmenter.
+    """Return the ``model.ckpt`` of a run's last trained network, or that of its best round.
 
     Args:
-        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
-
-    Returns:
-        The ``model.ckpt``.
+        run: A run's folder, or a ``model.ckpt``, which is returned as it is.
 
     Raises:
         InputError: There is no run, or it has no trained network.
@@ -78,13 +81,10 @@ def checkpoint_of(run: Path) -> Path:
 
 
 def prediction_of(run: Path) -> PredictionParams:
-    """Return how a run predicts.
+    """Return the settings of prediction that a run was configured with.
 
     Args:
-        run: A run's folder, or a ``model.ckpt``, which predicts as by default.
-
-    Returns:
-        The settings.
+        run: A run's folder, or a ``model.ckpt``, which gets the default settings.
     """
     if run.is_file():
         return PredictionParams()

@@ -142,18 +142,24 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
-    """Return the stage "round-N/val": the network's label maps of the validation images.
+    """Predict the validation images, unless that is done, in the stage "round-N/val" of a run.
 
-    Beside them lie ``confidence/<id>.png``: how sure it is of each pixel. The statistics have
-    "agreement" with the weak annotations, which change no label here.
+    Its folder gets ``labels/<id>.png``, the predicted label maps, ``confidence/<id>.png``, the
+    highest class probability of each pixel as a grayscale PNG (255 is 1), and ``stats.parquet``,
+    whose "agreement" of each class with the weak annotations is that of ``annotation_agreement``.
+    Annotations change no label here, unlike in ``clean_labels``.
 
     Args:
-        run: The run; ``config.prediction`` says how.
-        dataset: Its validation images.
-        model: A trained network.
+        run: The run; its ``config.prediction`` has the settings of prediction.
+        dataset: A data set with the images of the split ``config.data.val``.
+        model: The complete stage of a trained network.
 
     Returns:
-        The complete stage, None where the configuration names no validation split.
+        The complete stage, or None if ``config.data.val`` is not set.
+
+    Raises:
+        InputError: The split is unknown or empty, no image could be predicted, or one could not
+            and the run is strict.
     """
     config = run.config
     if config.data.val is None:

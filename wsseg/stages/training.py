@@ -109,13 +109,29 @@ def fit_in_stage(
     *,
     average: float | None = None,
 ) -> list[float]:
-    """Call ``fit`` in the folder of a stage, with its progress bar and loggers.
+    """Train a network in place with ``fit``, for a stage of a run.
+
+    This adds a progress bar and the configured loggers. With ``machine.engine: ray`` and several
+    nodes the training runs on the cluster.
+
+    Args:
+        stage: Its folder gets ``loss.json`` and the checkpoints that an interrupted training
+            continues from.
+        training: The network with its loss and optimiser; its weights are changed.
+        batches: The batch of each step.
+        config: Its ``machine`` says where to train; it also names the loggers.
+        callbacks: Further callbacks of Lightning.
+        average: Decay per step of an exponential moving average of the weights that becomes the
+            result, or None.
 
     Returns:
-        The loss curve.
+        The loss curve: the mean loss of every 50 steps.
 
     Raises:
+        InputError: The machine or the cluster lacks what ``config.machine`` asks for.
         DivergenceError: The loss is NaN or infinite.
+        OSError: The disk is full.
+        KeyboardInterrupt: The user interrupted the training; the next call resumes it.
     """
     machine, loggers = config.machine, partial(training_loggers, stage, config)
     with on_disk(stage.path):

@@ -22,10 +22,10 @@ _MAX_BACKGROUND_LINES = 3
 
 @dataclass(frozen=True, eq=False)
 class SceneObjects:
-    """The objects of an image.
+    """The objects and background of an image, for a simulated annotator.
 
     Args:
-        label_map: (H, W) uint8 truth; IGNORE belongs to no object.
+        label_map: (H, W) uint8 ground truth; IGNORE belongs to no object.
         objects: Objects that are large enough to be annotated, ordered by class and position.
         background: Connected parts of the background, the largest first.
     """
@@ -36,12 +36,12 @@ class SceneObjects:
 
     @property
     def size(self) -> tuple[int, int]:
-        """(H, W)."""
+        """Size (H, W) of the image in pixels."""
         return self.label_map.shape[0], self.label_map.shape[1]
 
     @property
     def stroke_width(self) -> float:
-        """Default width of a stroke in pixels."""
+        """Width in pixels of the strokes that are drawn: 1 % of the longer side, at least 3."""
         return default_width(self.size)
 
 
@@ -191,15 +191,21 @@ DRAW: Mapping[str, Draw] = MappingProxyType(
 def annotate(
     scene: SceneObjects, kinds: Sequence[str], params: AnnotatorParams, seed: tuple[int, ...]
 ) -> tuple[Annotation, ...]:
-    """Draw annotations of one or more kinds.
+    """Draw annotations of one or more kinds for an image.
 
     Args:
-        kinds: Names of ``KINDS``; "boxes" and "extremes" exclude each other.
-        seed: Start of the random stream of every kind, so that kinds do not change each other.
+        scene: The objects and background of the image, of ``find_objects``.
+        kinds: Names of ``KINDS``, in any order. Give only one of "boxes" and "extremes", which
+            both draw boxes; neither this nor unknown names are checked.
+        params: How to draw.
+        seed: Non-negative integers, such as a seed and the bytes of the image's id. Each kind
+            draws from a generator of its own, ``default_rng((*seed, number of the kind))``, so
+            that the same boxes are drawn with and without scribbles.
 
     Returns:
-        At most one annotation of each type; points and scribbles are joined. Empty tags if there is
-        no object and no other annotation; nothing if every pixel is IGNORE.
+        One annotation per kind that drew anything, in the order of ``KINDS``, but one ``Strokes``
+        for points and scribbles together. If nothing was drawn, ``Tags`` without classes; an empty
+        tuple if every pixel is IGNORE.
 
     Example:
         >>> label_map = np.zeros((40, 60), np.uint8)

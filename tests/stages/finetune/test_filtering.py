@@ -18,7 +18,7 @@ from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import calibrate, filter_labels, thresholds_of
-from wsseg.stages.finetune.masks import label_masks, remove_mask
+from wsseg.stages.finetune.masks import label_masks, remove_full_mask
 from wsseg.stages.finetune.pseudo_labels import predict_pseudo_labels, read_confidence
 from wsseg.stages.finetune.unlabelled import mean_iou, rank_by_reliability
 from wsseg.stages.params import FilterParams, FinetuneParams
@@ -87,7 +87,7 @@ def test_masks_do_not_reach_what_they_calibrate(run, dataset, base):
     for sample in given:
         found = read_label_map(label_path(predicted, sample))
         mask = labelled_pixels(sample, len(dataset.classes))
-        assert constraints_of(remove_mask(sample), len(dataset.classes)).allows(found).all()
+        assert constraints_of(remove_full_mask(sample), len(dataset.classes)).allows(found).all()
         assert (found != mask)[mask != IGNORE].any()
 
 

@@ -93,9 +93,11 @@ def _masks(root: Path, split: str, tree: _Tree, log: ProblemLog) -> dict[str, Pa
 
 
 def has_class_folders(root: Path) -> bool:
-    """Return whether images lie in two or more folders that may be named after classes.
+    """Return whether a folder looks like a data set with one folder of images per class.
 
-    The images lie two or three levels down, and no folder has a name that other formats use.
+    That is so if images ``<folder>/<image>`` or ``<split>/<folder>/<image>`` lie in folders of two
+    or more names, of which not all are names of splits such as "train", and if no folder directly
+    in ``root`` has a name that other formats use, such as "images" or "JPEGImages".
     """
     if any(path.name.lower() in _OF_OTHERS for path in _below(root)):
         return False

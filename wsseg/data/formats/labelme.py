@@ -81,7 +81,12 @@ def read_labelme(path: Path) -> RawFile:
 
 
 def is_labelme(path: Path) -> bool:
-    """Return whether a file is a JSON of LabelMe, by its name and first bytes."""
+    """Return whether a file looks like a JSON of LabelMe; False if it cannot be read.
+
+    Its suffix is ".json", and its first 4096 bytes begin an object and contain a key of LabelMe
+    ("shapes", "imagePath" or "imageData") and no list of COCO ("images", "annotations" or
+    "categories").
+    """
     if path.suffix.lower() != ".json":
         return False
     text = beginning(path)

@@ -19,7 +19,6 @@ class ImageSets:
 
     A file of Main such as ``cow_train.txt`` says which images of "train" show a cow, if there is a
     split "train" and its lines have two columns; any other file lists the images of a split.
-
     """
 
     def __init__(self, root: Path) -> None:
@@ -71,7 +70,13 @@ class ImageSets:
         return {name for name in names if name and not is_background(name)}
 
     def tagged_splits(self, classes: Classes) -> tuple[str, ...]:
-        """Return the splits with the file of at least one known class."""
+        """Return the splits that have image tags.
+
+        These have a file ImageSets/Main/<class>_<split>.txt for at least one object class.
+
+        Args:
+            classes: The classes of the data set; files of other classes do not count.
+        """
         files = self.class_files(classes.names)
         return tuple(split for split in self.splits if files[split].keys() & classes.labels.keys())
 

@@ -23,42 +23,47 @@ def tree_energy(
     sigma: float = 0.005,
     feature_sigma: float = 1.0,
 ) -> Tensor:
-    """Return the distance of predictions from their means along minimum spanning trees.
+    """Return the L1 distance of predictions from their tree-filtered means.
 
-    With p the softmax, F a filter along the minimum spanning tree of the pixels, each linked to
-    the four next to it, and D_ij the sum of the edges on the path from pixel i to pixel j::
+    The filter F replaces the softmax p of each pixel by a mean over all pixels, weighted by their
+    distance D_ij: the sum of the edge lengths on the path from pixel i to pixel j in a minimum
+    spanning tree of the 4-connected pixel grid::
 
         F(p)_i = sum_j exp(-D_ij) p_j / sum_j exp(-D_ij)
         loss = sum_i gate_i |p_i - F_features(F_colours(p))_i| / max(1, sum_i gate_i)
 
-    The absolute differences are summed over classes. The length of an edge is |c_i - c_j|^2 / sigma
-    in the tree of colours, with c RGB in 0..1, and |f_i - f_j|^2 / feature_sigma in the tree of
-    features. The sigmas belong to the scale of what they divide: the paper's 0.02 is not for
-    colours in 0..1, where it blurs over the edges of objects.
+    |...| is the sum over classes. F_colours and F_features use two trees, with the edge lengths
+    |c_i - c_j|^2 / sigma of colours c (RGB in 0..1) and |f_i - f_j|^2 / feature_sigma of
+    features f. Suitable values of sigma depend on the range of c: the paper's 0.02 is too large
+    for colours in 0..1 and averages across the edges of objects.
 
-    The loss is computed on a coarse grid, whose pixels are the means of scale x scale pixels. A
-    coarse pixel is in the gate, or inside, if all of its pixels are. Features are resized to it
-    bilinearly. Trees and their edges are constants: no gradient reaches colours or features, but
-    it reaches p and, through the filters, its means. The trees run on one core of the CPU,
-    also for tensors on a GPU. Computed in float32 or better, also under autocast.
+    The loss is computed on a coarse grid of ceil(H / scale) x ceil(W / scale) cells: p and colours
+    are averaged in each cell, features are resized bilinearly. A cell counts in ``gate`` or
+    ``inside`` only if all of its pixels do. Gradients reach the logits through both p and its
+    means; none reach images or features. The trees are computed on one CPU core, also for tensors
+    on a GPU. All is computed in float32 or better, also under autocast.
 
     Args:
         logits: (N, K, H, W) float.
-        images: (N, 3, H, W) float RGB in 0..1, not normalised by a mean.
-        features: (N, F, h, w) float features of the network, of any size; None leaves out
+        images: (N, 3, H, W) float RGB in 0..1, before normalisation by mean and standard
+            deviation.
+        features: (N, F, h, w) float features of the network, of any F, h and w; None leaves out
             F_features.
-        gate: (N, H, W) bool, the pixels whose difference counts, such as those without a label;
-            None is all.
-        inside: (N, H, W) bool, False on padding, which is left out; None is all.
-        scale: Side of the square of pixels that becomes one coarse pixel.
-        sigma: Squared distance of colours at which the weight of an edge is 1/e.
+        gate: (N, H, W) bool, True at the pixels i that the loss is summed over, such as those
+            without a label; None is all.
+        inside: (N, H, W) bool, False on padding, which is neither averaged over nor part of the
+            loss; None is all.
+        scale: Side in pixels of a cell of the coarse grid.
+        sigma: Squared distance of two neighbours' colours at which their weight exp(-D_ij) is 1/e.
         feature_sigma: The same for features.
 
     Returns:
-        Scalar in 0..2; 0 with zero gradient if no pixel counts.
+        Scalar in 0..2, of the logits' dtype but at least float32; 0 with zero gradient if the loss
+        is summed over no pixel.
 
     Raises:
-        InputError: Shapes differ.
+        InputError: N, H or W of a tensor is not that of the logits, or features do not have four
+            dimensions.
 
     References:
         Liang et al., Tree Energy Loss: Towards Sparsely Annotated Semantic Segmentation, CVPR

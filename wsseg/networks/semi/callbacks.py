@@ -28,7 +28,7 @@ class Snapshots(Callback):
 
     Args:
         folder: Gets ``snapshot-1.ckpt`` and ``snapshot-2.ckpt``.
-        steps: Length of the training.
+        steps: Length of the training in optimiser steps.
     """
 
     def __init__(self, folder: Path, classes: Classes, params: SegmenterParams, steps: int) -> None:
@@ -36,7 +36,7 @@ class Snapshots(Callback):
         self.moments = {max(1, round(steps * share)): i + 1 for i, share in enumerate(SNAPSHOTS)}
 
     def on_train_batch_end(self, trainer: Any, training: Any, *_: Any) -> None:
-        """Save a checkpoint at its step."""
+        """Save a checkpoint if the step is one of the two."""
         number = self.moments.get(trainer.global_step)
         if number and trainer.is_global_zero:
             path = self.folder / f"snapshot-{number}.ckpt"
@@ -44,13 +44,17 @@ class Snapshots(Callback):
 
 
 class CollapseAlarm(Callback):
-    """Stop a training whose network has lost most of the object pixels predicted before.
+    """Stop a training whose network predicts background almost everywhere.
+
+    It is stopped when ``object_recall`` is below 20 % of that before the training, which is checked
+    after 50, 60, ..., 100 % of the steps.
 
     Args:
-        network: Returns the network that the training is for.
-        before: ``object_recall`` of the network before the training.
-        batches: Batches of images with masks, some of which are checked.
-        steps: Length of the training.
+        network: Returns the network to check, such as the teacher.
+        before: ``object_recall`` of the network before the training, 0..1.
+        batches: Batches of images with masks; the same four are used in every check.
+        steps: Length of the training in optimiser steps.
+        report: Receives a message for the user when the training is stopped.
 
     Attributes:
         step: The step at which the training was stopped, or None.
@@ -78,11 +82,11 @@ class CollapseAlarm(Callback):
         self.step = state_dict["step"]
 
     def on_train_start(self, trainer: Any, _: Any) -> None:
-        """Do not resume a training that was stopped."""
+        """End a resumed training at once if it had been stopped before its interruption."""
         trainer.should_stop = self.step is not None
 
     def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
-        """Check the network at some steps."""
+        """Check the network if the step is one of those named above."""
         if trainer.global_step not in self.moments:
             return
         recall = object_recall(self.network(), self.batches)

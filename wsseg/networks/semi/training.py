@@ -169,9 +169,16 @@ class SemiTraining(TrainingModule):
         return loss + self.semi.weight * self._unlabelled_loss(weak, Views(*views))
 
     def optimizer_step(self, *arguments: Any, **named: Any) -> None:
-        """Take the step and update the teacher, unless look-ahead has updated it.
+        """Take an optimiser step, then update the teacher if its turn has come.
 
-        The end of a batch would be too late: checkpoints are written before the hooks of modules.
+        Its turn comes after ``burn_in`` steps and from then on every ``update_every`` steps; never
+        with ``lookahead``, where ``training_step`` updates the teacher. This hook of Lightning is
+        used because a checkpoint written after the step must contain the updated teacher: the
+        callbacks that write checkpoints run before ``on_train_batch_end`` of this module.
+
+        Args:
+            *arguments: Those of ``LightningModule.optimizer_step``.
+            **named: The same.
         """
         super().optimizer_step(*arguments, **named)
         done = self.global_step + 1 - self.semi.burn_in

@@ -33,13 +33,16 @@ def samples_with_masks(dataset: Dataset, config: Config) -> list[Sample]:
     return samples
 
 
-def remove_mask(sample: Sample) -> Sample:
-    """Return an image without its full mask, with its other annotations."""
+def remove_full_mask(sample: Sample) -> Sample:
+    """Return a copy of a sample without its full mask.
+
+    All other annotations stay, also partial masks; no file is changed.
+    """
     return replace(sample, annotations=tuple(a for a in sample.annotations if not is_full(a)))
 
 
 def label_masks(run: Run, dataset: Dataset) -> Stage:
-    """Return the complete stage "masks": label maps of the masks as they were drawn.
+    """Write the masks as label maps, unchanged, and return the complete stage "masks".
 
     Raises:
         InputError: No image carries a mask, or none can be used.

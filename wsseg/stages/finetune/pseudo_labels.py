@@ -16,7 +16,7 @@ from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
-from wsseg.stages.finetune.masks import remove_mask
+from wsseg.stages.finetune.masks import remove_full_mask
 from wsseg.stages.training import segmenter_of
 
 
@@ -33,7 +33,7 @@ def predict_pseudo_labels(run: Run, dataset: Dataset, base: BaseRun) -> Stage:
         "predicted",
         model=base.model,
         labels=base.labels,
-        samples=samples_key(map(remove_mask, samples)),
+        samples=samples_key(map(remove_full_mask, samples)),
         prediction=config.prediction,
     )
     work = partial(_label, stage=stage, base=base, config=config)
@@ -58,7 +58,7 @@ def _label(
     sample: Sample, stage: Stage, base: BaseRun, config: Config
 ) -> tuple[str, list[dict[str, Any]]]:
     segmenter = segmenter_of(base.model, config.machine.device)
-    example = example_of(remove_mask(sample), len(segmenter.classes))
+    example = example_of(remove_full_mask(sample), len(segmenter.classes))
     constraints = example.constraints
     scores = segmenter.predict(example.image, config.prediction)
     shares = normalise(scores[constraints.classes], constraints.allowed)

@@ -21,12 +21,13 @@ from wsseg.stages.selection.params import SelectionParams
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """N images to choose from.
+    """N images of which some are to be chosen for labelling.
 
     Args:
-        dataset_classes: Background and K object classes.
-        shows: (N, K) bool: annotations say that image n shows class k.
-        is_labelled: (N,) bool.
+        samples: The N images.
+        dataset_classes: All K + 1 classes: the background and the K object classes.
+        shows: (N, K) bool, True if the annotations say that image n shows object class k.
+        is_labelled: (N,) bool, True for images that are labelled already and cannot be chosen.
     """
 
     samples: tuple[Sample, ...]
@@ -35,30 +36,30 @@ class Candidates:
     is_labelled: NDArray[np.bool_]
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Names of the K object classes."""
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the K object classes, without the background, in the order of ``shows``."""
         return self.dataset_classes.names[1:]
 
     def only(self, keep: NDArray[np.bool_]) -> "Candidates":
-        """Return the images for which ``keep`` (N,) is True."""
+        """Return the images for which ``keep``, (N,) bool, is True."""
         samples = tuple(s for s, kept in zip(self.samples, keep, strict=True) if kept)
         return replace(
             self, samples=samples, shows=self.shows[keep], is_labelled=self.is_labelled[keep]
         )
 
     def are_not_in(self, ids: Container[str]) -> NDArray[np.bool_]:
-        """Return (N,) bool: the id of the image is not among ``ids``."""
+        """Return (N,) bool, True for images whose id is not among ``ids``."""
         return np.array([sample.id not in ids for sample in self.samples], bool)
 
     def classes_of(self, image: int) -> tuple[str, ...]:
-        """Return the names of the classes that an image shows."""
-        return tuple(np.array(self.classes, object)[self.shows[image]])
+        """Return the names of the object classes that the image at an index 0..N-1 shows."""
+        return tuple(np.array(self.class_names, object)[self.shows[image]])
 
     def check_budget(self, budget: int) -> None:
-        """Check that enough images are not labelled.
+        """Check that there are at least ``budget`` images without labels.
 
         Raises:
-            InputError: There are fewer than the budget.
+            InputError: There are fewer.
         """
         left = int((~self.is_labelled).sum())
         if budget > left:
@@ -67,10 +68,12 @@ class Candidates:
 
 
 def read_candidates(params: SelectionParams) -> tuple[Candidates, dict[str, str]]:
-    """Return the images to choose from.
+    """Return the images of ``params.split``, of which some are to be chosen.
+
+    Images are labelled if ``params.labelled`` lists them or they have a full mask.
 
     Returns:
-        The usable images, and the reasons for the others by id.
+        The usable images, and for each unusable one its id and the reason.
 
     Raises:
         InputError: The data set cannot be read, the split is empty, an id is unknown, or there are

@@ -26,9 +26,10 @@ class Pool:
     """N images to choose from.
 
     Args:
-        embeddings: Of the N images.
-        is_labelled: (N,) bool: images that count as chosen from the start.
+        embeddings: Embeddings of the N images.
+        is_labelled: (N,) bool, True for images that count as chosen from the start.
         budget: Number of images to choose, at most the number of images that are not labelled.
+        seed: Seed of all random numbers.
     """
 
     embeddings: Embeddings
@@ -128,11 +129,11 @@ def weight(usefulness: Usefulness, weights: NDArray[np.float64]) -> Usefulness:
 
 @dataclass(frozen=True, eq=False)
 class Quota:
-    """Number of chosen images that each class should appear in.
+    """The number of chosen or labelled images that each class should appear in.
 
     Args:
-        shows: (N, K) bool: annotations say that image n shows class k.
-        minimum: Images per class; 0 asks for nothing.
+        shows: (N, K) bool, True if the annotations say that image n shows object class k.
+        minimum: Images per class; 0 is no quota.
     """
 
     shows: NDArray[np.bool_]
@@ -141,12 +142,12 @@ class Quota:
     def candidates(self, is_taken: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return the images that may be chosen next.
 
-        While a class appears in fewer images than it should and could, the candidates are the
-        images of the class that lacks most; of equals, the class that fewer images show, then the
-        first one.
+        While a class appears in fewer chosen or labelled images than ``minimum``, or than show it
+        at all, only images of one such class may be chosen: of the class that lacks the most
+        images; of equals, the class that fewest images show, then the first one.
 
         Args:
-            is_taken: (N,) chosen or labelled images, not all.
+            is_taken: (N,) bool, True for chosen or labelled images; at least one is False.
 
         Returns:
             (N,) bool, at least one True.
@@ -159,11 +160,15 @@ class Quota:
         return np.asarray(~is_taken & self.shows[:, shortest])
 
     def unmet(self, is_taken: NDArray[np.bool_], names: Sequence[str]) -> list[str]:
-        """Return a sentence for each class that occurs and appears in too few images.
+        """Describe the classes that appear in fewer than ``minimum`` chosen or labelled images.
 
         Args:
-            is_taken: (N,) chosen or labelled images.
-            names: Of the K classes.
+            is_taken: (N,) bool, True for chosen or labelled images.
+            names: Names of the K classes.
+
+        Returns:
+            One sentence per class, with the reason. Classes that none of the N images shows are
+            left out.
         """
         shown, left = (self.shows[images].sum(axis=0) for images in (is_taken, ~is_taken))
         lines = []
@@ -178,7 +183,7 @@ def default_quota(budget: int, shows: NDArray[np.bool_]) -> int:
     """Return the default quota: half of the budget, shared among the classes that occur.
 
     Args:
-        shows: (N, K) bool: annotations say that image n shows class k.
+        shows: (N, K) bool, True if the annotations say that image n shows object class k.
 
     Returns:
         0 if no class is known to occur, else at least 1.
@@ -212,9 +217,11 @@ def choose(pool: Pool, usefulness: Usefulness, quota: Quota) -> Choice:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Distances of all images to the nearest chosen or labelled one.
+    """How well chosen and labelled images cover a data set.
 
     Attributes:
+        largest: Largest distance of an image to the nearest chosen or labelled one.
+        mean: Mean of these distances.
         classes: Number of classes that the chosen and labelled images show.
     """
 
@@ -230,8 +237,8 @@ def measure_coverage(
 
     Args:
         nearest: (N,) distance of each image to the nearest chosen or labelled one.
-        shows: (N, K) bool: annotations say that image n shows class k.
-        is_taken: (N,) chosen or labelled images.
+        shows: (N, K) bool, True if the annotations say that image n shows object class k.
+        is_taken: (N,) bool, True for chosen or labelled images.
     """
     classes = int(shows[is_taken].any(axis=0).sum())
     return Coverage(float(nearest.max()), float(nearest.mean()), classes)
@@ -243,7 +250,7 @@ def random_coverage(
     """Return the mean coverage of random choices without a quota, one per seed.
 
     Args:
-        shows: (N, K) bool: annotations say that image n shows class k.
+        shows: (N, K) bool, True if the annotations say that image n shows object class k.
     """
     before = pool.embeddings.distances_to(np.flatnonzero(pool.is_labelled))
     coverages = []

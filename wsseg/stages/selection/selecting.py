@@ -209,7 +209,7 @@ def _select(
     choice = choose(pool, usefulness, quota)
     is_taken = candidates.is_labelled.copy()
     is_taken[choice.order] = True
-    notes = quota.unmet(is_taken, candidates.classes)
+    notes = quota.unmet(is_taken, candidates.class_names)
     if not shows.any():
         notes = ["no annotation names a class, so no class has a quota"]
     return Selection(

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from wsseg.data.model import Dataset
 from wsseg.networks.affinity_net import AffinityNet, affinity_loss, save_affinity
 from wsseg.networks.classifier import load_classifier
-from wsseg.networks.encoder import FeatureMap
+from wsseg.networks.encoder import TimmEncoder
 from wsseg.networks.params import TrainingParams
 from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
@@ -81,7 +81,7 @@ def _train(
 ) -> list[float]:
     trainer = affinity_training(config)
     trained = load_classifier(classifier.path / "model.ckpt", "cpu")
-    if not isinstance(trained.network.encoder, FeatureMap):
+    if not isinstance(trained.network.encoder, TimmEncoder):
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder)
