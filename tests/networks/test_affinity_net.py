@@ -12,9 +12,8 @@ from wsseg.networks.affinity_net import (
     TrainedAffinity,
     affinity_loss,
     load_affinity,
-    save_affinity,
 )
-from wsseg.networks.checkpoints import write_checkpoint
+from wsseg.networks.checkpoints import save_network, write_checkpoint
 from wsseg.networks.encoder import construct_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 
@@ -110,7 +109,8 @@ def test_saved_and_loaded_it_gives_the_same_vectors(tmp_path):
         network(width=32),
         np.random.default_rng(0).integers(0, 255, (40, 52, 3)).astype(np.uint8),
     )
-    save_affinity(tmp_path / "model.ckpt", net, Classes(("background", "cow")), SMALL)
+    classes = Classes(("background", "cow"))
+    save_network(tmp_path / "model.ckpt", "affinity network", net, SMALL, classes)
     loaded = load_affinity(tmp_path / "model.ckpt", "cpu")
     expected = TrainedAffinity(net, SMALL).vectors(image)
     assert expected.shape == (32, 10, 13) and expected.dtype == np.float32

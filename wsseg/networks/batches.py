@@ -132,6 +132,6 @@ def _yield_error(batches: Iterator[Any]) -> Iterator[Any]:
         yield error
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=4)  # one for each of the trainings in progress; a new one for each epoch
 def _permutation(length: int, seed: int, epoch: int) -> list[int]:
     return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(length)]

@@ -36,8 +36,7 @@ class FeatureMap(nn.Module):
         """Return features (N, D, h, w) of normalised images (N, 3, H, W).
 
         Raises:
-            InputError: The model returns neither a map nor the tokens of one, or does not accept
-                images of this size.
+            InputError: The model returns no feature map, or does not accept images of this size.
         """
         try:
             features = self.body.forward_features(images)
@@ -98,9 +97,7 @@ def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> Feat
         nearest = difflib.get_close_matches(params.encoder, timm.list_models(), 1, 0)[0]
         remedy = f"did you mean {nearest!r}?"
         raise InputError("classifier.encoder", "a model of timm", params.encoder, remedy)
-    stride: dict[str, Any] = {}
-    if params.output_stride is not None:
-        stride = {"output_stride": params.output_stride}
+    stride = {} if params.output_stride is None else {"output_stride": params.output_stride}
     arguments = {**stride, **params.encoder_kwargs}
     try:
         body = timm.create_model(params.encoder, pretrained, num_classes=0, **arguments)

@@ -219,7 +219,14 @@ def fit(
     training.is_compiled = machine.compile
     params, curve = training.params, LossCurve(folder / "loss.json", report)
     checkpoint, batches.first_step = find_checkpoint(folder / "checkpoint", report)
-    every = [curve, _checkpoint_callback(folder / "checkpoint", machine.checkpoint_every)]
+    save = ModelCheckpoint(
+        folder / "checkpoint",
+        filename=Path(LAST).stem,
+        every_n_train_steps=machine.checkpoint_every,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    every: list[Callback] = [curve, save]
     if average is not None:
         every.append(EMAWeightAveraging(decay=average, use_buffers=True))
     options = {"strategy": strategy, "plugins": list(plugins)} if strategy else {}
@@ -227,7 +234,10 @@ def fit(
     if used := list(loggers(batches.first_step)):
         trainer.loggers = used
         trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]  # not in Lightning's types
-    loader = DataLoader(batches, batch_size=None, num_workers=_loader_workers(machine))
+    workers = machine.loader_workers
+    if workers is None:
+        workers = min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
+    loader = DataLoader(batches, batch_size=None, num_workers=workers)
     training.network.to(memory_format=torch.channels_last)
     with _without_advice():
         try:
@@ -248,22 +258,6 @@ def check_training(params: TrainingParams, machine: MachineParams) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="wsseg-trainer-") as folder:
         _trainer(params, machine, Path(folder), [])
-
-
-def _loader_workers(machine: MachineParams) -> int:
-    if machine.loader_workers is not None:
-        return machine.loader_workers
-    return min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
-
-
-def _checkpoint_callback(folder: Path, every: int) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder,
-        filename=Path(LAST).stem,
-        every_n_train_steps=every,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
 
 
 @contextmanager

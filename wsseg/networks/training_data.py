@@ -66,7 +66,7 @@ class TrainingBatches(StepBatches):
         first_step: int = 0,
     ) -> None:
         super().__init__(len(pairs), trainer, seed=seed, first_step=first_step)
-        self.pairs, self.model, self.trainer = tuple(pairs), model, trainer
+        self.pairs, self.model = tuple(pairs), model
         fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
         self.augment = v2.Compose(
             [

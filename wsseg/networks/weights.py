@@ -14,11 +14,8 @@ _MIN_SHARE = 0.95  # of the encoder's tensors that a weight file must hold
 def local_file(weights: str | None) -> Path | None:
     """Return the file of a setting ``weights``, or None if it names hub weights or none.
 
-    Args:
-        weights: A path that ends in .pth, .pt, .bin or .safetensors, a hub name, or None.
-
     Raises:
-        InputError: There is no such file.
+        InputError: It ends in .pth, .pt, .bin or .safetensors, and there is no such file.
     """
     if weights is None or not weights.endswith((".pth", ".pt", ".bin", ".safetensors")):
         return None

@@ -1,4 +1,4 @@
-"""The refiner that a name stands for."""
+"""Refiners by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

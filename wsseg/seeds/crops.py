@@ -63,11 +63,7 @@ class Crop:
         return trimap
 
     def uncrop(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the box's part of a map (h, w) over the crop, at the image's resolution.
-
-        Returns:
-            (box height, box width) float32, interpolated if the crop was downscaled.
-        """
+        """Return the box's part of a map over the crop, interpolated if it was downscaled."""
         if share.shape == self.size:
             return share[self.inside]
         full: NDArray[np.float32] = cv2.resize(share, self.size[::-1]).astype(np.float32)

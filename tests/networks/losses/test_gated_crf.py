@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from wsseg.errors import InputError
 from wsseg.networks.losses import gated_crf as module
 from wsseg.networks.params import GatedCRFParams
 
@@ -198,19 +197,3 @@ def test_inputs_stay_as_they_were():
     gated_crf(*given)
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": torch.rand(1, 3, 7, 9)}, r"images must be of the logits' number and size"),
-        ({"images": torch.rand(2, 3, 14, 18)}, r"got \(2, 14, 18\)"),
-        ({"gate": torch.ones(1, 7, 9, dtype=torch.bool)}, r"gate must be .* got \(1, 7, 9\)"),
-        ({"sources": torch.ones(2, 9, 7, dtype=torch.bool)}, "sources must be"),
-    ],
-)
-def test_wrong_arguments(change, message):
-    logits, images = example()
-    arguments = {"logits": logits, "images": images, **change}
-    with pytest.raises(InputError, match=message):
-        gated_crf(**arguments)

@@ -46,10 +46,11 @@ def partial_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         >>> round(partial_cross_entropy(logits, target).item(), 3)
         1.127
     """
-    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
-    masks = functional.one_hot(target.where(target != IGNORE, logits.shape[1]))[..., :-1].to(each)
+    losses = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    one_hot = functional.one_hot(target.where(target != IGNORE, logits.shape[1]))
+    masks = one_hot[..., :-1].to(losses)
     counts = masks.sum(dim=(1, 2))
-    means = (masks * each[..., None]).sum(dim=(1, 2)) / counts.clamp(min=1)
+    means = (masks * losses[..., None]).sum(dim=(1, 2)) / counts.clamp(min=1)
     classes = (counts > 0).sum(dim=1)
     images = means.sum(dim=1) / classes.clamp(min=1)
     return images.sum() / (classes > 0).sum().clamp(min=1)
@@ -69,8 +70,8 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     References:
         Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
     """
-    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
-    return ((1 - torch.exp(-each)) ** gamma * each).sum() / _labelled(target)
+    losses = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    return ((1 - torch.exp(-losses)) ** gamma * losses).sum() / _labelled(target)
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:

@@ -52,14 +52,6 @@ Loss = Callable[[LossInputs, LossParams], Tensor]
 """(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
 
 
-def _gated_crf(x: LossInputs, params: LossParams) -> Tensor:
-    return gated_crf(x.logits, x.colours, x.unlabelled, sources=x.inside, params=params.gated_crf)
-
-
-def _tree_energy(x: LossInputs, _: LossParams) -> Tensor:
-    return tree_energy(x.logits, x.colours, x.features, x.unlabelled, inside=x.inside)
-
-
 LABEL_LOSSES: dict[str, Loss] = {
     "ce": lambda x, _: cross_entropy(x.logits, x.labels),
     "partial_ce": lambda x, _: partial_cross_entropy(x.logits, x.labels),
@@ -70,9 +62,13 @@ LABEL_LOSSES: dict[str, Loss] = {
 
 LOSSES: dict[str, Loss] = {
     **LABEL_LOSSES,
-    "gated_crf": _gated_crf,
+    "gated_crf": lambda x, params: gated_crf(
+        x.logits, x.colours, x.unlabelled, sources=x.inside, params=params.gated_crf
+    ),
     "dense_crf": lambda x, _: dense_crf_loss(x.logits, x.colours, inside=x.inside),
-    "tree_energy": _tree_energy,
+    "tree_energy": lambda x, _: tree_energy(
+        x.logits, x.colours, x.features, x.unlabelled, inside=x.inside
+    ),
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after ``trainer.losses.warm_up``."""

@@ -71,7 +71,7 @@ class ViewBatches(StepBatches):
     ) -> None:
         super().__init__(len(samples), trainer, seed=seed)
         self.samples, self.n_classes = tuple(samples), n_classes
-        self.model, self.trainer, self.semi = model, trainer, semi
+        self.model, self.semi = model, semi
         fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
         crop = v2.RandomCrop(trainer.crop, pad_if_needed=True, fill=fill)
         self.weak = v2.Compose([crop, v2.RandomHorizontalFlip()])
