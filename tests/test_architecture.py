@@ -9,10 +9,10 @@ LIBRARY = (
     *("errors", "params", "files", "safe_io", "images", "labelmaps", "plugins", "parallel"),
     *("data", "synthetic", "seeds", "refine", "cleaning", "networks", "metrics"),
 )
-PIPELINE = ("runs", "stages", "report", "cli")
+PIPELINE = ("runs", "stages", "report", "cli", "api")
 TRUTH = "wsseg.data.truth"
 READS_TRUTH = ("data/truth", "synthetic/simulate", "report/", "stages/measure", "stages/declared")
-READS_TRUTH += ("stages/thresholds",)
+READS_TRUTH += ("stages/thresholds", "api")
 
 
 def modules(folder=PACKAGE):

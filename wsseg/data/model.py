@@ -2,14 +2,18 @@
 
 import difflib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
 from wsseg.labelmaps import IGNORE
+
+if TYPE_CHECKING:
+    from wsseg.data.example import Example
 
 
 @dataclass(frozen=True)
@@ -185,6 +189,7 @@ class Sample:
         image: The image file.
         size: (H, W) of the upright image.
         split: Name of the split, such as "train" or "val".
+        classes: Class names of the data set that the sample belongs to; None outside of one.
 
     Raises:
         InputError: The id is unprintable, or could name a file outside its folder.
@@ -195,6 +200,7 @@ class Sample:
     size: tuple[int, int]
     annotations: tuple[Annotation, ...]
     split: str
+    classes: Classes | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = {*self.id.split("/")} - {"", "."}
@@ -203,6 +209,19 @@ class Sample:
             raise InputError("image id", rule, repr(self.id), "rename the image")
         if not self.id.isprintable():
             raise InputError("image id", "printable", repr(self.id), "rename the image")
+
+    def example(self) -> "Example":
+        """Return the image with its constraints, both computed at their first use.
+
+        Raises:
+            InputError: The sample does not belong to a ``Dataset``.
+        """
+        from wsseg.data.example import example_of  # noqa: PLC0415 - it imports this module
+
+        if self.classes is None:
+            hint = "take it from the data set, as in dataset[0]"
+            raise InputError(f"Sample {self.id} belongs to no data set", hint=hint)
+        return example_of(self, len(self.classes))
 
     @property
     def boxes(self) -> tuple[Box, ...]:
@@ -277,6 +296,19 @@ class Dataset:
     samples: tuple[Sample, ...]
     problems: tuple[Problem, ...] = ()
     format: str = ""
+
+    def __post_init__(self) -> None:
+        samples = (
+            sample if sample.classes is self.classes else replace(sample, classes=self.classes)
+            for sample in self.samples
+        )
+        object.__setattr__(self, "samples", tuple(samples))
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.samples[index]
 
     def split(self, name: str) -> tuple[Sample, ...]:
         """Return the samples of one split, in the data set's order.
