@@ -45,17 +45,9 @@ def object_counts(
 
     Pixels that are IGNORE in the truth do not count. The background is not an object.
 
-    Args:
-        prediction: (H, W) uint8 label map, IGNORE where unknown.
-        truth: (H, W) uint8 label map, IGNORE where unknown.
-        n_classes: K, background included.
-
     Returns:
         The objects by class. Over all objects of a class ``true`` and ``hits`` add up to those of
         the image, and so does ``predicted`` where the image has an object of the class.
-
-    Raises:
-        InputError: The label maps differ in size or are not uint8.
 
     Example:
         >>> truth = np.array([[1, 0, 0, 1, 1]], np.uint8)

@@ -76,7 +76,6 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
     Args:
         vectors: (N, D, h, w).
         labels: (N, H, W) int64 over the same images; IGNORE is unknown.
-        radius: Cells.
 
     Returns:
         Scalar; 0 if both labels are known for no pair.

@@ -27,9 +27,6 @@ class Steps(IterableDataset[tuple[Any, Any]], ABC):
     It does not depend on the number of worker processes or devices, nor on whether the training was
     interrupted.
 
-    Args:
-        first_step: The step to begin with.
-
     Yields:
         The batch of each step. A worker process, which cannot raise an ``InputError`` in the
         process that trains, yields it instead.
@@ -88,9 +85,6 @@ class StepBatches(Steps):
     def example(self, index: int) -> tuple[Tensor, Any]:
         """Return an augmented example; torch's random state is set by its place in the training.
 
-        Args:
-            index: From 0 to ``length`` - 1.
-
         Returns:
             Image (3, h, w) float32, normalised, and its target: a tensor or a tuple of them.
         """
@@ -104,16 +98,7 @@ class StepBatches(Steps):
 
 
 def random_size(size: tuple[int, int], scale: float, zoom: tuple[float, float]) -> list[int]:
-    """Return a random size of an image, log-uniform in a range of factors.
-
-    Args:
-        size: (H, W) of the image.
-        scale: Fixed factor.
-        zoom: Range of the random factor.
-
-    Returns:
-        Height and width, at least 1.
-    """
+    """Return a size (H, W) times a fixed factor and a log-uniform one in ``zoom``, at least 1."""
     low, high = (math.log(bound) for bound in zoom)
     factor = scale * math.exp(low + (high - low) * torch.rand(()).item())
     return [max(1, round(side * factor)) for side in size]

@@ -87,11 +87,7 @@ def _read_network(path: Path, kind: Kind) -> dict[str, Any]:
 
 
 def write_checkpoint(path: Path, content: Any) -> None:
-    """Write tensors, numbers and texts in lists and dicts, atomically.
-
-    Raises:
-        OSError: The file cannot be written, such as to a full disk.
-    """
+    """Write tensors, numbers and texts in lists and dicts, atomically."""
     # Writing to the file directly, torch would hide the error of the disk.
     buffer = io.BytesIO()
     torch.save(content, buffer)

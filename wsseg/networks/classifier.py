@@ -76,9 +76,6 @@ class TrainedClassifier:
     def scores(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each tag, the mean over the image and its mirror image.
 
-        Args:
-            image: (H, W, 3) uint8 RGB.
-
         Returns:
             (K,) float32, 0..1.
         """

@@ -12,11 +12,7 @@ from wsseg.networks.params import ClassifierNetworkParams
 
 
 class FeatureMap(nn.Module):
-    """The last feature map of a timm model, channels first, of convolutions or of tokens.
-
-    Args:
-        body: A timm model without head.
-    """
+    """The last feature map of a timm model, channels first, of convolutions or of tokens."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
@@ -85,9 +81,6 @@ class FeatureMap(nn.Module):
 
 def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> FeatureMap:
     """Return an encoder of timm.
-
-    Args:
-        pretrained: Whether timm loads its weights.
 
     Raises:
         InputError: The encoder or an argument is unknown.

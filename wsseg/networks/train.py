@@ -115,11 +115,7 @@ class TrainingModule(lightning.LightningModule):
         return loss
 
     def loss_of(self, batch: tuple[Any, Any]) -> Tensor:
-        """Return the loss of a batch, finite or not.
-
-        Args:
-            batch: Images (B, 3, h, w) and the targets that the objective takes.
-        """
+        """Return the loss of a batch, finite or not."""
         images, targets = batch
         images = images.contiguous(memory_format=torch.channels_last)
         return self.objective(self.network, images, targets, self.global_step / self.params.steps)

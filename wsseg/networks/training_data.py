@@ -49,12 +49,7 @@ class Target(NamedTuple):
 
 
 class TrainingBatches(StepBatches):
-    """Batches of augmented crops and their ``Target``, one per step.
-
-    Args:
-        model: Scale and normalisation of the images.
-        seed: Seed of order and augmentation.
-    """
+    """Batches of augmented crops and their ``Target``, one per step."""
 
     def __init__(
         self,

@@ -31,9 +31,6 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
         encoder: An encoder of timm or of segmentation-models-pytorch; changed in place.
         path: A ``.pth``/``.pt`` state dict (read with ``weights_only``) or ``.safetensors``.
 
-    Returns:
-        The number of tensors loaded.
-
     Raises:
         InputError: The file is damaged, or holds less than 95 % of the encoder's tensors.
     """
@@ -61,9 +58,6 @@ def freeze_encoder(network: nn.Module, blocks: int) -> None:
     """Freeze the stem and the first blocks of the submodule ``encoder``, in place.
 
     The earliest layers cost most of a backward pass and change least in fine-tuning.
-
-    Args:
-        blocks: Number of blocks after the stem to freeze; 0 freezes nothing.
 
     Raises:
         InputError: The encoder does not list its blocks.

@@ -56,8 +56,6 @@ def find_refiner(
 
     Args:
         name: "crf", "par", "none", or the name of a plug-in.
-        crf: Parameters of "crf".
-        par_params: Parameters of "par".
 
     Raises:
         InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.

@@ -22,9 +22,6 @@ def check_scores(
         image: (H, W, 3) uint8 with at least one pixel.
         scores: (C, H, W) floating, integer or bool, finite and at least 0, C at least 1.
         allowed: (C, H, W) bool with at least one True per pixel; None allows everything.
-
-    Raises:
-        InputError: One of them breaks a rule; the message names it and shows what it is.
     """
     is_map = isinstance(scores, np.ndarray) and scores.ndim == 3 and len(scores) > 0
     if not is_map or scores.dtype.kind not in _NUMBERS:

@@ -160,9 +160,6 @@ def class_activation(
 
     Returns:
         (T, h, w) for each image, negative values included.
-
-    Raises:
-        InputError: An unknown method or layer.
     """
     with _evaluation_mode(network):
         if params.method != "cam":

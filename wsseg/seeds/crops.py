@@ -79,7 +79,6 @@ def crop_around(
     foreground, pixels known to be of it certain foreground, all others certain background.
 
     Args:
-        box: The box in pixels of the image.
         pixels: (H, W, 3 or 4) uint8.
         padding: Width of the surroundings as a share of the box's sides; at least one pixel.
     """

@@ -24,7 +24,7 @@ def cut_along_edges(
     iterations: int,
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Return the foreground of GrabCut+.
+    """Return the foreground (H, W) of GrabCut+.
 
     Colour mixtures and a minimum cut alternate as in GrabCut. Neighbours p, q at distance d are
     linked by 50/d exp(-b e^2), e = max(edge at p, edge at q) and b = 1/(2 mean e^2); in GrabCut
@@ -34,11 +34,6 @@ def cut_along_edges(
         image: (H, W, 3) uint8 RGB.
         edges: (H, W) edge probability, 0 to 1.
         trimap: (H, W) uint8 of OpenCV's ``GC_*`` values; both sides must have a pixel.
-        iterations: Maximum number of alternations.
-        seed: Seed of the first clustering.
-
-    Returns:
-        (H, W) bool.
 
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485; Rother et al., GrabCut,

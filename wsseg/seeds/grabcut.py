@@ -43,9 +43,6 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
     colour statistics, or whose result is empty or tiny, is filled: a failed GrabCut is worse than
     the plain box. With an edge map this is GrabCut+.
 
-    Args:
-        rng: Seeds OpenCV for each box.
-
     Returns:
         (H, W) uint8; outside the boxes known pixels, else IGNORE.
 
@@ -70,9 +67,6 @@ def grabcut_votes(
 
     A box that is too small for GrabCut is filled. If the foreground is tiny, the votes have failed:
     the core of the box keeps its class and the rest is IGNORE.
-
-    Args:
-        rng: Draws the perturbations.
 
     Returns:
         (H, W) uint8; outside the boxes known pixels, else IGNORE.
@@ -135,8 +129,6 @@ def cut(
     Args:
         pixels: (h, w, 3) uint8 RGB, or (h, w, 4) with edges of 0..255 as the fourth channel.
         trimap: (h, w) uint8 of OpenCV's ``GC_*`` values.
-        iterations: Number of alternations of colour models and cut.
-        rng: Seeds OpenCV.
 
     Returns:
         (h, w) bool; the foreground of the trimap if it lacks one of the two sides.

@@ -44,7 +44,6 @@ def segment_superpixels(image: NDArray[np.uint8], count: int) -> NDArray[np.intp
 
     Args:
         image: (h, w, 3) uint8 RGB; its range of values is stretched to the full one first.
-        count: Approximate number of regions.
     """
     count = min(count, image.shape[0] * image.shape[1])
     segments = slic(image, count, _COMPACTNESS, convert2lab=True, start_label=0, channel_axis=-1)

@@ -24,9 +24,6 @@ def random_walker(
     and pixels that reach it first are IGNORE. If only one kind of mark exists, only the marks are
     known.
 
-    Returns:
-        (H, W) uint8; pixels without a probable class are IGNORE.
-
     References:
         Grady, Random Walks for Image Segmentation, TPAMI 2006, doi:10.1109/TPAMI.2006.233.
     """

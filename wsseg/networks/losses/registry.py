@@ -77,9 +77,6 @@ LOSSES: dict[str, Loss] = {
 def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
     """Raise if a loss is unknown, or if no loss learns from labels.
 
-    Args:
-        setting: Named in errors.
-
     Raises:
         InputError: A name is unknown, or none is in ``LABEL_LOSSES``.
     """
@@ -106,16 +103,7 @@ class WeightedLosses:
     def __call__(
         self, network: nn.Module, images: Tensor, target: Target, progress: float
     ) -> Tensor:
-        """Return the loss of a batch.
-
-        Args:
-            network: A network of ``build_network``.
-            images: (N, 3, H, W) float32, normalised.
-            progress: Completed share of the steps, 0..1.
-
-        Returns:
-            Scalar.
-        """
+        """Return the loss of a batch."""
         with capture_head_inputs(network) as features:
             logits = network(images)
         mean, std = (

@@ -24,15 +24,9 @@ class Forest:
     lengths: NDArray[np.floating]
 
     def sums(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return sum_j exp(-D_ij) values_j, with D_ij the length of the path from i to j.
+        """Return sum_j exp(-D_ij) values_j, with D_ij the length of the path from i to j, (n, K).
 
         D is infinite between trees. Two passes over all pixels: up to the roots and down again.
-
-        Args:
-            values: (n, K) float.
-
-        Returns:
-            (n, K) of the same type.
 
         References:
             Yang, Stereo Matching Using Tree Filtering, TPAMI 2015.

@@ -28,7 +28,6 @@ class Snapshots(Callback):
 
     Args:
         folder: Gets ``snapshot-1.ckpt`` and ``snapshot-2.ckpt``.
-        steps: Length of the training.
     """
 
     def __init__(self, folder: Path, classes: Classes, params: SegmenterParams, steps: int) -> None:
@@ -50,7 +49,6 @@ class CollapseAlarm(Callback):
         network: Returns the network that the training is for.
         before: ``object_recall`` of the network before the training.
         batches: Batches of images with masks, some of which are checked.
-        steps: Length of the training.
 
     Attributes:
         step: The step at which the training was stopped, or None.

@@ -56,7 +56,6 @@ class ViewBatches(StepBatches):
         samples: Images, with or without annotations.
         n_classes: K, including the background.
         semi: The number of views, and whether annotations limit the classes.
-        seed: Seed of order and augmentation.
     """
 
     def __init__(

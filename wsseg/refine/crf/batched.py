@@ -56,9 +56,6 @@ def build_lattice(features: Tensor, space: Tensor) -> Lattice:
         features: (N, d) float32 positions in units of the kernel's standard deviation.
         space: (N,) int64 from 0; points of different spaces never interact.
 
-    Raises:
-        InputError: The features reach so far that lattice points cannot be numbered.
-
     References:
         Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
         Eurographics 2010.

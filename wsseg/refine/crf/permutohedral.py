@@ -67,12 +67,6 @@ def build_lattice(features: NDArray[np.float32]) -> Lattice:
     Args:
         features: (d, N) float32 positions in units of the kernel's standard deviation.
 
-    Returns:
-        The lattice, with barycentric weights that sum to 1 per point.
-
-    Raises:
-        InputError: The features reach so far that lattice points cannot be numbered.
-
     References:
         Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
         Eurographics 2010.

@@ -26,9 +26,6 @@ def number_points(
         The scale of each feature (d,); the lowest quotient of each coordinate (d + 1,); and by how
         much the key grows when a quotient grows by 1, (d + 1,) int32 or, where needed, int64. The
         last is 0: that coordinate follows from the others, as the sum of all is 0.
-
-    Raises:
-        InputError: The features reach so far that keys would overflow.
     """
     d = len(features)
     axis = np.arange(1, d + 1)
