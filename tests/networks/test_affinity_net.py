@@ -132,6 +132,6 @@ def test_damaged_or_other_files_are_refused(tmp_path, content):
 
 def test_an_encoder_without_levels_is_refused(monkeypatch):
     encoder = construct_encoder(SMALL, pretrained=False)
-    monkeypatch.setattr(encoder.body, "feature_info", None)
+    monkeypatch.setattr(encoder.model, "feature_info", None)
     with pytest.raises(InputError, match=r"several levels, got .*; choose another encoder"):
         AffinityNet(encoder)

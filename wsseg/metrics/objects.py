@@ -102,9 +102,8 @@ def _of_class(
 
 def _nearest(objects: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Return the number, from 1, of the nearest object of each pixel."""
-    if (
-        cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2
-    ):  # one object and the background
+    count, _ = cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)
+    if count == 2:  # one object and the background
         return np.ones(objects.shape, np.intp)
     outside = (~objects).astype(np.uint8)
     kind, mask = cv2.DIST_L2, cv2.DIST_MASK_5

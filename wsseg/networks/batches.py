@@ -32,8 +32,11 @@ class Steps(IterableDataset[tuple[Any, Any]], ABC):
         process that trains, yields it instead.
     """
 
-    def __init__(self, trainer: TrainingParams, *, first_step: int = 0) -> None:
-        self.trainer, self.first_step = trainer, first_step
+    first_step = 0
+    """The step to begin with."""
+
+    def __init__(self, trainer: TrainingParams) -> None:
+        self.trainer = trainer
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         worker = get_worker_info()
@@ -66,12 +69,10 @@ class StepBatches(Steps):
         Images (B, 3, h, w) float32, normalised, and stacked targets.
     """
 
-    def __init__(
-        self, length: int, trainer: TrainingParams, *, seed: int, first_step: int = 0
-    ) -> None:
+    def __init__(self, length: int, trainer: TrainingParams, *, seed: int) -> None:
         if not length:
             raise InputError("training set", "at least one image", "none", "check the data")
-        super().__init__(trainer, first_step=first_step)
+        super().__init__(trainer)
         self.length, self.seed = length, seed
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Any]:

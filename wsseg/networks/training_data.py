@@ -58,9 +58,8 @@ class TrainingBatches(StepBatches):
         trainer: TrainingParams,
         *,
         seed: int,
-        first_step: int = 0,
     ) -> None:
-        super().__init__(len(pairs), trainer, seed=seed, first_step=first_step)
+        super().__init__(len(pairs), trainer, seed=seed)
         self.pairs, self.model = tuple(pairs), model
         fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
         self.augment = v2.Compose(

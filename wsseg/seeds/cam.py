@@ -14,7 +14,7 @@ from wsseg.data.example import Example
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
-from wsseg.plugins import find_plugin, load_plugin, takes, unknown_name
+from wsseg.plugins import find_named, takes
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import max_normalise
 
@@ -81,14 +81,8 @@ def find_activation(method: str) -> Activation | None:
     Raises:
         InputError: The name is unknown; the message lists the choices.
     """
-    own = ("cam", *WEIGHTINGS)
-    if method in own:
-        return None
-    plugin = find_plugin(method, ENTRY_POINTS)
-    if plugin is None:
-        raise unknown_name("cam.method", method, own, ENTRY_POINTS)
-    activation: Activation = load_plugin(plugin)
-    return activation
+    own: dict[str, Activation | None] = dict.fromkeys(("cam", *WEIGHTINGS))
+    return find_named("cam.method", method, own, ENTRY_POINTS)
 
 
 def activation_maps_by_plugin(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.data.constraints import Constraints
 from wsseg.data.model import Box
-from wsseg.seeds.markers import count_in_cells, resize_nearest
+from wsseg.seeds.markers import count_in_cells, resize_nearest, upscale
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +64,7 @@ class Crop:
 
     def uncrop(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the box's part of a map over the crop, interpolated if it was downscaled."""
-        if share.shape == self.size:
-            return share[self.inside]
-        full: NDArray[np.float32] = cv2.resize(share, self.size[::-1]).astype(np.float32)
-        return full[self.inside]
+        return upscale(share, self.size)[self.inside]
 
 
 def crop_around(

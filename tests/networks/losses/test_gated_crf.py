@@ -10,9 +10,9 @@ from wsseg.networks.params import GatedCRFParams
 SIZES = pytest.mark.parametrize("size", [(7, 9), (1, 6), (13, 2), (1, 1)])
 
 
-def gated_crf(logits, images, gate=None, *, sources=None, weights=(1.0, 0.0), **params):
+def gated_crf(logits, images, gate=None, *, sources=None, **params):
     chosen = GatedCRFParams(**params)
-    return module.gated_crf(logits, images, gate, sources=sources, params=chosen, weights=weights)
+    return module.gated_crf(logits, images, gate, sources=sources, params=chosen)
 
 
 def example(size=(7, 9), n_classes=3):
@@ -34,7 +34,6 @@ def every_pair(
     radius=5,
     sxy=6,
     srgb=0.1,
-    weights=(1, 0),
 ):
     """The definition over all pairs of pixels, one at a time."""
     n, height, width = receives.shape
@@ -47,7 +46,7 @@ def every_pair(
                     continue
                 near = math.exp(-((y - v) ** 2 + (x - u) ** 2) / (2 * sxy**2))
                 apart = (images[b, :, y, x] - images[b, :, v, u]).square().sum().item()
-                kernel = near * (weights[0] * math.exp(-apart / (2 * srgb**2)) + weights[1])
+                kernel = near * math.exp(-apart / (2 * srgb**2))
                 agreement = (p[b, :, y, x] @ p[b, :, v, u]).item()
                 total += receives[b, y, x].item() * gives[b, v, u].item() * kernel * (1 - agreement)
     return total / max(1, receives.sum().item())
@@ -59,7 +58,7 @@ def test_agrees_with_every_pair_written_out(size):
     gate, sources = random_gate(size), random_gate(size, seed=2, share=0.8)
     everywhere = torch.ones_like(gate)
     p = logits.softmax(dim=1)
-    options = {"srgb": 0.4, "radius": 3, "sxy": 2.0, "weights": (0.9, 0.1)}
+    options = {"srgb": 0.4, "radius": 3, "sxy": 2.0}
     for given in ({}, options):
         for receives, gives in ((None, None), (gate, None), (None, sources), (gate, sources)):
             found = gated_crf(logits, images, receives, sources=gives, scale=1, **given)

@@ -36,7 +36,7 @@ def test_the_vector_is_the_mean_of_the_last_feature_map(tmp_path):
     torch.manual_seed(5)
     network = build_classifier(settings, 1).eval()
     weights = tmp_path / "tiny.pth"
-    torch.save(network.encoder.body.state_dict(), weights)
+    torch.save(network.encoder.model.state_dict(), weights)
     settings = settings.model_copy(update={"weights": str(weights)})
     found = EncoderSource("classifier", settings).load().embed(IMAGE)
     expected = unit(network.encoder(as_input(settings, [25, 35])))
@@ -114,7 +114,7 @@ def test_unavailable_encoders_are_refused(tmp_path):
 def test_features_of_nothing_have_no_direction():
     encoder = EncoderSource("classifier", TINY).load()
     with torch.no_grad():
-        for parameter in encoder.body.parameters():
+        for parameter in encoder.model.parameters():
             parameter.zero_()
     with pytest.raises(InputError, match="The features must be finite and not all 0"):
         encoder.embed(IMAGE)

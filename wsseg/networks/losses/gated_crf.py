@@ -18,14 +18,12 @@ def gated_crf(
     *,
     sources: Tensor | None = None,
     params: GatedCRFParams | None = None,
-    weights: tuple[float, float] = (1.0, 0.0),
 ) -> Tensor:
     """Return the disagreement of predictions between near pixels of similar colour.
 
     Pixel i receives from each other pixel j in the window around it::
 
-        K_ij = weights[0] exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
-             + weights[1] exp(-|x_i - x_j|^2 / (2 sxy^2))
+        K_ij = exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
         loss = sum_ij gate_i sources_j K_ij (1 - p_i . p_j) / max(1, sum_i gate_i)
 
     with x the position, c the colour and p the softmax. The loss is computed on a coarse grid,
@@ -42,7 +40,6 @@ def gated_crf(
         gate: (N, H, W) bool, the pixels that receive, such as those without a label; None is all.
         sources: (N, H, W) bool, the pixels that send, such as those that are not padding; None is
             all.
-        weights: Weight of the kernel over positions and colours, and of that over positions.
 
     Returns:
         Scalar of at least 0; 0 with zero gradient if no pixel receives.
@@ -65,7 +62,7 @@ def gated_crf(
         )
         near = math.exp(-(step[0] ** 2 + step[1] ** 2) / (2 * params.sxy**2))
         similar = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
-        kernel = near * (weights[0] * similar + weights[1]) * (to_i * from_j + to_j * from_i)
+        kernel = near * similar * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()
     return total / received.sum().clamp(min=1)
 
