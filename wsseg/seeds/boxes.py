@@ -42,20 +42,20 @@ def box_inner(example: Example, params: BoxInnerParams = BoxInnerParams()) -> ND
     for box in smaller_in_front(example.sample.boxes):
         label_map[box.slices] = IGNORE
         if not box.crowd:
-            label_map[core(box, params.share)] = box.label
+            label_map[core(box, params)] = box.label
     return label_map
 
 
-def core(box: Box, share: float) -> tuple[slice, slice]:
-    """Return the index of the central ``share`` (0..1) of a box's area in an (H, W) array.
+def core(box: Box, params: BoxInnerParams = BoxInnerParams()) -> tuple[slice, slice]:
+    """Return the index of the central part of a box in an (H, W) array.
 
     It has at least one pixel, and is as far from the left edge as from the right.
 
     Example:
-        >>> core(Box(1, left=0, top=0, right=10, bottom=5), share=0.04)
+        >>> core(Box(1, left=0, top=0, right=10, bottom=5), BoxInnerParams(mode="side"))
         (slice(2, 3, None), slice(4, 6, None))
     """
-    side = math.sqrt(share)
+    side = math.sqrt(params.share) if params.mode == "area" else params.share
     return _middle(box.top, box.bottom, side), _middle(box.left, box.right, side)
 
 

@@ -128,8 +128,8 @@ class Fitter:
 
     def _unknown_region(self, item: RawObject) -> Region | None:
         """Return the box of an object without polygon as a crowd: its pixels are ignored."""
-        message = "object has no outline; the pixels of its box are ignored, outline it"
-        self.log.add(item.subject, message, "object without outline")
+        message = "object has no polygon; the pixels of its box are ignored, draw its polygon"
+        self.log.add(item.subject, message, "object without polygon")
         if (box := self._box(item)) is None:
             return None
         edges = (box.left, box.top, box.right, box.top, box.right, box.bottom, box.left, box.bottom)

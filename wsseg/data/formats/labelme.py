@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.formats.files import inside, is_file, read_json, safe_name
+from wsseg.data.formats.files import beginning, inside, is_file, read_json, read_names, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
-from wsseg.data.formats.opening import beginning, read_names
 from wsseg.data.formats.raw import SPLIT_NAMES, Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (

@@ -10,9 +10,8 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from wsseg.data.formats.brush import brush_runs
-from wsseg.data.formats.files import read_json, safe_name
+from wsseg.data.formats.files import beginning, read_json, safe_name
 from wsseg.data.formats.geometry import bounds, number, plausible_size
-from wsseg.data.formats.opening import beginning
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import rotated

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from wsseg.data.formats.raw import RawSample
-from wsseg.data.model import Classes, Problem
+from wsseg.data.formats.raw import RawImage, RawSample
+from wsseg.data.model import Classes, Problem, Sample
 from wsseg.errors import InputError
 
 _MOST_LINES = 100
@@ -73,13 +73,13 @@ class SampleList:
     def __init__(self) -> None:
         self._by_place: dict[tuple[str, str], RawSample] = {}
 
-    def add(self, raw: RawSample) -> None:
-        """Append a sample.
+    def add(self, sample: Sample, *images: RawImage, mask: Path | None = None) -> None:
+        """Append a sample, what files say about it, and its mask.
 
         Raises:
             InputError: Its split has an image of this id already.
         """
-        sample = raw.sample
+        raw = RawSample(sample, images, mask)
         first = self._by_place.setdefault((sample.split, sample.id), raw)
         if first is not raw:
             got = f"{first.sample.image.name} and {sample.image.name}"
@@ -122,9 +122,6 @@ def choose_splits(
     """Return the splits to read, all of them if none are named.
 
     Args:
-        root: The data set's folder.
-        splits: Names of splits; None: all.
-        known: Names of all splits.
         rule: What a split must be, for errors; if it is empty, unknown names are not refused here.
         got: What an unknown split is, for errors.
 

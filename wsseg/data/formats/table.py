@@ -7,12 +7,12 @@ from pathlib import Path
 from wsseg.data.formats.coco import COCO
 from wsseg.data.formats.csv_tags import CSV
 from wsseg.data.formats.cvat import CVAT
+from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
-from wsseg.data.formats.opening import opening_once
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset
 from wsseg.data.formats.views import view

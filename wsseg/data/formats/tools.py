@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.files import inside, locate, matching_files, safe_name
-from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage, RawSample
+from wsseg.data.formats.files import image_id, inside, locate, matching_files
+from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
@@ -104,20 +104,16 @@ def _assemble(
     chosen = choose_splits(root, splits, known, "a split with images", "no image")
     samples = SampleList()
     for split in chosen:
+        folders = [root / "images" / split, root / "images", root / split, root]
         for (of, name), images in by_image.items():
             if of == split:
                 with log.image(images[0].subject):
-                    samples.add(_sample(root, split, name, images))
+                    path = locate(name, folders, root)
+                    sizes = (image.size for image in images if image.size)
+                    size = next(sizes, None) or image_size(path)
+                    samples.add(Sample(image_id(name), path, size, (), split), *images)
     every = tuple(image for images in by_image.values() for image in images)
     return RawDataset(root, classes, samples.samples, log.problems, images=every)
-
-
-def _sample(root: Path, split: str, name: str, images: Sequence[RawImage]) -> RawSample:
-    folders = [root / "images" / split, root / "images", root / split, root]
-    path = locate(name, folders, root)
-    size = next((image.size for image in images if image.size), None) or image_size(path)
-    id = safe_name(name).with_suffix("").as_posix()
-    return RawSample(Sample(id, path, size, (), split), tuple(images))
 
 
 def _classes(root: Path, files: Sequence[RawFile]) -> Classes:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.networks.params import GatedCRFParams
 from wsseg.refine.affinity import overlap
 
 
@@ -17,7 +16,10 @@ def gated_crf(
     gate: Tensor | None = None,
     *,
     sources: Tensor | None = None,
-    params: GatedCRFParams | None = None,
+    scale: int = 4,
+    radius: int = 5,
+    sxy: float = 6.0,
+    srgb: float = 0.1,
 ) -> Tensor:
     """Return the disagreement of predictions between near pixels of similar colour.
 
@@ -40,6 +42,10 @@ def gated_crf(
         gate: (N, H, W) bool, the pixels that receive, such as those without a label; None is all.
         sources: (N, H, W) bool, the pixels that send, such as those that are not padding; None is
             all.
+        scale: Side in pixels of a coarse pixel.
+        radius: Radius of the square window in coarse pixels: 5 is 11 x 11.
+        sxy: Standard deviation in space, in coarse pixels.
+        srgb: Standard deviation in colour, for colours in 0..1.
 
     Returns:
         Scalar of at least 0; 0 with zero gradient if no pixel receives.
@@ -48,19 +54,18 @@ def gated_crf(
         Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation,
         arXiv:1906.04651.
     """
-    params = params or GatedCRFParams()
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = _coarse(floats.softmax(dim=1), params.scale)
-    colours = _coarse(images.to(p), params.scale) / params.srgb
-    received, sent = (_coarse_gate(mask, p, params.scale) for mask in (gate, sources))
+    p = _coarse(floats.softmax(dim=1), scale)
+    colours = _coarse(images.to(p), scale) / srgb
+    received, sent = (_coarse_gate(mask, p, scale) for mask in (gate, sources))
     total = (p * 0).sum()
-    for step in _half_window(params.radius, *p.shape[2:]):
+    for step in _half_window(radius, *p.shape[2:]):
         (rows, columns), (other_rows, other_columns) = overlap(p.shape[2:], step)
         (p_i, p_j), (c_i, c_j), (to_i, to_j), (from_i, from_j) = (
             (values[..., rows, columns], values[..., other_rows, other_columns])
             for values in (p, colours, received, sent)
         )
-        near = math.exp(-(step[0] ** 2 + step[1] ** 2) / (2 * params.sxy**2))
+        near = math.exp(-(step[0] ** 2 + step[1] ** 2) / (2 * sxy**2))
         similar = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
         kernel = near * similar * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()

@@ -17,7 +17,7 @@ from wsseg.networks.losses.labelled import (
     partial_cross_entropy,
 )
 from wsseg.networks.losses.tree_energy import tree_energy
-from wsseg.networks.params import LossParams, NetworkParams, SegmenterTrainingParams
+from wsseg.networks.params import NetworkParams, SegmenterTrainingParams
 from wsseg.networks.segmenter import capture_head_inputs
 from wsseg.networks.training_data import Target
 
@@ -48,9 +48,10 @@ class LossInputs:
         return self.inside & (self.labels == IGNORE)
 
 
-Loss = Callable[[LossInputs, LossParams], Tensor]
+Loss = Callable[[LossInputs, SegmenterTrainingParams], Tensor]
 """(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
 
+_WARM_UP = 0.1  # share of the steps before the losses of unlabelled pixels join
 
 LABEL_LOSSES: dict[str, Loss] = {
     "ce": lambda x, _: cross_entropy(x.logits, x.labels),
@@ -62,8 +63,8 @@ LABEL_LOSSES: dict[str, Loss] = {
 
 LOSSES: dict[str, Loss] = {
     **LABEL_LOSSES,
-    "gated_crf": lambda x, params: gated_crf(
-        x.logits, x.colours, x.unlabelled, sources=x.inside, params=params.gated_crf
+    "gated_crf": lambda x, trainer: gated_crf(
+        x.logits, x.colours, x.unlabelled, sources=x.inside, scale=trainer.gated_crf_scale
     ),
     "dense_crf": lambda x, _: dense_crf_loss(x.logits, x.colours, inside=x.inside),
     "tree_energy": lambda x, _: tree_energy(
@@ -71,7 +72,7 @@ LOSSES: dict[str, Loss] = {
     ),
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
 }
-"""All losses; those that are not ``LABEL_LOSSES`` join after ``trainer.losses.warm_up``."""
+"""All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
 
 def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
@@ -98,7 +99,7 @@ class WeightedLosses:
     """
 
     def __init__(self, trainer: SegmenterTrainingParams, model: NetworkParams) -> None:
-        self.weights, self.params, self.model = trainer.loss, trainer.losses, model
+        self.trainer, self.model = trainer, model
 
     def __call__(
         self, network: nn.Module, images: Tensor, target: Target, progress: float
@@ -110,10 +111,10 @@ class WeightedLosses:
             images.new_tensor(values)[:, None, None] for values in (self.model.mean, self.model.std)
         )
         inputs = LossInputs(logits, features[0], images * std + mean, *target)
-        active = LABEL_LOSSES if progress < self.params.warm_up else LOSSES
+        active = LABEL_LOSSES if progress < _WARM_UP else LOSSES
         terms = (
-            weight * LOSSES[name](inputs, self.params)
-            for name, weight in self.weights.items()
+            weight * LOSSES[name](inputs, self.trainer)
+            for name, weight in self.trainer.loss.items()
             if name in active
         )
         return sum(terms, logits.sum() * 0)
