@@ -1,7 +1,6 @@
 """Label maps and scores: the IGNORE value, colours and files."""
 
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,17 +19,8 @@ from wsseg.safe_io import DECODER_ERRORS, open_image, open_regular
 IGNORE = 255
 """Label of a pixel that is excluded from losses and metrics."""
 
-
-_DAMAGED = (  # errors of numpy and zipfile for damaged or foreign files
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    RuntimeError,
-    EOFError,
-    BadZipFile,
-    zlib.error,
-)
+# Errors of numpy and zipfile for damaged or foreign files.
+_DAMAGED = (*DECODER_ERRORS, RuntimeError, BadZipFile)
 
 _MAX_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

@@ -45,11 +45,8 @@ _LOG_EVERY = 10  # steps
 _WINDOW = 50  # steps per point of the loss curve
 # Advice of Lightning on settings that are chosen here on purpose.
 _ADVICE = (
-    ".*does not have many workers.*",
-    ".*exists and is not empty.*",
-    ".*mid-epoch.*",
-    ".*LeafSpec.*",
-    ".*in eval mode at the start of training.*",
+    ".*(does not have many workers|exists and is not empty|mid-epoch|LeafSpec"
+    "|in eval mode at the start of training)"
 )
 
 
@@ -260,8 +257,7 @@ def check_training(params: TrainingParams, machine: MachineParams) -> None:
 def _without_advice() -> Iterator[None]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        for advice in _ADVICE:
-            warnings.filterwarnings("ignore", message=advice)
+        warnings.filterwarnings("ignore", message=_ADVICE)
         yield
 
 
@@ -278,23 +274,21 @@ def _trainer(
         rule, remedy = "a multiple of machine.devices x machine.ray.nodes", "correct one of them"
         raise InputError("trainer.batch_size", rule, params.batch_size, remedy)
     device = device_of(machine.device)
+    parallel: dict[str, Any] = {"devices": machine.devices}
     if options:
         parallel = {"devices": "auto", **options}
-    elif machine.devices == 1:
-        parallel = {"devices": 1, "strategy": "auto", "plugins": []}
-    else:
+    elif machine.devices != 1:
         # Lightning's own choice would run the whole pipeline once per device; spawning trains only.
         # Its own environment keeps it from taking the variables of a scheduler for its own.
-        plugins = [LightningEnvironment()]
-        parallel = {"devices": machine.devices, "strategy": "ddp_spawn", "plugins": plugins}
+        parallel |= {"strategy": "ddp_spawn", "plugins": [LightningEnvironment()]}
+    plugins = [AtomicCheckpoints(), *parallel.pop("plugins", [])]
     automatic = "16-mixed" if device == "cuda" else "32-true"
     try:
         with _without_advice():
             return lightning.Trainer(
                 accelerator=device,
-                devices=parallel["devices"],
-                strategy=parallel["strategy"],
-                plugins=[AtomicCheckpoints(), *parallel["plugins"]],
+                **parallel,
+                plugins=plugins,
                 precision=automatic if machine.precision == "auto" else machine.precision,  # type: ignore[arg-type]  # Lightning checks it
                 max_steps=params.steps,
                 gradient_clip_val=GRADIENT_CLIP,
