@@ -103,7 +103,7 @@ def _spread(
     features = None
     if affinity is not None and config.cam.affinity == "learned":
         features = affinity.vectors(image)
-    return spread(image, maps, config.cam, config.par, features)
+    return spread(image, maps, config.cam, features)
 
 
 def _labelled(
@@ -115,7 +115,7 @@ def _labelled(
 ) -> NDArray[np.uint8]:
     example = example_of(sample, n_classes, image)
     labels = np.array(sample.tagged, np.uint8)
-    refine = find_refiner(config.cam.refiner, config.crf, config.par).refine
+    refine = find_refiner(config.cam.refiner, config.crf).refine
     found = confident_labels(example, maps, labels, config.cam, refine)
     return example.constraints.project(found)
 

@@ -37,9 +37,6 @@ class Params(BaseModel):
         except ValidationError as error:
             raise input_error(error, type(self).__name__, type(self)) from error
 
-    # Groups inside another class are validated by pydantic itself, so that an error has its path.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
-
     # Pydantic calls an __init__ that lacks this mark for nested models too, which would hide where
     # in the settings a value stands.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]

@@ -10,10 +10,9 @@ from wsseg.data.constraints import Constraints
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds import strokes, superpixels, walker
 from wsseg.seeds.apply import Seed
-from wsseg.seeds.params import GrabCutParams, RandomWalkerParams, SuperpixelVotesParams
+from wsseg.seeds.params import GrabCutParams, SuperpixelVotesParams
 
 PARAMS = {
-    walker.random_walker: RandomWalkerParams,
     strokes.grabcut_strokes: GrabCutParams,
     superpixels.superpixel_votes: SuperpixelVotesParams,
 }

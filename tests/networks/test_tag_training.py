@@ -189,7 +189,7 @@ def batches_of(samples, settings, seed=0):
 
 def test_batches_depend_on_seed_and_step_only(samples, monkeypatch):
     monkeypatch.undo()
-    settings = settings_of(zoom=(0.7, 1.5), erase=0.5)
+    settings = settings_of(zoom=(0.7, 1.5))
     batches = batches_of(samples, settings)
     torch.manual_seed(1)
     one = list(batches)
@@ -207,7 +207,7 @@ def test_batches_depend_on_seed_and_step_only(samples, monkeypatch):
 
 def test_batches_leave_the_random_state(samples):
     before = torch.get_rng_state()
-    batches_of(samples, settings_of(erase=1)).batch(0)
+    batches_of(samples, settings_of()).batch(0)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -228,22 +228,6 @@ def shares_of_gray(samples, settings):
     gray = normalize(torch.full((3, 1, 1), GRAY, dtype=torch.uint8), NETWORK)
     images = torch.cat([images for images, _ in batches_of(samples, settings)])
     return (images == gray).all(dim=1)
-
-
-def test_erased_crops_have_one_gray_rectangle(samples):
-    gray = shares_of_gray(samples, settings_of(erase=1, steps=8))
-    assert len(gray) == 24
-    for of_image in gray:
-        rows, columns = of_image.any(dim=1).nonzero(), of_image.any(dim=0).nonzero()
-        height, width = (int(each.max() - each.min()) + 1 for each in (rows, columns))
-        assert of_image.sum() == height * width
-        assert 0.01 < of_image.float().mean() < 0.27
-
-
-def test_as_many_crops_are_erased_as_set(samples):
-    assert not shares_of_gray(samples, settings_of()).any()
-    some = shares_of_gray(samples, settings_of(erase=0.5, steps=40)).any(dim=2).any(dim=1)
-    assert 0.35 < some.float().mean() < 0.65
 
 
 def test_small_images_are_padded_with_gray(samples):

@@ -99,7 +99,7 @@ def test_strokes_are_never_overwritten(finished, dataset):
         [
             "seeds.strokes=superpixel_votes",
             "seeds.boxes=grabcut_votes",
-            "seeds.grabcut_votes.votes=3",
+            "seeds.grabcut.votes=3",
         ],
         ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
         ["data.closed=false", "data.stroke_width=5"],

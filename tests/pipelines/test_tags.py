@@ -118,7 +118,7 @@ def test_gradient_methods(finished, scenes, config_file, tmp_path, method):
 def test_a_learned_affinity(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
-    trainer = "affinity={steps: 3, crop: [48, 48]}"
+    trainer = "cam.affinity_steps=3"
     assert wsseg("run", config_file, *arguments, trainer) == 0
     assert manifest(run, "classifier") == manifest(finished, "classifier")
     assert (run / "affinity" / "model.ckpt").exists()

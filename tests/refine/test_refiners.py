@@ -18,30 +18,27 @@ def picture():
     return image, rng.random((3, 9, 12), np.float32), rng.random((3, 9, 12)) > 0.3
 
 
-@pytest.mark.parametrize("name", ["crf", "par"])
+@pytest.mark.parametrize("name", ["crf", "par", "pamr"])
 def test_does_what_its_function_does_after_a_journey(name):
     image, scores, allowed = picture()
     allowed[0] = True
     crf = CRFParams(bilateral_srgb=13, iterations=2, scale=0.7)
-    par_params = PARParams(dilations=(1, 2), iterations=3)
-    found = pickle.loads(pickle.dumps(find_refiner(name, crf, par_params).refine))
+    found = pickle.loads(pickle.dumps(find_refiner(name, crf).refine))
     if name == "crf":
         expected = dense_crf(image, scores, allowed=allowed, params=crf)
     else:
-        expected = par(image, scores, allowed=allowed, params=par_params)
+        expected = par(image, scores, allowed=allowed, params=PARParams(variant=name))
     np.testing.assert_array_equal(found(image, scores, allowed=allowed), expected)
 
 
 def test_key_holds_what_the_result_depends_on_and_nothing_else():
     plain = find_refiner("crf").key
-    assert find_refiner("crf", par_params=PARParams(iterations=3)).key == plain
     assert find_refiner("crf", CRFParams(scale=0.5)).key != plain
     assert find_refiner("crf", CRFParams(backend="torch")).key != plain
     as_par = find_refiner("par").key
     assert as_par != plain
     assert find_refiner("par", CRFParams(scale=0.5)).key == as_par
-    assert find_refiner("par", par_params=PARParams(iterations=3)).key != as_par
-    assert find_refiner("par", par_params=PARParams(variant="pamr")).key != as_par
+    assert find_refiner("pamr").key != as_par
 
 
 def test_none_only_normalises():
@@ -91,7 +88,7 @@ def test_a_refiner_of_another_package_is_found_and_held_to_its_contract(monkeypa
 
 def test_unknown_refiners_and_those_that_cannot_be_imported(monkeypatch):
     plugged(monkeypatch, ModuleNotFoundError("No module named 'odd'"))
-    with pytest.raises(InputError, match="choose one of crf, par, none, odd"):
+    with pytest.raises(InputError, match="choose one of crf, par, pamr, none, odd"):
         find_refiner("mine")
     with pytest.raises(InputError, match="plug-in 'odd' must be odd:refine of an importable"):
         find_refiner("odd")

@@ -31,7 +31,7 @@ def test_every_setting_has_a_help_text():
 def test_settings_that_are_not_the_default(file):
     text = settings_yaml(load_config(file))
     assert yaml.safe_load(text) == yaml.safe_load(file.read_text())
-    assert "# Rounds of training" in text
+    assert "# Number of rounds" in text
 
 
 def test_all_settings_are_the_settings(file, tmp_path):

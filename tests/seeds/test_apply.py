@@ -22,7 +22,7 @@ BOXES = (Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30), Box(1, 0, 36, 1, 37))
 def seeded(name, *annotations, constraints=None, image=None, **settings):
     if image is None:
         image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    seed = find_seed(SeedParams(name=name, **{"grabcut_votes": {"votes": 5}, **settings}))
+    seed = find_seed(SeedParams(name=name, **{"grabcut": {"votes": 5}, **settings}))
     example = example_from(image, *annotations, constraints=constraints, n_classes=4)
     return seed(example, np.random.default_rng(0))
 

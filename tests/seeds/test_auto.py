@@ -32,8 +32,8 @@ def seeded(image, *annotations, **settings):
 def test_on_boxes_it_is_the_seed_of_boxes_to_the_bit(image, name):
     boxes, few = Boxes((Box(1, 6, 6, 24, 24), Box(2, 36, 20, 58, 39))), {"votes": 5}
     np.testing.assert_array_equal(
-        seeded(image, boxes, boxes=name, grabcut_votes=few),
-        seeded(image, boxes, name=name, grabcut_votes=few),
+        seeded(image, boxes, boxes=name, grabcut=few),
+        seeded(image, boxes, name=name, grabcut=few),
     )
 
 

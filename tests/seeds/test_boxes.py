@@ -8,7 +8,7 @@ from wsseg.data.model import Box, Boxes
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.boxes import core
-from wsseg.seeds.params import SeedParams
+from wsseg.seeds.params import BoxInnerParams, SeedParams
 
 
 def seeded(name, boxes, size, **settings):
@@ -54,16 +54,24 @@ def test_a_smaller_box_hides_the_core_behind_it():
 
 @pytest.mark.parametrize("share", [0.04, 0.2, 0.5])
 def test_the_core_has_the_asked_share_in_the_middle(share):
-    rows, columns = core(Box(1, 100, 50, 1100, 550), share)
+    rows, columns = core(Box(1, 100, 50, 1100, 550), BoxInnerParams(share=share))
     part = (rows.stop - rows.start) * (columns.stop - columns.start) / 500_000
     assert part == pytest.approx(share, rel=0.01)
     assert (rows.start + rows.stop, columns.start + columns.stop) == (600, 1200)
     assert (columns.stop - columns.start) / 1000 == pytest.approx(math.sqrt(share), rel=0.01)
 
 
+def test_the_share_of_each_side():
+    params = BoxInnerParams(share=0.2, mode="side")
+    rows, columns = core(Box(1, 100, 50, 1100, 550), params)
+    assert (rows, columns) == (slice(250, 350), slice(500, 700))
+    label_map = seeded("box_inner", [Box(1, 0, 0, 10, 10)], (10, 10), box_inner=params)
+    assert (label_map == 1).sum() == 2 * 2
+
+
 @pytest.mark.parametrize("side", [1, 2, 3, 8])
 def test_even_the_smallest_core_has_a_pixel(side):
-    rows, columns = core(Box(1, 0, 0, side, 1), 0.0001)
+    rows, columns = core(Box(1, 0, 0, side, 1), BoxInnerParams(share=0.0001))
     assert rows == slice(0, 1)
     assert 0 <= columns.start < columns.stop <= side
 

@@ -194,13 +194,13 @@ class Recorded:
 
 
 def test_the_crf_is_told_a_fixed_probability_of_the_class_that_is_ahead():
-    refine, settings = Recorded(), PLAIN.model_copy(update={"refiner": "crf", "confidence": 0.8})
+    refine, settings = Recorded(), PLAIN.model_copy(update={"refiner": "crf"})
     maps = [[[0.9, 0.5, 0.2, 0.04]], [[0.8, 0.6, 0.1, 0.01]]]
     assert confident(maps, [2, 5], settings=settings, refine=refine).tolist() == [[2, 5, 255, 0]]
     high, low = refine.told
     ahead = [[1, 2, 0, 0], [1, 2, 1, 0]]
     for told, winners in zip((high, low), ahead, strict=True):
-        expected = np.where(np.arange(3)[:, None, None] == np.array([winners]), 0.8, 0.1)
+        expected = np.where(np.arange(3)[:, None, None] == np.array([winners]), 0.7, 0.15)
         np.testing.assert_allclose(told, expected, rtol=1e-6)
         assert told.dtype == np.float32
 
@@ -209,7 +209,7 @@ def test_the_crf_is_told_only_what_may_be():
     constraints = free([0, 2, 5], (1, 3))
     constraints.allowed[1, 0, 0] = constraints.allowed[0, 0, 2] = False
     refine = Recorded()
-    settings = PLAIN.model_copy(update={"refiner": "crf", "confidence": 0.9})
+    settings = PLAIN.model_copy(update={"refiner": "crf"})
     maps = [[[0.9, 0.9, 0.01]], [[0.6, 0.6, 0.0]]]
     found = confident(maps, [2, 5], constraints, settings, refine)
     assert found.tolist() == [[5, 2, 2]]
@@ -220,7 +220,7 @@ def test_the_crf_is_told_only_what_may_be():
 
 @pytest.mark.parametrize(
     "change",
-    [{"refiner": "crf", "confidence": None}, {"refiner": "par"}, {"refiner": "none"}],
+    [{"refiner": "par"}, {"refiner": "none"}],
 )
 def test_else_the_refiner_is_told_the_maps(change):
     refine, maps = Recorded(), smooth_maps(2, (5, 6))

@@ -10,7 +10,7 @@ from wsseg.labelmaps import IGNORE
 from wsseg.seeds import grabcut as module
 from wsseg.seeds.boxes import core
 from wsseg.seeds.grabcut import grabcut, grabcut_votes, vote_share
-from wsseg.seeds.params import GrabCutParams, GrabCutVotesParams
+from wsseg.seeds.params import GrabCutParams
 
 DISC = Box(1, 20, 15, 60, 55)
 BOTH = pytest.mark.parametrize("name", ["grabcut", "grabcut_votes"])
@@ -37,7 +37,7 @@ def segment(name, example, seed=0, **chosen):
     """The label map of one of both seeds, with few votes."""
     if name == "grabcut":
         return grabcut(example, GrabCutParams(**chosen), np.random.default_rng(seed))
-    params = GrabCutVotesParams(votes=10, **chosen)
+    params = GrabCutParams(votes=10, **chosen)
     return grabcut_votes(example, params, np.random.default_rng(seed))
 
 
@@ -100,7 +100,7 @@ def test_where_colour_says_nothing_votes_fall_back_to_the_core():
     label_map = segment_boxes("grabcut_votes", uniform(), [DISC])
     expected = np.zeros((70, 80))
     expected[DISC.slices] = IGNORE
-    expected[core(DISC, 0.2)] = 1
+    expected[core(DISC)] = 1
     np.testing.assert_array_equal(label_map, expected)
 
 

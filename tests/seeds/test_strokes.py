@@ -8,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 from wsseg.data.constraints import Constraints
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds import strokes as module
+from wsseg.seeds import superpixels
 from wsseg.seeds.markers import Markers
 from wsseg.seeds.strokes import grabcut_strokes, strokes, watershed_labels
 from wsseg.seeds.superpixels import superpixel_votes
@@ -101,11 +102,11 @@ def test_two_classes_meet_at_their_edge(seed):
 
 
 @EACH_GROWING
-def test_marks_of_one_class_that_compete_with_nothing_stay_alone(seed):
+def test_marks_of_one_class_that_compete_with_nothing_stay_alone(seed, monkeypatch):
     known = cross()
     known[known == 1] = IGNORE
-    chosen = {"spread": 0} if seed is superpixel_votes else {}
-    label_map = seeded(seed, *stroked(disc()[0], known), **chosen)
+    monkeypatch.setattr(superpixels, "_MAX_CHANGE", 0)
+    label_map = seeded(seed, *stroked(disc()[0], known))
     assert set(np.unique(label_map)) == {0, IGNORE}
     if seed is not superpixel_votes:
         np.testing.assert_array_equal(label_map, known)

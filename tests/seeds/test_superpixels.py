@@ -58,9 +58,11 @@ def test_without_spreading_unmarked_superpixels_are_ignore(monkeypatch):
     known[5, 5], known[5, 15] = 1, 0
     image, constraints = stroked(stripes(0, 120, 130), known)
     monkeypatch.setattr(superpixels, "_COMPACTNESS", 0.1)
-    found = seeded(superpixel_votes, image, constraints, spread=0, count=3)
+    monkeypatch.setattr(superpixels, "_MAX_CHANGE", 0)
+    found = seeded(superpixel_votes, image, constraints, count=3)
     np.testing.assert_array_equal(found[0, ::10], [1, 0, IGNORE])
-    found = seeded(superpixel_votes, image, constraints, spread=20, count=3)
+    monkeypatch.setattr(superpixels, "_MAX_CHANGE", 20)
+    found = seeded(superpixel_votes, image, constraints, count=3)
     np.testing.assert_array_equal(found[0, ::10], [1, 0, 0])
 
 
@@ -69,7 +71,9 @@ def test_classes_spread_along_the_least_change_of_colour_up_to_the_limit(monkeyp
     known[5, 5], known[5, 45] = 1, 0
     image, constraints = stroked(stripes(0, 10, 20, 200, 255), known)
     monkeypatch.setattr(superpixels, "_COMPACTNESS", 0.1)
-    far = seeded(superpixel_votes, image, constraints, spread=200, count=5)
+    monkeypatch.setattr(superpixels, "_MAX_CHANGE", 200)
+    far = seeded(superpixel_votes, image, constraints, count=5)
     np.testing.assert_array_equal(far[0, ::10], [1, 1, 1, 0, 0])
-    near = seeded(superpixel_votes, image, constraints, spread=10, count=5)
+    monkeypatch.setattr(superpixels, "_MAX_CHANGE", 10)
+    near = seeded(superpixel_votes, image, constraints, count=5)
     np.testing.assert_array_equal(near[0, ::10], [1, 1, 1, IGNORE, 0])

@@ -4,6 +4,7 @@ from helpers.stroked import cross, disc, seeded, stroked, unknown
 from skimage.color import rgb2lab
 
 from wsseg.labelmaps import IGNORE
+from wsseg.seeds import walker
 from wsseg.seeds.markers import BACKGROUND, Markers
 from wsseg.seeds.walker import first_marker_probabilities, random_walker
 
@@ -35,14 +36,14 @@ def test_it_commutes_with_mirrors():
     np.testing.assert_array_equal(one, other[:, ::-1])
 
 
-def test_more_confidence_keeps_less():
+def test_more_confidence_keeps_less(monkeypatch):
     known = unknown(1, 9)
     known[0, 0], known[0, 8] = 0, 1
     case = stroked(np.zeros((1, 9, 3), np.uint8), known)
-    kept = [
-        (seeded(random_walker, *case, confidence=confidence) != IGNORE).sum()
-        for confidence in (0, 0.5, 0.7, 0.9)
-    ]
+    kept = []
+    for confidence in (0, 0.5, 0.7, 0.9):
+        monkeypatch.setattr(walker, "_CONFIDENCE", confidence)
+        kept.append((seeded(random_walker, *case) != IGNORE).sum())
     assert kept == [9, 8, 6, 2]  # odds of 1/8, 2/8, ... from one end to the other
 
 

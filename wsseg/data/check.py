@@ -1,4 +1,4 @@
-"""Check a data set: what it holds, and what is wrong with it."""
+"""Check a data set: count its annotations and find its problems."""
 
 import hashlib
 from collections import defaultdict
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
 from wsseg.data.examine import examine
-from wsseg.data.formats.opening import opening_once
+from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
 from wsseg.data.load import joined, with_annotations
@@ -23,14 +23,7 @@ _LEAK = "the same image in two splits"
 
 @dataclass(frozen=True)
 class Report:
-    """What a data set holds, and what is wrong with it.
-
-    Args:
-        format: Name of its format.
-        classes: Class names.
-        splits: Counts of each split.
-        problems: Errors (``fatal``) and warnings.
-    """
+    """The contents of a data set and its problems: errors (``fatal``) and warnings."""
 
     format: str
     classes: Classes
@@ -67,18 +60,17 @@ def check_dataset(
     workers: int | None = None,
     annotations: Sequence[Path] = (),
 ) -> Report:
-    """Return what a data set holds and everything that is wrong with it.
+    """Return the contents of a data set and all its problems.
 
     Args:
-        root: The data set's folder.
         format: A name in ``READABLE``, or "auto" to detect it.
         deep: Decode every image and mask; otherwise only headers are read.
         workers: Number of processes; None: one per core.
         annotations: Files that are laid over the data set, see ``with_annotations``.
 
     Returns:
-        The report; its problems are the readers', then those of each image, then those between
-        images, in the data set's order.
+        The report. The problems of the readers come first, then those of each image, then those
+        between images, in the data set's order.
 
     Raises:
         InputError: As ``read_raw`` and ``with_annotations``.
@@ -105,11 +97,9 @@ def _of_images(
 ) -> list[Problem]:
     once = list({sample.image: sample for sample in samples}.values())
     function = partial(_examined, names=classes.names, deep=deep)
-    found: dict[Path, Sequence[Problem]] = {}
-    for result in map_locally(function, once, workers, strict=True):
-        if not isinstance(result, Skipped):
-            found[result[0]] = result[1]
-    return [problem for sample in once for problem in found[sample.image]]
+    results = map_locally(function, once, workers, strict=True)
+    problems = dict(result for result in results if not isinstance(result, Skipped))
+    return [problem for sample in once for problem in problems[sample.image]]
 
 
 def _examined(
@@ -176,7 +166,7 @@ def _classes_without_box(splits: Sequence[SplitCounts], classes: Classes) -> Ite
 
 
 def _without(counts: Mapping[str, Sequence[int]], classes: Classes) -> Iterator[tuple[str, str]]:
-    """Yield the classes that are missing in some splits, and where."""
+    """Yield the classes that some splits lack, and the names of these splits."""
     for label, name in enumerate(classes.names[1:], 1):
         if splits := [split for split, numbers in counts.items() if numbers[label] == 0]:
             yield name, "any split" if len(splits) == len(counts) else ", ".join(splits)
@@ -185,7 +175,7 @@ def _without(counts: Mapping[str, Sequence[int]], classes: Classes) -> Iterator[
 def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
     tagged = {split.name: split.tagged for split in splits if split.tagged}
     said = set(_without({split.name: split.boxes for split in splits if split.boxes}, classes))
-    for name, where in (found for found in _without(tagged, classes) if found not in said):
+    for name, where in (missing for missing in _without(tagged, classes) if missing not in said):
         message = f"no image tagged so in {where}; it cannot be learned or measured there"
         yield Problem(f"class {name}", message, kind="class without any tagged image")
     for split in _training(splits):
@@ -200,7 +190,7 @@ def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iter
 
 
 def _training(splits: Sequence[SplitCounts]) -> list[SplitCounts]:
-    """Return the tagged splits that may be learned from: "train", or all where none is so."""
+    """Return the tagged split "train", or all tagged splits if there is none of this name."""
     tagged = [split for split in splits if split.tagged]
     return [split for split in tagged if split.name == "train"] or tagged
 

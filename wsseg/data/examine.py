@@ -1,4 +1,4 @@
-"""Check one image, its boxes, its tags and its mask."""
+"""Check one image and its annotations."""
 
 from collections.abc import Iterable, Iterator
 
@@ -25,44 +25,44 @@ _MODES = {
 
 
 def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem, ...]:
-    """Return the problems of one image.
+    """Return the problems of one image and its annotations.
 
     Args:
-        sample: The image with its boxes, tags, strokes and mask file.
         names: Class names, background first.
         deep: Decode the image and its mask; otherwise only headers are read.
     """
     try:
-        found = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
-        if not any(
-            problem.fatal for problem in found
-        ):  # with a wrong size, strokes could be drawn anywhere
-            found += _strokes(sample, names)
+        problems = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        # On an image of another size, the strokes would be drawn elsewhere.
+        if not any(problem.fatal for problem in problems):
+            problems += _strokes(sample, names)
         if deep:
             read_image(sample.image)
     except InputError as error:
         return (Problem(sample.id, str(error), fatal=True, kind="unreadable image"),)
-    masks = [drawn for drawn in sample.annotations if isinstance(drawn, MaskFile)]
-    if deep:
-        found += (problem for mask in masks for problem in _mask(mask, sample, names))
-    return tuple(found)
+    for mask in sample.annotations if deep else ():
+        if isinstance(mask, MaskFile):
+            problems += _mask(mask, sample, names)
+    return tuple(problems)
 
 
 def _header(sample: Sample) -> Iterator[Problem]:
     header = read_header(sample.image)
-    turned, (height, width) = header.orientation, header.size
-    given = f"annotated {sample.size[1]}x{sample.size[0]}"
+    orientation, (height, width) = header.orientation, header.size
+    annotated = f"annotated {sample.size[1]}x{sample.size[0]}"
     upright = f"upright it is {width}x{height}"
-    if sample.size == (height, width) and turned != 1:
-        message = f"stored turned (EXIF orientation {turned}); {upright} and is used so"
+    if sample.size == (height, width) and orientation != 1:
+        message = f"stored turned (EXIF orientation {orientation}); {upright} and is used so"
         yield Problem(sample.id, message, kind="image turned by EXIF")
-    elif sample.size == (width, height) and turned >= 5:
-        reason = f"because of its EXIF orientation {turned}"
+    elif sample.size == (width, height) and orientation >= 5:
+        reason = f"because of its EXIF orientation {orientation}"
         remedy = "draw the annotations on the upright image or strip the tag"
-        message = f"{given} but {upright} {reason}; {remedy}"
+        message = f"{annotated} but {upright} {reason}; {remedy}"
         yield Problem(sample.id, message, fatal=True, kind="annotated before EXIF turned the image")
     elif sample.size != (height, width):
-        message = f"{given} but the image is {width}x{height}; annotate this image or replace it"
+        message = (
+            f"{annotated} but the image is {width}x{height}; annotate this image or replace it"
+        )
         yield Problem(sample.id, message, fatal=True, kind="image of another size than annotated")
     if note := _MODES.get(header.mode):
         yield Problem(sample.id, note, kind=note)
@@ -75,7 +75,7 @@ def _boxes(sample: Sample) -> Iterator[Problem]:
             message = f"box of {width}x{height} pixels; it is filled, not segmented"
             yield Problem(sample.id, message, kind=f"box with a side under {_SMALL_SIDE} pixels")
         if (height, width) == sample.size:
-            message = "a box covers the whole image, so nothing is known to be background"
+            message = "a box covers the whole image, so no pixel is known to be background"
             yield Problem(sample.id, message, kind="box covers the whole image")
 
 
@@ -93,20 +93,19 @@ def _tags(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
 
 def _strokes(sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
     boxed = {box.label for box in sample.boxes}
-    for drawn in (a for a in sample.annotations if isinstance(a, Strokes)):
-        marked = stroke_map(drawn, sample.size)
-        for label in sorted(boxed & set(np.unique(marked).tolist())):
+    for strokes in (a for a in sample.annotations if isinstance(a, Strokes)):
+        marked = stroke_map(strokes, sample.size)
+        visible = set(np.unique(marked).tolist())
+        for label in sorted(boxed & visible):
             outside = marked == label
             for box in sample.boxes:
                 outside[box.slices] &= box.label != label
             if outside.any():
                 message = f"a mark of {names[label]} leaves its boxes; the mark counts, correct one"
                 yield Problem(sample.id, message, kind="mark outside the boxes of its class")
-        alone = {stroke.label for stroke in drawn.items if touches(stroke, sample.size)}
-        if hidden := alone - set(np.unique(marked).tolist()):
-            message = (
-                f"the marks of {_named(hidden, names)} lie wholly under others; draw them again"
-            )
+        inside = {stroke.label for stroke in strokes.items if touches(stroke, sample.size)}
+        if hidden := inside - visible:
+            message = f"all marks of {_named(hidden, names)} lie under others; draw them again"
             yield Problem(sample.id, message, kind="mark under another")
     absent = {stroke.label for stroke in sample.strokes} - {0} - _tagged(sample.tags or Tags(()))
     if sample.tags and absent:
@@ -140,30 +139,20 @@ def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Pr
     present = set(np.unique(labels).tolist()) - {IGNORE}
     no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
     if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
-        yield _confusion(subject, present)
+        values = "only 0 and 255" if present else "only 255"
+        message = f"0/255 confusion: holds {values}; 255 means ignore; write the object's class"
+        yield Problem(subject, f"{message} number", kind="0/255 confusion in a mask")
     elif unknown := sorted(label for label in present if label >= len(names)):
         message = f"labels {unknown[:8]} but the classes end at {len(names) - 1}"
         remedy = "name the missing classes, or write unlabelled pixels as 255"
         yield Problem(subject, f"{message}; {remedy}", fatal=True, kind="mask with unknown labels")
     else:
-        yield from _not_annotated(subject, present - {0}, sample, names)
-
-
-def _confusion(subject: str, present: set[int]) -> Problem:
-    held = "only 0 and 255" if present else "only 255"
-    message = f"0/255 confusion: holds {held}; 255 means ignore; write the object's class number"
-    return Problem(subject, message, kind="0/255 confusion in a mask")
-
-
-def _not_annotated(
-    subject: str, held: set[int], sample: Sample, names: tuple[str, ...]
-) -> Iterator[Problem]:
-    missing = held - {box.label for box in sample.boxes}
-    if missing and _is_boxed(sample):
-        named, remedy = _named(missing, names), "draw the box or correct the mask"
-        message = f"holds {named}, which no box of the image is; {remedy}"
-        yield Problem(subject, message, kind="mask with classes that no box has")
-    if sample.tags and (untagged := held - _tagged(sample.tags)):
-        named, remedy = _named(untagged, names), "tag the image or correct the mask"
-        message = f"holds {named}, which the image's tags call absent; {remedy}"
-        yield Problem(subject, message, kind="mask with classes that the tags call absent")
+        unboxed = present - {0} - {box.label for box in sample.boxes}
+        if unboxed and _is_boxed(sample):
+            message = f"holds {_named(unboxed, names)}, which no box of the image is; draw the box"
+            kind = "mask with classes that no box has"
+            yield Problem(subject, f"{message} or correct the mask", kind=kind)
+        if sample.tags and (untagged := present - {0} - _tagged(sample.tags)):
+            message = f"holds {_named(untagged, names)}, which the image's tags call absent; tag"
+            kind = "mask with classes that the tags call absent"
+            yield Problem(subject, f"{message} the image or correct the mask", kind=kind)

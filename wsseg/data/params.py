@@ -11,41 +11,40 @@ class DataParams(Params):
     """Where the images and annotations lie."""
 
     format: str = "auto"
-    """Name of a format, such as "voc", "coco", "yolo", "csv", "folders", "scenes", "jsonl", "cvat",
+    """Format of the data set: "voc", "coco", "yolo", "csv", "folders", "scenes", "jsonl", "cvat",
     "labelme" or "labelstudio"; "auto" detects it.
     """
     root: AbsolutePath
-    """The data set's folder. For "scenes" it is where the demo scenes are generated."""
+    """Folder of the data set; for "scenes", the folder that the demo scenes are written to."""
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] = "all"
-    """Which annotations of the data set are used as weak labels: "boxes", "tags", "boxes_as_tags"
-    (tags made from the classes of the boxes), "all" but full masks, "masks", or "none".
+    """Annotations of the data set that are used: "boxes", "tags", "boxes_as_tags" (the classes of
+    the boxes as tags), "all" except full masks, "masks", or "none".
     """
     annotations: tuple[AbsolutePath, ...] = ()
-    """Files that are laid over the images, which are found by name: points, scribbles, boxes, tags
-    and masks of annotation tools, JSON of COCO, XML of VOC, or data.yaml of YOLO; or folders of
-    other data sets, whose full masks are taken if they have any, such as exported labels that were
-    corrected.
+    """Files with further annotations of the images: exports of annotation tools, JSON of COCO, XML
+    of VOC, or data.yaml of YOLO; or folders of other data sets, such as exported labels that were
+    corrected. Images are matched by name.
     """
     corrections: tuple[AbsolutePath, ...] = ()
-    """Files as in ``annotations`` that replace all other annotations of their images, such as the
-    results of an audit, corrected in CVAT.
+    """Files as in ``annotations`` that replace all other annotations of their images, such as those
+    that an audit found wrong and that were corrected in CVAT.
     """
     closed: bool | None = None
-    """Whether every class that an image shows has a mark if the image has points, scribbles or
-    polygons, so that other classes are absent; null: what their file says, else true.
+    """Whether images with points, scribbles or polygons show no class without such a mark; null is
+    what the file of the marks says, or true.
     """
     stroke_width: float | None = Field(None, gt=0)
-    """Width in pixels of points and scribbles whose file gives none; null: 1 % of the image's
+    """Width in pixels of points and scribbles whose file gives none; null is 1 % of the image's
     longer side, at least 3.
     """
     masks: AbsolutePath | None = None
-    """A file with an image id a line, such as ``wsseg select`` writes: training images whose masks
-    in the data set may be used; masks of others stay hidden.
+    """File with one image id per line, such as ``wsseg select`` writes: the training images whose
+    masks are used. Masks of other images are not read for training.
     """
     train: str = "train"
-    """Name of the split with weak labels."""
+    """Name of the split to train on."""
     val: str | None = "val"
-    """Name of the split that is measured; null: none."""
+    """Name of the split on which networks are measured; null for none."""
 
     @field_validator("val")
     @classmethod

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats.opening import opening_once
+from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
 from wsseg.data.load import read_weak
@@ -43,11 +43,11 @@ class Truth:
             if isinstance(annotation, MaskFile | Regions)
         ]
         # In a split without polygons, an image without objects says nothing about masks.
-        outlined = {split for (split, _), a in masks if isinstance(a, Regions) and a.items}
+        with_polygons = {split for (split, _), a in masks if isinstance(a, Regions) and a.items}
         return {
             (split, id): annotation
             for (split, id), annotation in masks
-            if isinstance(annotation, MaskFile) or annotation.items or split in outlined
+            if isinstance(annotation, MaskFile) or annotation.items or split in with_polygons
         }
 
     def samples(self, split: str) -> tuple[Sample, ...]:

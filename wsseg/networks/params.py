@@ -53,19 +53,21 @@ class NetworkParams(Params):
     """An encoder and the preparation of its input."""
 
     weights: str | None = "imagenet"
-    """Encoder weights: a local file, a hub name such as "imagenet", or null for random ones."""
+    """Initial weights of the encoder: a local file, a name such as "imagenet" (downloaded once), or
+    null for random weights.
+    """
     encoder_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the encoder, such as ``{pad_type: same}``."""
+    """Further arguments of the encoder, such as ``{pad_type: same}``."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """Mean of each channel of images in 0..1, which is subtracted."""
+    """Mean of the R, G and B values (0..1), which is subtracted from images."""
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
-    """Standard deviation of each channel, by which images are divided."""
+    """Standard deviation of the R, G and B values, by which images are divided."""
     scale: float = Field(1.0, gt=0)
-    """Factor by which images are resized for the network."""
+    """Factor by which images are resized before the network; predictions are resized back."""
     frozen_blocks: int = Field(0, ge=0)
     """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     freeze_batch_norm: bool = False
-    """Keep the normalisation statistics of the encoder's pre-training; for small batches."""
+    """Keep the batch normalisation statistics of the pre-trained encoder, as for small batches."""
 
 
 class SegmenterParams(NetworkParams):
@@ -77,13 +79,13 @@ class SegmenterParams(NetworkParams):
     """
 
     preset: Annotated[str | None, AfterValidator(_check_preset)] = None
-    """A key of ``PRESETS``; it sets the values that are not given."""
+    """"demo", "mobilenetv2" or "resnet50": values for settings of ``model`` that are not given."""
     architecture: str = "DeepLabV3Plus"
-    """A class of segmentation-models-pytorch."""
+    """A segmentation network of segmentation-models-pytorch, such as "Unet" or "Segformer"."""
     encoder: str = "resnet34"
     """An encoder of segmentation-models-pytorch, such as "tu-mobilenetv2_100"."""
     decoder_kwargs: dict[str, Any] = Field(default_factory=dict)
-    """Arguments of the architecture, such as ``{decoder_channels: 128}``."""
+    """Further arguments of the architecture, such as ``{decoder_channels: 128}``."""
 
     @model_validator(mode="before")
     @classmethod
@@ -98,9 +100,9 @@ class ClassifierNetworkParams(NetworkParams):
     encoder: str = "resnet50"
     """A model of timm, such as "mobilenetv2_100" or "hf-hub:..."."""
     output_stride: PositiveInt | None = None
-    """Pixels per cell of the feature map, such as 16; null is the encoder's own."""
+    """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
     pooling: Literal["gap", "lse"] = "gap"
-    """Pooling of class maps to scores: "gap" is the mean, "lse" a soft maximum."""
+    """How the map of a class becomes its score: "gap" is the mean, "lse" a soft maximum."""
 
 
 def _none_if_auto(value: object) -> object:
@@ -118,42 +120,46 @@ class RayParams(Params):
     """The cluster of ``machine.engine: ray``."""
 
     address: str | None = None
-    """"auto" joins the cluster that this machine belongs to, "host:6379" the one of that head node;
-    null starts one on this machine.
+    """Address of the head node, such as "host:6379"; "auto" is the cluster that this machine
+    belongs to, null starts a new one on this machine.
     """
     gpus: float = Field(0.0, ge=0)
-    """Share of a GPU that an image of a label stage takes, such as 0.25 for four at a time on each;
-    0 uses CPUs only.
+    """Share of a GPU that the labelling of one image reserves, such as 0.25 for four images at a
+    time on each GPU; 0 labels images on CPUs.
     """
     nodes: int = Field(1, ge=1)
-    """Machines that share the batches of each training."""
+    """Number of machines that share the batches of each training."""
 
 
 class MachineParams(Params):
-    """Where a run computes; shared by all networks and label stages."""
+    """The hardware that a run uses."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """"auto" is the GPU if there is one."""
+    """Device of the networks; "auto" is the GPU if there is one."""
     devices: PositiveInt | Literal["auto"] = 1
-    """Devices of each machine that share the batches of a training; "auto" is all of them."""
+    """Number of GPUs (or CPU processes) of each machine that share the batches of a training;
+    "auto" is all of them.
+    """
     precision: str = "auto"
-    """Precision of trainings, one of Lightning's; "auto" is mixed on a GPU."""
+    """Numeric precision of trainings, one of Lightning's, such as "32-true" or "bf16-mixed";
+    "auto" is mixed precision on a GPU and 32 bits on a CPU.
+    """
     workers: AutoPositive = None
-    """Processes of the label stages; "auto" is one per core. On a cluster, the largest number of
-    images in progress.
+    """Number of processes that label images in parallel; "auto" is one per core. On a cluster, the
+    largest number of images in progress.
     """
     loader_workers: AutoNonNegative = None
-    """Processes that load training images; "auto" is none for a CPU, and one per core, 8 at most,
-    for a GPU.
+    """Number of processes that load training images; "auto" is 0 for a CPU, and one per core, at
+    most 8, for a GPU.
     """
     checkpoint_every: int = Field(200, ge=1)
-    """Steps between the checkpoints that a killed training resumes from."""
+    """Number of steps between checkpoints; an interrupted training resumes from the last one."""
     compile: bool = False
     """Compile networks with torch before a training: steps are faster after minutes of compilation.
     Needs a C++ compiler.
     """
     engine: Literal["local", "ray"] = "local"
-    """"local" runs on this machine, "ray" on a cluster. The labels are the same."""
+    """"local" uses this machine, "ray" a cluster; both give the same labels."""
     ray: RayParams = RayParams()
 
     @property
@@ -166,38 +172,17 @@ class TrainingParams(Params):
     """How a network is trained."""
 
     steps: int = Field(1500, ge=1)
-    """Optimizer steps."""
+    """Number of optimizer steps."""
     batch_size: int = Field(8, ge=2)
-    """Images per step, over all devices."""
+    """Number of images per step, over all devices."""
     crop: tuple[PositiveInt, PositiveInt] = (320, 320)
     """(H, W) of the training crops, in pixels of the network's input."""
     zoom: Range = (0.75, 1.5)
-    """Range of the random resize."""
+    """Range of the random factor by which each training image is resized."""
     encoder_lr: float = Field(3e-4, gt=0)
     """Peak learning rate of the encoder."""
     decoder_lr: float = Field(1.5e-3, gt=0)
     """Peak learning rate of all other layers."""
-
-
-class GatedCRFParams(Params):
-    """The loss ``gated_crf``."""
-
-    scale: int = Field(4, ge=1)
-    """Side of the square of pixels that becomes one coarse pixel."""
-    radius: int = Field(5, ge=1)
-    """Radius of the square window, in coarse pixels: 5 is 11 x 11."""
-    sxy: float = Field(6.0, ge=0.001)
-    """Standard deviation in space, in coarse pixels."""
-    srgb: float = Field(0.1, ge=0.001)
-    """Standard deviation in colour, for colours in 0..1."""
-
-
-class LossParams(Params):
-    """Parameters of the segmenter's losses."""
-
-    warm_up: float = Field(0.1, ge=0, lt=1)
-    """Share of the steps before the losses of unlabelled pixels join."""
-    gated_crf: GatedCRFParams = GatedCRFParams()
 
 
 def _weights_of(loss: Any) -> Any:
@@ -214,36 +199,36 @@ class SegmenterTrainingParams(TrainingParams):
     """How the segmenter is trained."""
 
     average: float | None = Field(None, gt=0, lt=1)
-    """Decay per step of an exponential moving average of the weights, which becomes the result;
-    null keeps the last weights.
+    """Decay per step of an exponential moving average of the weights, such as 0.99; the average is
+    the trained network. Null uses the last weights.
     """
     loss: LossWeights = Field({"ce": 1.0}, min_length=1)
-    """Weights of losses by name, such as ``{ce: 1, gated_crf: 0.1}``; a name alone has weight 1."""
-    losses: LossParams = LossParams()
+    """Losses and their weights, such as ``{ce: 1, gated_crf: 0.1}``; a name alone has weight 1. Of
+    labelled pixels: ce, partial_ce, focal, dice; of the others: gated_crf, dense_crf, tree_energy,
+    agmm.
+    """
+    gated_crf_scale: int = Field(4, ge=1)
+    """Side in pixels of the squares that the loss ``gated_crf`` compares; 1 compares pixels."""
 
 
 class ClassifierTrainingParams(TrainingParams):
     """How the tag classifier is trained."""
 
     steps: int = Field(1000, ge=1)
-    erase: float = Field(0.0, ge=0, le=1)
-    """Share of the training crops in which a random rectangle becomes gray, so that the classifier
-    learns more than the most characteristic part of an object.
-    """
 
 
 class ClassifierParams(Params):
-    """The tag classifier, whose activation maps become first labels.
+    """The classifier that learns image tags; its activation maps become first labels.
 
     The weights, normalisation and, unless named here, the encoder are those of ``model``.
     """
 
     encoder: str | None = None
-    """A model of timm, such as "mobilenetv2_100"; null is the encoder of ``model``."""
+    """A network of timm, such as "mobilenetv2_100"; null is the encoder of ``model``."""
     output_stride: PositiveInt | None = None
-    """Pixels per cell of the feature map, such as 16; null is the encoder's own."""
+    """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
     pooling: Literal["gap", "lse"] = "gap"
-    """Pooling of class maps to scores: "gap" is the mean, "lse" a soft maximum."""
+    """How the map of a class becomes its score: "gap" is the mean, "lse" a soft maximum."""
     frozen_blocks: int = Field(0, ge=0)
     """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     trainer: ClassifierTrainingParams = ClassifierTrainingParams()
@@ -263,27 +248,13 @@ class ClassifierParams(Params):
         )
 
 
-class AffinityParams(Params):
-    """The network of ``cam.affinity: learned``."""
-
-    steps: int = Field(250, ge=1)
-    """Optimizer steps of its training."""
-    crop: tuple[PositiveInt, PositiveInt] = (320, 320)
-    """(H, W) of the training crops."""
-
-    @property
-    def trainer(self) -> TrainingParams:
-        """How the network is trained."""
-        return TrainingParams(steps=self.steps, crop=self.crop, batch_size=4)
-
-
 class PredictionParams(Params):
     """How class scores of an image are predicted."""
 
     scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
-    """Factors of the image size, whose predictions are averaged."""
+    """Factors of the image size; the predictions at all of them are averaged."""
     flip: bool = True
-    """Average the predictions of the mirrored image, too."""
+    """Average with the predictions of the mirrored image."""
     tile: int = Field(1024, ge=64)
     """Larger images are predicted in overlapping tiles of this side, in pixels of the network's
     input.

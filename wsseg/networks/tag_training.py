@@ -48,7 +48,6 @@ class TagBatches(StepBatches):
                 v2.RandomCrop(trainer.crop, pad_if_needed=True, fill=GRAY),
                 v2.RandomHorizontalFlip(),
                 v2.ColorJitter(JITTER, JITTER, JITTER, JITTER / 6),
-                v2.RandomErasing(trainer.erase, scale=(0.02, 0.25), value=GRAY),
             ]
         )
 

@@ -23,7 +23,7 @@ class CRFParams(Params):
 
     backend: str = "native"
     """Implementation: "native" (numba, compiled at the first use), "torch" (on a GPU if there is
-    one) or "pydensecrf" (the reference). The result is the same."""
+    one) or "pydensecrf" (the original code). All give the same result."""
     gaussian_sxy: float = Field(3, ge=0.1, allow_inf_nan=False)
     """Standard deviation of the smoothness kernel in pixels."""
     gaussian_compat: float = Field(3, ge=0, le=1000)
@@ -35,10 +35,10 @@ class CRFParams(Params):
     bilateral_compat: float = Field(10, ge=0, le=1000)
     """Weight of the appearance kernel; 0 removes it."""
     iterations: int = Field(10, ge=0)
-    """Mean-field iterations; 0 only normalises the scores."""
+    """Number of mean-field iterations; 0 only normalises the scores."""
     scale: float = Field(1.0, ge=0.01, le=1)
-    """Below 1 the inference runs at this share of the image's sides and its result is enlarged;
-    0.5 is a fast mode with softer edges. Deviations stay in pixels of the image."""
+    """Factor of the image size for the inference; 0.5 is faster, with softer edges. Standard
+    deviations stay in pixels of the original image."""
 
 
 SDI = CRFParams(bilateral_sxy=80, bilateral_srgb=13, iterations=5)
@@ -131,9 +131,9 @@ class CleaningParams(Params):
     """When predictions are replaced by first labels; see ``wsseg.cleaning``."""
 
     reset_iou: float = Field(0.5, ge=0, le=1)
-    """A box whose segment has a lower IoU with it goes back to its first label."""
+    """Lowest IoU of a box with its predicted segment; below it the first labels come back."""
     min_island: float = Field(0.0, ge=0, lt=1)
-    """Connected regions below this share of the image become IGNORE; 0 keeps all."""
+    """Connected regions smaller than this share of the image become IGNORE; 0 keeps all."""
 
 
 def check_number(name: str, value: object, least: float = 0, most: float = math.inf) -> None:

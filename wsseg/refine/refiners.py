@@ -49,29 +49,27 @@ class Refiner:
     prepare: Callable[[], None] = lambda: None
 
 
-def find_refiner(
-    name: str, crf: CRFParams = CRFParams(), par_params: PARParams = PARParams()
-) -> Refiner:
+def find_refiner(name: str, crf: CRFParams = CRFParams()) -> Refiner:
     """Return the refiner of a name.
 
     Args:
-        name: "crf", "par", "none", or the name of a plug-in.
+        name: "crf", "par", "pamr", "none", or the name of a plug-in.
         crf: Parameters of "crf".
-        par_params: Parameters of "par".
 
     Raises:
         InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.
     """
     if name == "none":
         return Refiner(identity, "none")
-    if name == "par":
-        return Refiner(partial(par, params=par_params), ["par", par_params])
+    if name in ("par", "pamr"):
+        params = PARParams.model_validate({"variant": name})
+        return Refiner(partial(par, params=params), ["par", params])
     if name == "crf":
         crf = crf.model_copy(update={"backend": choose_backend(crf.backend)})
         return Refiner(partial(dense_crf, params=crf), ["crf", crf], partial(warm_up, crf.backend))
     plugin = find_plugin(name, ENTRY_POINTS)
     if plugin is None:
-        choices = ("crf", "par", "none")
+        choices = ("crf", "par", "pamr", "none")
         raise unknown_name("rounds.refiner or cam.refiner", name, choices, ENTRY_POINTS)
     refine: Refine = load_plugin(plugin)
     return Refiner(partial(_refine_by_plugin, refine=refine, name=name), plugin_key(plugin))

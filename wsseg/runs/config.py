@@ -1,4 +1,4 @@
-"""Params from one YAML file and ``key=value`` overrides, with errors a person can act on."""
+"""Settings from one YAML file and ``key=value`` overrides, with errors a person can act on."""
 
 import io
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field, ValidationError
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import (
-    AffinityParams,
     ClassifierParams,
     MachineParams,
     PredictionParams,
@@ -21,7 +20,7 @@ from wsseg.networks.params import (
     SegmenterTrainingParams,
 )
 from wsseg.params import LocalPath, Params, input_error
-from wsseg.refine.params import CRFParams, PARParams
+from wsseg.refine.params import CRFParams
 from wsseg.seeds.params import CAMParams, SeedParams
 from wsseg.stages.params import FinetuneParams, RoundParams
 
@@ -34,27 +33,23 @@ class Config(Params):
     """All settings of a run."""
 
     pipeline: str = "weak"
-    """"weak" for weak annotations of any kind, "finetune" for a few masks on top of a run, "full"
-    for masks of all training images, or the path of a script of your own.
+    """"weak" learns from weak annotations of any kind, "finetune" from a few pixel masks beside a
+    finished run, "full" from masks of all training images; or the path of a Python script.
     """
     run_dir: LocalPath
-    """The run's folder."""
+    """Folder of the run; its labels, networks and report are written there."""
     seed: int = Field(0, ge=0)
-    """Of everything random."""
+    """Seed of all random numbers."""
     strict: bool = False
-    """Stop at the first bad image in place of setting it aside."""
+    """Stop at the first unusable image instead of skipping it."""
     loggers: Annotated[tuple[Literal["tensorboard", "mlflow"], ...], BeforeValidator(_listed)] = ()
-    """What gets the curves of every training, one name or several: "tensorboard", "mlflow"; see
-    ``wsseg.runs.loggers``. They change no result.
-    """
+    """Programs that receive the curves of every training: "tensorboard", "mlflow" or both."""
     machine: MachineParams = MachineParams()
     data: DataParams
     seeds: SeedParams = SeedParams()
     classifier: ClassifierParams = ClassifierParams()
     cam: CAMParams = CAMParams()
-    affinity: AffinityParams = AffinityParams()
     crf: CRFParams = CRFParams()
-    par: PARParams = PARParams()
     model: SegmenterParams = SegmenterParams()
     trainer: SegmenterTrainingParams = SegmenterTrainingParams()
     prediction: PredictionParams = PredictionParams()

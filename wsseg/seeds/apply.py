@@ -114,7 +114,7 @@ def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...
     assert function is not None
     if name not in SEEDS:
         return Seed(name, function, _plugin_arguments(function, name, params.plugins.get(name, {})))
-    group = "grabcut" if name == "grabcut_strokes" else name
+    group = "grabcut" if name.startswith("grabcut") else name
     return Seed(
         name, function, {"params": getattr(params, group)} if takes(function, "params") else {}
     )

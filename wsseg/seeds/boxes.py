@@ -42,25 +42,22 @@ def box_inner(example: Example, params: BoxInnerParams = BoxInnerParams()) -> ND
     for box in smaller_in_front(example.sample.boxes):
         label_map[box.slices] = IGNORE
         if not box.crowd:
-            label_map[core(box, params.share)] = box.label
+            label_map[core(box, params)] = box.label
     return label_map
 
 
-def core(box: Box, share: float) -> tuple[slice, slice]:
+def core(box: Box, params: BoxInnerParams = BoxInnerParams()) -> tuple[slice, slice]:
     """Return the central part of a box.
-
-    Args:
-        share: Share of the area of the box, 0..1.
 
     Returns:
         Index of the core's pixels in an (H, W) array; at least one pixel, and as far from the
         left edge as from the right.
 
     Example:
-        >>> core(Box(1, left=0, top=0, right=10, bottom=5), share=0.04)
+        >>> core(Box(1, left=0, top=0, right=10, bottom=5), BoxInnerParams(mode="side"))
         (slice(2, 3, None), slice(4, 6, None))
     """
-    side = math.sqrt(share)
+    side = math.sqrt(params.share) if params.mode == "area" else params.share
     return _middle(box.top, box.bottom, side), _middle(box.left, box.right, side)
 
 

@@ -241,7 +241,7 @@ def _sum_over_views(
         scaled = [max(1, round(side * scale)) for side in pixels.shape[2:]]
         resized = functional.interpolate(pixels, scaled, mode="bilinear", antialias=True)
         resized = resized.contiguous(memory_format=torch.channels_last)
-        views = [resized, resized.flip(3)] if params.flip else [resized]
+        views = [resized, resized.flip(3)]
         all_labels = [*labels] * len(views)
         maps = class_activation(classifier.network, torch.cat(views), all_labels, params)
         for index, of_view in enumerate(maps):

@@ -12,6 +12,8 @@ from wsseg.labelmaps import IGNORE
 from wsseg.refine.refiners import Refine
 from wsseg.seeds.params import CAMParams
 
+_CONFIDENCE = 0.7  # probability that the leading class gets as evidence for the CRF
+
 
 def confident_labels(
     example: Example,
@@ -53,8 +55,8 @@ def confident_labels(
     decisions = {}
     for level in {*levels}:
         scores = with_background(large, level, params.threshold)
-        if params.refiner == "crf" and params.confidence is not None:
-            scores = _fixed_confidence(scores, constraints, params.confidence)
+        if params.refiner == "crf":
+            scores = _fixed_confidence(scores, constraints)
         refined = refine(example.image, scores, allowed=constraints.allowed)
         decisions[level] = constraints.argmax(refined)
     foreground, background = (decisions[level] for level in levels)
@@ -84,13 +86,11 @@ def _levels(maps: NDArray[np.float32], params: CAMParams) -> tuple[float, float]
     return level, level
 
 
-def _fixed_confidence(
-    scores: NDArray[np.float32], constraints: Constraints, confidence: float
-) -> NDArray[np.float32]:
+def _fixed_confidence(scores: NDArray[np.float32], constraints: Constraints) -> NDArray[np.float32]:
     """Give the leading class a fixed probability; the others share the rest."""
     leading = constraints.argmax(scores) == constraints.classes[:, None, None]
-    others = (1 - confidence) / (len(scores) - 1)
-    return np.where(leading, confidence, others).astype(np.float32)
+    others = (1 - _CONFIDENCE) / (len(scores) - 1)
+    return np.where(leading, _CONFIDENCE, others).astype(np.float32)
 
 
 def _restrict(constraints: Constraints, labels: NDArray[np.uint8]) -> Constraints:

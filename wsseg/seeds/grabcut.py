@@ -18,7 +18,7 @@ from wsseg.labelmaps import IGNORE
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, jitter
 from wsseg.seeds.edges import cut_along_edges
-from wsseg.seeds.params import BoxInnerParams, GrabCutParams, GrabCutVotesParams
+from wsseg.seeds.params import GrabCutParams
 
 MAX_SIDE = 400
 """Larger crops, and images of seeds from strokes, are downscaled to this longer side in pixels."""
@@ -69,7 +69,7 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
 
 
 def grabcut_votes(
-    example: Example, params: GrabCutVotesParams, rng: np.random.Generator
+    example: Example, params: GrabCutParams, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
     """Return the pixels on which most of many perturbed GrabCut runs agree, IGNORE elsewhere.
 
@@ -99,7 +99,7 @@ def grabcut_votes(
         foreground = share >= _FOREGROUND
         if _has_failed(foreground, visible):
             inside[:] = IGNORE
-            label_map[core(box, BoxInnerParams().share)] = box.label
+            label_map[core(box)] = box.label
         else:
             inside[share >= _BACKGROUND] = IGNORE
             inside[foreground] = box.label

@@ -13,34 +13,22 @@ class BoxInnerParams(Params):
     """Parameters of the seed ``box_inner``."""
 
     share: float = Field(0.2, gt=0, le=1)
-    """Share of the area of the box that keeps its class."""
+    """Share of the box in its middle that keeps its class; the rest becomes IGNORE."""
+    mode: Literal["area", "side"] = "area"
+    """Whether ``share`` is that of the area or of each side."""
 
 
 class GrabCutParams(Params):
-    """Parameters of the seeds ``grabcut`` and ``grabcut_strokes``."""
+    """Parameters of the seeds ``grabcut``, ``grabcut_votes`` and ``grabcut_strokes``."""
 
     iterations: int = Field(5, ge=1)
-    """GrabCut iterations per box or class."""
-    edges: Path | None = None
-    """``grabcut``: a folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+)."""
-
-
-class GrabCutVotesParams(Params):
-    """Parameters of the seed ``grabcut_votes``."""
-
+    """Number of GrabCut iterations per box or class; ``grabcut_votes`` draws its own."""
     votes: int = Field(150, ge=1)
-    """Perturbed runs per box."""
+    """Number of perturbed GrabCut runs per box of ``grabcut_votes``."""
     edges: Path | None = None
-    """A folder of edge-probability images ``<id>.png``, 0 to 255 (GrabCut+^i)."""
-
-
-class RandomWalkerParams(Params):
-    """Parameters of the seed ``random_walker``."""
-
-    beta: float = Field(0.1, ge=0)
-    """Larger values follow edges more strictly, per squared Lab unit."""
-    confidence: float = Field(0.5, ge=0, lt=1)
-    """A pixel whose best class has at most this probability is IGNORE."""
+    """Folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255, that ``grabcut`` and
+    ``grabcut_votes`` use beside the colours (GrabCut+).
+    """
 
 
 class SuperpixelVotesParams(Params):
@@ -48,73 +36,75 @@ class SuperpixelVotesParams(Params):
 
     count: int = Field(400, ge=1)
     """Approximate number of superpixels per image."""
-    spread: float = Field(20, ge=0)
-    """Change of colour in Lab units over which a superpixel without a mark takes the class of
-    others; 0 leaves it IGNORE.
-    """
 
 
 class SeedParams(Params):
-    """How annotations become the first label maps; see ``wsseg.seeds.apply``."""
+    """How boxes, points, scribbles and polygons become the first label maps."""
 
     name: str = "auto"
-    """"auto" uses ``boxes`` for images with boxes, and ``strokes`` for what is marked and for what
-    boxes leave open; or a key of ``SEEDS``, "intersection", "folder", or the name of a plug-in.
+    """Method of the first label maps. "auto" applies the method ``boxes`` to boxes, and the method
+    ``strokes`` to marks in the pixels that boxes leave open. Of boxes: "box", "box_inner",
+    "grabcut", "grabcut_votes", "intersection"; of marks: "strokes", "grabcut_strokes",
+    "random_walker", "superpixel_votes"; "folder" reads them; or the name of a plug-in.
     """
     boxes: str = "grabcut"
-    """``auto``: the seed of boxes."""
+    """Method of "auto" for boxes."""
     strokes: str = "grabcut_strokes"
-    """``auto``: the seed of points, scribbles and polygons."""
+    """Method of "auto" for points, scribbles and polygons."""
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
-    """``intersection``: the two seeds that must agree."""
+    """The two methods of "intersection", which keeps the objects that both find."""
     folder: Path | None = None
-    """``folder``: the folder of label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
+    """Folder of "folder" with label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
-    grabcut_votes: GrabCutVotesParams = GrabCutVotesParams()
-    random_walker: RandomWalkerParams = RandomWalkerParams()
     superpixel_votes: SuperpixelVotesParams = SuperpixelVotesParams()
     plugins: dict[str, dict[str, Any]] = Field({})
-    """Parameters of seeds of other packages, by the seed's name."""
+    """Parameters of methods of other packages, by their names."""
 
     @property
     def folders(self) -> list[Path]:
         """The folders of files ``<id>.png`` that seeds read besides the data set."""
-        folders = (self.folder, self.grabcut.edges, self.grabcut_votes.edges)
-        return [folder for folder in folders if folder]
+        return [folder for folder in (self.folder, self.grabcut.edges) if folder]
 
 
 class CAMParams(Params):
-    """Class activation maps, and the first label maps made from them; see ``wsseg.seeds.cam``."""
+    """Class activation maps of tagged images, and the first label maps that are made from them."""
 
     method: str = "cam"
     """"cam", "gradcam", "gradcam++", "layercam", or the name of a plug-in."""
     layer: str | None = None
-    """Gradient methods: a submodule of the encoder, such as "blocks.5"; null is the input of the
-    classifier's head.
+    """Layer whose activations the gradient methods weight, a submodule of the encoder such as
+    "blocks.5"; null is the last one.
     """
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
-    """Factors of the image size whose maps are summed."""
-    flip: bool = True
-    """Add the maps of the mirrored images."""
+    """Factors of the image size; the maps at all of them are summed."""
     stride: int = Field(4, ge=1, le=32)
-    """Side in pixels of a cell of the stored maps."""
-    affinity: Literal["none", "par", "colour", "boundary", "learned"] = "colour"
-    """How maps are propagated before they become labels: "none", "par", or a random walk along
-    "colour", up to a "boundary", or along an affinity "learned" from confident labels.
+    """Side in pixels of the cells of the stored maps and of the random walk."""
+    affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
+    """How maps are propagated to similar pixels before they become labels: "none", "par" or "pamr"
+    (pixel-adaptive refinement), or a random walk along "colour", along colour up to a "boundary",
+    or along an affinity "learned" from confident labels.
     """
-    walk: WalkParams = WalkParams()
+    affinity_steps: int = Field(250, ge=1)
+    """Number of optimizer steps that train the "learned" affinity."""
     threshold: Literal["constant", "power", "otsu"] = "constant"
-    """Score of the background beside maps of 0 to 1: "constant"; "power" of 1 - maximum, such as 4
-    for the foreground and 24 for the background; or "otsu", per image the threshold that separates
-    its maps best, the same for both.
+    """What the maps (0 to 1) are compared with: a "constant"; a "power" of 1 - the maximum over all
+    maps; or "otsu", the threshold that separates the maps of each image best.
     """
     foreground: float = Field(0.25, ge=0)
-    """Confident foreground: the class exceeds this constant, or power."""
-    background: float = Field(0.25, ge=0)
-    """Confident background: no class exceeds this constant, or power."""
-    refiner: str = "none"
-    """What sharpens both: "crf", "par", "none", or the name of a plug-in."""
-    confidence: float | None = Field(0.7, gt=0.5, lt=1)
-    """``crf``: probability that the leading class gets as evidence; null uses the maps themselves.
+    """The constant (or the exponent of "power", such as 4) that a class must exceed to be
+    foreground.
     """
+    background: float = Field(0.25, ge=0)
+    """The constant (or the exponent of "power", such as 24) that no class may exceed in the
+    background. Pixels that are neither become IGNORE.
+    """
+    refiner: str = "none"
+    """Refiner of the scores before both decisions: "crf", "par", "pamr", "none", or the name of a
+    plug-in.
+    """
+
+    @property
+    def walk(self) -> WalkParams:
+        """The random walk that propagates the maps."""
+        return WalkParams(stride=self.stride)

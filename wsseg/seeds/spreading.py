@@ -10,12 +10,13 @@ from wsseg.refine.par import par
 from wsseg.refine.params import PARParams
 from wsseg.seeds.params import CAMParams
 
+_WALKS: dict[str, Affinity] = {"colour": "colour", "boundary": "boundary", "learned": "embedding"}
+
 
 def spread(
     image: NDArray[np.uint8],
     maps: NDArray[np.float32],
     params: CAMParams,
-    par_params: PARParams = PARParams(),
     features: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Return maps after propagation by ``params.affinity``, each divided by its maximum.
@@ -37,12 +38,12 @@ def spread(
     if not len(maps) or params.affinity == "none":
         return maps
     large = _resize(maps, image.shape[:2])
-    if params.affinity == "par":
-        scores = np.concatenate([1 - large.max(axis=0, keepdims=True), large])
-        large = par(image, scores, params=par_params)[1:]
-    else:
-        affinity: Affinity = "embedding" if params.affinity == "learned" else params.affinity
+    if affinity := _WALKS.get(params.affinity):
         large = propagate(large, image, params.walk, affinity, features)
+    else:
+        scores = np.concatenate([1 - large.max(axis=0, keepdims=True), large])
+        variant = PARParams.model_validate({"variant": params.affinity})
+        large = par(image, scores, params=variant)[1:]
     return max_normalise(_resize(large, maps.shape[1:]))
 
 

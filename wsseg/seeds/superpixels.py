@@ -15,6 +15,7 @@ from wsseg.seeds.markers import OUTSIDE, UNMARKED, Markers, labels_of, markers_o
 from wsseg.seeds.params import SuperpixelVotesParams
 
 _COMPACTNESS = 10.0  # weight of position beside Lab colour: larger values give squarer regions
+_MAX_CHANGE = 20.0  # Lab units, over which superpixels without a mark take the class of others
 _SHORTEST = 1e-3  # Lab units; scipy reads a distance of 0 as no link
 
 
@@ -24,7 +25,7 @@ def superpixel_votes(
     """Return superpixels filled with the class of most of their marks.
 
     A superpixel without a mark takes the class from which the path over neighbours changes colour
-    least, if the change is at most ``params.spread``; else it is IGNORE. If no background is
+    least, if the change is at most 20 Lab units; else it is IGNORE. If no background is
     marked, superpixels at the image's border spread IGNORE instead.
 
     References:
@@ -34,8 +35,8 @@ def superpixel_votes(
     marks = markers_of(example, MAX_SIDE)
     regions = segment_superpixels(marks.pixels, params.count)
     markers = _majority(regions, marks)
-    if params.spread > 0 and (markers != UNMARKED).any():
-        markers = _spread(markers, _links(regions, rgb2lab(marks.pixels)), params.spread)
+    if (markers != UNMARKED).any():
+        markers = _spread(markers, _links(regions, rgb2lab(marks.pixels)), _MAX_CHANGE)
     return resize_nearest(labels_of(markers)[regions], example.sample.size)
 
 

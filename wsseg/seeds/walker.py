@@ -9,14 +9,13 @@ from wsseg.data.example import Example
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.grabcut import MAX_SIDE
 from wsseg.seeds.markers import Markers, labels_of, markers_of, upscale
-from wsseg.seeds.params import RandomWalkerParams
 
 _SHIFT = 200.0  # Lab units
+_BETA = 0.1  # per squared Lab unit: larger values follow edges more strictly
+_CONFIDENCE = 0.5  # probability that the best class of a pixel must exceed
 
 
-def random_walker(
-    example: Example, params: RandomWalkerParams = RandomWalkerParams()
-) -> NDArray[np.uint8]:
+def random_walker(example: Example) -> NDArray[np.uint8]:
     """Return the class whose marks a random walker reaches first, if it is probable enough.
 
     A step between neighbours whose Lab colours differ by d has the weight exp(-beta d^2). A class
@@ -33,8 +32,8 @@ def random_walker(
     marks = markers_of(example, MAX_SIDE)
     if len(marks.distinct) < 2 or marks.markers.all():
         return example.constraints.known
-    probabilities = first_marker_probabilities(marks, params.beta)
-    return _most_probable(marks.distinct, probabilities, example, params.confidence)
+    probabilities = first_marker_probabilities(marks, _BETA)
+    return _most_probable(marks.distinct, probabilities, example)
 
 
 def first_marker_probabilities(marks: Markers, beta: float) -> NDArray[np.float32]:
@@ -69,7 +68,6 @@ def _most_probable(
     markers: NDArray[np.int32],
     probabilities: NDArray[np.float32],
     example: Example,
-    confidence: float,
 ) -> NDArray[np.uint8]:
     size, constraints = example.sample.size, example.constraints
     label_map = np.full(size, IGNORE, np.uint8)
@@ -80,5 +78,5 @@ def _most_probable(
         share = upscale(coarse, size) * constraints.allowed[of_class].any(axis=0)
         label_map[share > best] = label
         best, total = np.maximum(best, share), total + share
-    label_map[best <= confidence * total] = IGNORE
+    label_map[best <= _CONFIDENCE * total] = IGNORE
     return label_map

@@ -28,13 +28,13 @@ def check_settings(config: Config) -> None:
     check_losses(config.trainer.loss)
     if config.rounds.loss:
         check_losses(config.rounds.loss, "rounds.loss")
-    find_refiner(config.rounds.refiner, config.crf, config.par)
+    find_refiner(config.rounds.refiner, config.crf)
     check_network(config.model)
     if find_activation(config.cam.method) is None:
         check_classifier(config.classifier.network(config.model))
     elif config.cam.affinity == "learned":
         problem = f"cam.affinity=learned needs an encoder, which the plug-in {config.cam.method}"
         raise InputError(f"{problem} does not have", hint="set cam.affinity=colour")
-    find_refiner(config.cam.refiner, config.crf, config.par)
+    find_refiner(config.cam.refiner, config.crf)
     if Path(config.pipeline).stem == "finetune":
         check_finetune_settings(config)

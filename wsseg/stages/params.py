@@ -17,25 +17,25 @@ def _count(value: object) -> object:
 
 
 class RoundParams(CleaningParams):
-    """The Simple Does It loop."""
+    """The rounds of training, prediction and cleaning (Simple Does It)."""
 
     count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
-    """Rounds of training and cleaning; "auto" ends them when signals say that labels no longer
-    improve, see ``wsseg.stages.stopping``.
+    """Number of rounds; "auto" ends them when the labels no longer improve, as measured without
+    true masks.
     """
     max_rounds: int = Field(8, ge=1)
-    """Rounds at most with "auto"."""
+    """Largest number of rounds with "auto"."""
     restart: bool = True
-    """Whether each round trains from the initial weights or continues."""
+    """Train each round from the initial weights; false continues from the last round's network."""
     loss: LossWeights | None = Field(None, min_length=1)
-    """Weights of losses from the second round on, null for those of ``trainer.loss``: after the
-    first, label maps leave little for losses of unlabelled pixels to do.
+    """Losses and their weights from the second round on, when most pixels have a label; null is
+    ``trainer.loss``.
     """
     clean: bool = True
-    """False is the naive loop: predictions become labels as they are."""
+    """Correct predictions by the annotations before they become labels; false keeps them."""
     refiner: str = "crf"
-    """What sharpens predictions before they become labels: "crf", "par", "none", or a plug-in's
-    name.
+    """Refiner of predictions before they become labels: "crf", "par", "pamr", "none", or the name
+    of a plug-in.
     """
 
     @property
@@ -45,29 +45,29 @@ class RoundParams(CleaningParams):
 
 
 class FilterParams(Params):
-    """The rule by which pseudo-labels are accepted; the others become IGNORE."""
+    """Which predicted labels (pseudo-labels) are trained on; the others become IGNORE."""
 
     rule: Literal["none", "global", "per_class", "calibrated"] = "global"
-    """"none" accepts all; "global" accepts a confidence of at least ``confidence``; "per_class" the
-    most confident share ``keep`` of the pixels of each class; "calibrated" measures on the images
-    with masks from which confidence a share ``precision`` of the labels of a class is right, and
-    accepts no label of a class that never reaches it.
+    """"none" accepts all; "global" accepts labels whose confidence is at least ``confidence``;
+    "per_class" accepts the most confident share ``keep`` of each class; "calibrated" measures on
+    the images with masks, for each class, from which confidence a share ``precision`` of its labels
+    is correct.
     """
     confidence: float = Field(0.9, ge=0, le=1)
-    """Lowest confidence for ``global``, and for classes that ``calibrated`` has too few pixels of.
+    """Lowest confidence of "global", and of "calibrated" for classes that are too rare to measure.
     """
     keep: float = Field(0.5, gt=0, le=1)
-    """Share of the pixels of a class for ``per_class``."""
+    """Share of the pixels of a class that "per_class" accepts."""
     precision: float = Field(0.9, gt=0, le=1)
-    """Share of the accepted pixels of a class that must be right for ``calibrated``."""
+    """Share of the accepted pixels of a class that must be correct with "calibrated"."""
 
 
 class FinetuneParams(Params):
     """Fine-tuning: a few pixel masks in addition to weak labels."""
 
     base: AbsolutePath | None = None
-    """A finished run on weak labels, whose last network and labels are used; null trains the first
-    network on the masks alone.
+    """Folder of a finished run on weak labels, whose last network is fine-tuned; null trains the
+    first network on the masks alone.
     """
     method: Literal["supervised", "augment", "pretrain", "semi"] = "augment"
     """"supervised" trains on the masks alone; "augment" on masks and pseudo-labels together;
@@ -75,22 +75,26 @@ class FinetuneParams(Params):
     teacher gives to the other images.
     """
     masks_only: bool = True
-    """Train a network on the masks alone, too, for comparison."""
-    restart: bool = False
-    """Start from the encoder's weights instead of the base's network."""
+    """Also train a network on the masks alone, for comparison."""
     share: float = Field(0.5, ge=0, lt=1)
-    """Share of the training images that carry a mask in ``augment``, by repeating them."""
-    steps: PositiveInt | None = None
-    """Steps of the last training; null is ``trainer.steps``."""
+    """Share of images with masks in the training of "augment"; they are repeated to reach it."""
     lr_factor: float | None = Field(None, gt=0)
-    """Factor of the learning rates of the last training; null is 1, and 0.1 for ``pretrain``, which
-    would otherwise forget what it learned first.
+    """Factor of the learning rates of the last training; null is 1, and 0.1 for "pretrain", which
+    would otherwise lose what it learned first.
     """
     filter: FilterParams = FilterParams()
     semi: SemiParams = SemiParams()
 
 
-class ExportParams(Params):
+class ImageFileParams(Params):
+    """How the images get into the folder of an export."""
+
+    images: Literal["copy", "link", "none"] = "copy"
+    """copy, link (hard links on one file system), or none for a tool that has the images already.
+    wsseg can read only a folder with images."""
+
+
+class ExportParams(ImageFileParams):
     """Which label maps of a run are exported, and in which format."""
 
     to: Literal["voc", "coco", "cvat", "fiftyone"]
@@ -99,8 +103,5 @@ class ExportParams(Params):
     """Stage of the label maps, such as round-2 or round-2/val; by default the last complete one."""
     split: str | None = None
     """Split, such as train or val; by default the one that the stage labels."""
-    images: Literal["copy", "link", "none"] = "copy"
-    """copy, link (hard links on one file system), or none for a tool that has the images already.
-    wsseg can read only a folder with images."""
     worst: PositiveInt | None = None
     """Number of images, the worst first by estimated quality; by default all are exported."""

@@ -118,7 +118,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
-    refiner = find_refiner(config.rounds.refiner, config.crf, config.par)
+    refiner = find_refiner(config.rounds.refiner, config.crf)
     stage = run.stage(
         labels_name(model.name),
         model=model,

@@ -17,7 +17,7 @@ from wsseg.labelmaps import IGNORE
 
 SIZE = (30, 40)
 SQUARE = [2.0, 1.0, 6.0, 1.0, 6.0, 5.0, 2.0, 5.0]
-UNUSABLE = "outline cannot be used"
+UNUSABLE = "polygon cannot be used"
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
@@ -218,7 +218,7 @@ def test_usual_layouts_are_found(tmp_path, json_path, image_path, file_name, id)
     images = [{"id": 1, "file_name": file_name, "height": 30, "width": 40}]
     write(tmp_path / json_path, page(drawn(), images=images))
     assert detect_format(tmp_path) == "coco"
-    assert coco_splits(tmp_path) == ("train",)
+    assert tuple(coco_splits(tmp_path)) == ("train",)
     sample = only_sample(read_dataset(tmp_path))
     assert sample.id == (id or file_name.removesuffix(".jpg"))
     assert sample.image == tmp_path / image_path
@@ -230,7 +230,7 @@ def test_year_is_kept_where_it_tells_splits_apart(root):
         write(root / f"annotations/instances_val{year}.json", page())
     write(root / "annotations/captions_val2017.json", page())
     write(root / "package.json", page())
-    assert coco_splits(root) == ("train", "val2014", "val2017")
+    assert tuple(coco_splits(root)) == ("train", "val2014", "val2017")
 
 
 @pytest.mark.parametrize("asked", ["train", "train2017"])
@@ -337,20 +337,20 @@ def test_compressed_run_lengths_of_any_mask_are_accepted(seed, share):
         ["abc"],
     ],
 )
-def test_unusable_outlines_leave_the_pixels_of_their_box_unknown(root, segmentation):
+def test_unusable_polygons_leave_the_pixels_of_their_box_unknown(root, segmentation):
     write(
         root / "annotations/instances_train.json",
         page(drawn(segmentation=segmentation), drawn((20, 20, 4, 4), segmentation=[SQUARE])),
     )
     dataset = read_dataset(root, "coco", ["train"], "masks")
-    assert set(kinds(dataset)) == {UNUSABLE, "object without outline"}
+    assert set(kinds(dataset)) == {UNUSABLE, "object without polygon"}
     label_map = label_map_of(only_sample(dataset).annotations[0], SIZE, 3)
     assert set(np.unique(label_map)) <= {0, 1, IGNORE}
     crowd = only_sample(dataset).annotations[0].items[0]
     assert crowd.crowd and region_mask(crowd, SIZE).sum() == 16
 
 
-def test_image_whose_objects_have_no_outline_has_no_mask(root):
+def test_image_whose_objects_have_no_polygon_has_no_mask(root):
     assert only_sample(read_dataset(root, "coco", ["train"], "masks")).annotations == ()
 
 
@@ -363,7 +363,7 @@ def test_image_whose_objects_have_no_outline_has_no_mask(root):
         ([-9, -9, 99, -9, 99, 99, -9, 99], slice(0, 30), slice(0, 40)),
     ],
 )
-def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
+def test_polygons_are_cut_at_the_edges(root, polygon, rows, columns):
     write(root / "annotations/instances_train.json", page(drawn(segmentation=[polygon])))
     sample = only_sample(read_dataset(root, "coco", ["train"], "masks"))
     expected = np.zeros(SIZE, np.uint8)
@@ -371,7 +371,7 @@ def test_outlines_are_cut_at_the_edges(root, polygon, rows, columns):
     assert (label_map_of(sample.annotations[0], SIZE, 3) == expected).all()
 
 
-def test_box_may_be_missing_where_there_is_an_outline(root):
+def test_box_may_be_missing_where_there_is_an_polygon(root):
     write(
         root / "annotations/instances_train.json",
         page({"image_id": 1, "category_id": 9, "segmentation": [SQUARE]}),

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsseg.data.formats import csv_tags
-from wsseg.data.formats.csv_tags import csv_splits
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import MaskFile, Tags
@@ -172,7 +171,8 @@ def test_classes_are_those_of_all_files(root):
     assert train.classes == val.classes
     assert train.classes.names == ("background", "ant", "cow", "sheep", "zebra")
     assert tags_of(val) == {"a": Tags((4,), (1,))}
-    assert csv_splits(root) == ("train", "val")
+    dataset = read_dataset(root, "csv", use="tags")
+    assert tuple(dict.fromkeys(sample.split for sample in dataset.samples)) == ("train", "val")
 
 
 def test_classes_txt_orders_and_limits_the_classes(root):
@@ -264,7 +264,7 @@ def test_unknown_split_names_the_known_ones(root, split):
 
 
 def test_boxes_are_refused(root):
-    with pytest.raises(InputError, match=r"data\.weak must be tags for a csv data set.*weak=tags"):
+    with pytest.raises(InputError, match=r"A csv data set has no boxes; set data\.weak=tags"):
         read_weak(DataParams(root=root, weak="boxes", val=None))
     assert tags_of(read_weak(DataParams(root=root, weak="tags", val=None)))["b"] == Tags((1,))
 

@@ -32,7 +32,7 @@ META = """<meta><task><id>7</id><name>pasture</name><size>1</size><mode>annotati
     </labels><owner><username>someone</username></owner></task><dumped>2024-01-02</dumped></meta>"""
 BOX = '<box label="cow" source="manual" occluded="0" xtl="{}" ytl="{}" xbr="{}" ybr="{}" {}></box>'
 OTHER = "shape that cannot be used"
-OUTLINE = "outline cannot be used"
+POLYGON = "polygon cannot be used"
 
 
 def page(*shapes, name="a.jpg", subset="Train", sides='width="40" height="30"'):
@@ -118,7 +118,7 @@ def test_box_around_a_rotated_box(root):
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 90, 330])
-def test_ellipses_become_outlines(root, degrees):
+def test_ellipses_become_polygons(root, degrees):
     shape = '<ellipse label="cow" cx="20" cy="15" rx="12" ry="6" rotation="{}" z_order="0"/>'
     (regions,) = annotations(root, shape.format(degrees), use="masks")
     rows, columns = np.mgrid[:30, :40] + 0.5
@@ -257,8 +257,8 @@ def test_laid_over_other_images(root):
         (box(1e300, 1, 1e301, 3), "box lies outside the image"),
         (box(1, 1, 5, 5, 'rotation="inf"'), "box has a corner that is no finite number"),
         (box(1e308, 1, 1.5e308, 5, 'rotation="45"'), "box has a corner that is no finite number"),
-        (drawn("polygon", "1,1;2,2"), OUTLINE),
-        (drawn("polygon", "1,1;2,nan;3,3"), OUTLINE),
+        (drawn("polygon", "1,1;2,2"), POLYGON),
+        (drawn("polygon", "1,1;2,nan;3,3"), POLYGON),
         (drawn("polygon", "1,1;2;3,3"), OTHER),
         (drawn("polygon", ""), OTHER),
         ('<polygon label="cow"/>', OTHER),
@@ -272,7 +272,7 @@ def test_laid_over_other_images(root):
         ('<points points="1,1"/>', OTHER),
         ('<ellipse label="cow" cx="9" cy="9" rx="0" ry="3"/>', OTHER),
         ('<ellipse label="cow" cx="9" cy="9" rx="nan" ry="3"/>', OTHER),
-        ('<ellipse label="cow" cx="1e300" cy="9" rx="1e300" ry="3"/>', OUTLINE),
+        ('<ellipse label="cow" cx="1e300" cy="9" rx="1e300" ry="3"/>', POLYGON),
         ('<cuboid label="cow" xtl1="1" ytl1="1"/>', OTHER),
         ('<skeleton label="pose"><points label="nose" points="1,1"/></skeleton>', OTHER),
         (mask("1, 2, 3"), OTHER),

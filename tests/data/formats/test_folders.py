@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.data.formats.folders import folder_splits
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
 from wsseg.data.model import MaskFile, Tags
@@ -47,6 +46,10 @@ def test_the_folder_is_the_tag(root):
     assert dataset.problems == ()
 
 
+def splits_of(dataset):
+    return tuple(dict.fromkeys(sample.split for sample in dataset.samples))
+
+
 def test_classes_are_those_of_all_splits(root):
     photographs(root, "val/ant/d.jpg")
     train, val = (read_dataset(root, "folders", [split], "tags") for split in ("train", "val"))
@@ -56,8 +59,8 @@ def test_classes_are_those_of_all_splits(root):
 
 def test_folders_of_classes_alone_are_one_split(tmp_path):
     photographs(tmp_path, "cow/a.jpg", "cow/barn/2020/a.jpg", "sheep/b.jpg", "train/c.jpg")
-    assert folder_splits(tmp_path) == ("train",)
     dataset = read_dataset(tmp_path, use="tags")
+    assert splits_of(dataset) == ("train",)
     assert dataset.classes.names == ("background", "cow", "sheep", "train")
     assert tags_of(dataset) == {
         "cow/a": Tags((1,)),
@@ -69,7 +72,7 @@ def test_folders_of_classes_alone_are_one_split(tmp_path):
 
 def test_splits_may_have_any_name(tmp_path):
     photographs(tmp_path, "monday/cow/a.jpg", "tuesday/cow/deep/b.jpg", "tuesday/ant/c.jpg")
-    assert folder_splits(tmp_path) == ("monday", "tuesday")
+    assert splits_of(read_dataset(tmp_path, "folders", use="tags")) == ("monday", "tuesday")
     assert tags_of(read_dataset(tmp_path, "folders", ["tuesday"], "tags")) == {
         "ant/c": Tags((1,)),
         "cow/deep/b": Tags((2,)),
@@ -159,7 +162,7 @@ def test_only_background_is_refused(tmp_path):
 
 
 def test_boxes_are_refused(root):
-    with pytest.raises(InputError, match=r"data\.weak must be tags .*set data\.weak=tags"):
+    with pytest.raises(InputError, match=r"class folders has no boxes; set data\.weak=tags"):
         read_weak(DataParams(root=root, weak="boxes"))
     assert len(read_weak(DataParams(root=root, weak="tags")).samples) == 3
 
@@ -169,7 +172,10 @@ def test_masks_lie_beside_the_splits(root):
     write_label_map(path, np.full(SIZE, 1, np.uint8))
     dataset = read_dataset(root, "folders", ["train"], "masks")
     assert [s.annotations for s in dataset.samples] == [(MaskFile(path),), ()]
-    assert folder_splits(root) == ("train", "val") and dataset.problems == ()
+    assert (
+        splits_of(read_dataset(root, "folders", use="tags")) == ("train", "val")
+        and dataset.problems == ()
+    )
     truth = read_truth(root, splits=["train"])
     assert (truth.label_map(truth.samples("train")[0]) == 1).all()
 

@@ -20,7 +20,7 @@ from wsseg.errors import InputError
 
 SIZE = (30, 40)
 OTHER = "shape that cannot be used"
-OUTLINE = "outline cannot be used"
+POLYGON = "polygon cannot be used"
 NO_NUMBER = "box has a corner that is no finite number"
 BOX = Boxes((Box(1, 2, 1, 6, 5),))
 
@@ -102,7 +102,7 @@ def test_box_around_an_oriented_rectangle(root):
     assert annotations(root, shape("oriented_rectangle", *corners)) == (BOX,)
 
 
-def test_outlines_points_and_lines(root):
+def test_polygons_points_and_lines(root):
     corners = [(2.0, 1.0), (6.0, 1.0), (6.0, 5.0)]
     shapes = (
         shape("polygon", *corners, label="sheep", group_id=1),
@@ -126,7 +126,7 @@ def test_outlines_points_and_lines(root):
     assert annotations(root, *shapes) == (strokes, regions)
 
 
-def test_files_of_old_versions_know_outlines_only(root):
+def test_files_of_old_versions_know_polygons_only(root):
     corners = [[2, 1], [6, 1], [6, 5]]
     old = {
         "imageData": "A" * 9000,
@@ -141,7 +141,7 @@ def test_files_of_old_versions_know_outlines_only(root):
     assert sample.size == SIZE
 
 
-def test_circles_become_outlines(root):
+def test_circles_become_polygons(root):
     (regions,) = annotations(root, shape("circle", (20.0, 15.0), (20.0, 24.0)), use="masks")
     rows, columns = np.mgrid[:30, :40] + 0.5
     expected = np.hypot(columns - 20, rows - 15) <= 9
@@ -311,8 +311,8 @@ WINDOW = ((3, 2), (6, 4))
         (RECTANGLE | {"label": "__ignore__"}, OTHER),
         (RECTANGLE | {"shape_type": "cuboid"}, OTHER),
         (RECTANGLE | {"shape_type": ["polygon"]}, OTHER),
-        (shape("polygon", (1, 1), (2, 2)), OUTLINE),
-        (shape("polygon", (1, 1), (2, 2), (1e9, 3)), OUTLINE),
+        (shape("polygon", (1, 1), (2, 2)), POLYGON),
+        (shape("polygon", (1, 1), (2, 2), (1e9, 3)), POLYGON),
         (shape("linestrip", (1, 1), (float("nan"), 2)), "stroke cannot be drawn"),
         (shape("point", (99, 99)), "stroke outside the image"),
         (shape("circle", (1, 1)), OTHER),

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from wsseg.data.constraints import label_map_of, region_mask
 from wsseg.data.formats.geometry import fitted_box
 from wsseg.data.formats.table import detect_format, read_dataset
-from wsseg.data.formats.yolo import yolo_splits
 from wsseg.data.model import Box, Boxes, Regions
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
@@ -251,7 +250,10 @@ def test_number_of_classes_that_contradicts_the_names_is_reported(root):
 
 def test_splits_are_the_keys_that_name_something(root):
     write(root / "data.yaml", YAML + "val: images/train\ntest:  # none\n")
-    assert yolo_splits(root) == ("train", "val")
+    assert tuple(dict.fromkeys(sample.split for sample in read_dataset(root, "yolo").samples)) == (
+        "train",
+        "val",
+    )
     assert detect_format(root) == "yolo"
     with pytest.raises(InputError, match="known: train, val"):
         read_dataset(root, "yolo", ["test"])
@@ -266,7 +268,7 @@ def test_undecodable_label_file_and_damaged_image_are_left_out(root):
     assert [problem.fatal for problem in dataset.problems] == [True, True]
 
 
-def test_outlines_become_regions(root):
+def test_polygons_become_regions(root):
     polygon = "0 0.05 0.1 0.15 0.1 0.15 0.2 0.05 0.2"
     write(root / "labels/train/a.txt", f"\ufeff{polygon}\n1 0.5 0.5 0.1 0.2\n")
     dataset = read_dataset(root, "yolo", ["train"], "masks")
@@ -275,7 +277,7 @@ def test_outlines_become_regions(root):
     expected[3:6, 2:6], expected[12:18, 18:22] = 1, IGNORE
     assert (label_map_of(regions, SIZE, 3) == expected).all()
     assert region_mask(regions.items[0], SIZE).sum() == 12
-    assert kinds(dataset) == ["object without outline"]
+    assert kinds(dataset) == ["object without polygon"]
 
 
 def test_boxes_are_no_mask_but_no_object_is(root):

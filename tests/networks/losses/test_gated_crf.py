@@ -5,15 +5,9 @@ import torch
 from torch.nn.functional import one_hot
 
 from wsseg.errors import InputError
-from wsseg.networks.losses import gated_crf as module
-from wsseg.networks.params import GatedCRFParams
+from wsseg.networks.losses.gated_crf import gated_crf
 
 SIZES = pytest.mark.parametrize("size", [(7, 9), (1, 6), (13, 2), (1, 1)])
-
-
-def gated_crf(logits, images, gate=None, *, sources=None, weights=(1.0, 0.0), **params):
-    chosen = GatedCRFParams(**params)
-    return module.gated_crf(logits, images, gate, sources=sources, params=chosen, weights=weights)
 
 
 def example(size=(7, 9), n_classes=3):

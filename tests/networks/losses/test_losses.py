@@ -10,7 +10,7 @@ from wsseg.networks.losses.labelled import (
     partial_cross_entropy,
 )
 from wsseg.networks.losses.registry import LOSSES, LossInputs, check_losses
-from wsseg.networks.params import LossParams
+from wsseg.networks.params import SegmenterTrainingParams
 
 ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal, partial_cross_entropy])
 
@@ -76,9 +76,8 @@ def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name):
     possible[0, 2] = False
     for known in (0, 3):
         labels[:, :known] = 1
-        value = LOSSES[name](
-            LossInputs(logits, features, colours, labels, inside, possible), LossParams()
-        )
+        inputs = LossInputs(logits, features, colours, labels, inside, possible)
+        value = LOSSES[name](inputs, SegmenterTrainingParams())
         (gradient,) = torch.autograd.grad(value, logits)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0

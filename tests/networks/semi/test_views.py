@@ -26,9 +26,8 @@ def sample(tmp_path):
 
 def batches(samples, views=2, **changes):
     settings = {"steps": 9, "batch_size": 2, "crop": (30, 40), "zoom": (1.0, 1.0), **changes}
-    gate = bool(settings.pop("gate", True))
     trainer = SegmenterTrainingParams(**settings)
-    semi = SemiParams(strong_views=views, gate=gate)
+    semi = SemiParams(strong_views=views)
     return ViewBatches(samples, K, SegmenterParams(), trainer, semi, seed=0)
 
 
@@ -53,10 +52,9 @@ def test_padding_is_outside_and_allows_nothing_less(sample):
     assert views.allowed.any(dim=1).all()
 
 
-def test_without_gate_or_annotations_every_class_is_allowed(sample):
+def test_without_annotations_every_class_is_allowed(sample):
     bare = Sample("b", sample.image, sample.size, (), "train")
-    for found in (batches([sample], gate=False), batches([bare])):
-        assert found.batch(0)[1].allowed.all()
+    assert batches([bare]).batch(0)[1].allowed.all()
 
 
 def test_an_image_of_tags_alone(sample):

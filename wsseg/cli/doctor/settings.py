@@ -23,6 +23,7 @@ from wsseg.networks.weights import local_file
 from wsseg.runs.config import Config
 from wsseg.seeds.cam import find_activation
 from wsseg.stages.checks import check_settings
+from wsseg.stages.tags.affinity import affinity_training
 from wsseg.stages.tags.classifier import only_tagged
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ def _trainers(config: Config, has_classifier: bool) -> dict[str, TrainingParams]
     if has_classifier:
         trainers["classifier.trainer"] = config.classifier.trainer
         if config.cam.affinity == "learned":
-            trainers["affinity.trainer"] = config.affinity.trainer
+            trainers["cam.affinity"] = affinity_training(config)
     return trainers
 
 

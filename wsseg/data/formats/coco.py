@@ -8,12 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import inside, locate, matching_files, read_json, safe_name, shown
-from wsseg.data.formats.geometry import Corners, bounds, number, plausible_size
+from wsseg.data.formats.files import (
+    beginning,
+    image_id,
+    inside,
+    locate,
+    matching_files,
+    read_json,
+    shown,
+)
+from wsseg.data.formats.geometry import bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
 from wsseg.data.formats.labelstudio import is_labelstudio
-from wsseg.data.formats.opening import beginning
-from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject, RawSample
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
@@ -33,7 +40,7 @@ _FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories)"\s
 
 @dataclass(frozen=True)
 class _Page:
-    """One JSON: how it is named in problems, its lists, and class names by category id."""
+    """The lists of one JSON file, its name in problems, and class names by category id."""
 
     subject: str
     images: list[Any]
@@ -42,20 +49,20 @@ class _Page:
 
 
 def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a COCO folder holds.
+    """Return the content of a COCO folder.
 
     Category ids become labels 1, 2, ... in their order. Sizes come from the JSON.
 
     Args:
-        root: Holds annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
+        root: Contains annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
             <split>/_annotations.coco.json; images in images/<split>, <split>, images or root.
         splits: Names of splits, with or without the year at the end of the file's name; None: all.
 
     Raises:
         InputError: A split's file is missing or damaged, or the splits' categories differ.
     """
-    files = _files(root)
-    chosen = choose_splits(root, splits, sorted(files))
+    files = coco_splits(root)
+    chosen = choose_splits(root, splits, files)
     paths = {split: _path(root, split, files) for split in chosen}
     pages = {split: _page(inside(path, root), shown(path, root)) for split, path in paths.items()}
     first, *others = pages.values()
@@ -73,12 +80,18 @@ def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
         for subject, entry in _images(page, log):
             images.append(entry)
             with log.image(subject):
-                samples.add(_sample(entry, split, folders, root, log))
+                path, size = locate(entry.image, folders, root), entry.size
+                if not size:
+                    message = "no plausible 'height' and 'width'; read from the image"
+                    log.add(entry.subject, message, "image entry without size")
+                    size = image_size(path)
+                sample = Sample(image_id(entry.image), path, size, (), split)
+                samples.add(sample, replace(entry, split=split))
     return RawDataset(root, classes, samples.samples, log.problems, images=tuple(images))
 
 
 def read_coco_file(path: Path) -> RawFile:
-    """Return what one JSON says about all its images.
+    """Return the content of one JSON file.
 
     Raises:
         InputError: The file is missing, damaged, or names no class.
@@ -89,16 +102,11 @@ def read_coco_file(path: Path) -> RawFile:
     return RawFile(images, classes.names, log.problems)
 
 
-def coco_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a COCO folder.
+def coco_splits(root: Path) -> dict[str, Path]:
+    """Return the files of a COCO folder by split.
 
-    Returns:
-        Names of its files without "instances_", and without a year if they stay distinct.
+    Splits are named as the files without "instances_", and without a year if they stay distinct.
     """
-    return tuple(sorted(_files(root)))
-
-
-def _files(root: Path) -> dict[str, Path]:
     beside = [path for path in root.glob("*.json") if _IN_ROOT.fullmatch(path.stem)]
     named = {
         path.stem.removeprefix("instances_"): path
@@ -107,16 +115,17 @@ def _files(root: Path) -> dict[str, Path]:
     }
     named |= {path.parent.name: path for path in root.glob("*/_annotations.coco.json")}
     short = [_YEAR.sub("", name) for name in named]
-    return {
+    splits = {
         name if short.count(brief) > 1 or not brief else brief: path
         for brief, (name, path) in zip(short, named.items(), strict=True)
     }
+    return dict(sorted(splits.items()))
 
 
 def _path(root: Path, split: str, files: Mapping[str, Path]) -> Path:
     path = files.get(split) or files.get(_YEAR.sub("", split))
     if path is None or split not in (_YEAR.sub("", split), path.stem.removeprefix("instances_")):
-        remedy = f"known: {', '.join(sorted(files)) or 'none'}"
+        remedy = f"known: {', '.join(files) or 'none'}"
         rule = f"a file such as {root / 'annotations' / f'instances_{split}.json'}"
         raise InputError(f"split {split!r}", rule, "no such file", remedy)
     return path
@@ -206,34 +215,17 @@ def _object(subject: str, name: str, entry: dict[str, Any]) -> RawObject:
     lists = segmentation if isinstance(segmentation, list) else []
     polygons = [polygon if isinstance(polygon, list) else () for polygon in lists]
     encoded = segmentation if isinstance(segmentation, dict) else None
+    corners = bounds([[number(value) for value in polygon] for polygon in polygons])
     if "bbox" in entry:
-        corners = _corners(entry["bbox"])
-    else:
-        corners = bounds([[number(value) for value in polygon] for polygon in polygons])
+        box = entry["bbox"] if isinstance(entry["bbox"], list) else ()
+        left, top, width, height = map(number, box if len(box) == 4 else [None] * 4)
+        corners = left, top, left + width, top + height
     return RawObject(subject, name, corners, polygons, encoded, bool(entry.get("iscrowd", 0)))
-
-
-def _corners(bbox: Any) -> Corners:
-    numbers = [number(value) for value in bbox] if isinstance(bbox, list) else []
-    left, top, width, height = numbers if len(numbers) == 4 else [number(None)] * 4
-    return left, top, left + width, top + height
-
-
-def _sample(
-    image: RawImage, split: str, folders: Sequence[Path], root: Path, log: ProblemLog
-) -> RawSample:
-    path, size = locate(image.image, folders, root), image.size
-    if not size:
-        message = "no plausible 'height' and 'width'; read from the image"
-        log.add(image.subject, message, "image entry without size")
-        size = image_size(path)
-    id = safe_name(image.image).with_suffix("").as_posix()
-    return RawSample(Sample(id, path, size, (), split), (replace(image, split=split),))
 
 
 def _is_coco(root: Path) -> bool:
     # Annotation tools use such names too. Damaged files are COCO's, to be refused with a reason.
-    paths = _files(root).values()
+    paths = coco_splits(root).values()
     return any(not is_labelme(path) and not is_labelstudio(path) for path in paths)
 
 

@@ -6,16 +6,12 @@ import reprlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
-from xml.etree.ElementTree import ParseError
+from typing import Any
 
 import numpy as np
-from defusedxml.common import DefusedXmlException
-from defusedxml.ElementTree import iterparse
 
-from wsseg.data.formats.files import safe_name
+from wsseg.data.formats.files import beginning, read_xml, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
-from wsseg.data.formats.opening import beginning, open_file
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (
@@ -30,68 +26,42 @@ from wsseg.data.formats.shapes import (
 from wsseg.data.formats.tools import tool_format
 from wsseg.errors import InputError
 
-_DAMAGED = (ParseError, DefusedXmlException, ValueError, LookupError, OSError)
+_EXPORT = "export it as 'CVAT for images 1.1'"
 _TRUE = ("true", "1", "yes")
 _OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete it"
 
 
 def read_cvat(path: Path) -> RawFile:
-    """Return what an XML of CVAT says about its images.
+    """Return the content of an XML file of "CVAT for images 1.1", with the task's labels as names.
 
     A ``points`` shape is a click for each point; if its attribute "extreme" is true, its four
     points are the extreme points of one object. An attribute "width" of a ``polyline`` or
     ``points`` is its width in pixels. A rotated box gives its bounding box. Coordinates are CVAT's:
-    the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true was made by
-    a program and not accepted by a person: it is left out, and reported.
-
-    Args:
-        path: XML of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
-            Images and shapes that cannot be used, such as skeletons and cuboids, are left out.
-
-    Returns:
-        The images, with the task's labels as class names.
+    the image spans 0 to its width. The subset of an image is its split, in lower case. Images and
+    shapes that cannot be used, such as skeletons and cuboids, are left out. So are shapes and tags
+    whose attribute "suggestion" is true: a program made them and no person accepted them.
 
     Raises:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
     """
-    try:
-        with open_file(path) as file:
-            return _read(file, path)
-    except InputError:
-        raise
-    except _DAMAGED as error:
-        rule, got = "XML of CVAT for images, without DTD", " ".join(str(error).split())
-        raise InputError(path, rule, got, "export it again") from error
+    images, names, log = list[RawImage](), list[str](), ProblemLog()
 
-
-def _read(file: IO[bytes], path: Path) -> RawFile:
-    images, names, log = list[RawImage](), tuple[str, ...](), ProblemLog()
-    for element in _children(file, path):
+    def visit(element: Any) -> None:
         if element.tag == "meta":
-            names = tuple(_names(element))
+            names[:] = _names(element)
         elif element.tag == "image":
             subject = f"{path.name} image {reprlib.repr(element.get('name'))}"
             with log.leaving_out(subject, "image that cannot be read"):
                 images.append(_image(element, subject, path, log))
         elif element.tag == "track":
-            remedy = "export it as 'CVAT for images 1.1'"
-            raise InputError(path, "of CVAT for images", "CVAT for video", remedy)
-    return RawFile(tuple(images), names, log.problems)
+            raise InputError(path, "of CVAT for images", "CVAT for video", _EXPORT)
 
-
-def _children(file: IO[bytes], path: Path) -> Iterator[Any]:
-    """Yield the children of the root; each is freed before the next one is read."""
-    root, depth = None, 0
-    for event, element in iterparse(file, ("start", "end"), forbid_dtd=True):
-        depth += 1 if event == "start" else -1
-        if root is None:
-            root = element
-            if root.tag != "annotations":
-                rule, got = "XML of CVAT, <annotations>", f"<{reprlib.repr(root.tag)[1:-1]}>"
-                raise InputError(path, rule, got, "export it as 'CVAT for images 1.1'")
-        if event == "end" and depth == 1:
-            yield element
-            root.clear()
+    rule = "XML of CVAT for images, without DTD"
+    root = read_xml(path, rule, "export it again", visit=visit)
+    if root.tag != "annotations" or "xmlns" in root.attrib:
+        got = f"<{reprlib.repr(root.tag)[1:-1]}> of another format"
+        raise InputError(path, "XML of CVAT, <annotations>", got, _EXPORT)
+    return RawFile(tuple(images), tuple(names), log.problems)
 
 
 def _names(meta: Any) -> Iterator[str]:
@@ -206,8 +176,10 @@ _DRAWN: dict[str, tuple[Kind, Callable[[Any], Points]]] = {
 
 
 def _attribute(shape: Any, name: str) -> str:
-    found = (a for a in shape.iterfind("attribute") if a.get("name", "").strip().lower() == name)
-    return next(((a.text or "").strip() for a in found), "")
+    for attribute in shape.iterfind("attribute"):
+        if attribute.get("name", "").strip().lower() == name:
+            return (attribute.text or "").strip()
+    return ""
 
 
 def _width(shape: Any) -> float | None:

@@ -1,42 +1,134 @@
 """Files of a data set: each opened once, text in UTF-8, and nothing outside the folder."""
 
+import io
 import json
 import os
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
-from xml.etree.ElementTree import TreeBuilder
+from typing import IO, Any, TypeVar
+from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from wsseg.data.formats.opening import open_file, read_text
 from wsseg.errors import InputError
+from wsseg.safe_io import open_regular
 
 T = TypeVar("T")
 
+_HEAD = 4096  # bytes that tell formats apart
+_MOST_OPEN = 100  # files: systems allow 256 or more
 
-def read_ids(path: Path) -> tuple[str, ...]:
-    """Return the image ids that a file lists, such as ``selected.txt``.
 
-    Args:
-        path: UTF-8, an id a line; empty lines are skipped.
+@dataclass
+class _Opened:
+    """Files whose beginning was read and that wait to be read, and lists of names."""
 
-    Returns:
-        The ids in the file's order, each once.
+    files: dict[Path, IO[bytes]] = field(default_factory=dict)
+    names: dict[Path, list[str]] = field(default_factory=dict)
+
+
+_opened: ContextVar[_Opened | None] = ContextVar("opened", default=None)
+
+
+@contextmanager
+def opening_once() -> Iterator[None]:
+    """Keep files whose beginning was read open until they are read; also a decorator.
+
+    Otherwise each file whose format is detected by ``beginning`` would be opened twice. At most 100
+    files are kept open.
+    """
+    if _opened.get() is not None:
+        yield
+        return
+    opened = _Opened()
+    token = _opened.set(opened)
+    try:
+        yield
+    finally:
+        _opened.reset(token)
+        for file in opened.files.values():
+            file.close()
+
+
+def beginning(path: Path) -> str:
+    """Return the first 4096 bytes of a file as text without byte order mark and leading blanks.
+
+    Undecodable bytes are replaced; the text is empty if the file cannot be read.
+    """
+    opened = _opened.get()
+    files = opened.files if opened else {}
+    try:
+        file = files.pop(path, None) or open_regular(path)
+        file.seek(0)
+        head = file.read(_HEAD)
+    except OSError:
+        return ""
+    if opened and len(files) < _MOST_OPEN:
+        files[path] = file
+    else:
+        file.close()
+    is_wide = head.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+    return head.decode("utf-16" if is_wide else "utf-8-sig", "replace").lstrip()
+
+
+def open_file(path: Path) -> IO[bytes]:
+    """Return a regular file opened for reading bytes, or the one that ``beginning`` left open.
+
+    Raises:
+        OSError: It is missing or no regular file.
+    """
+    opened = _opened.get()
+    file = opened.files.pop(path, None) if opened else None
+    if file is None:
+        return open_regular(path)
+    file.seek(0)
+    return file
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file, with or without a byte order mark.
 
     Raises:
         InputError: The file is missing or not UTF-8.
+    """
+    try:
+        with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
+            return text.read()
+    except UnicodeDecodeError as error:
+        got = f"byte {error.start} of another encoding"
+        raise InputError(path, "UTF-8 text", got, "save it as UTF-8") from error
+    except OSError as error:
+        got = error.strerror or str(error)
+        raise InputError(path, "a readable file", got, "check the path") from error
+
+
+def read_names(path: Path) -> list[str]:
+    """Return the stripped lines of a UTF-8 file that are not empty; ``opening_once`` keeps them.
+
+    Raises:
+        InputError: As ``read_text``.
+    """
+    opened = _opened.get() or _Opened()
+    if path not in opened.names:
+        lines = (line.strip() for line in read_text(path).splitlines())
+        opened.names[path] = [line for line in lines if line]
+    return opened.names[path]
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Return the image ids that a file such as ``selected.txt`` lists in its lines, each once.
+
+    Raises:
+        InputError: As ``read_text``.
     """
     return tuple(dict.fromkeys(line for line in read_text(path).split("\n") if line.strip()))
 
 
 def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it again") -> T:
-    """Return what a JSON file holds.
-
-    Args:
-        path: UTF-8.
-        rule: What it must hold, for errors.
-        kind: Type of its outermost value, ``dict`` or ``list``.
-        remedy: What to do, for errors.
+    """Return the outermost value of a JSON file, which is a ``dict`` or ``list``.
 
     Raises:
         InputError: The file is missing, no JSON, or holds another kind of value.
@@ -51,28 +143,44 @@ def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it aga
     return content
 
 
-def read_xml(path: Path, rule: str, remedy: str, name: object = None) -> Any:
+def read_xml(
+    path: Path,
+    rule: str,
+    remedy: str,
+    name: object = None,
+    visit: Callable[[Element], None] | None = None,
+) -> Element:
     """Return the root element of an XML file.
 
     Args:
-        path: XML in any encoding that it declares.
-        rule: What it must be, for errors.
-        remedy: What to do, for errors.
-        name: How the file is named in errors; None is its path.
+        name: Name of the file in errors; None is its path.
+        visit: Receives each child of the root as soon as it is read; then the child is removed.
 
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.
     """
-    # As defusedxml does, but without its layer of Python for each element: half the time.
-    builder, parser = TreeBuilder(), expat.ParserCreate()
-    parser.buffer_text = True
+    builder, parser, unclosed = TreeBuilder(), expat.ParserCreate(), list[Element]()
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        unclosed.append(builder.start(tag, attributes))
+
+    def end(tag: str) -> None:
+        builder.end(tag)
+        element = unclosed.pop()
+        if visit and len(unclosed) == 1:
+            visit(element)
+            unclosed[0].remove(element)
+
+    # Only a DTD can declare entities, so that refusing it refuses them too, as defusedxml does.
     parser.StartDoctypeDeclHandler = _refuse_dtd
-    parser.StartElementHandler, parser.EndElementHandler = builder.start, builder.end
-    parser.CharacterDataHandler = builder.data
+    parser.StartElementHandler, parser.EndElementHandler = start, end
+    parser.CharacterDataHandler, parser.buffer_text = builder.data, True
     try:
         with open_file(path) as file:
-            parser.Parse(file.read(), True)
+            parser.ParseFile(file)
         return builder.close()
+    except InputError:
+        raise
     except (expat.ExpatError, ValueError, LookupError, OSError) as error:
         got = " ".join(str(error).split())
         raise InputError(name or path, rule, got, remedy) from error
@@ -88,10 +196,9 @@ def child_text(element: Any, path: str) -> str:
 
 
 def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
-    """Return the files below a folder by their path in it without suffix.
+    """Return the files below a folder, none if it is missing, by their path in it without suffix.
 
     Args:
-        folder: Listed once; a missing one holds no files.
         suffixes: Such as ".png", in lower case; files in upper case are found too.
 
     Returns:
@@ -113,19 +220,15 @@ def matching_files(
     """Yield the files of a folder that match a pattern and are of a format, sorted.
 
     Args:
-        folder: Where patterns begin.
-        patterns: Such as "*.json" and "annotations/*.json".
-        fits: File -> whether it is of the format; called as late as possible.
+        patterns: Such as "annotations/*.json".
+        fits: Called as late as possible.
     """
     candidates = sorted(path for pattern in patterns for path in folder.glob(pattern))
     yield from (path for path in candidates if path.is_file() and fits(path))
 
 
 def inside(path: Path, root: Path) -> Path:
-    """Return a path that lies in the data set, symbolic links followed.
-
-    Returns:
-        ``path`` unchanged.
+    """Return a path unchanged if it lies in the data set, symbolic links followed.
 
     Raises:
         InputError: The path leads out of the data set.
@@ -155,9 +258,6 @@ def guard(root: Path) -> Callable[[Path], Path]:
 def safe_name(name: str) -> PurePosixPath:
     """Return a file name from an annotation, refused if it could lead out of a folder.
 
-    Args:
-        name: Relative, with "/" between folders.
-
     Raises:
         InputError: The name is empty, absolute, or holds "..", a backslash or control characters.
     """
@@ -174,11 +274,6 @@ def safe_name(name: str) -> PurePosixPath:
 def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
     """Return the file of a name in the first folder that has it.
 
-    Args:
-        name: Relative, with "/" between folders.
-        folders: Searched in this order.
-        root: The data set's folder.
-
     Raises:
         InputError: No folder has it, or it leads out of the data set.
     """
@@ -192,11 +287,17 @@ def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether a file exists, also for names that ``Path.is_file`` raises for.
-
-    Such names are too long or hold NUL; they come from annotations.
-    """
+    """Return whether a file exists, also for names that are too long or hold NUL."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
+
+
+def image_id(name: str) -> str:
+    """Return the id of an image, its relative file name without suffix.
+
+    Raises:
+        InputError: As ``safe_name``.
+    """
+    return safe_name(name).with_suffix("").as_posix()
 
 
 def shown(path: Path, root: Path) -> str:

@@ -1,11 +1,11 @@
-"""Image tags by folder: each image lies in the folder of the one class it shows."""
+"""Image tags by folder: each image lies in the folder of the only class that it shows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from wsseg.data.formats.files import files_by_id, inside, shown
-from wsseg.data.formats.raw import Format, RawDataset, RawImage, RawSample
+from wsseg.data.formats.raw import Format, RawDataset, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
@@ -29,7 +29,7 @@ _Files = Mapping[str, list[Path]]  # of one split, by id: "<class>/<name>" and d
 
 @dataclass(frozen=True)
 class _Tree:
-    """The images by split, links that are not followed, and where masks are looked for."""
+    """Images and folder of masks by split, and links that are not followed."""
 
     splits: dict[str, _Files]
     links: tuple[Path, ...]
@@ -37,21 +37,22 @@ class _Tree:
 
 
 def read_folders(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a folder with a folder for each class holds.
+    """Return what a folder with one folder per class holds.
 
-    Images lie in <split>/<class> and below; or in <class>, and the one split is "train". The level
-    of splits exists if no image lies directly in a folder of ``root``, or if one of these has a
-    usual name ("train", "val", "test", ...) and holds folders of images. Classes are the folders'
-    sorted names over all splits; images in a folder "background" show no object. Sizes come from
-    the images' headers. Ids are paths below the split's folder without suffix, "<class>/<name>".
+    Images lie in <split>/<class> and below, or in <class> if the only split is "train". There is a
+    level of splits if no image lies directly in a folder of ``root``, or if one of these folders
+    has a usual name ("train", "val", "test", ...) and contains folders of images. The classes are
+    the sorted names of the folders of all splits; images in a folder "background" show no object.
+    Sizes come from the images' headers. An id is a path below the folder of its split without
+    suffix, "<class>/<name>".
 
     Args:
-        root: Holds the splits' folders or the classes'. Masks, if there are any, are
-            masks/<split>/<id>.png, without <split> if there is no such level.
-        splits: Names of its folders, or "train"; None: all.
+        root: Contains the folders, and optionally masks/<split>/<id>.png, without <split> if there
+            is no such level.
+        splits: Names of folders, or "train"; None: all.
 
     Raises:
-        InputError: A split, or every class, is missing.
+        InputError: A split is missing, or there is no class.
     """
     tree, log, samples = _tree(root), ProblemLog(), SampleList()
     chosen = choose_splits(root, splits, tree.splits, f"a folder in {root}", "none of images")
@@ -67,17 +68,16 @@ def read_folders(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                     size = image_size(inside(image, root))
                     tags = (_class(id),) if _class(id) else ()
                     raw = RawImage(shown(image, root), id, split=split, tags=tags)
-                    sample = Sample(id, image, size, (), split)
-                    samples.add(RawSample(sample, (raw,), masks.get(id)))
-    subject, rule = "data.weak", "tags for a data set of class folders"
+                    samples.add(Sample(id, image, size, (), split), raw, mask=masks.get(id))
+    no_boxes = InputError("A data set of class folders has no boxes", hint="set data.weak=tags")
     return RawDataset(
         *(root, classes, samples.samples, log.problems),
         has_tags=True,
-        refused={"boxes": InputError(subject, rule, "boxes", "set data.weak=tags")},
+        refused={"boxes": no_boxes},
     )
 
 
-def _masks(root: Path, split: str, tree: "_Tree", log: ProblemLog) -> dict[str, Path]:
+def _masks(root: Path, split: str, tree: _Tree, log: ProblemLog) -> dict[str, Path]:
     """Return the masks of a split by image id, and report files that have no image or class."""
     files = tree.splits[split]
     listed = files_by_id(inside(tree.mask_folders[split], root), SUFFIXES)
@@ -92,21 +92,10 @@ def _masks(root: Path, split: str, tree: "_Tree", log: ProblemLog) -> dict[str, 
     return masks
 
 
-def folder_splits(root: Path) -> tuple[str, ...]:
-    """Return the splits of a folder of class folders.
-
-    Returns:
-        Their names; "train" alone if there is no level of splits, none without images.
-    """
-    return tuple(_tree(root).splits)
-
-
 def has_class_folders(root: Path) -> bool:
-    """Return whether images lie in folders as classes would.
+    """Return whether images lie in two or more folders that may be named after classes.
 
-    Returns:
-        True if images lie in two or more folders, two or three levels down, and no folder has a
-        name that other formats use.
+    The images lie two or three levels down, and no folder has a name that other formats use.
     """
     if any(path.name.lower() in _OF_OTHERS for path in _below(root)):
         return False
@@ -146,7 +135,7 @@ def _has_splits(listed: Mapping[str, _Files]) -> bool:
 
 
 def _class(id: str) -> str:
-    """Return the class whose folder an image lies in, empty where it lies in none."""
+    """Return the class of an image's folder, empty if it lies in none."""
     name = id.partition("/")[0] if "/" in id else ""
     return "" if name.startswith(".") or is_background(name) else name
 

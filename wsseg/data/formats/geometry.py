@@ -55,20 +55,10 @@ def plausible_size(height: object, width: object) -> tuple[int, int] | None:
 def fitted_box(
     label: int, corners: Corners, size: tuple[int, int], subject: str, crowd: bool = False
 ) -> tuple[Box | None, Problem | None]:
-    """Return a box in whole pixels inside its image.
+    """Return a box in whole pixels inside its image of size (H, W), and what was wrong with it.
 
     Edges move outwards to whole pixels and are clipped to the image; a box thinner than a pixel
-    becomes one pixel wide.
-
-    Args:
-        label: The class, 1 to 254.
-        corners: Edges in pixels.
-        size: (H, W) of the image.
-        subject: Named in the problem.
-        crowd: Whether it is a group of objects.
-
-    Returns:
-        The box (None if it cannot be used), and what was wrong (None if nothing was).
+    becomes one pixel wide. The box is None if it cannot be used.
 
     Example:
         >>> fitted_box(1, (9.5, 0, 20, 30.2), (100, 100), "a.xml")
@@ -93,15 +83,12 @@ def fitted_box(
 def fitted_polygon(
     points: Sequence[object], size: tuple[int, int], subject: str
 ) -> tuple[Polygon | None, Problem | None]:
-    """Return a polygon clipped to its image.
+    """Return a polygon clipped to its image of size (H, W), and what was wrong with it.
+
+    The polygon is None if it cannot be used.
 
     Args:
         points: x0, y0, x1, y1, ... in pixels, unchecked.
-        size: (H, W) of the image.
-        subject: Named in the problem.
-
-    Returns:
-        The polygon (None if it cannot be used), and what was wrong (None if nothing was).
     """
     values = [number(value) for value in points]
     if len(values) < 6 or len(values) % 2:
@@ -119,23 +106,19 @@ def fitted_polygon(
 def fitted_runs(
     encoded: Mapping[str, Any], size: tuple[int, int], subject: str
 ) -> tuple[RunLengths | None, Problem | None]:
-    """Return COCO run lengths that are safe to decode.
+    """Return COCO run lengths that are safe to decode, and what was wrong with them.
 
-    A decoder writes as many pixels as the runs say, so they are summed first.
+    A decoder writes as many pixels as the runs say, so they are summed first. The run lengths are
+    None if they cannot be used.
 
     Args:
         encoded: "size" [H, W] and "counts", a list or a compressed string.
         size: (H, W) of the image.
-        subject: Named in the problem.
-
-    Returns:
-        Size and counts (None if they cannot be used), and what was wrong (None if nothing was).
     """
-    given, counts = encoded.get("size"), encoded.get("counts")
-    if given != list(size):
-        return None, _polygon_problem(
-            subject, f"run lengths of size {reprlib.repr(given)}, not {size}"
-        )
+    written, counts = encoded.get("size"), encoded.get("counts")
+    if written != list(size):
+        flaw = f"run lengths of size {reprlib.repr(written)}, not {size}"
+        return None, _polygon_problem(subject, flaw)
     packed = counts.encode("ascii", "replace") if isinstance(counts, str) else None
     runs = _unpacked(packed) if packed is not None else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
@@ -226,5 +209,5 @@ def _unpacked(packed: bytes) -> list[int] | None:
 
 
 def _polygon_problem(subject: str, flaw: str) -> Problem:
-    message = f"outline cannot be used: {flaw}; left out, export it again"
-    return Problem(subject, message, kind="outline cannot be used")
+    message = f"polygon cannot be used: {flaw}; left out, export it again"
+    return Problem(subject, message, kind="polygon cannot be used")

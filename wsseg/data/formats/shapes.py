@@ -22,7 +22,7 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: fl
 
     Args:
         centre: (x, y) in pixels.
-        radii: Along x and y before it is rotated, in pixels.
+        radii: Along x and y before the rotation, in pixels.
         degrees: Clockwise rotation about the centre.
 
     Raises:
@@ -32,23 +32,15 @@ def ellipse(centre: tuple[float, float], radii: tuple[float, float], degrees: fl
         rule, got = "with positive radii", f"{radii[0]:g} and {radii[1]:g}"
         raise InputError("ellipse", rule, got, "draw it again")
     turns = (2 * math.pi * index / _ELLIPSE_CORNERS for index in range(_ELLIPSE_CORNERS))
-    outline = tuple(
+    points = tuple(
         (centre[0] + radii[0] * math.cos(turn), centre[1] + radii[1] * math.sin(turn))
         for turn in turns
     )
-    return rotated(outline, centre, degrees)
+    return rotated(points, centre, degrees)
 
 
 def rotated(points: Points, centre: tuple[float, float], degrees: float) -> Points:
-    """Return points rotated about a centre.
-
-    Args:
-        points: (x, y) in pixels.
-        centre: (x, y) in pixels.
-        degrees: Clockwise angle, as y points down.
-
-    Returns:
-        The rotated points; NaN if the angle is not finite.
+    """Return points rotated clockwise about a centre; they are NaN if the angle is not finite.
 
     Example:
         >>> [(round(x), round(y)) for x, y in rotated(((3, 1),), (1, 1), 90)]
@@ -90,20 +82,13 @@ def known_size(size: tuple[int, int] | None) -> tuple[int, int]:
 def window_sides(height: object, width: object, size: tuple[int, int]) -> tuple[int, int]:
     """Return the sides (h, w) of a mask's window, small enough to allocate.
 
-    Args:
-        height: Rows, unchecked.
-        width: Columns, unchecked.
-        size: (H, W) of the image.
-
     Raises:
         InputError: They are no whole numbers, or larger than the image.
     """
     sides = plausible_size(height, width)
     if sides is None or sides[0] > size[0] or sides[1] > size[1]:
-        rule, got = (
-            f"no larger than its image {size[1]}x{size[0]}",
-            f"{reprlib.repr(width)} x {reprlib.repr(height)}",
-        )
+        got = f"{reprlib.repr(width)} x {reprlib.repr(height)}"
+        rule = f"no larger than its image {size[1]}x{size[0]}"
         raise InputError("mask", rule, got, "draw it again")
     if math.prod(sides) > _MOST_PIXELS:
         rule = f"of at most {_MOST_PIXELS:,} pixels"
@@ -120,10 +105,6 @@ def placed_runs(
         window: (h, w) bool, checked by ``window_sides``; clipped to the image.
         corner: (left, top) of the window in pixels.
         size: (H, W) of the image.
-        subject: Named in errors.
-
-    Returns:
-        Size and COCO counts: column by column, background first.
 
     Raises:
         InputError: No pixel is inside the image, or the mask is noise.

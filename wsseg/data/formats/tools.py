@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.files import inside, locate, matching_files, safe_name
-from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage, RawSample
+from wsseg.data.formats.files import image_id, inside, locate, matching_files
+from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
@@ -30,12 +30,8 @@ def tool_format(
     """Return the format of an annotation tool, whose files stand alone or are laid over others.
 
     Args:
-        name: Such as "cvat".
-        sign: How a data set folder is recognised, for messages.
-        patterns: Where its files lie below a data set folder.
-        fits: File -> whether it is of the format, by its name and first bytes.
-        read_file: File -> what it says.
-        image_per_file: Whether a damaged file costs one image only.
+        patterns: Globs of its files below a data set folder; the other arguments are those of
+            ``Format``.
     """
 
     def files(root: Path) -> Iterable[Path]:
@@ -58,10 +54,10 @@ def read_files(
     image_per_file: bool,
     log: ProblemLog,
 ) -> Iterator[tuple[Path, RawFile]]:
-    """Yield what files say; if each is about one image, a damaged one costs its image only.
+    """Yield the content of files; a damaged one is skipped if each file is about one image.
 
     Raises:
-        InputError: A file is damaged that is about many images, or every file is.
+        InputError: A file about many images is damaged, or every file is.
     """
     damaged: InputError | None = None
     any_read = False
@@ -104,20 +100,16 @@ def _assemble(
     chosen = choose_splits(root, splits, known, "a split with images", "no image")
     samples = SampleList()
     for split in chosen:
+        folders = [root / "images" / split, root / "images", root / split, root]
         for (of, name), images in by_image.items():
             if of == split:
                 with log.image(images[0].subject):
-                    samples.add(_sample(root, split, name, images))
+                    path = locate(name, folders, root)
+                    sizes = (image.size for image in images if image.size)
+                    size = next(sizes, None) or image_size(path)
+                    samples.add(Sample(image_id(name), path, size, (), split), *images)
     every = tuple(image for images in by_image.values() for image in images)
     return RawDataset(root, classes, samples.samples, log.problems, images=every)
-
-
-def _sample(root: Path, split: str, name: str, images: Sequence[RawImage]) -> RawSample:
-    folders = [root / "images" / split, root / "images", root / split, root]
-    path = locate(name, folders, root)
-    size = next((image.size for image in images if image.size), None) or image_size(path)
-    id = safe_name(name).with_suffix("").as_posix()
-    return RawSample(Sample(id, path, size, (), split), tuple(images))
 
 
 def _classes(root: Path, files: Sequence[RawFile]) -> Classes:

@@ -2,23 +2,24 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from wsseg.data.formats.files import (
+    beginning,
     child_text,
     files_by_id,
     guard,
     inside,
     matching_files,
+    read_text,
     read_xml,
     shown,
 )
 from wsseg.data.formats.geometry import Corners, number, plausible_size
-from wsseg.data.formats.opening import beginning, read_text
-from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject, RawSample
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
@@ -42,7 +43,7 @@ _NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
 
 
 def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a Pascal VOC folder holds.
+    """Return the content of a Pascal VOC folder: JPEGImages, ImageSets, Annotations and masks.
 
     Class names come from ``labelmap.txt``; without it from all XML files; without objects from the
     files of one class in ImageSets/Main: in VOC's order if they are VOC's, otherwise sorted. With
@@ -51,7 +52,6 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
     file of a class has no such annotation.
 
     Args:
-        root: Holds JPEGImages, ImageSets, Annotations, SegmentationClass.
         splits: Names of text files in ImageSets/Segmentation, or else ImageSets/Main; None: all.
 
     Raises:
@@ -77,19 +77,15 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                 page = folder.page(id)
                 if isinstance(page, InputError):
                     raise page
-                size = (page and page.size) or image_size(image)
                 if page is None:
-                    message = (
-                        "no such file; the image counts as not annotated, add it to use its boxes"
-                    )
-                    of_boxes.add(f"Annotations/{id}.xml", message, "image without XML")
+                    message = "no such file; the image counts as not annotated, add it to use its"
+                    of_boxes.add(f"Annotations/{id}.xml", f"{message} boxes", "image without XML")
                     page = RawImage(id, id)
                 if id in tags:
                     page = replace(page, tags=tags[id][0], unsure=tags[id][1])
-                mask = next(iter(folder.masks.get(id, [])), None)
-                samples.add(RawSample(Sample(id, image, size, (), split), (page,), mask))
-    tagged = sets.tagged_splits(classes)
-    if not tagged:
+                sample = Sample(id, image, page.size or image_size(image), (), split)
+                samples.add(sample, page, mask=next(iter(folder.masks.get(id, [])), None))
+    if not (tagged := sets.tagged_splits(classes)):
         rule = f"in files {root / 'ImageSets' / 'Main'}/<class>_{next(iter(texts), '')}.txt"
         remedy = "add them, or set data.weak=boxes_as_tags"
         subject = f"tags of split {next(iter(texts), '')!r}"
@@ -108,19 +104,18 @@ class _Folder:
 
     def __init__(self, root: Path) -> None:
         self.root, self.inside = root, guard(root)
-        suffixes = {
-            "JPEGImages": SUFFIXES,
-            "Annotations": (".xml",),
-            "SegmentationClass": (".png",),
-        }
-        for name in suffixes:
-            inside(root / name, root)
-        listed = (files_by_id(root / name, ends) for name, ends in suffixes.items())
-        self.images, self.xmls, self.masks = listed
+        self.images, self.xmls, self.masks = (
+            files_by_id(self.inside(root / name), suffixes)
+            for name, suffixes in (
+                ("JPEGImages", SUFFIXES),
+                ("Annotations", (".xml",)),
+                ("SegmentationClass", (".png",)),
+            )
+        )
         self.pages: dict[str, RawImage | InputError] = {}
 
     def page(self, id: str) -> RawImage | InputError | None:
-        """Return what the XML of an image says, or what is wrong with it; None without XML."""
+        """Return the content of the XML file of an image, or its error; None without a file."""
         if id not in self.xmls:
             return None
         if id not in self.pages:
@@ -161,17 +156,13 @@ def _classes(folder: _Folder, sets: ImageSets) -> Classes:
         return classes_of(_label_map_names(text, path), str(path))
     pages = [folder.page(id) for id in folder.xmls]
     images = [page for page in pages if isinstance(page, RawImage)]
-    names = _object_names(images) or sets.class_names()
+    objects = {item.name for image in images for item in image.objects or ()}
+    names = {name for name in objects if not is_background(name)} or sets.class_names()
     if not names:
         remedy = "write labelmap.txt with a line 'name:::' for each class, background first"
         rule = "there, or objects in Annotations/*.xml, or class files in ImageSets/Main"
         raise InputError(path, rule, "none of them", remedy)
     return classes_of(VOC_NAMES if names <= set(VOC_NAMES) else sorted(names), str(folder.root))
-
-
-def _object_names(images: Iterable[RawImage]) -> set[str]:
-    names = {item.name for image in images for item in image.objects or ()}
-    return {name for name in names if not is_background(name)}
 
 
 def _label_map_names(text: str, path: Path) -> list[str]:
@@ -207,7 +198,7 @@ def _corners(box: Any) -> Corners:
 
 
 def read_voc_file(path: Path) -> RawFile:
-    """Return what one XML says about its image, which is called like it.
+    """Return the content of one XML file about the image of the same name.
 
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.

@@ -1,10 +1,9 @@
 """ImageSets of a Pascal VOC folder: the lists of its splits and the tags of each class."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.files import inside, shown, some_of
-from wsseg.data.formats.opening import beginning, read_text
+from wsseg.data.formats.files import beginning, inside, read_text, shown, some_of
 from wsseg.data.formats.reading import ProblemLog, is_background
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
@@ -21,8 +20,6 @@ class ImageSets:
     A file of Main such as ``cow_train.txt`` says which images of "train" show a cow, if there is a
     split "train" and its lines have two columns; any other file lists the images of a split.
 
-    Args:
-        root: The data set's folder.
     """
 
     def __init__(self, root: Path) -> None:
@@ -75,8 +72,8 @@ class ImageSets:
 
     def tagged_splits(self, classes: Classes) -> tuple[str, ...]:
         """Return the splits with the file of at least one known class."""
-        files, names = self.class_files(classes.names), {*classes.names[1:]}
-        return tuple(split for split in self.splits if not names.isdisjoint(files[split]))
+        files = self.class_files(classes.names)
+        return tuple(split for split in self.splits if files[split].keys() & classes.labels.keys())
 
     def tags(
         self, split: str, ids: Sequence[str], classes: Classes, log: ProblemLog
@@ -84,12 +81,6 @@ class ImageSets:
         """Return the tags of each image of a split that at least one file of a class lists.
 
         A class is unsure if its file says so (0, "difficult") or does not list the image.
-
-        Args:
-            split: Name of the split.
-            ids: Its images; lines of others are not read.
-            classes: Class names.
-            log: Receives the problems.
 
         Raises:
             InputError: A file leads out of the data set or is not UTF-8.
@@ -104,9 +95,21 @@ class ImageSets:
         for name, path in paths.items():
             values[name] = _read_class_file(path, self.root, wanted, strays, log)
         listed = set[str]().union(*values.values())
-        tags = {id: _tags(id, values, classes) for id in ids if id in listed}
-        self._check_class_files(split, files, paths, classes, log)
+        tags: dict[str, NamedTags] = {}
+        for id in (id for id in ids if id in listed):
+            said = {name: values.get(name, {}).get(id, _DIFFICULT) for name in classes.labels}
+            present, unsure = (
+                tuple(name for name, value in said.items() if value == wanted_value)
+                for wanted_value in (_PRESENT, _DIFFICULT)
+            )
+            tags[id] = present, unsure
         subject = f"ImageSets/Main/*_{split}.txt"
+        if missing_files := [name for name in classes.labels if name not in paths]:
+            message = f"no file of {some_of(missing_files)}; unsure in every image, add it"
+            log.add(subject, message, "class without a class file")
+        if others := {name for name in files if not is_background(name)} - {*classes}:
+            message = f"{some_of(sorted(others))}: no known class; file not read"
+            log.add(subject, message, "class file of an unknown class")
         if untagged := [id for id in ids if id not in tags]:
             message = f"{some_of(untagged)} in no class file; not annotated, add it to use its tags"
             log.add(subject, message, "image without tags")
@@ -115,28 +118,9 @@ class ImageSets:
             log.add(subject, message, "tagged image outside its split")
         for name, path in paths.items():
             if missing := [id for id in tags if id not in values[name]]:
-                message = (
-                    f"{some_of(missing)} not listed; unsure there, write -1 where it is absent"
-                )
-                kind = "image that a class file does not list"
-                log.add(shown(path, self.root), message, kind)
+                message = f"{some_of(missing)} not listed; unsure there, write -1 if it is absent"
+                log.add(shown(path, self.root), message, "image that a class file does not list")
         return tags
-
-    def _check_class_files(
-        self,
-        split: str,
-        files: Collection[str],
-        paths: Collection[str],
-        classes: Classes,
-        log: ProblemLog,
-    ) -> None:
-        subject = f"ImageSets/Main/*_{split}.txt"
-        if missing := [name for name in classes.names[1:] if name not in paths]:
-            message = f"no file of {some_of(missing)}; unsure in every image, add it"
-            log.add(subject, message, "class without a class file")
-        if others := {name for name in files if not is_background(name)} - {*classes}:
-            message = f"{some_of(sorted(others))}: no known class; file not read"
-            log.add(subject, message, "class file of an unknown class")
 
 
 def _stems(root: Path, folder: str) -> dict[str, Path]:
@@ -175,10 +159,3 @@ def _lines(path: Path, root: Path, log: ProblemLog) -> Iterator[tuple[str, str, 
         elif line.strip():
             message = f"{line!r:.80} is not '<image> 1', '<image> -1' or '<image> 0'; left out"
             log.add_line(f"{name}:{row}", message, "malformed line of a class file")
-
-
-def _tags(id: str, values: Mapping[str, Mapping[str, str]], classes: Classes) -> NamedTags:
-    said = {name: values.get(name, {}).get(id, _DIFFICULT) for name in classes.names[1:]}
-    present = (name for name, value in said.items() if value == _PRESENT)
-    unsure = (name for name, value in said.items() if value == _DIFFICULT)
-    return tuple(present), tuple(unsure)

@@ -1,6 +1,7 @@
 """YOLO: a text file of relative boxes or polygons for each image, and data.yaml."""
 
 import os
+import re
 import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +10,8 @@ from typing import Any
 
 import yaml
 
-from wsseg.data.formats.files import files_by_id, guard, inside, is_file, shown
+from wsseg.data.formats.files import files_by_id, guard, inside, is_file, read_text, shown
 from wsseg.data.formats.geometry import bounds, number
-from wsseg.data.formats.opening import read_text
 from wsseg.data.formats.raw import (
     SPLIT_NAMES,
     Format,
@@ -19,7 +19,6 @@ from wsseg.data.formats.raw import (
     RawFile,
     RawImage,
     RawObject,
-    RawSample,
 )
 from wsseg.data.formats.reading import (
     ProblemLog,
@@ -33,7 +32,6 @@ from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
 
 _KEYS = ("train", "val", "valid", "test")
-_FIELDS_OF_BOX = 5
 _MOST_CHARACTERS = 2**20  # of data.yaml: YAML takes a thousand times as long to read as JSON
 _EMPTY = ("", "~", "null", "None")
 
@@ -49,14 +47,13 @@ class _Settings:
 
 
 def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a YOLO folder holds.
+    """Return the content of a YOLO folder with data.yaml.
 
-    The label file of an image is found by putting "labels" for the last "images" of its path, or
-    beside it; an image without one has no objects. Sizes come from the images' headers. Images that
-    data.yaml gives as a folder are named by their place in it, others by their place in ``root``.
+    The path of a label file has "labels" in place of the last "images" of the image's path, or is
+    beside the image; an image without one has no objects. Sizes come from the images' headers. Ids
+    are paths in the folders of data.yaml, or in ``root`` if data.yaml names lists of images.
 
     Args:
-        root: Holds data.yaml.
         splits: Its keys "train", "val", "valid" or "test"; None: all.
 
     Raises:
@@ -65,10 +62,8 @@ def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
     log, samples = ProblemLog(), SampleList()
     settings = _settings(root, log)
     classes = classes_of(tuple(settings.names.values()), str(settings.path))
-    rule, got = f"a key of {settings.path}", "no such key"
-    chosen = choose_splits(root, splits, settings.splits, rule, got)
-    is_inside = guard(root)
-    for split in chosen:
+    rule, is_inside = f"a key of {settings.path}", guard(root)
+    for split in choose_splits(root, splits, settings.splits, rule, "no such key"):
         labelled, images = 0, _images(root, split, settings, log)
         for id, image in images:
             with log.image(shown(image, root)):
@@ -78,23 +73,19 @@ def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                 text = read_text(is_inside(label_file)) if label_file else ""
                 objects = tuple(_objects(text, name, settings.names, log))
                 raw = RawImage(name, id, split=split, size=size, objects=objects, relative=True)
-                samples.add(RawSample(Sample(id, image, size, (), split), (raw,)))
+                samples.add(Sample(id, image, size, (), split), raw)
         if images and not labelled:
-            message = "no image has a label file, so all count as images without objects"
-            kind = "split without labels"
-            log.add(f"split {split}", f"{message}; check the labels folder", kind)
+            message = "no image has a label file, so all count as images without objects; check the"
+            log.add(f"split {split}", f"{message} labels folder", "split without labels")
     images_of_all = tuple(entry.images[0] for entry in samples.samples)
     return RawDataset(root, classes, samples.samples, log.problems, images=images_of_all)
 
 
 def read_yolo_labels(path: Path) -> RawFile:
-    """Return what the label files beside a data.yaml say, whether or not its images are there.
+    """Return the content of the folder "labels" beside a data.yaml, with or without its images.
 
-    An image is called like its label file below "labels"; a first folder that is called like a
-    split is its split.
-
-    Args:
-        path: data.yaml, whose folder holds "labels".
+    Images have the names of their label files; a first folder below "labels" with the usual name of
+    a split is their split.
 
     Raises:
         InputError: data.yaml is missing or damaged.
@@ -111,15 +102,6 @@ def read_yolo_labels(path: Path) -> RawFile:
             name = rest if split else id
             images.append(RawImage(subject, name, split=split, objects=objects, relative=True))
     return RawFile(tuple(images), classes_of(tuple(names.values()), str(path)).names, log.problems)
-
-
-def yolo_splits(root: Path) -> tuple[str, ...]:
-    """Return those of data.yaml's keys "train", "val", "valid" and "test" that name something.
-
-    Raises:
-        InputError: data.yaml is missing or damaged.
-    """
-    return tuple(_settings(root, ProblemLog()).splits)
 
 
 def _settings_file(root: Path) -> Path | None:
@@ -167,8 +149,8 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def _names(names: Any, path: Path) -> dict[int, str]:
-    items = list(names.items()) if isinstance(names, dict) else []
-    pairs = list(enumerate(names)) if isinstance(names, list) else items
+    pairs = list(enumerate(names)) if isinstance(names, list) else []
+    pairs = list(names.items()) if isinstance(names, dict) else pairs
     if not pairs or not all(str(i).isdecimal() and isinstance(name, str) for i, name in pairs):
         rule = "with 'names', a list or a mapping from class numbers"
         raise InputError(path, rule, type(names).__name__, "name the classes")
@@ -209,18 +191,19 @@ def _images(root: Path, split: str, settings: _Settings, log: ProblemLog) -> lis
     for place in places:
         if place.is_dir():
             images += (path for paths in files_by_id(place, SUFFIXES).values() for path in paths)
-        else:
-            images += _listed(root, place, settings.base, log)
+            continue
+        searched = (place.parent, settings.base, root)
+        for row, line in enumerate(read_text(place).splitlines(), 1):
+            if name := line.strip():
+                with log.image(f"{shown(place, root)}:{row}"):
+                    images.append(_listed_image(name, root, searched))
     unique = dict.fromkeys(images)
     return [(image.relative_to(named_from).with_suffix("").as_posix(), image) for image in unique]
 
 
 def _place(root: Path, settings: _Settings, entry: str, split: str) -> Path:
     """Return a split's folder or list; some tools write "../train/images" for "train/images"."""
-    stripped = entry
-    while stripped.startswith("../"):
-        stripped = stripped.removeprefix("../")
-    base = settings.base
+    base, stripped = settings.base, re.sub(r"^(\.\./)+", "", entry)
     for candidate in (base / entry, root / entry, base / stripped, root / stripped):
         if existing := _existing(candidate, root):
             return _plain(existing, root)
@@ -234,15 +217,6 @@ def _plain(path: Path, root: Path) -> Path:
     if plain.is_relative_to(root):
         return plain
     return root / os.path.relpath(os.path.realpath(path), os.path.realpath(root))
-
-
-def _listed(root: Path, place: Path, base: Path, log: ProblemLog) -> list[Path]:
-    images, folders = list[Path](), (place.parent, base, root)
-    for row, line in enumerate(read_text(place).splitlines(), 1):
-        if name := line.strip():
-            with log.image(f"{shown(place, root)}:{row}"):
-                images.append(_listed_image(name, root, folders))
-    return images
 
 
 def _listed_image(name: str, root: Path, folders: Sequence[Path]) -> Path:
@@ -278,18 +252,15 @@ def _objects(
             message = f"class {fields[0]:g} is not in 'names'; object left out"
             log.add(subject, message, "object of an unknown class")
         else:
-            is_whole = len(fields) >= _FIELDS_OF_BOX and len(fields) % 2
-            made = _object(subject, names[int(fields[0])], fields[1:], "" if is_whole else flaw)
-            yield made
-
-
-def _object(subject: str, name: str, values: Sequence[float], flaw: str) -> RawObject:
-    if flaw:
-        return RawObject(subject, name, bounds(()), flaw=flaw)
-    if len(values) > 4:
-        return RawObject(subject, name, bounds([values]), (values,))
-    x, y, w, h = values
-    return RawObject(subject, name, (x - w / 2, y - h / 2, x + w / 2, y + h / 2))
+            class_name, values = names[int(fields[0])], fields[1:]
+            if len(values) == 4:
+                x, y, w, h = values
+                box = (x - w / 2, y - h / 2, x + w / 2, y + h / 2)
+                yield RawObject(subject, class_name, box)
+            elif len(values) > 4 and len(values) % 2 == 0:
+                yield RawObject(subject, class_name, bounds([values]), (values,))
+            else:
+                yield RawObject(subject, class_name, bounds(()), flaw=flaw)
 
 
 YOLO = Format(

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from wsseg.networks.losses.grid import check_sizes
-from wsseg.networks.params import GatedCRFParams
 
 
 def gated_crf(
@@ -17,7 +16,10 @@ def gated_crf(
     gate: Tensor | None = None,
     *,
     sources: Tensor | None = None,
-    params: GatedCRFParams | None = None,
+    scale: int = 4,
+    radius: int = 5,
+    sxy: float = 6.0,
+    srgb: float = 0.1,
     weights: tuple[float, float] = (1.0, 0.0),
 ) -> Tensor:
     """Return the disagreement of predictions between near pixels of similar colour.
@@ -42,6 +44,10 @@ def gated_crf(
         gate: (N, H, W) bool, the pixels that receive, such as those without a label; None is all.
         sources: (N, H, W) bool, the pixels that send, such as those that are not padding; None is
             all.
+        scale: Side in pixels of a coarse pixel.
+        radius: Radius of the square window in coarse pixels: 5 is 11 x 11.
+        sxy: Standard deviation in space, in coarse pixels.
+        srgb: Standard deviation in colour, for colours in 0..1.
         weights: Weight of the kernel over positions and colours, and of that over positions.
 
     Returns:
@@ -54,18 +60,17 @@ def gated_crf(
         Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation,
         arXiv:1906.04651.
     """
-    params = params or GatedCRFParams()
     check_sizes("gated_crf", logits, {"images": images[:, 0], "gate": gate, "sources": sources})
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = _coarse(floats.softmax(dim=1), params.scale)
-    colours = _coarse(images.to(p), params.scale) / params.srgb
-    received, sent = (_coarse_gate(mask, p, params.scale) for mask in (gate, sources))
+    p = _coarse(floats.softmax(dim=1), scale)
+    colours = _coarse(images.to(p), scale) / srgb
+    received, sent = (_coarse_gate(mask, p, scale) for mask in (gate, sources))
     total = (p * 0).sum()
-    for down, right in _half_window(params.radius, *p.shape[2:]):
+    for down, right in _half_window(radius, *p.shape[2:]):
         (p_i, p_j), (c_i, c_j), (to_i, to_j), (from_i, from_j) = (
             _pairs(values, down, right) for values in (p, colours, received, sent)
         )
-        near = math.exp(-(down**2 + right**2) / (2 * params.sxy**2))
+        near = math.exp(-(down**2 + right**2) / (2 * sxy**2))
         similar = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
         kernel = near * (weights[0] * similar + weights[1]) * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()

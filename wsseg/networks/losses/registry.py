@@ -17,7 +17,7 @@ from wsseg.networks.losses.labelled import (
     partial_cross_entropy,
 )
 from wsseg.networks.losses.tree_energy import tree_energy
-from wsseg.networks.params import LossParams, NetworkParams, SegmenterTrainingParams
+from wsseg.networks.params import NetworkParams, SegmenterTrainingParams
 from wsseg.networks.segmenter import capture_head_inputs
 from wsseg.networks.training_data import Target
 
@@ -48,15 +48,18 @@ class LossInputs:
         return self.inside & (self.labels == IGNORE)
 
 
-Loss = Callable[[LossInputs, LossParams], Tensor]
+Loss = Callable[[LossInputs, SegmenterTrainingParams], Tensor]
 """(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
 
-
-def _gated_crf(x: LossInputs, params: LossParams) -> Tensor:
-    return gated_crf(x.logits, x.colours, x.unlabelled, sources=x.inside, params=params.gated_crf)
+_WARM_UP = 0.1  # share of the steps before the losses of unlabelled pixels join
 
 
-def _tree_energy(x: LossInputs, _: LossParams) -> Tensor:
+def _gated_crf(x: LossInputs, trainer: SegmenterTrainingParams) -> Tensor:
+    scale = trainer.gated_crf_scale
+    return gated_crf(x.logits, x.colours, x.unlabelled, sources=x.inside, scale=scale)
+
+
+def _tree_energy(x: LossInputs, _: SegmenterTrainingParams) -> Tensor:
     return tree_energy(x.logits, x.colours, x.features, x.unlabelled, inside=x.inside)
 
 
@@ -75,7 +78,7 @@ LOSSES: dict[str, Loss] = {
     "tree_energy": _tree_energy,
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
 }
-"""All losses; those that are not ``LABEL_LOSSES`` join after ``trainer.losses.warm_up``."""
+"""All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
 
 def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
@@ -105,7 +108,7 @@ class WeightedLosses:
     """
 
     def __init__(self, trainer: SegmenterTrainingParams, model: NetworkParams) -> None:
-        self.weights, self.params, self.model = trainer.loss, trainer.losses, model
+        self.trainer, self.model = trainer, model
 
     def __call__(
         self, network: nn.Module, images: Tensor, target: Target, progress: float
@@ -126,10 +129,10 @@ class WeightedLosses:
             images.new_tensor(values)[:, None, None] for values in (self.model.mean, self.model.std)
         )
         inputs = LossInputs(logits, features[0], images * std + mean, *target)
-        active = LABEL_LOSSES if progress < self.params.warm_up else LOSSES
+        active = LABEL_LOSSES if progress < _WARM_UP else LOSSES
         terms = (
-            weight * LOSSES[name](inputs, self.params)
-            for name, weight in self.weights.items()
+            weight * LOSSES[name](inputs, self.trainer)
+            for name, weight in self.trainer.loss.items()
             if name in active
         )
         return sum(terms, logits.sum() * 0)

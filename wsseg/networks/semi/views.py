@@ -98,7 +98,7 @@ class ViewBatches(StepBatches):
 
         A map of numbers takes less memory than K maps of bools, and resizes like a label map.
         """
-        if not (self.semi.gate and sample.annotations):
+        if not sample.annotations:
             return np.zeros(sample.size, np.int16), np.ones((1, self.n_classes), bool)
         constraints = constraints_of(sample, self.n_classes)
         packed = np.packbits(constraints.allowed, axis=0).reshape(-1, constraints.allowed[0].size)

@@ -94,12 +94,12 @@ def check_finetune_settings(config: Config) -> None:
         remedy = "set it to global: the network has learned the masks that would measure it"
         raise InputError("finetune.filter.rule", rule, got, remedy)
     if params.method == "semi":
-        _check_semi(params.semi, params.steps or config.trainer.steps)
+        _check_semi(params.semi, config.trainer.steps)
 
 
 def _check_semi(semi: SemiParams, steps: int) -> None:
     if semi.burn_in >= steps:
-        rule, remedy = f"below the {steps} steps of the training", "lower it or set finetune.steps"
+        rule, remedy = f"below the {steps} steps of the training", "lower it or raise trainer.steps"
         raise InputError("finetune.semi.burn_in", rule, semi.burn_in, remedy)
     if not semi.strong_views and (semi.shrink or not semi.feature_view):
         rule = f"at least 1 {'with shrink' if semi.shrink else 'without feature_view'}"
@@ -160,7 +160,7 @@ def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
 
 def _augment(sources: Sources) -> Plan:
     inputs = {"labels": sources.filtered, "share": sources.run.config.finetune.share}
-    start = _start(sources)
+    start = sources.base.model
     return Plan(inputs, start, partial(_prepare_augment, sources=sources, start=start))
 
 
@@ -188,7 +188,7 @@ def repeat_masked(
 
 def _pretrain(sources: Sources) -> Plan:
     """Train on pseudo-labels in the stage "pretrained/model" with the run's own settings first."""
-    run, classes, start = sources.first, sources.dataset.classes, _start(sources)
+    run, classes, start = sources.first, sources.dataset.classes, sources.base.model
     stage = training_stage(run, "pretrained/model", classes, start, labels=sources.filtered)
     pairs = partial(_pairs, sources, run, with_mask=False)
     pretrained = train_on_pairs(stage, pairs, classes, run.config, start)
@@ -206,7 +206,7 @@ def _prepare_supervised(
 
 
 def _semi(sources: Sources) -> Plan:
-    semi, start = sources.run.config.finetune.semi, _start(sources)
+    semi, start = sources.run.config.finetune.semi, sources.base.model
     samples = unlabelled_images(sources.run, sources.dataset, sources.base, sources.predicted)
     inputs = {"labels": sources.filtered, "semi": semi, "unlabelled": samples_key(samples)}
     prepare = partial(_prepare_semi, sources=sources, samples=samples, start=start)
@@ -263,17 +263,12 @@ def _pairs(sources: Sources, run: Run, *, with_mask: bool) -> list[TrainingPair]
     return labelled_pairs(sources.filtered, sources.dataset.classes, chosen)
 
 
-def _start(sources: Sources) -> Stage | None:
-    return None if sources.run.config.finetune.restart else sources.base.model
-
-
 def _last_config(config: Config) -> Config:
     """Return the settings of the last training."""
     trainer, params = config.trainer, config.finetune
     default = _PRETRAIN_LR_FACTOR if params.method == "pretrain" else 1.0
     factor = params.lr_factor or default
     changed = {
-        "steps": params.steps or trainer.steps,
         "encoder_lr": trainer.encoder_lr * factor,
         "decoder_lr": trainer.decoder_lr * factor,
     }

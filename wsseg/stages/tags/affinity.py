@@ -9,6 +9,7 @@ from wsseg.data.model import Dataset
 from wsseg.networks.affinity_net import AffinityNet, affinity_loss, save_affinity
 from wsseg.networks.classifier import load_classifier
 from wsseg.networks.encoder import FeatureMap
+from wsseg.networks.params import TrainingParams
 from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
@@ -21,6 +22,7 @@ from wsseg.stages.training import fit_in_stage
 # The network learns from labels that a class wins against the one constant, or that no class wins
 # against the other, both after a CRF.
 _FOREGROUND, _BACKGROUND = 0.30, 0.05
+_BATCH_SIZE = 4
 
 
 def learn_affinity(
@@ -32,7 +34,7 @@ def learn_affinity(
     CRF, IGNORE between them.
 
     Args:
-        run: The run; ``config.affinity`` says how.
+        run: The run; ``config.cam`` says how.
         dataset: Samples with tags.
         maps: Of ``locate_tags``.
         classifier: Of ``train_classifier``; its encoder is used as it is.
@@ -45,7 +47,7 @@ def learn_affinity(
         InputError: The encoder has no levels, or settings break a rule.
         DivergenceError: The loss is NaN or infinite.
     """
-    config, settings = run.config, run.config.affinity
+    config = run.config
     if config.cam.affinity != "learned" or classifier is None:
         return None
     levels = {"foreground": _FOREGROUND, "background": _BACKGROUND}
@@ -59,7 +61,7 @@ def learn_affinity(
         labels=confident,
         classifier=classifier,
         radius=config.cam.walk.radius,
-        affinity=settings,
+        trainer=affinity_training(config),
         machine=config.machine.numerics,
         seed=config.seed,
     )
@@ -68,10 +70,16 @@ def learn_affinity(
     return stage.run(lambda: {"loss": _train(stage, pairs, classifier, config)})
 
 
+def affinity_training(config: Config) -> TrainingParams:
+    """Return how the network of ``cam.affinity: learned`` is trained."""
+    crop = config.classifier.trainer.crop
+    return TrainingParams(steps=config.cam.affinity_steps, crop=crop, batch_size=_BATCH_SIZE)
+
+
 def _train(
     stage: Stage, pairs: list[TrainingPair], classifier: Stage, config: Config
 ) -> list[float]:
-    trainer = config.affinity.trainer
+    trainer = affinity_training(config)
     trained = load_classifier(classifier.path / "model.ckpt", "cpu")
     if not isinstance(trained.network.encoder, FeatureMap):
         raise TypeError("a saved classifier has an encoder of timm")

@@ -32,7 +32,7 @@ from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
 
-_OF_MAPS = {"method", "layer", "scales", "flip", "stride"}
+_OF_MAPS = {"method", "layer", "scales", "stride"}
 
 
 def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
@@ -70,7 +70,7 @@ def spread_maps(
     """Return the stage "spread": activation maps that have spread to what looks alike.
 
     Args:
-        run: The run; ``config.cam.affinity`` says along what, and ``walk`` or ``par`` how far.
+        run: The run; ``config.cam.affinity`` says along what.
         dataset: Samples with tags.
         maps: Of ``locate_tags``.
         affinity_net: Of ``learn_affinity``.
@@ -83,14 +83,13 @@ def spread_maps(
     if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
-    settings = config.par if affinity == "par" else config.cam.walk
     stage = run.stage(
         "spread",
         maps=maps,
         affinity_net=affinity_net,
         samples=samples_key(samples),
         affinity=affinity,
-        settings=settings,
+        stride=config.cam.stride,
     )
     work = partial(_spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net)
     whole = partial(_has_scores, stage)
@@ -120,12 +119,12 @@ def label_by_maps(
     if maps is None:
         return None
     samples = usable_samples(maps, dataset.split(config.data.train))
-    refiner = find_refiner(settings.refiner, config.crf, config.par)
+    refiner = find_refiner(settings.refiner, config.crf)
     stage = run.stage(
         name,
         maps=maps,
         samples=samples_key(samples),
-        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity", "walk"}),
+        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity", "affinity_steps"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -167,7 +166,7 @@ def _spread(
     if affinity_net:
         device = config.machine.device
         vectors = affinity_net.load(_affinity, device).vectors(image)
-    found = spread(image, scores, config.cam, config.par, vectors)
+    found = spread(image, scores, config.cam, vectors)
     write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
