@@ -180,9 +180,7 @@ class Sample:
 
     Args:
         id: Name of the image inside the data set; labels are stored as ``<id>.png``.
-        image: The image file.
         size: (H, W) of the upright image.
-        split: Name of the split, such as "train" or "val".
         classes: Class names of the data set that the sample belongs to; None outside of one.
 
     Raises:
@@ -205,11 +203,7 @@ class Sample:
             raise InputError("image id", "printable", repr(self.id), "rename the image")
 
     def example(self) -> "Example":
-        """Return the image with its constraints, both computed at their first use.
-
-        Raises:
-            InputError: The sample does not belong to a ``Dataset``.
-        """
+        """Return the image with its constraints, computed at first use; needs a ``Dataset``."""
         from wsseg.data.example import example_of  # noqa: PLC0415 - it imports this module
 
         if self.classes is None:
@@ -249,7 +243,6 @@ class Problem:
     """A problem of a data set.
 
     Args:
-        subject: The file or image at fault.
         message: The fault and its remedy.
         fatal: Whether the image (or the data set) cannot be used.
         kind: Such as "box leaves the image"; problems of a kind are counted together.
@@ -300,7 +293,7 @@ class Dataset:
         """
         chosen = tuple(sample for sample in self.samples if sample.split == name)
         if not chosen:
-            known = ", ".join(sorted({sample.split for sample in self.samples})) or "none"
-            remedy = f"known: {known}"
+            known = ", ".join(sorted({sample.split for sample in self.samples}))
+            remedy = f"known: {known or 'none'}"
             raise InputError(f"split {name!r}", "a split with images", "no image", remedy)
         return chosen
