@@ -21,7 +21,6 @@ def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Tru
     """Record in a run's folder which images' masks may be used; an empty list revokes it.
 
     Args:
-        run: The run's folder.
         listed: File with an image id a line, as of ``wsseg select``. The run must not have learned
             from these masks, or their labels would say nothing about the other labels.
         samples: The run's training images.
