@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsseg.data.classes import has_full_mask
-from wsseg.data.formats.files import read_ids
+from wsseg.data.load import read_ids
 from wsseg.data.model import Sample
 from wsseg.data.truth import Truth
 from wsseg.errors import InputError
