@@ -10,8 +10,8 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.params import SegmenterParams
-from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.training_data import TrainingBatches
 
 SNAPSHOTS = (1 / 3, 2 / 3)
@@ -40,7 +40,7 @@ class Snapshots(Callback):
         number = self.moments.get(trainer.global_step)
         if number and trainer.is_global_zero:
             path = self.folder / f"snapshot-{number}.ckpt"
-            save_segmenter(path, training.network, self.classes, self.params)
+            save_network(path, "segmenter", training.network, self.params, self.classes)
 
 
 class CollapseAlarm(Callback):
