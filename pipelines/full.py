@@ -50,7 +50,7 @@ def main(config: Config) -> None:
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
-    read_image(sample.image)  # a damaged photograph is set aside here, as in the weak pipelines
+    read_image(sample.image)  # raises for a damaged image, which is then skipped
     return true_label_map(sample, n_classes), {}
 
 

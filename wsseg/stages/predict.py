@@ -1,4 +1,4 @@
-"""A trained segmenter applied to files: palette PNGs and overlays."""
+"""Prediction of image files: palette PNGs and overlays."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,21 +20,20 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
     """Write ``out/labels/<name>.png`` and ``out/overlays/<name>.jpg`` for every image.
 
     Args:
-        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
-        images: Image files, or folders that are searched; folders inside keep their names.
-        out: The folder to write to.
-        strict: Stop at the first bad image in place of setting it aside.
+        run: The folder of a run, whose last network is used, or a ``model.ckpt``.
+        images: Image files, or folders that are searched; the names of subfolders are kept.
+        strict: Stop at the first unusable image instead of skipping it.
 
     Returns:
-        The number of images set aside.
+        The number of skipped images.
 
     Raises:
-        InputError: There is no network or no readable image, two images would share a name, or
-            an image is bad and ``strict``, or another process predicts into the folder.
+        InputError: There is no network or no readable image, two images would share a name,
+            another process predicts into the folder, or an image is unusable and ``strict``.
     """
     segmenter, prediction = load_segmenter(checkpoint_of(run)), prediction_of(run)
     names = _output_names(images)
-    bad = []
+    skipped = []
     with folder_lock(out, f"--out {out}"):
         for name, path in track(names.items(), "predict", len(names)):
             try:
@@ -42,12 +41,12 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
             except InputError as error:
                 if strict:
                     raise
-                bad.append(f"set aside {path}: {error}")
-    for line in bad:
+                skipped.append(f"skipped {path}: {error}")
+    for line in skipped:
         log(line)
-    if len(bad) == len(names):
+    if len(skipped) == len(names):
         raise InputError("IMAGES", "at least one readable image", "none", "correct the paths")
-    return len(bad)
+    return len(skipped)
 
 
 def _predict_file(
@@ -61,40 +60,26 @@ def _predict_file(
 
 
 def checkpoint_of(run: Path) -> Path:
-    """Return the file of a run's last segmenter.
+    """Return the ``model.ckpt`` of the last network of a run.
 
     Args:
-        run: A run's folder (the last round's network is taken), or a ``model.ckpt``.
-
-    Returns:
-        The ``model.ckpt``.
+        run: The folder of a run, or a ``model.ckpt``.
 
     Raises:
         InputError: There is no run, or it has no trained network.
     """
-    if run.is_file():
-        return run
-    return Run(run).last_model().path / "model.ckpt"
+    return run if run.is_file() else Run(run).last_model().path / "model.ckpt"
 
 
 def prediction_of(run: Path) -> PredictionParams:
-    """Return how a run predicts.
-
-    Args:
-        run: A run's folder, or a ``model.ckpt``, which predicts as by default.
-
-    Returns:
-        The settings.
-    """
-    if run.is_file():
-        return PredictionParams()
-    return Run(run).config.prediction
+    """Return the settings ``prediction`` of a run; the defaults for a ``model.ckpt``."""
+    return PredictionParams() if run.is_file() else Run(run).config.prediction
 
 
 def _output_names(images: Sequence[Path]) -> dict[str, Path]:
     names: dict[str, Path] = {}
-    for given in images:
-        for path, root in _files(given):
+    for entry in images:
+        for path, root in _files(entry):
             name = path.relative_to(root).with_suffix("").as_posix()
             if name in names and not names[name].samefile(path):
                 got = f"{names[name]} and {path}"
@@ -106,10 +91,11 @@ def _output_names(images: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _files(given: Path) -> Iterator[tuple[Path, Path]]:
-    if given.is_file():
-        yield given, given.parent
+def _files(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield image files and the folder to which their names are relative."""
+    if path.is_file():
+        yield path, path.parent
         return
-    if not given.is_dir():
-        raise InputError(f"image {given}", "a file or a folder", "no such file", "check the path")
-    yield from ((path, given) for path in image_files(given))
+    if not path.is_dir():
+        raise InputError(f"image {path}", "a file or a folder", "no such file", "check the path")
+    yield from ((file, path) for file in image_files(path))

@@ -1,4 +1,4 @@
-"""The classifier of tags as a stage of a run."""
+"""The stage of the tag classifier."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,27 +40,26 @@ from wsseg.stages.training import fit_in_stage
 
 
 def only_tagged(dataset: Dataset, split: str) -> Dataset:
-    """Return the images of a split that have nothing but tags, perhaps none."""
+    """Return the images of a split whose only annotations are tags."""
     samples = tuple(s for s in dataset.samples if s.split == split and is_only_tagged(s))
     return replace(dataset, samples=samples)
 
 
 def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | None:
-    """Return the stage "classifier": a network trained on the tags of the training images.
+    """Return the complete stage "classifier": a network trained on the tags of training images.
 
-    Whatever is drawn on an image counts as a tag, too. The results have the average precision of
-    each tag on the validation images that have tags.
+    The classes of all other annotations count as tags, too. The manifest has the average precision
+    of each tag on the validation images with tags.
 
     Args:
-        dataset: All images.
-        tagged: Images that need labels by activation maps.
+        tagged: The images of ``only_tagged``.
 
     Returns:
-        The complete stage with ``model.ckpt``; None if there are no such images, or if
-        ``cam.method`` is a plug-in, which needs no classifier.
+        A stage with ``model.ckpt``; None if no image has only tags, or if ``cam.method`` is a
+        plug-in, which needs no classifier.
 
     Raises:
-        InputError: A tag is in every image, or settings break a rule.
+        InputError: A tag is in every image, or no usable image has tags.
         DivergenceError: The loss is NaN or infinite.
     """
     config = run.config
@@ -116,15 +115,15 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
 
 
 def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
-    """The images that can be decoded, and what is wrong with the others."""
-    results = map_samples(_decoded, samples, config)
-    bad = {result.id: result.reason for result in results if isinstance(result, Skipped)}
-    for identity, reason in sorted(bad.items()):
+    """Return the images that can be decoded, and the reasons why others cannot, by id."""
+    results = map_samples(_decode, samples, config)
+    skipped = {result.id: result.reason for result in results if isinstance(result, Skipped)}
+    for identity, reason in sorted(skipped.items()):
         log(f"classifier: skipped {identity}: {reason}")
-    return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))
+    return [s for s in samples if s.id not in skipped], dict(sorted(skipped.items()))
 
 
-def _decoded(sample: Sample) -> None:
+def _decode(sample: Sample) -> None:
     read_image(sample.image)
 
 
@@ -164,8 +163,7 @@ def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, flo
 
 
 def _log_precision(stage: Stage) -> None:
-    found = stage.results["average_precision"]
-    if found:
-        worst = min(found, key=lambda name: found[name])
-        about = f"worst {worst!r} {found[worst]:.3f}"
-        log(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")
+    if precision := stage.results["average_precision"]:
+        mean, lowest = fmean(precision.values()), min(precision, key=precision.__getitem__)
+        text = f"lowest {lowest!r} {precision[lowest]:.3f}"
+        log(f"{stage.name}: mean average precision {mean:.3f}, {text}")
