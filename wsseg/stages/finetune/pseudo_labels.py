@@ -12,6 +12,7 @@ from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_scores
 from wsseg.refine.scores import normalise
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
+from wsseg.runs.names import PREDICTED
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
@@ -29,7 +30,7 @@ def predict_pseudo_labels(run: Run, dataset: Dataset, base: BaseRun) -> Stage:
     config = run.config
     samples = dataset.split(config.data.train)
     stage = run.stage(
-        "predicted",
+        PREDICTED,
         model=base.model,
         labels=base.labels,
         samples=samples_key(map(remove_mask, samples)),

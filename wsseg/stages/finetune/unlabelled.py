@@ -17,6 +17,7 @@ from wsseg.images import image_files, image_size
 from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import load_segmenter_cached
 from wsseg.runs.labelling import map_stage, samples_key, usable_samples
+from wsseg.runs.names import RELIABILITY
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -133,7 +134,7 @@ def rank_by_reliability(run: Run, base: BaseRun, samples: Sequence[Sample]) -> l
         rule, remedy = "used with a base of at least two rounds", "or set it to false"
         raise InputError("finetune.semi.reliable_first", rule, "one", remedy)
     stage = run.stage(
-        "reliability",
+        RELIABILITY,
         model=base.model,
         earlier=[str(path) for path in base.earlier],
         samples=samples_key(samples),

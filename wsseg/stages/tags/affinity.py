@@ -14,6 +14,7 @@ from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, usable_samples
+from wsseg.runs.names import AFFINITY, CONFIDENT
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.tags.maps import label_by_maps
@@ -50,11 +51,11 @@ def learn_affinity(
     levels = {"foreground": _FOREGROUND, "background": _BACKGROUND}
     changes = {"threshold": "constant", "refiner": "crf", **levels}
     cam = config.cam.model_copy(update=changes)
-    confident = label_by_maps(run, dataset, maps, "confident", cam)
+    confident = label_by_maps(run, dataset, maps, CONFIDENT, cam)
     if confident is None:
         return None
     stage = run.stage(
-        "affinity",
+        AFFINITY,
         labels=confident,
         classifier=classifier,
         radius=config.cam.walk.radius,

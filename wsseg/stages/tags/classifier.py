@@ -32,6 +32,7 @@ from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
+from wsseg.runs.names import CLASSIFIER
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -70,7 +71,7 @@ def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | Non
     train = [s for s in dataset.split(config.data.train) if s.tags is not None]
     val = _tagged_val(dataset, config)
     stage = run.stage(
-        "classifier",
+        CLASSIFIER,
         samples=samples_key(train),
         val=samples_key(val),
         classes=list(dataset.classes),
@@ -97,7 +98,7 @@ def _with_all_tags(dataset: Dataset, config: Config) -> Dataset:
     tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
     for result in map_samples(_tagged, dataset.samples, config):
         if isinstance(result, Skipped):
-            log(f"classifier: skipped {result.id}: {result.reason}")
+            log(f"{CLASSIFIER}: skipped {result.id}: {result.reason}")
         else:
             tagged[result.split, result.id] = result
     return replace(dataset, samples=tuple(tagged.values()))
@@ -119,7 +120,7 @@ def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], 
     results = map_samples(_decode, samples, config)
     skipped = {result.id: result.reason for result in results if isinstance(result, Skipped)}
     for identity, reason in sorted(skipped.items()):
-        log(f"classifier: skipped {identity}: {reason}")
+        log(f"{CLASSIFIER}: skipped {identity}: {reason}")
     return [s for s in samples if s.id not in skipped], dict(sorted(skipped.items()))
 
 

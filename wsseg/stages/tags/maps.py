@@ -23,7 +23,7 @@ from wsseg.runs.labelling import (
     scores_path,
     usable_samples,
 )
-from wsseg.runs.names import TAG_SEEDS
+from wsseg.runs.names import CAMS, SPREAD, TAG_SEEDS
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_activation
@@ -50,7 +50,7 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
         return None
     samples = dataset.split(config.data.train)
     stage = run.stage(
-        "cams",
+        CAMS,
         classifier=classifier,
         samples=samples_key(samples),
         classes=list(dataset.classes),
@@ -84,7 +84,7 @@ def spread_maps(
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
     stage = run.stage(
-        "spread",
+        SPREAD,
         maps=maps,
         affinity_net=affinity_net,
         samples=samples_key(samples),
