@@ -64,7 +64,7 @@ def circled(box, name):
 def run(folder, site, *overrides):
     path = [str(ROOT), *([str(site)] if site else [])]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(path)}
-    script = [sys.executable, str(ROOT / "pipelines" / "mixed.py"), str(folder / "c.yaml")]
+    script = [sys.executable, str(ROOT / "pipelines" / "weak.py"), str(folder / "c.yaml")]
     return subprocess.run(
         [*script, *overrides], env=environment, check=False, capture_output=True, text=True
     )

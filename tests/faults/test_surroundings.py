@@ -88,7 +88,13 @@ def test_times_of_files_that_a_run_made_mean_nothing(finished, scenes, config_fi
     assert_same_run(run, finished)
 
 
-DEMO = ["rounds.count=1", "trainer.steps=4", "machine.checkpoint_every=2"]
+DEMO = [
+    "rounds.count=1",
+    "crf.iterations=1",
+    "data.val=null",
+    "trainer.steps=4",
+    "machine.checkpoint_every=2",
+]
 
 
 def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from wsseg.data.model import Box, Classes, Sample
 from wsseg.data.params import DataParams
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.params import SegmenterParams
 from wsseg.networks.prediction import Segmenter
 from wsseg.runs.config import Config
@@ -89,7 +90,8 @@ def make_run(folder, root):
     with open_run(config) as run:
         for number in (1, 2):
             with working(run.stage(f"round-{number}/model", number=number)):
-                (run.path / f"round-{number}" / "model" / "model.ckpt").write_bytes(b"a network")
+                content = {"kind": "segmenter", "classes": [*NAMES]}
+                write_checkpoint(run.path / f"round-{number}" / "model" / "model.ckpt", content)
     return folder
 
 

@@ -182,18 +182,20 @@ def _watch(stage, tell):
         if name == stage:
             time.sleep(_TIMEOUT)
 
-    work, report_run = Stage.work, run_report.report_run
+    run_stage, report_run = Stage.run, run_report.report_run
 
-    @contextmanager
-    def watched_work(self):
-        with work(self) as record, watched(self.name):
-            yield record
+    def watched_stage(self, work, **options):
+        def watched_work():
+            with watched(self.name):
+                return work()
+
+        return run_stage(self, watched_work, **options)
 
     def watched_report(*arguments, **named):
         with watched(REPORT):
             return report_run(*arguments, **named)
 
-    Stage.work, run_report.report_run = watched_work, watched_report
+    Stage.run, run_report.report_run = watched_stage, watched_report
 
 
 def _found(run, pattern):

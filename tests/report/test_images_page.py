@@ -18,12 +18,8 @@ from wsseg.data.truth import Truth
 from wsseg.files import write_json
 from wsseg.labelmaps import write_label_map
 from wsseg.metrics.signals import measure_signals
-from wsseg.report.images_page import (
-    encode_image,
-    encode_label_map,
-    shown_size,
-    write_images_page,
-)
+from wsseg.report.images_page import encode_label_map, write_images_page
+from wsseg.report.pictures import encode_image, shown_size
 from wsseg.stages.signals import read_signals
 from wsseg.synthetic.scenes import CLASSES, generate_scene
 

@@ -85,7 +85,6 @@ def audit(
     to: Annotated[
         tuple[str, Path] | None, typer.Option("--to", help="cvat and a new folder.")
     ] = None,
-    images: Annotated[str, typer.Option(help="Of --to: copy, link or none.")] = "copy",
 ) -> None:
     """Rank annotations of the training images that look wrong to the run's network."""
     from wsseg.report.audit_page import write_audit_page
@@ -93,11 +92,11 @@ def audit(
     from wsseg.stages.audit.cvat import check_export, export_findings
 
     if to is not None:
-        check_export(*to, images)
+        check_export(*to)
     result = audit_run(run, params, out)
     page = write_audit_page(result, params.limit)
     for line in result.lines():
         typer.echo(line)
     log(f"page: {page}")
     if to is not None:
-        export_findings(result, to[1], limit=params.limit, images=images)
+        export_findings(result, to[1], params)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 from wsseg.data.classes import is_full
 from wsseg.data.formats.files import opening_once, read_ids
-from wsseg.data.formats.fitting import View
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
 from wsseg.data.formats.raw import RawDataset, RawFile
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
-from wsseg.data.formats.views import view
+from wsseg.data.formats.views import View, view
 from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes

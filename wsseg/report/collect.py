@@ -198,7 +198,7 @@ def _seconds(run: Path, stages: Sequence[str]) -> dict[str, float]:
         parts = {name, f"{name}/model", f"{name}/val"}
         for part in tuple(parts):
             parts |= {*stages_before(run, part)}
-        made = [stage for part in parts - counted if (stage := finished_stage(run, part))]
+        made = [stage for part in sorted(parts - counted) if (stage := finished_stage(run, part))]
         seconds[name] = sum(stage.manifest.seconds for stage in made if stage.manifest)
         counted |= parts
     return seconds

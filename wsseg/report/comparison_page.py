@@ -105,18 +105,25 @@ def comparison_table(summaries: Mapping[str, Summary]) -> list[ComparisonRow]:
     """
     if not summaries:
         raise InputError("runs to compare", "at least one", "none", "name their folders")
-    first = next(iter(summaries))
+    check_same_classes(summaries)
     recipes: dict[str, list[str]] = {}
+    for name, summary in summaries.items():
+        settings = {k: v for k, v in summary.config.items() if k not in _NOT_THE_RECIPE}
+        recipes.setdefault(json.dumps(settings, sort_keys=True), []).append(name)
+    groups = [{name: summaries[name] for name in names} for names in recipes.values()]
+    full = [runs for runs in groups if next(iter(runs.values())).config.get("pipeline") == "full"]
+    bounds = (_spread(summary.val_miou for summary in runs.values()) for runs in full)
+    bound = next((spread.mean for spread in bounds if spread), None)
+    return [_row(runs, bound) for runs in groups]
+
+
+def check_same_classes(summaries: Mapping[str, Summary]) -> None:
+    """Raise an ``InputError`` if runs have different classes."""
+    first = next(iter(summaries))
     for name, summary in summaries.items():
         if summary.classes != summaries[first].classes:
             rule, got = f"on the same classes as run {first}", ", ".join(summary.classes)
             raise InputError(f"run {name}", rule, got, "compare runs of one data set")
-        settings = {k: v for k, v in summary.config.items() if k not in _NOT_THE_RECIPE}
-        recipes.setdefault(json.dumps(settings, sort_keys=True), []).append(name)
-    groups = [{name: summaries[name] for name in names} for names in recipes.values()]
-    bounds = (_spread(s.val_miou for s in runs.values()) for runs in groups if _is_full(runs))
-    bound = next((spread.mean for spread in bounds if spread), None)
-    return [_row(runs, bound) for runs in groups]
 
 
 def write_comparison(folder: Path, summaries: Mapping[str, Summary]) -> None:
@@ -238,10 +245,6 @@ def _row(runs: Mapping[str, Summary], bound: float | None) -> ComparisonRow:
         per_class={name: spread.mean for name, spread in per_class.items() if spread},
         seconds=next((s.annotation_seconds for s in summaries if s.annotation_seconds), None),
     )
-
-
-def _is_full(runs: Mapping[str, Summary]) -> bool:
-    return next(iter(runs.values())).config.get("pipeline") == "full"
 
 
 def _label_mious(summary: Summary) -> list[float]:

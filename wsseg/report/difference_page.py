@@ -1,14 +1,14 @@
 """Two runs on the same images: what differs by more than chance, and in which images."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from wsseg.errors import InputError
 from wsseg.metrics.counts import LabelCounts
-from wsseg.report.comparison_page import run_curves
+from wsseg.report.comparison_page import check_same_classes, run_curves
 from wsseg.report.images_page import write_images_page
-from wsseg.report.page import NOTHING, change, flatten, percent, stage_title, write_page
+from wsseg.report.page import NOTHING, flatten, write_page
 from wsseg.report.run_report import Report, report_run
 from wsseg.runs.folder import folder_lock
 from wsseg.runs.run import Run
@@ -21,7 +21,6 @@ class Side(NamedTuple):
 
     Attributes:
         name: Enough of its path to distinguish the two.
-        report: Its report.
         labels: The stage of label maps that is its result; None if it made none.
         counts: Stage and counts of "labels" and "val", if they were measured.
     """
@@ -30,6 +29,10 @@ class Side(NamedTuple):
     report: Report
     labels: str | None
     counts: dict[str, tuple[str, LabelCounts]]
+
+
+Pairs = dict[str, tuple[str, LabelCounts, LabelCounts]]
+"""Stage of the first run, and counts of the second and of the first run, by "val" and "labels"."""
 
 
 def report_difference(first: Path, second: Path, masks: Path | None = None) -> Path:
@@ -53,27 +56,29 @@ def report_difference(first: Path, second: Path, masks: Path | None = None) -> P
     is_same = Run(second).config.data == report.config.data
     dataset, truth = (report.dataset, report.truth) if is_same else (None, None)
     reports = (report, report_run(second, dataset=dataset, truth=truth, log=False))
-    if reports[0].summary.classes != reports[1].summary.classes:
-        rule, remedy = f"on the same classes as {first}", "compare runs of one data set"
-        got = ", ".join(reports[1].summary.classes)
-        raise InputError(f"--compare {second}", rule, got, remedy)
+    check_same_classes({str(first): report.summary, str(second): reports[1].summary})
     own, other = map(_side, reports, _names(first.resolve(), second.resolve()))
     folder = first / "report" / f"against-{other.name.replace('/', '-')}"
-    gains, labelled = _gains(other, own), own.labels and other.labels
+    pairs: Pairs = {
+        kind: (own.counts[kind][0], other.counts[kind][1], own.counts[kind][1])
+        for kind in ("val", "labels")
+        if kind in own.counts and kind in other.counts
+    }
+    gains = _gains(pairs)
+    has_labels = bool(own.labels and other.labels)
     summaries = {side.name: side.report.summary for side in (own, other)}
     content = {
         "name": own.name,
         "other": other.name,
-        "labelled": labelled,
-        "figures": [*_figures(other, own)],
-        "classes": _classes(other, own),
+        "has_labels": has_labels,
+        "pairs": pairs,
         "curves": run_curves(summaries, {name: index for index, name in enumerate(summaries)}),
         "lost": _extremes(gains, 1),
         "gained": _extremes(gains, -1),
         "settings": _settings(own, other),
     }
     with folder_lock(folder, f"report of {first}"):
-        if labelled:
+        if has_labels:
             _write_images(folder, own, other, gains)
         write_page(folder / "index.html", "difference.html.j2", content)
     return folder / "index.html"
@@ -97,46 +102,11 @@ def _side(report: Report, name: str) -> Side:
     return Side(name, report, labels, counts)
 
 
-def _figures(before: Side, after: Side) -> Iterator[dict[str, str]]:
-    for kind in ("labels", "val"):
-        if kind not in before.counts or kind not in after.counts:
-            continue
-        (_, old), (name, new) = before.counts[kind], after.counts[kind]
-        gain = change(new.quality.gain_over(old.quality)) if old.ids == new.ids else "other images"
-        yield {
-            "title": stage_title(name),
-            "before": percent(old.quality.miou),
-            "after": percent(new.quality.miou),
-            "change": gain,
-        }
-
-
-def _classes(before: Side, after: Side) -> dict[str, Any]:
-    """Return the IoU of each class on the validation images, else of the labels."""
-    for kind in ("val", "labels"):
-        if kind in before.counts and kind in after.counts:
-            (_, old), (name, new) = before.counts[kind], after.counts[kind]
-            if old.ids == new.ids:
-                old_ious, new_ious = old.quality.per_class, new.quality.per_class
-                gains = new.quality.class_gains_over(old.quality)
-                rows = [
-                    {
-                        "name": name,
-                        "before": old_ious[name],
-                        "after": new_ious[name],
-                        "change": change(gain),
-                    }
-                    for name, gain in gains.items()
-                ]
-                return {"title": stage_title(name), "rows": rows}
-    return {"title": "", "rows": []}
-
-
-def _gains(before: Side, after: Side) -> dict[str, float]:
+def _gains(pairs: Pairs) -> dict[str, float]:
     """Return the gain of IoU of each image whose labels were measured in both runs."""
-    if "labels" not in before.counts or "labels" not in after.counts:
+    if "labels" not in pairs:
         return {}
-    old, new = before.counts["labels"][1].image_mious, after.counts["labels"][1].image_mious
+    old, new = (counts.image_mious for counts in pairs["labels"][1:])
     return {image: new[image] - old[image] for image in new if image in old}
 
 

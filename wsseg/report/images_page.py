@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,6 @@ import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsseg.cleaning import RULES
 from wsseg.data.model import Sample
@@ -26,8 +24,8 @@ from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.metrics.counts import LabelCounts
 from wsseg.metrics.signals import SIGNALS
 from wsseg.parallel import Skipped, map_locally
-from wsseg.report.page import write_page
-from wsseg.report.pictures import css_colour
+from wsseg.report.page import css_colour, write_page
+from wsseg.report.pictures import encode_image, shown_size
 from wsseg.runs.labelling import damage_in
 from wsseg.runs.progress import track
 from wsseg.stages.signals import read_signals
@@ -100,15 +98,6 @@ def write_images_page(
     write_page(folder / "images.html", "images.html.j2", {"name": name})
 
 
-def encode_image(image: NDArray[np.uint8], side: int) -> str:
-    """Return an image as a data URL of a JPEG whose longer side has at most ``side`` pixels."""
-    size = shown_size((image.shape[0], image.shape[1]), side)
-    shown = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
-    file = io.BytesIO()
-    Image.fromarray(shown.astype(np.uint8)).save(file, "jpeg", quality=75)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
 def encode_label_map(label_map: NDArray[np.uint8], side: int) -> str:
     """Return a label map as base64 of its run lengths, row by row.
 
@@ -133,17 +122,6 @@ def encode_label_map(label_map: NDArray[np.uint8], side: int) -> str:
             rest >>= 7
         code.append(rest)
     return base64.b64encode(code).decode()
-
-
-def shown_size(size: tuple[int, int], side: int) -> tuple[int, int]:
-    """Return a size (H, W) scaled down so that its longer side has at most ``side`` pixels.
-
-    Example:
-        >>> shown_size((300, 400), 100), shown_size((30, 40), 100)
-        ((75, 100), (30, 40))
-    """
-    factor = min(1.0, side / max(size))
-    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def _write(

@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from wsseg.files import write_text
+from wsseg.labelmaps import palette
 from wsseg.metrics.bootstrap import Interval
 
 NOTHING = "\N{EN DASH}"
@@ -74,6 +75,16 @@ def stage_title(name: str) -> str:
     return f"{'validation' if is_val else 'labels'} of {stage}"
 
 
+def css_colour(label: int) -> str:
+    """Return the colour that labels of a class are shown in.
+
+    Example:
+        >>> css_colour(1)
+        '#800000'
+    """
+    return f"#{palette()[label].tobytes().hex()}"
+
+
 def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield nested settings as keys, with dots between levels, and values."""
     for key, value in values.items():
@@ -85,10 +96,13 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("wsseg.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    for function in (change, css_colour, percent, stage_title):
+        environment.filters[function.__name__] = function
+    return environment

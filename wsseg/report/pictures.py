@@ -1,10 +1,11 @@
 """Figures of a page: images beside what became of their labels."""
 
+import base64
+import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from wsseg.data.model import Box
 from wsseg.files import atomic_write
 from wsseg.labelmaps import IGNORE, overlay, palette
+from wsseg.report.page import css_colour
 
 _SIDE = 360  # pixels: sharp at the width the page gives a figure, small enough for e-mail
 
@@ -81,19 +83,9 @@ def legend(classes: Sequence[str]) -> list[dict[str, str]]:
     return [{"name": name, "colour": css_colour(label)} for label, name in named.items() if label]
 
 
-def css_colour(label: int) -> str:
-    """Return the colour that labels of a class are shown in.
-
-    Example:
-        >>> css_colour(1)
-        '#800000'
-    """
-    return f"#{palette()[label].tobytes().hex()}"
-
-
 def write_pictures(
     folder: Path, rows: Iterable[GalleryRow], side: int = _SIDE
-) -> list[dict[str, Any]]:
+) -> list[tuple[str, list[tuple[str, str]]]]:
     """Write the figures of a gallery as JPEG files; those of an earlier gallery are replaced.
 
     Args:
@@ -102,7 +94,7 @@ def write_pictures(
         side: Pixels that the longer side of a figure has at most.
 
     Returns:
-        "id" of each image and its "pictures": caption and path relative to ``folder``.
+        Id of each image, and caption and path, relative to ``folder``, of each of its figures.
     """
     shutil.rmtree(folder / "pictures", ignore_errors=True)
     written = []
@@ -115,8 +107,28 @@ def write_pictures(
             with atomic_write(folder / name) as file:
                 shown.save(file, "jpeg", quality=88, subsampling=0)
             pictures.append((caption, name))
-        written.append({"id": row.id, "pictures": pictures})
+        written.append((row.id, pictures))
     return written
+
+
+def encode_image(image: NDArray[np.uint8], side: int) -> str:
+    """Return an image as a data URL of a JPEG whose longer side has at most ``side`` pixels."""
+    size = shown_size((image.shape[0], image.shape[1]), side)
+    shown = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
+    file = io.BytesIO()
+    Image.fromarray(shown.astype(np.uint8)).save(file, "jpeg", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def shown_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return a size (H, W) scaled down so that its longer side has at most ``side`` pixels.
+
+    Example:
+        >>> shown_size((300, 400), 100), shown_size((30, 40), 100)
+        ((75, 100), (30, 40))
+    """
+    factor = min(1.0, side / max(size))
+    return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
 
 
 def _draw_boxes(image: NDArray[np.uint8], boxes: Sequence[Box], factor: int) -> NDArray[np.uint8]:

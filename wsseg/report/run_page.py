@@ -1,47 +1,31 @@
 """``index.html`` of a run's report: what its summary says, in tables and charts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from wsseg.parallel import Skipped
-from wsseg.report.page import (
-    NOTHING,
-    change,
-    duration,
-    flatten,
-    percent,
-    stage_title,
-    write_page,
-)
-from wsseg.report.pictures import GalleryRow, css_colour, legend, write_pictures
-from wsseg.report.run_charts import (
-    confusion_map,
-    coverage_lines,
-    reliability_bars,
-    signal_curves,
-    stage_bars,
-    threshold_curves,
-    truth_curves,
-)
-from wsseg.report.summary import MaskStats, StageStats, Summary, TruthStats
+from wsseg.report import run_charts
+from wsseg.report.page import change, duration, flatten, percent, write_page
+from wsseg.report.pictures import GalleryRow, legend, write_pictures
+from wsseg.report.summary import Summary
 
-_COLUMNS = {
-    "label_miou": "label mIoU, %",
-    "label_change": "change, points",
-    "label_miou_covered": "on covered pixels, %",
-    "coverage": "coverage, %",
-    "val_miou": "validation mIoU, %",
-    "val_change": "change, points",
-    "resets": "resets",
-    "restored": "restored",
-    "seconds": "time",
+_COLUMNS: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "label_miou": ("label mIoU, %", percent),
+    "label_change": ("change, points", change),
+    "label_miou_covered": ("on covered pixels, %", percent),
+    "coverage": ("coverage, %", percent),
+    "val_miou": ("validation mIoU, %", percent),
+    "val_change": ("change, points", change),
+    "resets": ("resets", str),
+    "restored": ("restored", str),
+    "seconds": ("time", duration),
 }
-_BARS = {
-    "resets": ("Boxes reset to their first label", "boxes"),
-    "restored": ("Tags that had vanished and got their first labels back", "tags"),
-    "seconds": ("Time", "s"),
-}
+_BARS = (
+    ("resets", "Boxes reset to their first label", "boxes"),
+    ("restored", "Tags that had vanished and got their first labels back", "tags"),
+    ("seconds", "Time", "s"),
+)
 _SIZES = {
     "small": "small: at most 1 % of the image",
     "medium": "medium: at most 10 %",
@@ -73,27 +57,43 @@ def write_run_page(
         gallery: The images to show, in order.
         skipped: Images that could not be used.
     """
+    stages = summary.stages
+    curves, signals = run_charts.truth_curves(stages), run_charts.signal_curves(stages)
+    if not (curves and signals):
+        curves = run_charts.truth_curves(stages, _SINGLE)
+        signals = run_charts.signal_curves(stages, _SINGLE)
+    class_columns = {stage.name: stage.per_class for stage in stages if stage.per_class}
+    if summary.val_per_class:
+        class_columns["validation"] = summary.val_per_class
+    cam = summary.config.get("cam", {})
+    thresholds = summary.thresholds
+    # Powers are no scores on the axis of the chart.
+    is_constant = cam.get("threshold") == "constant"
+    chosen = [cam["background"], cam["foreground"]] if is_constant else []
     content = {
         "name": Path(summary.config.get("run_dir", folder.resolve().parent)).name,
+        "summary": summary,
+        "charts": run_charts,
         "subtitle": _subtitle(summary),
         "tiles": _tiles(summary),
-        "masks": _masks(summary.masks) if summary.masks else None,
-        "verdicts": summary.verdicts,
-        **_stages(summary.stages),
-        "signal_ranking": _signal_ranking(summary.stages),
-        "classes_table": _classes_table(summary),
-        "measured": [
-            _measured(stage_title(name), stats, summary.classes)
-            for name, stats in summary.measured.items()
-        ],
+        "networks": _NETWORKS,
+        "sizes": _SIZES,
+        "curves": curves,
+        "signals": signals,
+        "bars": _BARS,
+        "columns": {
+            key: column
+            for key, column in _COLUMNS.items()
+            if any(getattr(stage, key) is not None for stage in stages)
+        },
+        "signals_ranked": [*dict.fromkeys(name for stage in stages for name in stage.agreement)],
+        "class_columns": class_columns,
         "tag_precision": sorted(summary.tag_precision.items(), key=lambda row: row[1] or 0),
-        "thresholds": _thresholds(summary),
+        "thresholds": thresholds and run_charts.threshold_curves(thresholds, chosen),
         "legend": legend(summary.classes),
         "gallery": write_pictures(folder, gallery),
-        "skipped": sorted(skipped, key=lambda item: item.id),
+        "skipped": sorted((item.id, item.reason) for item in skipped),
         "settings": list(flatten(summary.config)),
-        "percent": percent,
-        "change": change,
     }
     write_page(folder / "index.html", "report.html.j2", content)
     summary.save(folder)
@@ -121,7 +121,7 @@ def _first_labels(summary: Summary) -> str:
     return f"from tags: {cam['method']}{affinity}"
 
 
-def _tiles(summary: Summary) -> list[dict[str, str]]:
+def _tiles(summary: Summary) -> list[tuple[str, str]]:
     stages, tiles = summary.stages, list[tuple[str, str]]()
     measured = [(stage.label_miou, stage.name) for stage in stages if stage.label_miou is not None]
     if measured:
@@ -137,125 +137,4 @@ def _tiles(summary: Summary) -> list[dict[str, str]]:
             title += f"; {low} to {high} on other such images (95 %)"
         tiles.append((f"{percent(summary.val_miou)} %", title))
     title = f"for {len(stages)} stages" if len(stages) > 1 else "for one stage"
-    tiles.append((duration(sum(stage.seconds for stage in stages)), title))
-    return [{"value": value, "title": title} for value, title in tiles]
-
-
-def _stages(stages: Sequence[StageStats]) -> dict[str, Any]:
-    """Return the table of stages and the charts above it."""
-    known = [key for key in _COLUMNS if any(getattr(s, key) is not None for s in stages)]
-    columns = [
-        {"title": _COLUMNS[key], "cells": [_cell(key, getattr(s, key)) for s in stages]}
-        for key in known
-    ]
-    curves, signals = truth_curves(stages), signal_curves(stages)
-    if not (curves and signals):
-        curves, signals = truth_curves(stages, _SINGLE), signal_curves(stages, _SINGLE)
-    return {
-        "stages": [stage.name for stage in stages],
-        "columns": columns,
-        "curves": curves,
-        "signals": signals,
-        "bars": [
-            (title, stage_bars(stages, key, unit))
-            for key, (title, unit) in _BARS.items()
-            if key in known
-        ],
-    }
-
-
-def _cell(key: str, value: Any) -> str:
-    if key.endswith("_change"):
-        return change(value)
-    if key == "seconds":
-        return duration(value)
-    if key in _BARS:
-        return NOTHING if value is None else str(value)
-    return percent(value)
-
-
-def _signal_ranking(stages: Sequence[StageStats]) -> dict[str, Any]:
-    known = {stage.name: stage.agreement for stage in stages if stage.agreement}
-    names = dict.fromkeys(name for ranking in known.values() for name in ranking)
-    rows = [
-        {"name": name, "cells": [ranking.get(name) for ranking in known.values()]} for name in names
-    ]
-    return {"stages": [*known], "rows": rows}
-
-
-def _classes_table(summary: Summary) -> dict[str, Any]:
-    columns = {stage.name: stage.per_class for stage in summary.stages if stage.per_class}
-    if summary.val_per_class:
-        columns["validation"] = summary.val_per_class
-    rows = [
-        {
-            "name": name,
-            "colour": css_colour(label),
-            "shares": [column.get(name) for column in columns.values()],
-        }
-        for label, name in enumerate(summary.classes)
-    ]
-    return {"columns": list(columns), "rows": rows, "has_val": bool(summary.val_per_class)}
-
-
-def _measured(title: str, stats: TruthStats, classes: Sequence[str]) -> dict[str, Any]:
-    rows = [
-        {
-            "name": name,
-            "colour": css_colour(label),
-            "shares": [
-                getattr(stats.classes[name], key)
-                for key in ("iou", "precision", "recall", "boundary_iou")
-            ],
-        }
-        for label, name in enumerate(classes)
-    ]
-    sizes = [
-        {"name": _SIZES[size], "iou": iou, "count": count}
-        for size, (iou, count) in stats.sizes.items()
-    ]
-    bars = stats.reliability
-    return {
-        "name": title,
-        "rows": rows,
-        "sizes": sizes,
-        "boundary_f1": stats.boundary_f1,
-        "error": stats.calibration_error,
-        "reliability": reliability_bars(f"reliability of {title}", bars) if bars else None,
-        "kept": coverage_lines(f"coverage of {title}", stats.kept) if bars else None,
-        "confusion": confusion_map(f"confusion of {title}", stats.confusion, classes),
-    }
-
-
-def _thresholds(summary: Summary) -> Any:
-    if not summary.thresholds:
-        return None
-    cam = summary.config.get("cam", {})
-    is_constant = (
-        cam.get("threshold") == "constant"
-    )  # powers are no scores on the axis of the chart
-    chosen = [cam["background"], cam["foreground"]] if is_constant else []
-    return threshold_curves(summary.thresholds, chosen)
-
-
-def _masks(masks: MaskStats) -> dict[str, Any]:
-    base = masks.val_miou.get("base")
-    rows = [
-        {
-            "title": title,
-            "miou": miou,
-            "gain": None if name == "base" or base is None else miou - base,
-        }
-        for name, title in _NETWORKS.items()
-        if (miou := masks.val_miou.get(name)) is not None
-    ]
-    bars = masks.reliability
-    return {
-        "images": masks.images,
-        "method": masks.method,
-        "collapsed": masks.collapsed,
-        "rows": rows,
-        "diagram": reliability_bars("reliability", bars) if bars else None,
-        "calibration_error": masks.calibration_error,
-        "refused": [name for name, least in masks.thresholds.items() if least is None],
-    }
+    return [*tiles, (duration(sum(stage.seconds for stage in stages)), title)]

@@ -1,18 +1,15 @@
 """The page of a selection: the chosen images, and where they lie among all images."""
 
-import base64
-import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
-from PIL import Image
 
 from wsseg.images import read_image
 from wsseg.report.charts import GRAY, SERIES, Axis, Chart
 from wsseg.report.page import write_page
+from wsseg.report.pictures import encode_image
 from wsseg.stages.selection.choosing import project
 from wsseg.stages.selection.selecting import SelectedImage, Selection
 
@@ -40,8 +37,11 @@ def write_selection_page(selection: Selection) -> Path:
         "classes": _classes(selection),
         "any_labelled": bool(selection.candidates.is_labelled.any()),
         "quota": selection.quota,
-        "images": [_entry(image) for image in selection.images()],
-        "skipped": list(selection.skipped.items()),
+        "images": [
+            (image, encode_image(read_image(image.path), _SIDE), _scores(image))
+            for image in selection.images()
+        ],
+        "skipped": selection.skipped.items(),
     }
     write_page(page, "selection.html.j2", content)
     return page
@@ -69,7 +69,9 @@ def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Marku
         for middle, title in zip(centre.tolist(), _TITLES, strict=True)
     )
     chart = Chart("map", x, y, height=516, grid="")
-    names = _names(selection)
+    names = [sample.id for sample in selection.candidates.samples]
+    for rank, image in enumerate(chosen.tolist(), 1):
+        names[image] = f"{rank}. {names[image]}"
     for title, images, colour, index, more in (
         ("not chosen", others, GRAY, 0, ' opacity="0.55"'),
         ("labelled before", labelled, SERIES[1], 1, ""),
@@ -80,14 +82,6 @@ def projection_chart(selection: Selection, points: NDArray[np.float32]) -> Marku
             places = [(float(at_x), float(at_y)) for at_x, at_y in points[images]]
             chart.scatter(places, texts, title, colour, index=index, more=more)
     return chart.html("projection of the images")
-
-
-def _names(selection: Selection) -> list[str]:
-    """Return the label of each image: its id, preceded by its rank if it is chosen."""
-    names = [sample.id for sample in selection.candidates.samples]
-    for rank, image in enumerate(selection.choice.order.tolist(), 1):
-        names[image] = f"{rank}. {names[image]}"
-    return names
 
 
 def _others(selection: Selection) -> NDArray[np.intp]:
@@ -106,48 +100,28 @@ def _subtitle(selection: Selection) -> list[str]:
     return [str(params.dataset), *parts, f"seed {params.seed}"]
 
 
-def _tiles(selection: Selection) -> list[dict[str, str]]:
-    covered, blind = selection.covered, selection.at_random
+def _tiles(selection: Selection) -> list[tuple[str, str]]:
+    covered, at_random = selection.covered, selection.at_random
     occurring = int(selection.candidates.shows.any(axis=0).sum())
-    tiles = [
-        (f"{len(selection.choice.order)}", f"of {len(selection.candidates.samples)} images"),
-        (f"{covered.classes:.0f} of {occurring}", f"classes; at random {blind.classes:.1f}"),
-        (f"{covered.largest:.3f}", f"largest distance; at random {blind.largest:.3f}"),
-        (f"{covered.mean:.3f}", f"mean distance; at random {blind.mean:.3f}"),
-    ]
-    shown = tiles if occurring else [tiles[0], *tiles[2:]]
-    return [{"value": value, "title": title} for value, title in shown]
-
-
-def _classes(selection: Selection) -> list[dict[str, Any]]:
-    """Return a row per class that occurs, the rarest last."""
-    candidates = selection.candidates
-    counts = candidates.shows.sum(axis=0)
-    chosen = candidates.shows[selection.choice.order].sum(axis=0)
-    labelled = candidates.shows[candidates.is_labelled].sum(axis=0)
+    shown = f"{covered.classes:.0f} of {occurring}"
     return [
-        {
-            "name": candidates.classes[label],
-            "images": int(counts[label]),
-            "labelled": int(labelled[label]),
-            "chosen": int(chosen[label]),
-            "short": int(chosen[label] + labelled[label]) < selection.quota,
-        }
-        for label in np.argsort(-counts, kind="stable").tolist()
-        if counts[label]
+        (f"{len(selection.choice.order)}", f"of {len(selection.candidates.samples)} images"),
+        *([(shown, f"classes; at random {at_random.classes:.1f}")] if occurring else []),
+        (f"{covered.largest:.3f}", f"largest distance; at random {at_random.largest:.3f}"),
+        (f"{covered.mean:.3f}", f"mean distance; at random {at_random.mean:.3f}"),
     ]
 
 
-def _entry(image: SelectedImage) -> dict[str, Any]:
-    scores = []
-    if np.isfinite(image.distance):
-        scores.append(f"distance {image.distance:.3f}")
-    if image.uncertainty is not None:
-        scores.append(f"uncertainty {image.uncertainty:.3f}")
-    thumbnail = Image.fromarray(read_image(image.path))
-    thumbnail.thumbnail((_SIDE, _SIDE))
-    file = io.BytesIO()
-    thumbnail.save(file, "jpeg", quality=82)
-    source = f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-    names = {"rank": image.rank, "id": image.id, "classes": image.classes}
-    return {**names, "scores": scores, "thumbnail": source}
+def _classes(selection: Selection) -> list[tuple[str, int, int, int]]:
+    """Return the class names and numbers of images, labelled and chosen images, the rarest last."""
+    shows = selection.candidates.shows
+    parts = (slice(None), selection.candidates.is_labelled, selection.choice.order)
+    counts = zip(*(shows[images].sum(axis=0).tolist() for images in parts), strict=True)
+    rows = zip(selection.candidates.classes, counts, strict=True)
+    occurring = [(name, *numbers) for name, numbers in rows if numbers[0]]
+    return sorted(occurring, key=lambda row: -row[1])
+
+
+def _scores(image: SelectedImage) -> list[str]:
+    scores = {"distance": image.distance, "uncertainty": image.uncertainty}
+    return [f"{name} {v:.3f}" for name, v in scores.items() if v is not None and np.isfinite(v)]

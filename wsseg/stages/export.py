@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import get_args
 
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.files import safe_name
@@ -195,13 +194,6 @@ def _report_skipped(skipped: dict[str, str], samples: Sequence[Sample], stage: s
     if len(skipped) == len(samples):
         message = f"Stage {stage} has no label map of the {len(samples)} images of the split"
         raise InputError(f"{message} {samples[0].split!r}", hint="choose another --stage")
-
-
-def check_images(images: str) -> None:
-    """Raise an ``InputError`` if ``images`` is not a value of ``ExportParams.images``."""
-    modes = get_args(ExportParams.model_fields["images"].annotation)
-    if images not in modes:
-        raise InputError("--images", ", ".join(modes), repr(images), "choose one")
 
 
 def put_image(image: Path, target: Path, mode: str) -> None:

@@ -86,7 +86,15 @@ class FinetuneParams(Params):
     semi: SemiParams = SemiParams()
 
 
-class ExportParams(Params):
+class ImageFileParams(Params):
+    """How the images get into the folder of an export."""
+
+    images: Literal["copy", "link", "none"] = "copy"
+    """copy, link (hard links on one file system), or none for a tool that has the images already.
+    wsseg can read only a folder with images."""
+
+
+class ExportParams(ImageFileParams):
     """Which label maps of a run are exported, and in which format."""
 
     to: Literal["voc", "coco", "cvat", "fiftyone"]
@@ -95,8 +103,5 @@ class ExportParams(Params):
     """Stage of the label maps, such as round-2 or round-2/val; by default the last complete one."""
     split: str | None = None
     """Split, such as train or val; by default the one that the stage labels."""
-    images: Literal["copy", "link", "none"] = "copy"
-    """copy, link (hard links on one file system), or none for a tool that has the images already.
-    wsseg can read only a folder with images."""
     worst: PositiveInt | None = None
     """Number of images, the worst first by estimated quality; by default all are exported."""

@@ -21,10 +21,9 @@ from helpers.audited import (
 from helpers.running import working, wsseg
 
 from wsseg.data.load import read_weak
-from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks import prediction
-from wsseg.networks.prediction import Segmenter
+from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.runs.config import load_config
 from wsseg.runs.folder import exclusive_folder
 from wsseg.runs.run import open_run
@@ -92,14 +91,14 @@ def test_a_stage_is_chosen_and_the_last_is_the_default(run, tmp_path, monkeypatc
     monkeypatch.setattr(prediction, "load_segmenter", noted)
     assert audit_run(run, AuditParams(stage="round-1"), tmp_path / "one").network == "round-1"
     assert audit_run(run, out=tmp_path / "two").network == "round-2"
-    assert looked == ["round-1", "round-1", "round-2", "round-2"]
+    assert looked == ["round-1", "round-2"]
 
 
 def test_what_was_seen_is_kept_until_something_changes(run, monkeypatch):
     seen = []
     once = module.collect_evidence
     monkeypatch.setattr(
-        module, "collect_evidence", lambda *pair: [seen.append(pair[0].id), once(*pair)][1]
+        module, "collect_evidence", lambda *pair: [seen.append(pair[0].sample.id), once(*pair)][1]
     )
     first = audit_run(run)
     assert len(seen) == 8
@@ -113,11 +112,11 @@ def test_what_was_seen_is_kept_until_something_changes(run, monkeypatch):
 def test_an_interrupted_audit_goes_on(run, monkeypatch):
     seen, once = [], module.collect_evidence
 
-    def interrupted(sample, scores):
-        seen.append(sample.id)
+    def interrupted(example, scores):
+        seen.append(example.sample.id)
         if len(seen) == 4:
             raise KeyboardInterrupt
-        return once(sample, scores)
+        return once(example, scores)
 
     monkeypatch.setattr(module, "collect_evidence", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -178,9 +177,9 @@ def test_what_cannot_be_audited_is_an_error(run, tmp_path):
         audit_run(run)
 
 
-def test_a_data_set_that_is_gone_or_another_is_an_error(run, tmp_path, monkeypatch):
-    other = Classes(("background", "other"))
-    monkeypatch.setattr(prediction, "load_segmenter", lambda *_: Segmenter(None, other, None))
+def test_a_data_set_that_is_gone_or_another_is_an_error(run, tmp_path):
+    content = {"kind": "segmenter", "classes": ["background", "other"]}
+    write_checkpoint(run / "round-2" / "model" / "model.ckpt", content)
     with pytest.raises(InputError, match=r"trained on the classes .*, got background, other"):
         audit_run(run)
     (tmp_path / "data").rename(tmp_path / "moved")
@@ -248,7 +247,7 @@ def test_folds_train_on_every_other_image_once(run, taught):
 def test_the_runs_own_network_has_a_quarter_of_the_vote(run, monkeypatch):
     class Sure(Reader):
         def predict(self, image, _):
-            return np.stack([np.full(image.shape[:2], p, np.float32) for p in self.settings])
+            return np.stack([np.full(image.shape[:2], p, np.float32) for p in self.params])
 
     def load(path, *_):
         is_fold = "fold-" in str(path)

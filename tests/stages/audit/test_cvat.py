@@ -111,7 +111,7 @@ def test_corrections_laid_over_only_add(audit, tmp_path):
 
 def test_the_worst_are_exported_and_say_why(audit, tmp_path):
     worst = audit.findings[0]
-    assert export_findings(audit, tmp_path / "out", limit=1, images="none") == 1
+    assert export_findings(audit, tmp_path / "out", AuditParams(limit=1, images="none")) == 1
     root = parse(tmp_path / "out" / "annotations.xml").getroot()
     (image,) = root.findall("image")
     assert image.get("name") == f"{worst.id}.png"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.audited import OBJECT, SURE, box, painted, sample_of, scores_of
 
+from wsseg.data.example import example_of
 from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -17,10 +18,14 @@ REST = (1 - SURE) / 3
 LEFT, TOP, RIGHT, BOTTOM = OBJECT
 
 
+def example(sample, scores):
+    return example_of(sample, len(scores), np.zeros((*sample.size, 3), np.uint8))
+
+
 def collect(label_map, *annotations, **named):
     scores = scores_of(label_map)
     before = scores.copy()
-    found = collect_evidence(sample_of(*annotations, **named), scores)
+    found = collect_evidence(example(sample_of(*annotations, **named), scores), scores)
     assert np.array_equal(scores, before)
     return found
 
@@ -171,5 +176,5 @@ def test_a_mask_of_another_size_is_an_error(tmp_path):
 def test_an_image_of_one_pixel():
     scores = np.ones((2, 1, 1), np.float32) / 2
     sample = replace(sample_of(Boxes((box(1, (0, 0, 1, 1)),))), size=(1, 1))
-    found = collect_evidence(sample, scores)
+    found = collect_evidence(example(sample, scores), scores)
     assert {item.source for item in found} == {"background", "box"}

@@ -40,7 +40,7 @@ _FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories)"\s
 
 @dataclass(frozen=True)
 class _Page:
-    """One JSON: how it is named in problems, its lists, and class names by category id."""
+    """The lists of one JSON file, its name in problems, and class names by category id."""
 
     subject: str
     images: list[Any]
@@ -49,12 +49,12 @@ class _Page:
 
 
 def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a COCO folder holds.
+    """Return the content of a COCO folder.
 
     Category ids become labels 1, 2, ... in their order. Sizes come from the JSON.
 
     Args:
-        root: Holds annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
+        root: Contains annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
             <split>/_annotations.coco.json; images in images/<split>, <split>, images or root.
         splits: Names of splits, with or without the year at the end of the file's name; None: all.
 
@@ -91,7 +91,7 @@ def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
 
 
 def read_coco_file(path: Path) -> RawFile:
-    """Return what one JSON says about all its images.
+    """Return the content of one JSON file.
 
     Raises:
         InputError: The file is missing, damaged, or names no class.

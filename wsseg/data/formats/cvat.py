@@ -32,20 +32,14 @@ _OPEN_SUGGESTION = "still a suggestion; left out, untick 'suggestion' or delete 
 
 
 def read_cvat(path: Path) -> RawFile:
-    """Return what an XML of CVAT says about its images.
+    """Return the content of an XML file of "CVAT for images 1.1", with the task's labels as names.
 
     A ``points`` shape is a click for each point; if its attribute "extreme" is true, its four
     points are the extreme points of one object. An attribute "width" of a ``polyline`` or
     ``points`` is its width in pixels. A rotated box gives its bounding box. Coordinates are CVAT's:
-    the image spans 0 to its width. A shape or tag whose attribute "suggestion" is true was made by
-    a program and not accepted by a person: it is left out, and reported.
-
-    Args:
-        path: XML of "CVAT for images 1.1"; the subset of an image is its split, in lower case.
-            Images and shapes that cannot be used, such as skeletons and cuboids, are left out.
-
-    Returns:
-        The images, with the task's labels as class names.
+    the image spans 0 to its width. The subset of an image is its split, in lower case. Images and
+    shapes that cannot be used, such as skeletons and cuboids, are left out. So are shapes and tags
+    whose attribute "suggestion" is true: a program made them and no person accepted them.
 
     Raises:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
@@ -182,8 +176,10 @@ _DRAWN: dict[str, tuple[Kind, Callable[[Any], Points]]] = {
 
 
 def _attribute(shape: Any, name: str) -> str:
-    found = (a for a in shape.iterfind("attribute") if a.get("name", "").strip().lower() == name)
-    return next(((a.text or "").strip() for a in found), "")
+    for attribute in shape.iterfind("attribute"):
+        if attribute.get("name", "").strip().lower() == name:
+            return (attribute.text or "").strip()
+    return ""
 
 
 def _width(shape: Any) -> float | None:

@@ -23,11 +23,10 @@ _MOST = {"box": 2, "extreme": 4, "point": 1}
 
 
 def read_jsonl(path: Path) -> RawFile:
-    """Return what a file of wsseg's own format says about its images.
+    """Return the content of a file of wsseg's own format.
 
-    Args:
-        path: UTF-8; a line with "classes" lists their names in the order of their labels, every
-            other line is an image. Lines and marks that cannot be used are left out.
+    A line with "classes" lists their names in the order of their labels, every other line is an
+    image. Lines and marks that cannot be used are left out.
 
     Raises:
         InputError: The file is missing, not UTF-8, or a list of classes is damaged.
@@ -58,9 +57,8 @@ def _object(line: str) -> dict[str, Any]:
 
 def _names(value: Any, subject: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise InputError(
-            f"classes in {subject}", "a list of names", reprlib.repr(value), "correct it"
-        )
+        got = reprlib.repr(value)
+        raise InputError(f"classes in {subject}", "a list of names", got, "correct it")
     return tuple(value)
 
 

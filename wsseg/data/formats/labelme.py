@@ -48,21 +48,18 @@ _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or j
 
 
 def read_labelme(path: Path) -> RawFile:
-    """Return what a JSON of LabelMe says about its image.
+    """Return the content of a JSON file of LabelMe.
 
     A rectangle, also an oriented one, gives its bounding box, a line a scribble, a circle a
-    polygon. The copy of the image that the file may hold is not decoded. Classes are those of the
-    shapes, unless ``labels.txt`` lies beside the file or in the data set's folder.
-
-    Args:
-        path: If its folder is named train, val, ..., this is the split of the image. The image is
-            found by the last part of ``imagePath``. Flags that are set are classes that the image
-            shows. Shapes that cannot be used are left out.
+    polygon. Flags that are set are classes that the image shows. Shapes that cannot be used are
+    left out. The copy of the image in the file is not decoded. The image is named by the last part
+    of ``imagePath``; a folder named train, val, ... is its split. Classes are those of the shapes,
+    unless ``labels.txt`` lies beside the file or in the data set's folder.
 
     Raises:
         InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
     """
-    content = _content(path)
+    content = read_json(path, "JSON of LabelMe", dict, "save it again in LabelMe, or remove it")
     image, shapes = _image(content, path), content.get("shapes")
     if not isinstance(shapes, list):
         raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
@@ -72,10 +69,11 @@ def read_labelme(path: Path) -> RawFile:
         place = f"{path.name} shapes[{index}]"
         with log.leaving_out(place, "shape that cannot be used"):
             marks += _marks(shape, place, size)
+    flags = content["flags"] if isinstance(content.get("flags"), dict) else {}
     split = path.parent.name if path.parent.name.lower() in SPLIT_NAMES else None
     page = RawImage(
         *(path.name, image, tuple(marks), size, split),
-        tags=_flagged(content.get("flags")),
+        tags=tuple(flag for flag, is_set in flags.items() if is_set is True) or None,
         tags_are_remarks=True,
         closed=False if len(log) else None,
     )
@@ -90,39 +88,25 @@ def is_labelme(path: Path) -> bool:
     return text.startswith("{") and bool(_LABELME.search(text)) and not _COCO.search(text)
 
 
-def _content(path: Path) -> dict[str, Any]:
-    return read_json(path, "JSON of LabelMe", dict, "save it again in LabelMe, or remove it")
-
-
 def _image(content: dict[str, Any], path: Path) -> str:
     """Return the image's file name without its folders, which belong to the annotator's disk."""
-    given = content.get("imagePath")
+    written = content.get("imagePath")
     try:
-        return safe_name(re.split(r"[\\/]", given)[-1] if isinstance(given, str) else "").as_posix()
+        name = re.split(r"[\\/]", written)[-1] if isinstance(written, str) else ""
+        return safe_name(name).as_posix()
     except InputError as error:
         subject = f"imagePath in {path}"
-        raise InputError(subject, error.rule, reprlib.repr(given), error.remedy) from error
-
-
-def _flagged(flags: Any) -> tuple[str, ...] | None:
-    """Return the flags that are set; None if none is."""
-    flagged = [name for name, on in flags.items() if on is True] if isinstance(flags, dict) else []
-    return tuple(flagged) or None
+        raise InputError(subject, error.rule, reprlib.repr(written), error.remedy) from error
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    for folder in _folders(path):
+    """Return the names in labels.txt beside the file, or above it up to the data set's folder."""
+    for folder in path.parents:
         if is_file(listed := folder / "labels.txt"):
             return tuple(n for n in read_names(inside(listed, folder)) if n != _IGNORED)
-    return ()
-
-
-def _folders(path: Path) -> Iterator[Path]:
-    """Yield a file's folder and those above it, up to the data set's."""
-    for folder in path.parents:
-        yield folder
         if folder.name.lower() not in {*SPLIT_NAMES, "images", "annotations"}:
-            return
+            break
+    return ()
 
 
 def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMark]:

@@ -11,10 +11,10 @@ from urllib.parse import parse_qs, unquote
 
 from wsseg.data.formats.brush import brush_runs
 from wsseg.data.formats.files import beginning, read_json, safe_name
-from wsseg.data.formats.geometry import bounds, number, plausible_size
+from wsseg.data.formats.geometry import number, plausible_size
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog
-from wsseg.data.formats.shapes import rotated
+from wsseg.data.formats.shapes import box_around, rotated
 from wsseg.data.formats.tools import tool_format
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
@@ -27,26 +27,19 @@ _LOCAL, _UPLOAD = "/data/local-files/", "/data/upload/"
 _PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _OF_A_REGION = {"x", "y", "points", "rle"}  # a choice with one of them is about a part of the image
 _ELLIPSE_CORNERS = 64
-_LEFT_OUT = "left out"
 
 
 def read_labelstudio(path: Path) -> RawFile:
-    """Return what an export of Label Studio in its format "JSON" says about its images.
+    """Return the content of an export of Label Studio in its format "JSON", without class names.
 
-    The annotation of a task that was changed last is read; skipped annotations and predictions are
-    not. A rotated rectangle gives its bounding box, a key point a click of the size that the tool
-    draws it in (its "width" is the radius in per cent of the image's width), an ellipse a polygon,
+    Of each task, the annotation that was changed last is read; skipped annotations and predictions
+    are not. A rotated rectangle gives its bounding box, a key point a click of the size that the
+    tool draws (its "width" is the radius in per cent of the image's width), an ellipse a polygon,
     and a brush all pixels that it touches. Choices are the image's tags, so a set of choices about
-    something else should not be exported.
+    something else should not be exported. Tasks and marks that cannot be used are left out.
 
     The image is the last part of the task's address, without the eight characters that Label Studio
     puts before the name of an uploaded file.
-
-    Args:
-        path: UTF-8. Tasks and marks that cannot be used are left out.
-
-    Returns:
-        The images, without a list of class names: the classes are those of the marks.
 
     Raises:
         InputError: The file is missing, damaged, or another of Label Studio's exports.
@@ -72,7 +65,11 @@ def _annotated_image(task: Any, subject: str, log: ProblemLog) -> RawImage:
         raise InputError("task", "an object with 'data'", reprlib.repr(task), "export it again")
     image = _image(task)
     results = list(_results(task, subject, log))
-    size = next((found for _, result in results if (found := _size(result))), None)
+    sizes = (
+        plausible_size(result.get("original_height"), result.get("original_width"))
+        for _, result in results
+    )
+    size = next(filter(None, sizes), None)
     if turned := [result for _, result in results if result.get("image_rotation")]:
         message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
         message += "drawn on; the marks are taken as those of the image as it is"
@@ -133,17 +130,13 @@ def _results(
     results = last.get("result")
     if not isinstance(results, list):
         raise InputError("result", "a list", reprlib.repr(results), "export it again")
-    for number_of_result, result in enumerate(results):
-        place = f"{subject} annotations[{index}].result[{number_of_result}]"
+    for position, result in enumerate(results):
+        place = f"{subject} annotations[{index}].result[{position}]"
         if isinstance(result, dict):
             yield place, result
         else:
-            message = f"{reprlib.repr(result)} is no object; {_LEFT_OUT}"
+            message = f"{reprlib.repr(result)} is no object; left out"
             log.add(place, message, "mark that cannot be read")
-
-
-def _size(result: dict[str, Any]) -> _Size | None:
-    return plausible_size(result.get("original_height"), result.get("original_width"))
 
 
 def _choices(result: dict[str, Any]) -> list[str]:
@@ -184,29 +177,19 @@ class _MakeMark(Protocol):
 
 
 def _box(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    (x, y), (width, height) = (
-        _pixels(value, "x", "y", size),
-        _pixels(value, "width", "height", size),
-    )
+    x, y = _pixels(value, "x", "y", size)
+    width, height = _pixels(value, "width", "height", size)
     corners = rotated(((0, 0), (width, 0), (0, height), (width, height)), (0, 0), _degrees(value))
-    flat = tuple(
-        edge + start for corner in corners for edge, start in zip(corner, (x, y), strict=True)
-    )
-    left, top, right, bottom = bounds([flat])
-    return make(kind="box", points=((left, top), (right, bottom)))
+    return make(kind="box", points=box_around(tuple((x + dx, y + dy) for dx, dy in corners)))
 
 
 def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    (x, y), (across, down) = (
-        _pixels(value, "x", "y", size),
-        _pixels(value, "radiusX", "radiusY", size),
-    )
+    x, y = _pixels(value, "x", "y", size)
+    across, down = _pixels(value, "radiusX", "radiusY", size)
     angles = (2 * math.pi * step / _ELLIPSE_CORNERS for step in range(_ELLIPSE_CORNERS))
     around = tuple((across * math.cos(angle), down * math.sin(angle)) for angle in angles)
-    points = tuple(
-        (x + right, y + below) for right, below in rotated(around, (0, 0), _degrees(value))
-    )
-    return make(kind="polygon", points=points)
+    points = rotated(around, (0, 0), _degrees(value))
+    return make(kind="polygon", points=tuple((x + dx, y + dy) for dx, dy in points))
 
 
 def _polygon(make: _MakeMark, value: _Value, size: _Size) -> RawMark:

@@ -5,11 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from wsseg.data.formats.fitting import Fitter, View
 from wsseg.data.formats.raw import Format, RawFile, RawImage
-from wsseg.data.formats.reading import ProblemLog, classes_of
+from wsseg.data.formats.reading import ProblemLog, classes_of, merged
 from wsseg.data.formats.tools import read_files
-from wsseg.data.formats.views import merged
+from wsseg.data.formats.views import Fitter, View
 from wsseg.data.model import Classes, Dataset
 from wsseg.errors import InputError
 
@@ -19,13 +18,7 @@ Place = tuple[str, str]
 
 @dataclass(frozen=True)
 class OverlayFile:
-    """A file that is laid over a data set.
-
-    Args:
-        path: The file.
-        root: Folder that its mask files must lie in.
-        content: What it says.
-    """
+    """A file that is laid over a data set, and the folder that its mask files must lie in."""
 
     path: Path
     root: Path
@@ -35,13 +28,12 @@ class OverlayFile:
 class Overlay:
     """A data set while annotations are laid over it.
 
-    Images are found by their path, or by their name if only one image has it; suffixes do not
-    count, nor do images of another split than the file names. Marks of unknown classes are left
-    out and reported.
+    Images are identified by their path, or by their name if only one image has it, without
+    suffixes, and within the split that the file names. Marks of unknown classes are left out and
+    reported.
 
     Args:
-        dataset: The images, with the annotations that they have already.
-        instead: Whether an image that a file is about loses the annotations that it had.
+        instead: Whether the annotations of a file replace those that its images had.
     """
 
     def __init__(self, dataset: Dataset, *, instead: bool = False) -> None:
@@ -55,7 +47,7 @@ class Overlay:
 
     @property
     def dataset(self) -> Dataset:
-        """The data set with all that was laid over it."""
+        """The data set with everything that was laid over it."""
         problems = (*self.before.problems, *self.log.problems)
         return replace(self.before, samples=tuple(self.samples.values()), problems=problems)
 
@@ -78,11 +70,10 @@ class Overlay:
 
         Args:
             path: Named in errors.
-            files: What files say.
-            kind: Which annotations are taken; see ``fitting.view``.
+            kind: Which annotations are used; see ``view``.
 
         Raises:
-            InputError: The files are about none of the images, or number its classes otherwise.
+            InputError: The files name none of the images, or number the classes differently.
         """
         lost, n_used = list[str](), 0
         for file in files:
@@ -104,11 +95,11 @@ class Overlay:
         if lost:
             names = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
             message = f"{len(lost)} of {len(lost) + n_used} images are not in the data set's splits"
-            message = f"{message}, or several are called so: {names}"
+            message = f"{message}, or several have the name: {names}"
             self.log.add(str(path), message, "marks without an image")
 
     def _find(self, image: RawImage) -> Place | None:
-        """Return the one image that an entry can be about."""
+        """Return the only image that an entry can mean, None if there is none or several."""
         path = PurePosixPath(image.image)
         for name in (path, path.with_suffix("") if path.suffix else path):
             for wanted in (name.as_posix(), name.name):

@@ -36,22 +36,18 @@ _MOST_BACKGROUND = 0.5  # share of a file without IGNORE: scribbles never cover 
 
 
 def read_clicks(path: Path) -> RawFile:
-    """Return the clicks of a file.
+    """Return the clicks of a UTF-8 file.
 
-    It holds ``{image id: [{"x": 253.4, "y": 322.4, "cls": 16, "rank": 1}, ...]}``. "cls" is 1 to 20
-    for the classes of Pascal VOC in their order, or 0 for the background; "rank", in which order
-    an image's objects were clicked, is not read. Coordinates were scaled from the size in which the
-    images were shown, and reach the images' width and height, so they already count from edges.
+    The file contains ``{image id: [{"x": 253.4, "y": 322.4, "cls": 16, "rank": 1}, ...]}``. "cls"
+    is 1 to 20 for the classes of Pascal VOC in their order, or 0 for the background. "rank", the
+    order in which the objects of an image were clicked, is not read. Coordinates were scaled from
+    the displayed size and reach the image's width and height, so they already count from edges.
 
     The file does not say whether the clicks name every class of an image. People were asked to
     click each; in the published file 2.5 % of the images lack a class. ``data.closed`` decides.
 
-    Args:
-        path: UTF-8.
-
-    Returns:
-        Images and their clicks. What cannot be used stands in the problems, and so does it if
-        all clicks are of the background: taken alone, they say that the images show nothing else.
+    Clicks that cannot be used are reported as problems. So are files that contain clicks on the
+    background alone, which imply that the images show nothing else.
 
     Raises:
         InputError: The file is missing, damaged, or no object.

@@ -1,4 +1,4 @@
-"""The intermediate model of all readers: what annotation files say, not yet fitted to images."""
+"""The intermediate model of all readers: the contents of files, not yet fitted to images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -69,22 +69,22 @@ class RawObject:
 
 @dataclass(frozen=True, slots=True)
 class RawImage:
-    """What one file says about one image.
+    """The content of one file about one image.
 
     Args:
         subject: File and place in it, named in problems.
         image: File name of the image as it is written there, "/" between folders.
-        marks: Marks in drawing order; later marks are in front.
+        marks: Later marks are in front.
         size: (H, W) of the upright image; None if the file does not give it.
-        split: Such as "train"; None if the file does not give it.
+        split: None if the file does not give it.
         tags: Names of all classes that the image shows; None if it is not tagged.
         unsure: Names of classes that the image may or may not show.
         closed: Whether every class that the image shows has a mark; None if unknown.
-        tags_are_remarks: Whether tags may be about anything, such as "reviewed": they count if one
-            of them is a class of the data set, and they name classes if nothing else does.
+        tags_are_remarks: Whether tags may mean anything, such as "reviewed": they count if one of
+            them is a class of the data set, and they name classes if nothing else does.
         objects: Every object of the image; None if the objects are not listed.
         relative: Whether coordinates of objects are shares of width and height, not pixels.
-        boxes_only: Whether objects never have masks, so that they say nothing about full masks.
+        boxes_only: Whether objects never have masks, so that they imply nothing for full masks.
     """
 
     subject: str
@@ -103,12 +103,12 @@ class RawImage:
 
 @dataclass(frozen=True)
 class RawFile:
-    """What an annotation file says about all its images.
+    """The content of an annotation file.
 
     Args:
         images: A second entry for an image adds to the first.
         names: Class names in the order of their labels; empty if the file does not list them.
-        problems: What was left out or repaired.
+        problems: Everything that was left out or repaired.
     """
 
     images: tuple[RawImage, ...]
@@ -118,13 +118,7 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """An image of a data set and what its files say about it.
-
-    Args:
-        sample: The image, without annotations.
-        images: One entry for each file (or line) about the image.
-        mask: A full label map that lies beside the image; None if there is none.
-    """
+    """An image without annotations, the entries of files about it, and its full label map."""
 
     sample: Sample
     images: tuple[RawImage, ...] = ()
@@ -133,22 +127,21 @@ class RawSample:
 
 @dataclass(frozen=True)
 class RawDataset:
-    """Everything that the annotation files of a data set say, from one pass over them.
+    """The content of all annotation files of a data set, from one pass over them.
 
-    Weak labels and full masks are views of it (``fitting.view``). It holds full masks, so it is
-    never handed to code that makes labels; ``Dataset`` is.
+    Weak labels and full masks are views of it (``view``). As it contains full masks, code that
+    makes labels never receives it, but a ``Dataset``.
 
     Args:
         root: Folder that mask files must lie in.
         classes: Class names.
         samples: Images that can be used, in order.
-        problems: What was left out or repaired, whatever is wanted.
-        of_boxes: Problems that matter to those who want boxes.
-        of_tags: Problems that matter to those who want tags.
-        has_tags: Whether the tags are people's own; otherwise they are the classes of the objects.
+        problems: Everything that was left out or repaired in any view.
+        of_boxes: Problems of boxes.
+        of_tags: Problems of tags.
+        has_tags: Whether people wrote the tags; otherwise they are the classes of the objects.
         refused: Views that this data set does not have, with the error to raise.
-        images: What the files say, also about images that were not located.
-        format: Name of the format.
+        images: Also those that were not located.
     """
 
     root: Path

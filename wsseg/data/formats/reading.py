@@ -1,4 +1,4 @@
-"""What readers share: a log of problems, a list of samples, and checks of classes and splits."""
+"""Shared parts of readers: logs of problems, lists of samples, classes, splits, annotations."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wsseg.data.formats.raw import RawImage, RawSample
-from wsseg.data.model import Classes, Problem, Sample
+from wsseg.data.model import Annotation, Boxes, Classes, Problem, Regions, Sample, Tags
+from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
 
 _MOST_LINES = 100
@@ -38,7 +39,7 @@ class ProblemLog:
 
     @contextmanager
     def image(self, subject: str) -> Iterator[None]:
-        """Turn an ``InputError`` into a fatal problem; the image is left out."""
+        """Record an ``InputError`` as a fatal problem: the image is left out."""
         try:
             yield
         except InputError as error:
@@ -47,7 +48,7 @@ class ProblemLog:
 
     @contextmanager
     def leaving_out(self, subject: str, kind: str) -> Iterator[None]:
-        """Turn an ``InputError`` into a problem; a part of an image, or a line, is left out."""
+        """Record an ``InputError`` as a problem: a part of an image, or a line, is left out."""
         try:
             yield
         except InputError as error:
@@ -138,3 +139,34 @@ def choose_splits(
             remedy = f"known: {', '.join(names) or 'none'}"
             raise InputError(f"split {split!r}", rule, got, remedy)
     return chosen
+
+
+def merged(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:
+    """Return the annotations of one image, with its boxes, strokes, tags and partial masks joined.
+
+    Later strokes are in front. Mask files and full masks stay as they are.
+    """
+    result: list[Annotation] = []
+    for more in annotations:
+        for index, one in enumerate(result):
+            if joined := _joined(one, more):
+                result[index] = joined
+                break
+        else:
+            result.append(more)
+    return tuple(result)
+
+
+def _joined(one: Annotation, more: Annotation) -> Annotation | None:
+    """Return two annotations as one; None if they are of different kinds."""
+    if isinstance(one, Boxes) and isinstance(more, Boxes):
+        return Boxes((*one.items, *more.items))
+    if isinstance(one, Strokes) and isinstance(more, Strokes):
+        return Strokes((*one.items, *more.items), one.closed and more.closed)
+    if isinstance(one, Tags) and isinstance(more, Tags):
+        present = {*one.present, *more.present}
+        unsure = {*one.unsure, *more.unsure} - present
+        return Tags(tuple(sorted(present)), tuple(sorted(unsure)))
+    if isinstance(one, Regions) and isinstance(more, Regions) and one.partial and more.partial:
+        return Regions((*one.items, *more.items), partial=True, closed=one.closed and more.closed)
+    return None

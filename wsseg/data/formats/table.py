@@ -8,14 +8,13 @@ from wsseg.data.formats.coco import COCO
 from wsseg.data.formats.csv_tags import CSV
 from wsseg.data.formats.cvat import CVAT
 from wsseg.data.formats.files import opening_once
-from wsseg.data.formats.fitting import View
 from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset
-from wsseg.data.formats.views import view
+from wsseg.data.formats.views import View, view
 from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
 from wsseg.data.model import Dataset
@@ -93,14 +92,14 @@ def read_dataset(
         root: The data set's folder.
         format: A name in ``READABLE``, or "auto" to detect it.
         splits: Names of splits; None: all.
-        use: "boxes", "tags", "masks", "all" or "none"; see ``fitting.view``.
+        use: "boxes", "tags", "masks", "all" or "none"; see ``view``.
 
     Returns:
         The data set. Images that cannot be used are left out and stand in its problems, as does
         everything that was repaired.
 
     Raises:
-        InputError: As ``read_raw`` and ``fitting.view``.
+        InputError: As ``read_raw`` and ``view``.
     """
     return view(read_raw(root, format, splits), use)
 

@@ -30,12 +30,8 @@ def tool_format(
     """Return the format of an annotation tool, whose files stand alone or are laid over others.
 
     Args:
-        name: Such as "cvat".
-        sign: How a data set folder is recognised, for messages.
-        patterns: Where its files lie below a data set folder.
-        fits: File -> whether it is of the format, by its name and first bytes.
-        read_file: File -> what it says.
-        image_per_file: Whether a damaged file costs one image only.
+        patterns: Globs of its files below a data set folder; the other arguments are those of
+            ``Format``.
     """
 
     def files(root: Path) -> Iterable[Path]:
@@ -58,10 +54,10 @@ def read_files(
     image_per_file: bool,
     log: ProblemLog,
 ) -> Iterator[tuple[Path, RawFile]]:
-    """Yield what files say; if each is about one image, a damaged one costs its image only.
+    """Yield the content of files; a damaged one is skipped if each file is about one image.
 
     Raises:
-        InputError: A file is damaged that is about many images, or every file is.
+        InputError: A file about many images is damaged, or every file is.
     """
     damaged: InputError | None = None
     any_read = False

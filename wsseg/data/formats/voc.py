@@ -43,7 +43,7 @@ _NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
 
 
 def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a Pascal VOC folder holds.
+    """Return the content of a Pascal VOC folder: JPEGImages, ImageSets, Annotations and masks.
 
     Class names come from ``labelmap.txt``; without it from all XML files; without objects from the
     files of one class in ImageSets/Main: in VOC's order if they are VOC's, otherwise sorted. With
@@ -115,7 +115,7 @@ class _Folder:
         self.pages: dict[str, RawImage | InputError] = {}
 
     def page(self, id: str) -> RawImage | InputError | None:
-        """Return what the XML of an image says, or what is wrong with it; None without XML."""
+        """Return the content of the XML file of an image, or its error; None without a file."""
         if id not in self.xmls:
             return None
         if id not in self.pages:
@@ -198,7 +198,7 @@ def _corners(box: Any) -> Corners:
 
 
 def read_voc_file(path: Path) -> RawFile:
-    """Return what one XML says about its image, which is called like it.
+    """Return the content of one XML file about the image of the same name.
 
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.

@@ -47,14 +47,13 @@ class _Settings:
 
 
 def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
-    """Return what a YOLO folder holds.
+    """Return the content of a YOLO folder with data.yaml.
 
-    The label file of an image is found by putting "labels" for the last "images" of its path, or
-    beside it; an image without one has no objects. Sizes come from the images' headers. Images that
-    data.yaml gives as a folder are named by their place in it, others by their place in ``root``.
+    The path of a label file has "labels" in place of the last "images" of the image's path, or is
+    beside the image; an image without one has no objects. Sizes come from the images' headers. Ids
+    are paths in the folders of data.yaml, or in ``root`` if data.yaml names lists of images.
 
     Args:
-        root: Holds data.yaml.
         splits: Its keys "train", "val", "valid" or "test"; None: all.
 
     Raises:
@@ -83,13 +82,10 @@ def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
 
 
 def read_yolo_labels(path: Path) -> RawFile:
-    """Return what the label files beside a data.yaml say, whether or not its images are there.
+    """Return the content of the folder "labels" beside a data.yaml, with or without its images.
 
-    An image is called like its label file below "labels"; a first folder that is called like a
-    split is its split.
-
-    Args:
-        path: data.yaml, whose folder holds "labels".
+    Images have the names of their label files; a first folder below "labels" with the usual name of
+    a split is their split.
 
     Raises:
         InputError: data.yaml is missing or damaged.

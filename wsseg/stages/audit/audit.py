@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsseg.data.example import read_sample_image
+from wsseg.data.example import example_of
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
@@ -128,17 +128,16 @@ def _collect(
 def _evidence_rows(
     sample: Sample, config: Config, networks: Mapping[str, Networks]
 ) -> tuple[str, list[dict[str, Any]]]:
-    image = read_sample_image(sample)
-    device = config.machine.device
     first, *rest = (
-        load_segmenter_cached(network.folder / "model.ckpt", network.key, device)
+        load_segmenter_cached(network.folder / "model.ckpt", network.key, config.machine.device)
         for network in networks[sample.id]
     )
-    scores = first.predict(image, config.prediction)
+    example = example_of(sample, len(first.classes))
+    scores = first.predict(example.image, config.prediction)
     for segmenter in rest:
-        other = segmenter.predict(image, config.prediction)
+        other = segmenter.predict(example.image, config.prediction)
         scores = (1 - _RUN_WEIGHT) * scores + _RUN_WEIGHT * other
-    return sample.id, [asdict(item) for item in collect_evidence(sample, scores)]
+    return sample.id, [asdict(item) for item in collect_evidence(example, scores)]
 
 
 def _read_evidence(stage: Stage) -> list[Evidence]:

@@ -18,30 +18,22 @@ from wsseg.data.writers.cvat import (
 from wsseg.errors import InputError
 from wsseg.runs.progress import log
 from wsseg.stages.audit.finding import Audit, Finding, Place
-from wsseg.stages.export import check_images, check_new, new_folder, put_image
+from wsseg.stages.audit.params import AuditParams
+from wsseg.stages.export import check_new, new_folder, put_image
 
 ATTRIBUTES = {"suggestion": "checkbox", "doubt": "text"}
 """Attributes of every label: whether a shape is only a suggestion, and the explanation of a
 suggestion or of an annotation that looks wrong."""
 
 
-def check_export(to: str, out: Path, images: str) -> None:
-    """Raise an ``InputError`` if findings cannot be exported, before the audit is made.
-
-    Args:
-        to: Must be "cvat".
-        out: Must be new or empty.
-        images: "copy", "link" or "none".
-    """
+def check_export(to: str, out: Path) -> None:
+    """Raise an ``InputError`` unless ``to`` is "cvat" and ``out`` is a new or empty folder."""
     if to != "cvat":
         raise InputError("--to", "cvat and a folder", repr(to), "write --to cvat FOLDER")
-    check_images(images)
     check_new(out)
 
 
-def export_findings(
-    audit: Audit, out: Path, *, limit: int | None = None, images: str = "copy"
-) -> int:
+def export_findings(audit: Audit, out: Path, params: AuditParams | None = None) -> int:
     """Write the images of the worst findings for CVAT, with annotations and suggestions.
 
     Suggestions are shapes and tags whose attribute "suggestion" is true. A person accepts one by
@@ -53,8 +45,7 @@ def export_findings(
 
     Args:
         out: A new or empty folder.
-        limit: Number of findings that are exported, the worst first; None for all.
-        images: "copy", "link" (hard links) or "none".
+        params: ``limit`` and ``images`` apply; None for the defaults.
 
     Returns:
         The number of images.
@@ -63,9 +54,9 @@ def export_findings(
         InputError: There are no findings, the folder is not empty, an image is missing, or an
             annotation type comes from another package.
     """
-    check_images(images)
+    params = params or AuditParams()
     by_image: dict[str, list[Finding]] = defaultdict(list)
-    for finding in audit.findings[:limit]:
+    for finding in audit.findings[: params.limit]:
         by_image[finding.id].append(finding)
     if not by_image:
         raise InputError(f"{audit.out} has no findings to export", hint="lower --min-score")
@@ -76,9 +67,9 @@ def export_findings(
         write_shapes(
             folder, audit.classes, shapes, samples[0].split, task=task, attributes=ATTRIBUTES
         )
-        for sample in samples if images != "none" else ():
+        for sample in samples if params.images != "none" else ():
             name = safe_name(f"{sample.id}{sample.image.suffix}")
-            put_image(sample.image, folder / "images" / name, images)
+            put_image(sample.image, folder / "images" / name, params.images)
     log(f"{len(samples)} images with suggestions are in {out}")
     return len(samples)
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.constraints import Constraints, constraints_of, label_map_of
+from wsseg.data.constraints import Constraints, label_map_of
+from wsseg.data.example import Example
 from wsseg.data.model import Box, MaskFile, Regions, Sample
 from wsseg.data.stacking import visible_box_index
 from wsseg.data.strokes import Strokes, stroke_map
@@ -31,7 +32,7 @@ _MIN_COVERED = 0.5  # share of a box within another from which that one explains
 _TOUCH_DISTANCE = 2  # pixels
 
 
-def collect_evidence(sample: Sample, scores: NDArray[np.floating]) -> list[Evidence]:
+def collect_evidence(example: Example, scores: NDArray[np.floating]) -> list[Evidence]:
     """Return the annotated regions of an image, and the predicted segments if it has no full mask.
 
     Args:
@@ -43,10 +44,10 @@ def collect_evidence(sample: Sample, scores: NDArray[np.floating]) -> list[Evide
     Raises:
         InputError: A mask is damaged, or the annotations contradict each other.
     """
+    sample = example.sample
     if not sample.annotations:
         return []
-    predicted = scores.argmax(axis=0).astype(np.uint8)
-    constraints = constraints_of(sample, len(scores))
+    predicted, constraints = scores.argmax(axis=0).astype(np.uint8), example.constraints
     masks = [item for item in sample.annotations if isinstance(item, MaskFile | Regions)]
     evidence = [_background(sample, scores, predicted, constraints)]
     evidence += _boxes(sample, scores, predicted)

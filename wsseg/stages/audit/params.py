@@ -4,17 +4,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from wsseg.params import Params
+from wsseg.stages.params import ImageFileParams
 
 
-class AuditParams(Params):
-    """How a run is audited and which findings are shown."""
+class AuditParams(ImageFileParams):
+    """How a run is audited, and which findings are shown and exported."""
 
     stage: str | None = None
     """The stage whose network predicts, such as "round-1"; null is the last complete round."""
     folds: int | None = Field(None, ge=2)
     """Number of networks to train for the audit, each without one part of the images; null uses
-    the network of the run and trains nothing. See ``networks_of_folds``.
+    the network of the run and trains nothing. See ``train_fold_networks``.
     """
     weak: Literal["boxes", "tags", "boxes_as_tags", "all", "masks", "none"] | None = None
     """The annotations that are audited, as ``data.weak``, together with those of
