@@ -65,14 +65,7 @@ def main() -> None:
 
 
 def untrained(weights: str | None) -> TrainedClassifier:
-    """Return a classifier whose head is random; how long maps take does not depend on it.
-
-    Args:
-        weights: A file of mobilenetv2_100's weights, padded as TensorFlow does, or None.
-
-    Returns:
-        The classifier, on the CPU.
-    """
+    """Return a classifier whose head is random; how long maps take does not depend on it."""
     torch.manual_seed(0)
     padding = {"pad_type": "same"} if weights else {}
     settings = ClassifierNetworkParams(
@@ -89,18 +82,7 @@ def compare(
     count: int,
     repeats: int,
 ) -> str:
-    """Return the figures of one method and number of tags.
-
-    Args:
-        classifier: What both explain.
-        images: (H, W, 3) uint8 RGB.
-        settings: Method, scales, flip and stride.
-        count: Tags of each image.
-        repeats: Runs of each contestant on each image.
-
-    Returns:
-        Times, speeds, and how far apart the maps are.
-    """
+    """Return the figures of one method and number of tags."""
     solvers = contestants(classifier, settings)
     labels = tuple(range(1, count + 1))
     times: dict[str, list[float]] = {name: [] for name in solvers}
@@ -108,10 +90,10 @@ def compare(
     for image in images:
         like_peer = ours_as_the_package_sums(classifier, image, labels, settings)
         for _ in range(repeats):
-            for name, found, milliseconds in in_turn(solvers, image, labels):
+            for name, result, milliseconds in in_turn(solvers, image, labels):
                 times[name].append(milliseconds)
                 if name != "ours":
-                    apart = max(apart, float(np.abs(found - like_peer).max()))
+                    apart = max(apart, float(np.abs(result - like_peer).max()))
     ours, together, one_by_one, frozen = (statistics.median(each) for each in times.values())
     speed, against_frozen = min(together, one_by_one) / ours, frozen / ours
     of_peer = f"{together:8.0f}  {one_by_one:10.0f}  {speed:6.2f}"
@@ -121,32 +103,15 @@ def compare(
 def in_turn(
     solvers: dict[str, Locate], image: NDArray[np.uint8], labels: tuple[int, ...]
 ) -> Iterator[tuple[str, Maps, float]]:
-    """Yield each contestant's maps of an image.
-
-    Args:
-        solvers: The contestants.
-        image: (H, W, 3) uint8 RGB.
-        labels: Its tags.
-
-    Yields:
-        Name, maps (T, h, w), milliseconds.
-    """
+    """Yield each contestant's maps of an image."""
     for name, locate in solvers.items():
         start = time.perf_counter()
-        found = locate(image, labels)
-        yield name, found, 1000 * (time.perf_counter() - start)
+        result = locate(image, labels)
+        yield name, result, 1000 * (time.perf_counter() - start)
 
 
 def contestants(classifier: TrainedClassifier, settings: CAMParams) -> dict[str, Locate]:
-    """Return ours, and the package for all tags at once, tag after tag, and so with frozen weights.
-
-    Args:
-        classifier: What all explain.
-        settings: Method, scales, flip and stride.
-
-    Returns:
-        Functions of image and tags.
-    """
+    """Return ours, and the package for all tags at once, one by one, and with frozen weights."""
 
     def ours(image: NDArray[np.uint8], labels: tuple[int, ...]) -> Maps:
         return activation_maps(classifier, [image], [labels], settings)[0]
@@ -178,25 +143,15 @@ def of_package(
     labels: tuple[int, ...],
     settings: CAMParams,
 ) -> Maps:
-    """Return the grad-cam package's maps of an image, summed over scales and mirror images.
-
-    Args:
-        classifier: What is explained.
-        image: (H, W, 3) uint8 RGB.
-        labels: Its tags; their maps are made at once.
-        settings: Method, scales and stride.
-
-    Returns:
-        (T, h, w) float32, 0..1.
-    """
+    """Return the grad-cam package's maps of an image, summed over scales and mirror images."""
     network = classifier.network
     targets = [ClassifierOutputTarget(label - 1) for label in labels for _ in range(2)]
-    found = []
+    result = []
     with PEERS[settings.method](network, [network.encoder]) as peer:
         for views in scaled(classifier, image, settings):
             maps = peer(views.repeat(len(labels), 1, 1, 1), targets)
-            found.append(np.asarray(maps, np.float32).reshape(len(labels), 2, *maps.shape[1:]))
-    return summed(found, image.shape, settings.stride)
+            result.append(np.asarray(maps, np.float32).reshape(len(labels), 2, *maps.shape[1:]))
+    return summed(result, image.shape, settings.stride)
 
 
 def ours_as_the_package_sums(
@@ -205,18 +160,8 @@ def ours_as_the_package_sums(
     labels: tuple[int, ...],
     settings: CAMParams,
 ) -> Maps:
-    """Return our maps, made one at each scale as the package does, then summed.
-
-    Args:
-        classifier: What is explained.
-        image: (H, W, 3) uint8 RGB.
-        labels: Its tags.
-        settings: Method, scales and stride.
-
-    Returns:
-        (T, h, w) float32, 0..1.
-    """
-    found = []
+    """Return our maps, made one at each scale as the package does, then summed."""
+    result = []
     for views in scaled(classifier, image, settings):
         pair = class_activation(classifier.network, views, [labels] * 2, settings)
         raw = torch.stack(pair, dim=1).relu()
@@ -226,8 +171,8 @@ def ours_as_the_package_sums(
         large = functional.interpolate(whole, size, mode="bilinear")
         lowest = large - large.amin(dim=(2, 3), keepdim=True)
         most = lowest.amax(dim=(2, 3), keepdim=True).clamp(min=_TINY)
-        found.append((lowest / most).numpy())
-    return summed(found, image.shape, settings.stride)
+        result.append((lowest / most).numpy())
+    return summed(result, image.shape, settings.stride)
 
 
 _TINY = 1e-30  # so that a map of zeros stays one
@@ -236,16 +181,7 @@ _TINY = 1e-30  # so that a map of zeros stays one
 def scaled(
     classifier: TrainedClassifier, image: NDArray[np.uint8], settings: CAMParams
 ) -> Iterator[Tensor]:
-    """Yield an image and its mirror image at every scale.
-
-    Args:
-        classifier: Knows mean and std.
-        image: (H, W, 3) uint8 RGB.
-        settings: Its scales.
-
-    Yields:
-        (2, 3, h, w) float32.
-    """
+    """Yield an image and its mirror image at every scale."""
     pixels = image_tensor(image, classifier.params, torch.device("cpu"))
     for scale in settings.scales:
         size = [round(side * scale) for side in pixels.shape[2:]]
@@ -254,19 +190,10 @@ def scaled(
         yield both.contiguous(memory_format=torch.channels_last)
 
 
-def summed(found: list[Maps], shape: tuple[int, ...], stride: int) -> Maps:
-    """Return the sum of maps, divided by its maximum.
-
-    Args:
-        found: (T, 2, h, w) at each scale, of the image and its mirror image.
-        shape: (H, W, 3) of the image.
-        stride: Pixels of the image a cell of the result.
-
-    Returns:
-        (T, ceil(H / stride), ceil(W / stride)) float32, 0..1.
-    """
+def summed(result: list[Maps], shape: tuple[int, ...], stride: int) -> Maps:
+    """Return the sum of maps, divided by its maximum."""
     height, width = (-(-side // stride) for side in shape[:2])
-    both = [np.concatenate([maps[:, 0], maps[:, 1, :, ::-1]]) for maps in found]
+    both = [np.concatenate([maps[:, 0], maps[:, 1, :, ::-1]]) for maps in result]
     small = [np.stack([cv2.resize(each, (width, height)) for each in maps]) for maps in both]
     total = np.sum(small, axis=0).reshape(2, -1, height, width).sum(axis=0)
     most = total.max(axis=(1, 2), keepdims=True)

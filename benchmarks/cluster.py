@@ -48,33 +48,14 @@ def main() -> None:
 
 
 def seconds(config: Path, overrides: Sequence[str], run: Path, *more: str) -> float:
-    """Run a pipeline in local processes.
-
-    Args:
-        config: YAML file.
-        overrides: ``key=value``.
-        run: The run's folder.
-        *more: Further overrides.
-
-    Returns:
-        What it took.
-    """
+    """Run a pipeline in local processes."""
     started = time.perf_counter()
     subprocess.run([*_COMMAND, str(config), *overrides, f"run_dir={run}", *more], check=True)
     return time.perf_counter() - started
 
 
 def kill_nodes(cluster: Any, run: Path, process: "subprocess.Popen[bytes]") -> list[str]:
-    """Kill the second node once in each stage of labels, and start another.
-
-    Args:
-        cluster: Of Ray.
-        run: The folder of the run on it.
-        process: The run.
-
-    Returns:
-        The stages in which a node was killed.
-    """
+    """Kill the second node once in each stage of labels, and start another."""
     node, killed = cluster.add_node(num_cpus=1), list[str]()
     while process.poll() is None:
         for folder in run.rglob("labels"):
@@ -88,14 +69,7 @@ def kill_nodes(cluster: Any, run: Path, process: "subprocess.Popen[bytes]") -> l
 
 
 def contents(run: Path) -> dict[str, str]:
-    """Return hashes of all label maps and tables of a run.
-
-    Args:
-        run: Its folder.
-
-    Returns:
-        SHA-256 by path.
-    """
+    """Return hashes of all label maps and tables of a run."""
     files = [*run.rglob("labels/*.png"), *run.rglob("stats.parquet")]
     return {
         path.relative_to(run).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

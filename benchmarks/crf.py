@@ -57,14 +57,7 @@ def main() -> None:
 
 
 def cases(images: list[NDArray[np.uint8]]) -> dict[str, list[Problem]]:
-    """Return the problems by their number of classes.
-
-    Args:
-        images: (H, W, 3) uint8 RGB.
-
-    Returns:
-        Image, scores (C, H, W) and allowed classes, for each image.
-    """
+    """Return the problems by their number of classes."""
     problems: dict[str, list[Problem]] = {}
     for n_classes in (2, 4, 21):
         scores = [coarse_scores(image, n_classes) for image in images]
@@ -75,15 +68,7 @@ def cases(images: list[NDArray[np.uint8]]) -> dict[str, list[Problem]]:
 
 
 def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
-    """Return what is compared, the peer first.
-
-    Args:
-        params: Of the CRF.
-        peer: A key of ``BACKENDS``.
-
-    Returns:
-        Functions of image, scores and allowed classes.
-    """
+    """Return what is compared, the peer first."""
     by_peer, half, none = (
         params.model_copy(update=change)
         for change in ({"backend": peer}, {"scale": 0.5}, {"iterations": 0})
@@ -99,16 +84,7 @@ def contestants(params: CRFParams, peer: str) -> dict[str, Solve]:
 
 
 def compare(problems: list[Problem], solvers: dict[str, Solve], repeats: int) -> Iterator[str]:
-    """Yield a line of figures for each contestant.
-
-    Args:
-        problems: What to solve.
-        solvers: The contestants; the first is the peer of all.
-        repeats: Runs of each on each problem.
-
-    Yields:
-        One line each.
-    """
+    """Yield a line of figures for each contestant."""
     times: dict[str, list[float]] = {name: [] for name in solvers}
     fields: dict[str, list[NDArray[np.float32]]] = {name: [] for name in solvers}
     for problem in problems:
@@ -132,15 +108,7 @@ def compare(problems: list[Problem], solvers: dict[str, Solve], repeats: int) ->
 
 
 def peak_memory(solve: Solve, problem: Problem) -> float:
-    """Return the peak memory of solving a problem in a fresh process, MB.
-
-    Args:
-        solve: A contestant.
-        problem: What to solve.
-
-    Returns:
-        MB above what the process holds once it has solved a small one.
-    """
+    """Return the peak memory of solving a problem in a fresh process, MB."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_growth, solve, problem).result()
 
@@ -182,19 +150,7 @@ def _few_of_21(image: NDArray[np.uint8]) -> Problem:
 def pictures(
     folder: Path | None, size: tuple[int, int] | None, count: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield photographs spread evenly over a folder, or generated images.
-
-    Args:
-        folder: Of image files; None generates images of smooth regions with grain.
-        size: (H, W) that they are resized to; None leaves photographs as they are.
-        count: How many.
-
-    Yields:
-        (H, W, 3) uint8 RGB each.
-
-    Raises:
-        InputError: The folder has no image.
-    """
+    """Yield photographs spread evenly over a folder, or generated images."""
     if folder is None:
         yield from (textured(size or SIZE, seed) for seed in range(count))
         return
@@ -207,15 +163,7 @@ def pictures(
 
 
 def textured(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    """Return a generated image of smooth regions with grain.
-
-    Args:
-        size: (H, W).
-        seed: Of everything random.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
-    """
+    """Return a generated image of smooth regions with grain."""
     rng = np.random.default_rng(seed)
     image = 128 + rng.normal(0, 5, (*size, 3))
     for sigma in (1, 4, 12, 36):
@@ -225,15 +173,7 @@ def textured(size: tuple[int, int], seed: int) -> NDArray[np.uint8]:
 
 
 def coarse_scores(image: NDArray[np.uint8], n_classes: int) -> NDArray[np.float32]:
-    """Return scores like those of a network of stride 8: regions of the image, blurred borders.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        n_classes: C.
-
-    Returns:
-        (C, H, W) float32 probabilities.
-    """
+    """Return scores like those of a network of stride 8: regions of the image, blurred borders."""
     height, width = image.shape[:2]
     small = cv2.resize(image, (width // 8, height // 8), interpolation=cv2.INTER_AREA)
     places = np.indices(small.shape[:2]).transpose(1, 2, 0) * 2

@@ -47,41 +47,24 @@ def main() -> None:
 
 
 def measured(images: list[Image], scores: list[Scores], peer: str, repeats: int) -> str:
-    """Return a line of figures, with a place for ``floor``.
-
-    Args:
-        images: (H, W, 3) uint8 RGB each; the batch.
-        scores: (C, H, W) of each.
-        peer: A key of ``BACKENDS``; solves the first image alone.
-        repeats: Runs of each, in turn, after one that does not count.
-
-    Returns:
-        The line.
-    """
+    """Return a line of figures, with a place for ``floor``."""
     torch_params, peer_params = CRFParams(backend="torch"), CRFParams(backend=peer)
-    found = dense_crf_batch(images, scores, params=torch_params)
+    results = dense_crf_batch(images, scores, params=torch_params)
     expected = dense_crf(images[0], scores[0], params=peer_params)
     own, other = [], []
     for _ in range(repeats):
         own.append(_seconds(lambda: dense_crf_batch(images, scores, params=torch_params)))
         other.append(_seconds(lambda: dense_crf(images[0], scores[0], params=peer_params)))
     each = statistics.median(own) / len(images)
-    agreement = np.mean(found[0].argmax(axis=0) == expected.argmax(axis=0))
-    apart = np.abs(found[0] - expected).mean()
+    agreement = np.mean(results[0].argmax(axis=0) == expected.argmax(axis=0))
+    apart = np.abs(results[0] - expected).mean()
     ratio = statistics.median(other) / each
     figures = f"{ratio:7.1f}   {agreement:.6f}   {apart:.2e}"
     return f"{1 / each:9.1f} {1000 * each:9.1f} {{floor:9.2f}} {figures}"
 
 
 def bandwidth(device: torch.device) -> float:
-    """Return bytes a second of a large copy, read and written.
-
-    Args:
-        device: Where.
-
-    Returns:
-        The best of several.
-    """
+    """Return bytes a second of a large copy, read and written."""
     source = torch.ones(1 << (28 if device.type == "cuda" else 25), device=device)
     target = torch.empty_like(source)
     seconds = min(_seconds(lambda: target.copy_(source)) for _ in range(10))
@@ -89,17 +72,7 @@ def bandwidth(device: torch.device) -> float:
 
 
 def traffic(images: list[Image], n_classes: int, params: CRFParams, device: torch.device) -> float:
-    """Return the bytes that all iterations must at least move.
-
-    Args:
-        images: The batch.
-        n_classes: C.
-        params: Of the CRF.
-        device: Where the lattices are built.
-
-    Returns:
-        Bytes.
-    """
+    """Return the bytes that all iterations must at least move."""
     row = 4 * n_classes
     pixels = sum(image.shape[0] * image.shape[1] for image in images)
     total = 3 * pixels * row  # energies, messages and probabilities of the softmax

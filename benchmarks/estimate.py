@@ -39,18 +39,7 @@ def main() -> None:
 def compare(
     run: Path, name: str, masks: int, draws: int
 ) -> tuple[tuple[float, float], tuple[float, float], float, float]:
-    """Return how well the estimate ranks the images whose masks it has not learned from.
-
-    Args:
-        run: The run's folder.
-        name: A stage of label maps with counts and signals.
-        masks: Number of images whose masks the estimate learns from.
-        draws: Number of random choices of them, over which figures are averaged.
-
-    Returns:
-        ``ranking_quality`` without and with masks, the mean absolute error with masks, and the
-        error of predicting the mean IoU of the masks for all.
-    """
+    """Return how well the estimate ranks the images whose masks it has not learned from."""
     signals = read_signals(run / name)
     if signals is None:
         raise SystemExit(f"{run / name} has no signals")

@@ -52,16 +52,7 @@ def main() -> None:
 
 
 def compared(image: NDArray[np.uint8], box: Box, seed: int) -> tuple[float, float]:
-    """Return the time of one box by the seed "grabcut", gate included, and by plain OpenCV.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        box: Inside the image.
-        seed: Of both; even ones run the seed first, odd ones OpenCV.
-
-    Returns:
-        Milliseconds of each.
-    """
+    """Return the time of one box by the seed "grabcut", gate included, and by plain OpenCV."""
     size = (image.shape[0], image.shape[1])
     sample = Sample("benchmark", Path("benchmark.png"), size, (Boxes((box,)),), "train")
     params = GrabCutParams()
@@ -85,29 +76,14 @@ def compared(image: NDArray[np.uint8], box: Box, seed: int) -> tuple[float, floa
 
 
 def milliseconds(run: Callable[[], None]) -> float:
-    """Return how long a call takes.
-
-    Args:
-        run: The call.
-
-    Returns:
-        Wall-clock milliseconds.
-    """
+    """Return how long a call takes."""
     start = time.perf_counter()
     run()
     return 1000 * (time.perf_counter() - start)
 
 
 def photographs(root: Path, count: int) -> Iterator[tuple[NDArray[np.uint8], Box]]:
-    """Yield the boxes of images spread evenly over a data set.
-
-    Args:
-        root: Folder of a data set.
-        count: Images.
-
-    Yields:
-        (H, W, 3) uint8 RGB and one of its boxes that is not the whole image.
-    """
+    """Yield the boxes of images spread evenly over a data set."""
     samples = read_dataset(root).samples
     for sample in samples[:: max(1, len(samples) // count)][:count]:
         image = read_image(sample.image)
@@ -118,14 +94,7 @@ def photographs(root: Path, count: int) -> Iterator[tuple[NDArray[np.uint8], Box
 
 
 def generated(count: int) -> Iterator[tuple[NDArray[np.uint8], Box]]:
-    """Yield the boxes of generated scenes.
-
-    Args:
-        count: Scenes.
-
-    Yields:
-        (375, 500, 3) uint8 RGB and one of its boxes.
-    """
+    """Yield the boxes of generated scenes."""
     for seed in range(count):
         image, _, boxes = generate_scene(np.random.default_rng(seed), SIZE)
         for box in boxes:

@@ -55,15 +55,7 @@ def main() -> None:
 
 
 def contest(images: Tensor, n_classes: int) -> dict[str, tuple[Work, Work]]:
-    """Return each loss and its peer, on the same predictions.
-
-    Args:
-        images: (N, 3, H, W) float32 RGB in 0..1.
-        n_classes: K.
-
-    Returns:
-        By name.
-    """
+    """Return each loss and its peer, on the same predictions."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.randn(len(images), n_classes, 6, 8, generator=generator)
     logits = functional.interpolate(coarse, images.shape[2:], mode="bilinear").requires_grad_()
@@ -91,8 +83,8 @@ def unfolded_crf(logits: Tensor, images: Tensor, radius: int = 5, scale: int = 4
     maps = torch.cat([colours, (places / 6.0).expand(len(p), 2, height, width)], dim=1)
 
     def windows(values: Tensor) -> Tensor:
-        found = functional.unfold(values, 2 * radius + 1, padding=radius)
-        return found.view(len(values), values.shape[1], -1, height, width)
+        result = functional.unfold(values, 2 * radius + 1, padding=radius)
+        return result.view(len(values), values.shape[1], -1, height, width)
 
     kernel = torch.exp(-(windows(maps) - maps[:, :, None]).square().sum(dim=1) / 2)
     kernel[:, (2 * radius + 1) ** 2 // 2] = 0
@@ -145,8 +137,8 @@ def _filtered(p: np.ndarray, image: np.ndarray) -> np.ndarray:
     for node, weight in zip(order[1:], weights[1:], strict=True):
         above = values[:, parents[node]]
         values[:, node] = weight * above + (1 - weight**2) * values[:, node]
-    found: np.ndarray = (values[:-1] / values[-1]).reshape(p.shape).astype(np.float32)
-    return found
+    result: np.ndarray = (values[:-1] / values[-1]).reshape(p.shape).astype(np.float32)
+    return result
 
 
 def network_step(images: Tensor, n_classes: int) -> Work:
@@ -159,14 +151,7 @@ def network_step(images: Tensor, n_classes: int) -> Work:
 
 
 def milliseconds(work: Work) -> float:
-    """Return how long a loss takes, forward and backward where it has a gradient.
-
-    Args:
-        work: Computes the loss.
-
-    Returns:
-        Wall-clock milliseconds.
-    """
+    """Return how long a loss takes, forward and backward where it has a gradient."""
     start = time.perf_counter()
     loss = work()
     torch.autograd.backward(loss)
@@ -174,16 +159,7 @@ def milliseconds(work: Work) -> float:
 
 
 def crops(root: Path | None, count: int, size: tuple[int, int]) -> Tensor:
-    """Return the upper left corners of photographs, or of generated scenes.
-
-    Args:
-        root: Folder of a data set; None generates.
-        count: Images.
-        size: (H, W) of the crops.
-
-    Returns:
-        (N, 3, H, W) float32 RGB in 0..1.
-    """
+    """Return the upper left corners of photographs, or of generated scenes."""
     if root:
         samples = read_dataset(root).samples[:count]
         pixels = [read_image(sample.image) for sample in samples]

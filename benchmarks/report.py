@@ -54,16 +54,7 @@ def main() -> None:
 
 
 def make_run(folder: Path, count: int, rounds: int) -> Path:
-    """Make a run with measured label maps and signals, but without a report, and return its folder.
-
-    Args:
-        folder: Folder for data and run.
-        count: Training images.
-        rounds: Rounds after the seeds.
-
-    Returns:
-        The run's folder.
-    """
+    """Make a run with measured label maps and signals, without a report; return its folder."""
     data, run_dir = folder / "data", folder / "run"
     write_scenes(data, train=min(count, DIFFERENT), val=1, seed=0, sides=SIDES)
     config = Config.model_validate(
@@ -85,13 +76,7 @@ def make_run(folder: Path, count: int, rounds: int) -> Path:
 
 
 def multiply(data: Path, run: Path, count: int) -> None:
-    """Add copies of a run's images, and of their rows and label maps in all stages.
-
-    Args:
-        data: The data set's folder, of ``DIFFERENT`` training images.
-        run: The run's folder.
-        count: Number of images with their copies.
-    """
+    """Add copies of a run's images, and of their rows and label maps in all stages."""
     names = (data / "ImageSets/Segmentation/train.txt").read_text(encoding="utf-8").split()
     copies = {f"copy-{n:06d}": names[n % DIFFERENT] for n in range(DIFFERENT, count)}
     files: dict[str, list[Path]] = {}
@@ -113,16 +98,7 @@ def multiply(data: Path, run: Path, count: int) -> None:
 def degrade(
     sample: Sample, masks: Path, share: float, rules: Path
 ) -> tuple[NDArray[np.uint8], ClassStats]:
-    """Return the true label map with a share of its 8 x 8 blocks set to background.
-
-    Args:
-        masks: Folder of the true label maps.
-        share: Share of the blocks.
-        rules: Folder for the maps of cleaning rules.
-
-    Returns:
-        The label map and no statistics.
-    """
+    """Return the true label map with a share of its 8 x 8 blocks set to background."""
     labels = read_label_map(masks / f"{sample.id}.png")
     random = np.random.default_rng([*sample.id.encode()])
     height, width = labels.shape
@@ -133,14 +109,7 @@ def degrade(
 
 
 def measure_report(run: Path, count: int, stages: int, chromium: str | None) -> str:
-    """Write a run's report and return its figures as a line of the table.
-
-    Args:
-        run: Of ``make_run``.
-        count: Number of images.
-        stages: Number of stages.
-        chromium: The browser; None does not measure the time to open the page.
-    """
+    """Write a run's report and return its figures as a line of the table."""
     command = [sys.executable, "-c", "from wsseg.cli import main; main()", "report", str(run)]
     started = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

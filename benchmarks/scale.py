@@ -41,12 +41,7 @@ NETWORK = {
 
 
 class Cost(NamedTuple):
-    """What a stage took.
-
-    Attributes:
-        peak: Of its largest process, MB.
-        milliseconds: An image.
-    """
+    """What a stage took."""
 
     peak: float
     milliseconds: float
@@ -71,12 +66,7 @@ def main() -> None:
 
 
 def generate(folder: Path, count: int) -> None:
-    """Write a data set whose images are links to a few.
-
-    Args:
-        folder: Gets ``data``.
-        count: Training images, and as many of validation.
-    """
+    """Write a data set whose images are links to a few."""
     data = folder / "data"
     write_scenes(data, train=DIFFERENT, val=DIFFERENT, seed=0, sides=SIDES)
     files: dict[str, list[Path]] = {}
@@ -93,17 +83,7 @@ def generate(folder: Path, count: int) -> None:
 
 
 def cost_of(stage: str, folder: Path, count: int, workers: int) -> Cost:
-    """Run a stage in a process of its own.
-
-    Args:
-        stage: A key of ``STAGES``; those before it are complete.
-        folder: Of ``generate``.
-        count: Its images.
-        workers: Processes.
-
-    Returns:
-        Its peak and its time.
-    """
+    """Run a stage in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.scale", "--stage", stage, "--folder", str(folder)]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -121,16 +101,7 @@ def cost_of(stage: str, folder: Path, count: int, workers: int) -> Cost:
 
 
 def seconds_of(stage: str, folder: Path, workers: int) -> float:
-    """Run a stage in this process, after the same on a few images.
-
-    Args:
-        stage: A key of ``STAGES``.
-        folder: Of ``generate``.
-        workers: Processes.
-
-    Returns:
-        Seconds, of the stage alone.
-    """
+    """Run a stage in this process, after the same on a few images."""
     for place in (folder / "warm", folder):
         with open_run(_config(place, workers)) as run:
             seconds = STAGES[stage](run)

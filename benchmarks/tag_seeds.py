@@ -88,8 +88,8 @@ def _measured(
         (maps,) = activation_maps(classifier, [image], [labels], config.cam)
         for name, own in variants.items():
             propagated = _spread(image, maps, own, affinity)
-            found = _labelled(sample, image, propagated, own, n_classes)
-            totals[name] += confusion_matrix(found, true, n_classes)
+            result = _labelled(sample, image, propagated, own, n_classes)
+            totals[name] += confusion_matrix(result, true, n_classes)
     for name, matrix in totals.items():
         yield name, SegmentationQuality(matrix, truth.classes)
 
@@ -116,8 +116,8 @@ def _labelled(
     example = example_of(sample, n_classes, image)
     labels = np.array(sample.tagged, np.uint8)
     refine = find_refiner(config.cam.refiner, config.crf).refine
-    found = confident_labels(example, maps, labels, config.cam, refine)
-    return example.constraints.project(found)
+    result = confident_labels(example, maps, labels, config.cam, refine)
+    return example.constraints.project(result)
 
 
 if __name__ == "__main__":

@@ -28,13 +28,7 @@ _WARM_UP = 5  # steps
 
 
 class Pace(NamedTuple):
-    """What steps took.
-
-    Attributes:
-        first: Seconds of the first step.
-        step: Milliseconds of the others, median.
-        loss: Of the last step.
-    """
+    """What steps took."""
 
     first: float
     step: float
@@ -76,17 +70,7 @@ def main() -> None:
 
 
 def pace_of(folder: Path, precision: str, compiled: bool, arguments: argparse.Namespace) -> Pace:
-    """Train a few steps.
-
-    Args:
-        folder: With ``data``.
-        precision: Of Lightning's trainer.
-        compiled: Whether the network is compiled.
-        arguments: Steps, batch size, crop, device.
-
-    Returns:
-        Its pace.
-    """
+    """Train a few steps."""
     trainer = {
         "steps": arguments.steps,
         "batch_size": arguments.batch,

@@ -132,8 +132,7 @@ def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:
         return np.zeros(label_map.shape, bool)
     regions = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
     too_small = np.bincount(regions.ravel()) < smallest * label_map.size
-    small: NDArray[np.bool_] = too_small[regions] & (label_map != IGNORE)
-    return small
+    return np.asarray(too_small[regions] & (label_map != IGNORE))
 
 
 def _failed(

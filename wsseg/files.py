@@ -85,12 +85,12 @@ def fingerprint(path: Path) -> tuple[str, int, int]:
     Size and time are -1 if there is no such regular file.
     """
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return path.name, -1, -1
-    if not stat.S_ISREG(found.st_mode):  # a folder's time changes with any file in it
+    if not stat.S_ISREG(status.st_mode):  # a folder's time changes with any file in it
         return path.name, -1, -1
-    return path.name, found.st_size, found.st_mtime_ns
+    return path.name, status.st_size, status.st_mtime_ns
 
 
 def _umask() -> int:

@@ -3,7 +3,7 @@
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,20 +127,15 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         return image
     orientation, most = image.getexif().get(_ORIENTATION), _DEEP_MODES[image.mode]
     values = np.asarray(image)
-    flat = Image.fromarray(np.concatenate([_scaled(rows, most) for rows in _strips(values)]))
+    strips = []
+    # Strips of rows: as floats a large image would take gigabytes.
+    for first in range(0, len(values), _STRIP):
+        shares = values[first : first + _STRIP].astype(np.float64) / most
+        strips.append((np.nan_to_num(shares).clip(0, 1) * 255).round().astype(np.uint8))
+    flat = Image.fromarray(np.concatenate(strips))
     if orientation:
         flat.getexif()[_ORIENTATION] = orientation
     return flat
-
-
-def _strips(values: NDArray[Any]) -> list[NDArray[Any]]:
-    """Split an image into strips of rows: as floats a large image would take gigabytes."""
-    return [values[first : first + _STRIP] for first in range(0, len(values), _STRIP)]
-
-
-def _scaled(values: NDArray[Any], most: float) -> NDArray[np.uint8]:
-    shares = np.nan_to_num(values.astype(np.float64) / most).clip(0, 1)
-    return np.asarray((shares * 255).round(), np.uint8)
 
 
 def _unreadable(path: Path, error: Exception) -> InputError:

@@ -1,7 +1,6 @@
 """Label maps and scores: the IGNORE value, colours and files."""
 
 import math
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,12 @@ from wsseg.safe_io import DECODER_ERRORS, open_image, open_regular
 IGNORE = 255
 """Label of a pixel that is excluded from losses and metrics."""
 
-
-_DAMAGED = (  # errors of numpy and zipfile for damaged or foreign files
-    OSError,
-    ValueError,
-    TypeError,
-    KeyError,
-    RuntimeError,
-    EOFError,
-    BadZipFile,
-    zlib.error,
-)
+# Errors of numpy and zipfile for damaged or foreign files.
+_DAMAGED = (*DECODER_ERRORS, RuntimeError, BadZipFile)
 
 _MAX_BYTES = 2**31  # of an array of scores: three classes at every pixel of the largest image
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_REMEDY = "delete the folder of its stage to make it again"
 
 _LZ77_RLE = 3  # zlib strategy: four times faster than the default and barely larger on label maps
 
@@ -118,13 +109,11 @@ def read_scores(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
             classes, scores = (_array(archive, name) for name in ("classes", "scores"))
     except _DAMAGED as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
-        remedy = "delete the folder of its stage to make it again"
-        raise InputError(path, "a readable file of scores", got, remedy) from error
+        raise InputError(path, "a readable file of scores", got, _REMEDY) from error
     fits = classes.ndim == 1 and scores.ndim == 3 and len(classes) == len(scores)
     if not fits or classes.dtype != np.uint8 or scores.dtype.kind != "f":
         got = f"{classes.dtype} {classes.shape} and {scores.dtype} {scores.shape}"
-        remedy = "delete the folder of its stage to make it again"
-        raise InputError(path, "uint8 labels (T,) and float scores (T, h, w)", got, remedy)
+        raise InputError(path, "uint8 labels (T,) and float scores (T, h, w)", got, _REMEDY)
     return classes, scores.astype(np.float32)
 
 
@@ -135,8 +124,7 @@ def _array(archive: ZipFile, name: str) -> NDArray[Any]:
         if (size := math.prod(shape) * dtype.itemsize) > _MAX_BYTES:
             raise ValueError(f"{size:,} bytes of {name}, more than {_MAX_BYTES:,}")
     with archive.open(f"{name}.npy") as file:
-        array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-        return array
+        return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
 def overlay(
@@ -150,7 +138,7 @@ def overlay(
     """
     colours = palette()[label_map]
     weight = np.where(label_map == 0, 0.0, opacity)[..., None]
-    blended: NDArray[np.uint8] = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
+    blended = (image * (1 - weight) + colours * weight).round().astype(np.uint8)
     edges = cv2.morphologyEx(label_map, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
     blended[edges] = 255
-    return blended
+    return np.asarray(blended)

@@ -33,12 +33,7 @@ Item = TypeVar("Item", bound=Identified)
 
 @dataclass(frozen=True)
 class Skipped:
-    """An image that could not be processed.
-
-    Args:
-        id: Id of the image.
-        reason: The error in one line.
-    """
+    """An image that could not be processed: its id, and the error in one line."""
 
     id: str
     reason: str

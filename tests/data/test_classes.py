@@ -1,4 +1,3 @@
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -6,28 +5,13 @@ import pytest
 from helpers import builders
 
 from wsseg.data.classes import candidate_classes, is_only_tagged, tags_of
-from wsseg.data.constraints import constraints_of
-from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
-from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
 
 SIZE = (8, 10)
 CLICK = Scribble(2, ((4.5, 3.5),), width=1)
 PART = Region(3, ((0.0, 6.0, 3.0, 6.0, 3.0, 8.0, 0.0, 8.0),))
-
-
-@dataclass(frozen=True)
-class Half(CustomAnnotation):
-    label: int
-    answer: str = "left"
-
-    def allowed(self, classes, size):
-        if self.answer == "wrong":
-            return np.ones(size, bool)
-        left = np.arange(size[1]) < size[1] // 2
-        return np.broadcast_to((classes != self.label)[:, None, None] | left, (len(classes), *size))
 
 
 sample = partial(builders.sample, size=SIZE)
@@ -46,7 +30,6 @@ sample = partial(builders.sample, size=SIZE)
         ((Regions((PART,), partial=True),), (0, 3), Tags((3,))),
         ((Regions((PART,), partial=True, closed=False),), (0, 1, 2, 3, 4), None),
         ((Regions((PART,)),), (0, 1, 2, 3, 4), Tags((3,))),
-        ((Half(4),), (0, 4), Tags((4,))),
         (
             (Strokes((CLICK,)), Regions((PART,), partial=True, closed=False)),
             (0, 1, 2, 3, 4),
@@ -69,11 +52,3 @@ def test_only_tags_are_only_tags():
     assert is_only_tagged(sample(Tags(())))
     assert not is_only_tagged(sample())
     assert not is_only_tagged(sample(Tags((1,)), Strokes((CLICK,))))
-
-
-def test_a_marking_of_another_package_allows_and_forbids():
-    found = constraints_of(sample(Half(4)), 5)
-    assert found.classes.tolist() == [0, 4]
-    assert found.allowed[1, :, :5].all() and not found.allowed[1, :, 5:].any()
-    with pytest.raises(InputError, match=r"allowed of Half must be \(2, 8, 10\) bool"):
-        constraints_of(sample(Half(4, "wrong")), 5)

@@ -12,9 +12,8 @@ from wsseg.networks.affinity_net import (
     TrainedAffinity,
     affinity_loss,
     load_affinity,
-    save_affinity,
 )
-from wsseg.networks.checkpoints import write_checkpoint
+from wsseg.networks.checkpoints import save_network, write_checkpoint
 from wsseg.networks.encoder import construct_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 
@@ -110,7 +109,8 @@ def test_saved_and_loaded_it_gives_the_same_vectors(tmp_path):
         network(width=32),
         np.random.default_rng(0).integers(0, 255, (40, 52, 3)).astype(np.uint8),
     )
-    save_affinity(tmp_path / "model.ckpt", net, Classes(("background", "cow")), SMALL)
+    classes = Classes(("background", "cow"))
+    save_network(tmp_path / "model.ckpt", "affinity network", net, SMALL, classes)
     loaded = load_affinity(tmp_path / "model.ckpt", "cpu")
     expected = TrainedAffinity(net, SMALL).vectors(image)
     assert expected.shape == (32, 10, 13) and expected.dtype == np.float32
@@ -132,6 +132,6 @@ def test_damaged_or_other_files_are_refused(tmp_path, content):
 
 def test_an_encoder_without_levels_is_refused(monkeypatch):
     encoder = construct_encoder(SMALL, pretrained=False)
-    monkeypatch.setattr(encoder.body, "feature_info", None)
+    monkeypatch.setattr(encoder.model, "feature_info", None)
     with pytest.raises(InputError, match=r"several levels, got .*; choose another encoder"):
         AffinityNet(encoder)

@@ -8,7 +8,7 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
-from wsseg.networks.checkpoints import write_checkpoint
+from wsseg.networks.checkpoints import save_network, write_checkpoint
 from wsseg.networks.classifier import (
     TagClassifier,
     TrainedClassifier,
@@ -16,7 +16,6 @@ from wsseg.networks.classifier import (
     check_classifier,
     image_tensor,
     load_classifier,
-    save_classifier,
 )
 from wsseg.networks.encoder import FeatureMap
 from wsseg.networks.params import ClassifierNetworkParams
@@ -260,7 +259,7 @@ def saved(folder, **changes):
     network = build_classifier(settings, 3).eval()
     with torch.no_grad():
         network.encoder.model.bn1.running_mean += 0.1
-    save_classifier(folder / "deep" / "model.ckpt", network, CLASSES, settings)
+    save_network(folder / "deep" / "model.ckpt", "tag classifier", network, settings, CLASSES)
     return network, settings, folder / "deep" / "model.ckpt"
 
 

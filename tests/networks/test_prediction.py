@@ -5,8 +5,9 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.params import PredictionParams, SegmenterParams
-from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.networks.prediction import Segmenter, load_segmenter
 from wsseg.networks.segmenter import build_network
 
 CLASSES = Classes(("background", "thing"))
@@ -62,7 +63,7 @@ def test_flipped_images_give_flipped_scores(segmenter):
 
 def test_file_round_trip(model_settings, tmp_path):
     network = build_network(model_settings, 2).eval()
-    save_segmenter(tmp_path / "model.ckpt", network, CLASSES, model_settings)
+    save_network(tmp_path / "model.ckpt", "segmenter", network, model_settings, CLASSES)
     loaded = load_segmenter(tmp_path / "model.ckpt")
     assert loaded.classes == CLASSES and not loaded.network.training
     torch.testing.assert_close(

@@ -363,7 +363,7 @@ def test_tiny_images(backend, size):
         ({"scores": np.zeros((2, 4, 5), complex)}, "got complex128 of shape"),
         ({"scores": [[[0.5]]]}, "scores must be .* got list"),
         ({"image": np.zeros((0, 5, 3), np.uint8), "scores": np.zeros((2, 0, 5))}, "image must be"),
-        ({"allowed": np.ones((3, 4, 5), bool)}, r"got shape \(3, 4, 5\)"),
+        ({"allowed": np.ones((3, 4, 5), bool)}, r"got bool of shape \(3, 4, 5\)"),
         ({"allowed": np.ones((2, 4, 5), int)}, "allowed must be bool"),
         ({"allowed": np.zeros((2, 4, 5), bool)}, "allowed must be .* got pixels without one"),
         (

@@ -27,7 +27,7 @@ def numba_filter(features, values):
     columns = [np.ascontiguousarray(column[:, None], np.float32) for column in values.T]
     filtered = [np.zeros_like(column) for column in columns]
     for column, result in zip(columns, filtered, strict=True):
-        built.spread(built.gather(column, built.room(1)), result)
+        built.slice_onto(built.splat_and_blur(column, built.allocate(1)), result)
     return np.hstack(filtered)
 
 

@@ -41,7 +41,7 @@ def soft(energies):
 
 
 def pixel_weights(image, y, x, params):
-    form = module._FORMS[params.variant]
+    form = module._VARIANTS[params.variant]
     around = np.array([image[place] for place in neighbours(image.shape[:2], y, x, params)], float)
     itself = np.repeat(image[y : y + 1, x], len(params.dilations), axis=0)
     samples = np.vstack([around, itself]) if form.counts_itself else around
@@ -89,7 +89,7 @@ def test_agrees_with_the_formula_written_out(params, size):
 
 def form(monkeypatch, **changes):
     """Change constants of the variant "par"."""
-    monkeypatch.setitem(module._FORMS, "par", replace(module._FORMS["par"], **changes))
+    monkeypatch.setitem(module._VARIANTS, "par", replace(module._VARIANTS["par"], **changes))
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ BAD = pytest.mark.parametrize(
         ({"scores": np.zeros((2, 4, 5), complex)}, "array of numbers .* got complex128"),
         ({"scores": np.full((2, 4, 5), "a")}, "array of numbers .* got <U1"),
         ({"scores": None}, "array of numbers .* got NoneType"),
-        ({"allowed": np.ones((3, 4, 5), bool)}, r"got shape \(3, 4, 5\)"),
+        ({"allowed": np.ones((3, 4, 5), bool)}, r"got bool of shape \(3, 4, 5\)"),
         ({"allowed": np.ones((2, 4, 5))}, "allowed must be bool of shape .* got float64"),
         ({"allowed": np.zeros((2, 4, 5), bool)}, "allowed must be .* got pixels without one"),
     ],

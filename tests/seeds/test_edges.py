@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.sparse import coo_array
 
-from wsseg.seeds.edges import _cut, _links, _nodes, cut_along_edges
+from wsseg.seeds.edges import _cut, _link_neighbours, _number_nodes, cut_along_edges
 
 
 def cut_cost(links, nodes, margin, foreground):
@@ -23,8 +23,8 @@ def test_the_cut_is_the_cheapest_of_all(seed):
     rng = np.random.default_rng(seed)
     trimap = np.full((3, 4), cv2.GC_PR_FGD, np.uint8)
     trimap[0, 0], trimap[2, 3] = cv2.GC_BGD, cv2.GC_FGD
-    nodes = _nodes(trimap)
-    links = _links(rng.random((3, 4)), nodes)
+    nodes = _number_nodes(trimap)
+    links = _link_neighbours(rng.random((3, 4)), nodes)
     margin = rng.normal(0, 60, (3, 4))
     free = np.argwhere(nodes > 1)
     costs = []
@@ -40,7 +40,7 @@ def test_the_cut_is_the_cheapest_of_all(seed):
 
 def test_links_join_the_eight_neighbours_both_ways():
     nodes = np.arange(2, 14).reshape(3, 4)
-    links = coo_array(_links(np.zeros((3, 4)), nodes)).toarray()
+    links = coo_array(_link_neighbours(np.zeros((3, 4)), nodes)).toarray()
     np.testing.assert_array_equal(links, links.T)
     assert sorted(np.flatnonzero(links[7])) == [2, 3, 4, 6, 8, 10, 11, 12]
     assert links[7, 6] == pytest.approx(50)

@@ -9,6 +9,7 @@ import typer
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
+from wsseg.data.params import DataParams
 from wsseg.runs.progress import log, track
 from wsseg.runs.recipes import find_config
 from wsseg.stages.audit.params import AuditParams
@@ -26,7 +27,7 @@ def check(
     *,
     format_: Annotated[
         str, typer.Option("--format", help="Format, such as voc, coco or jsonl; auto detects it.")
-    ] = "auto",
+    ] = DataParams.model_fields["format"].default,
     all_: Annotated[bool, typer.Option("--all", help="List every problem of each kind.")] = False,
     fast: Annotated[bool, typer.Option(help="Read only the headers of images and masks.")] = False,
 ) -> None:

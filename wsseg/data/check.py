@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import combinations, zip_longest
+from itertools import chain, combinations, zip_longest
 from pathlib import Path
 
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
@@ -127,19 +127,16 @@ def _same_names(samples: Sequence[Sample]) -> Iterator[Problem]:
 def _same_content(samples: Sequence[Sample]) -> Iterator[Problem]:
     once = {sample.image: sample for sample in samples if sample.image.is_file()}.values()
     by_size = _grouped(once, lambda sample: str(sample.image.stat().st_size))
-    for same_size in by_size.values():
-        if len(same_size) == 1:
-            continue
-        for group in _grouped(same_size, lambda sample: _digest(sample.image)).values():
-            yield from (_copies(group[0], other) for other in group[1:])
-
-
-def _copies(one: Sample, other: Sample) -> Problem:
-    places = f"{one.id} ({one.split}) and {other.id} ({other.split})"
-    if one.split == other.split:
-        return Problem(one.id, f"{places} hold the same image", kind="image stored twice")
-    message = f"{places} hold the same image; figures measured on it mean nothing, remove one"
-    return Problem(one.id, message, fatal=True, kind=_LEAK)
+    candidates = (group for group in by_size.values() if len(group) > 1)
+    copies = (_grouped(group, lambda s: _digest(s.image)).values() for group in candidates)
+    for one, *others in chain.from_iterable(copies):
+        for other in others:
+            message = f"{one.id} ({one.split}) and {other.id} ({other.split}) hold the same image"
+            if one.split == other.split:
+                yield Problem(one.id, message, kind="image stored twice")
+            else:
+                message += "; figures measured on it mean nothing, remove one"
+                yield Problem(one.id, message, fatal=True, kind=_LEAK)
 
 
 def _digest(path: Path) -> str:
@@ -178,7 +175,9 @@ def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iter
     for name, where in (missing for missing in _without(tagged, classes) if missing not in said):
         message = f"no image tagged so in {where}; it cannot be learned or measured there"
         yield Problem(f"class {name}", message, kind="class without any tagged image")
-    for split in _training(splits):
+    trained = [split for split in splits if split.tagged and split.name == "train"]
+    # A run may learn from any split of a data set without a split "train".
+    for split in trained or [split for split in splits if split.tagged]:
         for label, name in enumerate(classes.names[1:], 1):
             if split.tagged[label] and split.tagged[label] + split.unsure[label] == split.with_tags:
                 message = f"in every tagged image of {split.name}; a classifier learns it only"
@@ -187,12 +186,6 @@ def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iter
     if tagged and len(classes) == 2:
         message = f"{classes.names[1]} is the only one; a classifier tells it from images without"
         yield Problem("classes", f"{message} it, tagged so", kind="only one class")
-
-
-def _training(splits: Sequence[SplitCounts]) -> list[SplitCounts]:
-    """Return the tagged split "train", or all tagged splits if there is none of this name."""
-    tagged = [split for split in splits if split.tagged]
-    return [split for split in tagged if split.name == "train"] or tagged
 
 
 def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) -> Iterator[str]:

@@ -24,6 +24,14 @@ class Constraints:
     Attributes:
         classes: (C,) uint8 labels that can occur in the image, background first.
         allowed: (C, H, W) bool, at least one True per pixel.
+
+    Example:
+        >>> allowed = np.array([[[True, True]], [[False, True]]])
+        >>> constraints = Constraints(np.array([0, 3], np.uint8), allowed)
+        >>> constraints.known.tolist()
+        [[0, 255]]
+        >>> constraints.project(np.array([[3, 3]], np.uint8)).tolist()
+        [[0, 3]]
     """
 
     classes: NDArray[np.uint8]

@@ -1,16 +1,16 @@
-"""The weak labels of a run: a data set, and what is laid over it."""
+"""The weak labels of a run: a data set, and the annotations that are laid over it."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wsseg.data.classes import is_full
-from wsseg.data.formats.files import opening_once, read_ids
+from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
 from wsseg.data.formats.raw import RawDataset, RawFile
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import View, view
-from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Sample, Tags
+from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
@@ -18,14 +18,10 @@ from wsseg.errors import InputError
 
 @opening_once()
 def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
-    """Return the weak labels that a run learns from.
+    """Return the images of ``data.splits`` with the weak labels that a run learns from.
 
     Args:
-        data: Where the data set lies, which labels are wanted, and what is laid over them.
-        raw: What the files of the data set say, if they have been read already.
-
-    Returns:
-        The images of ``data.splits`` with their weak labels.
+        raw: The content of the data set, if it has been read already.
 
     Raises:
         InputError: As ``read_raw``, or the format has no such labels.
@@ -41,7 +37,11 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
         dataset = with_annotations(dataset, data.corrections, instead=True)
     if data.masks:
         dataset = _with_given_masks(dataset, raw, data)
-    return replace(dataset, samples=tuple(_with_options(s, data) for s in dataset.samples))
+    samples = (
+        replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
+        for sample in dataset.samples
+    )
+    return replace(dataset, samples=tuple(samples))
 
 
 @opening_once()
@@ -52,8 +52,8 @@ def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool =
         dataset: Its images are found by path or name; see ``Overlay``.
         paths: Files of a format in ``OVERLAYS``, or folders of such files, which give weak labels;
             or folders of other data sets, which give their full masks if they have any.
-        instead: Whether an image that a file is about loses the annotations that it had. Folders
-            then give weak labels only.
+        instead: Whether the annotations of a file replace those that its images had. Folders then
+            give weak labels only.
 
     Raises:
         InputError: A path is missing, damaged or of no known format, or is about none of the
@@ -109,14 +109,9 @@ def _with_masks(dataset: Dataset, other: Dataset, path: Path) -> Dataset:
 
 
 def joined(one: Dataset, other: Dataset) -> Dataset:
-    """Return the images of a data set with the annotations of another view of it added.
+    """Return a data set with the annotations of another view of it added to its images.
 
-    Args:
-        one: Gives the images and classes.
-        other: The same images, or some of them.
-
-    Returns:
-        The data set with the problems of both, each once.
+    The result has the problems of both, each once.
     """
     more = {(sample.split, sample.id): sample.annotations for sample in other.samples}
     samples = tuple(
@@ -141,11 +136,6 @@ def _with_given_masks(dataset: Dataset, raw: RawDataset, data: DataParams) -> Da
     return joined(dataset, Dataset(dataset.classes, masked))
 
 
-def _with_options(sample: Sample, data: DataParams) -> Sample:
-    """Return a sample whose marks are closed and as wide as the parameters say."""
-    return replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
-
-
 def _set_options(annotation: Annotation, data: DataParams) -> Annotation:
     if not isinstance(annotation, Strokes | Regions):
         return annotation
@@ -159,20 +149,23 @@ def _set_options(annotation: Annotation, data: DataParams) -> Annotation:
 
 
 def tags_from_boxes(dataset: Dataset) -> Dataset:
-    """Return a data set whose boxes are replaced by tags of their classes.
+    """Return a data set whose boxes, crowds included, are replaced by tags of their classes.
 
-    Args:
-        dataset: With boxes; crowds count as present.
-
-    Returns:
-        The same images; those without ``Boxes`` stay as they are.
+    Images without ``Boxes`` stay as they are.
     """
-    return replace(dataset, samples=tuple(_tagged(sample) for sample in dataset.samples))
+    samples = []
+    for sample in dataset.samples:
+        others = tuple(a for a in sample.annotations if not isinstance(a, Boxes))
+        tags = Tags(tuple(sorted({box.label for box in sample.boxes})))
+        has_boxes = len(others) < len(sample.annotations)
+        samples.append(replace(sample, annotations=(*others, tags)) if has_boxes else sample)
+    return replace(dataset, samples=tuple(samples))
 
 
-def _tagged(sample: Sample) -> Sample:
-    others: list[Annotation] = [a for a in sample.annotations if not isinstance(a, Boxes)]
-    if len(others) == len(sample.annotations):
-        return sample
-    tags = Tags(tuple(sorted({box.label for box in sample.boxes})))
-    return replace(sample, annotations=(*others, tags))
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Return the image ids that a file such as ``selected.txt`` lists in its lines, each once.
+
+    Raises:
+        InputError: As ``read_text``.
+    """
+    return tuple(dict.fromkeys(line for line in read_text(path).split("\n") if line.strip()))

@@ -35,8 +35,8 @@ class Classes:
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.names) <= IGNORE:
-            rule = "the background and 1 to 254 classes"
-            raise InputError("classes", rule, f"{len(self.names)} names", "name the classes")
+            rule, got = "the background and 1 to 254 classes", f"{len(self.names)} names"
+            raise InputError("classes", rule, got, "name the classes")
         if twice := sorted({name for name in self.names if self.names.count(name) > 1}):
             raise InputError("classes", "distinct", f"{twice[0]!r} twice", "remove one of them")
 
@@ -69,10 +69,8 @@ class Box:
 
     Args:
         label: Class, 1 to 254.
-        left: First column inside.
-        top: First row inside.
-        right: First column beyond the box.
-        bottom: First row beyond the box.
+        left, top: First column and row inside.
+        right, bottom: First column and row beyond the box.
         crowd: True if the box contains a group of objects (COCO ``iscrowd``).
 
     Raises:
@@ -137,11 +135,7 @@ class Tags:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A full label map on disk.
-
-    Args:
-        path: Palette or grayscale PNG of the image's size.
-    """
+    """A full label map on disk: a palette or grayscale PNG of the image's size."""
 
     path: Path
 
@@ -186,9 +180,7 @@ class Sample:
 
     Args:
         id: Name of the image inside the data set; labels are stored as ``<id>.png``.
-        image: The image file.
         size: (H, W) of the upright image.
-        split: Name of the split, such as "train" or "val".
         classes: Class names of the data set that the sample belongs to; None outside of one.
 
     Raises:
@@ -211,11 +203,7 @@ class Sample:
             raise InputError("image id", "printable", repr(self.id), "rename the image")
 
     def example(self) -> "Example":
-        """Return the image with its constraints, both computed at their first use.
-
-        Raises:
-            InputError: The sample does not belong to a ``Dataset``.
-        """
+        """Return the image with its constraints, computed at first use; needs a ``Dataset``."""
         from wsseg.data.example import example_of  # noqa: PLC0415 - it imports this module
 
         if self.classes is None:
@@ -226,33 +214,23 @@ class Sample:
     @property
     def boxes(self) -> tuple[Box, ...]:
         """All boxes of the image."""
-        return tuple(
-            box for drawn in self.annotations if isinstance(drawn, Boxes) for box in drawn.items
-        )
+        return tuple(box for a in self.annotations if isinstance(a, Boxes) for box in a.items)
 
     @property
     def strokes(self) -> tuple[Scribble, ...]:
         """All points and scribbles of the image, later ones in front."""
-        return tuple(
-            stroke
-            for drawn in self.annotations
-            if isinstance(drawn, Strokes)
-            for stroke in drawn.items
-        )
+        return tuple(one for a in self.annotations if isinstance(a, Strokes) for one in a.items)
 
     @property
     def marks(self) -> tuple[Strokes | Regions, ...]:
         """Points, scribbles and partial masks: annotations of a part of the image only."""
-        return tuple(
-            drawn
-            for drawn in self.annotations
-            if isinstance(drawn, Strokes) or (isinstance(drawn, Regions) and drawn.partial)
-        )
+        marks = (a for a in self.annotations if isinstance(a, Strokes | Regions))
+        return tuple(a for a in marks if isinstance(a, Strokes) or a.partial)
 
     @property
     def tags(self) -> Tags | None:
         """The tags of the image, None if it has none."""
-        return next((drawn for drawn in self.annotations if isinstance(drawn, Tags)), None)
+        return next((a for a in self.annotations if isinstance(a, Tags)), None)
 
     @property
     def tagged(self) -> tuple[int, ...]:
@@ -262,13 +240,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong with a data set.
+    """A problem of a data set.
 
     Args:
-        subject: The file or image at fault.
-        message: What is wrong and what to do.
+        message: The fault and its remedy.
         fatal: Whether the image (or the data set) cannot be used.
-        kind: Problems of a kind are counted together, such as "box leaves the image".
+        kind: Such as "box leaves the image"; problems of a kind are counted together.
     """
 
     subject: str
@@ -277,7 +254,6 @@ class Problem:
     kind: str = "other"
 
     def __str__(self) -> str:
-        """One line."""
         return printable(f"{self.subject}: {self.message}")
 
 
@@ -286,9 +262,8 @@ class Dataset:
     """The images of a data set, read without decoding a pixel.
 
     Args:
-        classes: Class names.
-        samples: One for each image; ids are distinct within a split.
-        problems: What the reader repaired or left out.
+        samples: Ids are distinct within a split.
+        problems: Everything that the reader repaired or left out.
         format: Name of the format that it was read from; empty if it was not read from files.
     """
 
@@ -318,8 +293,7 @@ class Dataset:
         """
         chosen = tuple(sample for sample in self.samples if sample.split == name)
         if not chosen:
-            known = ", ".join(sorted({sample.split for sample in self.samples})) or "none"
-            raise InputError(
-                f"split {name!r}", "a split with images", "no image", f"known: {known}"
-            )
+            known = ", ".join(sorted({sample.split for sample in self.samples}))
+            remedy = f"known: {known or 'none'}"
+            raise InputError(f"split {name!r}", "a split with images", "no image", remedy)
         return chosen

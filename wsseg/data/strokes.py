@@ -60,7 +60,7 @@ class Strokes:
     closed: bool = True
 
 
-def default_width(size: tuple[int, int]) -> float:
+def default_width(size: tuple[int, ...]) -> float:
     """Return the default width of strokes in pixels: 1 % of the longer side, at least 3."""
     return max(_SHARE * max(size), _MIN_WIDTH)
 
@@ -86,29 +86,33 @@ def stroke_map(strokes: Strokes, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
     """Return whether a stroke labels any pixel of an image of a size (H, W)."""
-    reach = max(stroke.width or default_width(size), 1) / 2
-    corners = np.array([stroke.points[0], *stroke.points])
+    corners, reach = _corners(stroke, size)
     shares = (_shares_near(*pair, size[::-1], reach) for pair in pairwise(corners))
     return any(first <= last for first, last in shares)
 
 
 def drawing_cost(stroke: Scribble, size: tuple[int, int]) -> float:
     """Return the cost of drawing a stroke on an image of a size (H, W), in processed pixels."""
-    reach = min(max(stroke.width or default_width(size), 1) / 2, max(size))
-    corners = np.array([stroke.points[0], *stroke.points])
+    corners, reach = _corners(stroke, size)
+    reach = min(reach, max(size))
     lengths = np.abs(np.diff(corners, axis=0)).max(axis=1).clip(max=max(size) + 2 * reach)
     window = min(math.prod(size), (_PIECE + 2 * reach) ** 2) + _OVERHEAD
     return float((1 + lengths / _PIECE).sum() * window)
 
 
+def _corners(stroke: Scribble, size: tuple[int, ...]) -> tuple[NDArray[np.float64], float]:
+    """Return the corners (N, 2) of a stroke, the first one twice, and half of its width."""
+    width = stroke.width or default_width(size)
+    return np.array([stroke.points[0], *stroke.points]), max(width, 1) / 2
+
+
 def _draw(label_map: NDArray[np.uint8], stroke: Scribble) -> None:
     """Label all pixels whose centre is near enough, and those that contain a corner."""
-    width = stroke.width or default_width((label_map.shape[0], label_map.shape[1]))
+    corners, reach = _corners(stroke, label_map.shape)
     for x, y in stroke.points:
         if 0 <= y < label_map.shape[0] and 0 <= x < label_map.shape[1]:
             label_map[int(y), int(x)] = stroke.label
-    reach = max(width, 1) / 2
-    for start, end in pairwise(np.array([stroke.points[0], *stroke.points])):
+    for start, end in pairwise(corners):
         first, last = _shares_near(start, end, label_map.shape[::-1], reach)
         ends = start + np.array([[first], [last]]) * (end - start)
         pieces = 1 + int(np.abs(ends[1] - ends[0]).max() / _PIECE) if first <= last else 0

@@ -21,11 +21,7 @@ from wsseg.labelmaps import IGNORE
 
 @dataclass(frozen=True)
 class Truth:
-    """The full masks of a data set.
-
-    Args:
-        dataset: The images with their full masks.
-    """
+    """The full masks of a data set, as the annotations of its images."""
 
     dataset: Dataset
 
@@ -59,9 +55,7 @@ class Truth:
         return self.dataset.split(split)
 
     def with_mask(self, sample: Sample) -> Sample:
-        """Return an image with its mask in place of its weak annotations.
-
-        ``true_label_map`` reads the truth of the result without the rest of the data set.
+        """Return an image with its mask in place of its weak annotations, for ``true_label_map``.
 
         Raises:
             InputError: The image has no mask.
@@ -110,11 +104,9 @@ def true_label_map(sample: Sample, n_classes: int) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class LabelledData:
-    """The two views of a data set: what a run learns from, and what it is measured against.
+    """Two views of a data set: weak labels to learn from, and full masks to measure with.
 
-    Args:
-        dataset: Images with their weak labels; the only part that code that makes labels receives.
-        truth: Full masks of the same images.
+    Code that makes labels receives ``dataset`` only.
     """
 
     dataset: Dataset
@@ -133,12 +125,9 @@ def load(data: DataParams) -> LabelledData:
 
 
 def read_truth(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> Truth:
-    """Return the full masks of a data set on disk; masks are decoded when they are asked for.
+    """Return the full masks of a data set on disk, which are decoded by ``Truth.label_map``.
 
-    Args:
-        root: The data set's folder.
-        format: A name in ``READABLE``, or "auto" to detect it.
-        splits: Names of splits; None: all.
+    Arguments and errors are those of ``read_raw``.
 
     Raises:
         InputError: As ``read_raw``.

@@ -13,13 +13,7 @@ _BLOCK = 50  # resamples at a time, so that memory does not grow with their numb
 
 
 class Interval(NamedTuple):
-    """A figure with its percentile interval.
-
-    Attributes:
-        value: Of the images at hand.
-        low: Lower end.
-        high: Upper end.
-    """
+    """A figure of the images at hand, and the ends of its percentile interval."""
 
     value: float
     low: float
@@ -57,11 +51,6 @@ def miou_interval(miou: float, images: ImageOverlaps, level: float = 0.95) -> In
 
     Images are drawn with replacement and their counts added up. The interval does not include what
     another seed of the training would change.
-
-    Args:
-        miou: The mIoU of all images, 0..1.
-        images: Its counts, image by image.
-        level: Probability that the interval covers, 0..1.
 
     References:
         Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.

@@ -40,9 +40,6 @@ def boundary_counts(
         ``width`` of the true boundary, boundary pixels of the truth, those of them within
         ``width`` of the predicted boundary; intersection and union of the two bands that reach
         ``width`` from the boundary into the class.
-
-    Raises:
-        InputError: The label maps differ in size or are not uint8.
     """
     check_maps(prediction, truth)
     known = truth != IGNORE
@@ -54,9 +51,6 @@ def boundary_counts(
 
 def boundary_f1(counts: NDArray[np.int64]) -> float | None:
     """Return the mean F1 score, 0..1, of the boundaries of all classes that have one, or None.
-
-    Args:
-        counts: (K, 6) of ``boundary_counts``, or their sum over images.
 
     References:
         Csurka et al., What is a good evaluation measure for semantic segmentation?, BMVC 2013.
@@ -70,9 +64,6 @@ def boundary_f1(counts: NDArray[np.int64]) -> float | None:
 
 def boundary_iou(counts: NDArray[np.int64]) -> float | None:
     """Return the mean IoU, 0..1, of the boundary bands of all classes that have one, or None.
-
-    Args:
-        counts: (K, 6) of ``boundary_counts``, or their sum over images.
 
     References:
         Cheng et al., Boundary IoU, CVPR 2021, arXiv:2103.16562.

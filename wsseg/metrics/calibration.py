@@ -109,9 +109,6 @@ def count_confidence(
         n_classes: K.
         where: (H, W) bool, pixels to count; None counts all.
         bins: B.
-
-    Returns:
-        (K, B) int64.
     """
     chosen = label_map != IGNORE if where is None else (label_map != IGNORE) & where
     bars = np.minimum((confidence[chosen] * bins).astype(np.int64), bins - 1)

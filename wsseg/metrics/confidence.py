@@ -36,9 +36,6 @@ def vote_entropies(votes: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
 
     This is the entropy of their labels, -sum_c v_c/V log(v_c/V) over the V maps, divided by log V.
 
-    Args:
-        votes: V label maps (H, W), at least 2.
-
     Returns:
         (H, W) float32, 0..1: 0 where all agree, 1 where all differ.
 

@@ -102,9 +102,6 @@ def count_labels(
 
     Returns:
         A row for each class that occurs in the truth or the prediction.
-
-    Raises:
-        InputError: The label maps differ in size, are not uint8 or hold unknown classes.
     """
     matrix = confusion_matrix(prediction, truth, n_classes)
     predicted = matrix[:, :-1].sum(axis=0)

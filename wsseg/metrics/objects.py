@@ -45,17 +45,9 @@ def object_counts(
 
     Pixels that are IGNORE in the truth do not count. The background is not an object.
 
-    Args:
-        prediction: (H, W) uint8 label map, IGNORE where unknown.
-        truth: (H, W) uint8 label map, IGNORE where unknown.
-        n_classes: K, background included.
-
     Returns:
         The objects by class. Over all objects of a class ``true`` and ``hits`` add up to those of
         the image, and so does ``predicted`` where the image has an object of the class.
-
-    Raises:
-        InputError: The label maps differ in size or are not uint8.
 
     Example:
         >>> truth = np.array([[1, 0, 0, 1, 1]], np.uint8)
@@ -110,9 +102,8 @@ def _of_class(
 
 def _nearest(objects: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Return the number, from 1, of the nearest object of each pixel."""
-    if (
-        cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)[0] == 2
-    ):  # one object and the background
+    count, _ = cv2.connectedComponents(objects.astype(np.uint8), connectivity=8)
+    if count == 2:  # one object and the background
         return np.ones(objects.shape, np.intp)
     outside = (~objects).astype(np.uint8)
     kind, mask = cv2.DIST_L2, cv2.DIST_MASK_5

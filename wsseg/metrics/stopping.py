@@ -100,7 +100,6 @@ def judge_rounds(
     Args:
         signals: Tables of signals by stage, the seeds first; by index of image and class.
         agreement: Agreement of each round's network with the annotations, by image and class.
-        classes: The class names.
     """
     stages = [*signals]
     first = signals[stages[0]] if stages else pd.DataFrame()

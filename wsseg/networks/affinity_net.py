@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
-from wsseg.networks.checkpoints import load_network, save_network
+from wsseg.networks.checkpoints import load_network
 from wsseg.networks.classifier import image_tensor
 from wsseg.networks.encoder import FeatureMap, construct_encoder
 from wsseg.networks.params import ClassifierNetworkParams
@@ -77,7 +76,6 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
     Args:
         vectors: (N, D, h, w).
         labels: (N, H, W) int64 over the same images; IGNORE is unknown.
-        radius: Cells.
 
     Returns:
         Scalar; 0 if both labels are known for no pair.
@@ -104,12 +102,7 @@ def affinity_loss(vectors: Tensor, labels: Tensor, radius: int) -> Tensor:
 
 @dataclass(frozen=True)
 class TrainedAffinity:
-    """A trained affinity network.
-
-    Attributes:
-        network: In eval mode.
-        params: The parameters that its encoder was built with.
-    """
+    """A trained affinity network in eval mode, and the parameters of its encoder."""
 
     network: AffinityNet
     params: ClassifierNetworkParams
@@ -118,26 +111,11 @@ class TrainedAffinity:
         """Return vectors (D, h, w) float32 of the cells of an image (H, W, 3) uint8 RGB."""
         pixels = image_tensor(image, self.params, next(self.network.parameters()).device)
         with torch.inference_mode():
-            vectors: NDArray[np.float32] = self.network(pixels)[0].cpu().numpy()
-        return vectors
-
-
-def save_affinity(
-    path: Path, network: AffinityNet, classes: Classes, encoder: ClassifierNetworkParams
-) -> None:
-    """Write a trained affinity network to one file, atomically.
-
-    Args:
-        encoder: The parameters that its encoder was built with.
-    """
-    save_network(path, "affinity network", network, encoder, classes)
+            return np.asarray(self.network(pixels)[0].cpu())
 
 
 def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:
-    """Return a network of ``save_affinity`` in eval mode.
-
-    Args:
-        device: "auto" is the GPU if there is one.
+    """Return a saved affinity network, on the GPU if ``device`` is "auto" and there is one.
 
     Raises:
         InputError: The file is missing, damaged or of another kind.

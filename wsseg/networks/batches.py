@@ -27,16 +27,16 @@ class Steps(IterableDataset[tuple[Any, Any]], ABC):
     It does not depend on the number of worker processes or devices, nor on whether the training was
     interrupted.
 
-    Args:
-        first_step: The step to begin with.
-
     Yields:
         The batch of each step. A worker process, which cannot raise an ``InputError`` in the
         process that trains, yields it instead.
     """
 
-    def __init__(self, trainer: TrainingParams, *, first_step: int = 0) -> None:
-        self.trainer, self.first_step = trainer, first_step
+    first_step = 0
+    """The step to begin with."""
+
+    def __init__(self, trainer: TrainingParams) -> None:
+        self.trainer = trainer
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         worker = get_worker_info()
@@ -69,12 +69,10 @@ class StepBatches(Steps):
         Images (B, 3, h, w) float32, normalised, and stacked targets.
     """
 
-    def __init__(
-        self, length: int, trainer: TrainingParams, *, seed: int, first_step: int = 0
-    ) -> None:
+    def __init__(self, length: int, trainer: TrainingParams, *, seed: int) -> None:
         if not length:
             raise InputError("training set", "at least one image", "none", "check the data")
-        super().__init__(trainer, first_step=first_step)
+        super().__init__(trainer)
         self.length, self.seed = length, seed
 
     def batch(self, step: int, rank: int = 0, world_size: int = 1) -> tuple[Tensor, Any]:
@@ -87,9 +85,6 @@ class StepBatches(Steps):
     @abstractmethod
     def example(self, index: int) -> tuple[Tensor, Any]:
         """Return an augmented example; torch's random state is set by its place in the training.
-
-        Args:
-            index: From 0 to ``length`` - 1.
 
         Returns:
             Image (3, h, w) float32, normalised, and its target: a tensor or a tuple of them.
@@ -104,16 +99,7 @@ class StepBatches(Steps):
 
 
 def random_size(size: tuple[int, int], scale: float, zoom: tuple[float, float]) -> list[int]:
-    """Return a random size of an image, log-uniform in a range of factors.
-
-    Args:
-        size: (H, W) of the image.
-        scale: Fixed factor.
-        zoom: Range of the random factor.
-
-    Returns:
-        Height and width, at least 1.
-    """
+    """Return a size (H, W) times a fixed factor and a log-uniform one in ``zoom``, at least 1."""
     low, high = (math.log(bound) for bound in zoom)
     factor = scale * math.exp(low + (high - low) * torch.rand(()).item())
     return [max(1, round(side * factor)) for side in size]
@@ -132,6 +118,6 @@ def _yield_error(batches: Iterator[Any]) -> Iterator[Any]:
         yield error
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=4)  # one for each of the trainings in progress; a new one for each epoch
 def _permutation(length: int, seed: int, epoch: int) -> list[int]:
     return [int(i) for i in np.random.default_rng([seed, epoch]).permutation(length)]

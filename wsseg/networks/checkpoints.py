@@ -27,12 +27,7 @@ P = TypeVar("P", bound=NetworkParams)
 def save_network(
     path: Path, kind: Kind, network: nn.Module, params: NetworkParams, classes: Classes
 ) -> None:
-    """Write a trained network to one file, atomically.
-
-    Args:
-        params: The parameters that the network was built with.
-        classes: The class names, the background first.
-    """
+    """Write a trained network and the parameters that it was built with to one file, atomically."""
     content = {
         "kind": kind,
         "state_dict": network.state_dict(),
@@ -69,13 +64,13 @@ def load_network(
     return network.to(device_of(device)).eval(), params, classes
 
 
-def saved_classes(path: Path, kind: Kind = "segmenter") -> Classes:
-    """Return the class names of a network file.
+def saved_classes(path: Path) -> Classes:
+    """Return the class names of the file of a segmenter.
 
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    return Classes(tuple(_read_network(path, kind)["classes"]))
+    return Classes(tuple(_read_network(path, "segmenter")["classes"]))
 
 
 def _read_network(path: Path, kind: Kind) -> dict[str, Any]:
@@ -92,11 +87,7 @@ def _read_network(path: Path, kind: Kind) -> dict[str, Any]:
 
 
 def write_checkpoint(path: Path, content: Any) -> None:
-    """Write tensors, numbers and texts in lists and dicts, atomically.
-
-    Raises:
-        OSError: The file cannot be written, such as to a full disk.
-    """
+    """Write tensors, numbers and texts in lists and dicts, atomically."""
     # Writing to the file directly, torch would hide the error of the disk.
     buffer = io.BytesIO()
     torch.save(content, buffer)

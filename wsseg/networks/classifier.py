@@ -13,7 +13,7 @@ from torch.nn import functional
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.batches import normalize
-from wsseg.networks.checkpoints import load_network, save_network
+from wsseg.networks.checkpoints import load_network
 from wsseg.networks.encoder import construct_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.networks.weights import freeze_encoder, load_encoder_weights, local_file
@@ -76,17 +76,13 @@ class TrainedClassifier:
     def scores(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the probability of each tag, the mean over the image and its mirror image.
 
-        Args:
-            image: (H, W, 3) uint8 RGB.
-
         Returns:
             (K,) float32, 0..1.
         """
         pixels = image_tensor(image, self.params, next(self.network.parameters()).device)
         with torch.inference_mode():
             logits = self.network(torch.cat([pixels, pixels.flip(3)]))
-        mean: NDArray[np.float32] = logits.sigmoid().mean(dim=0).cpu().numpy()
-        return mean
+        return np.asarray(logits.sigmoid().mean(dim=0).cpu())
 
 
 def build_classifier(params: ClassifierNetworkParams, tags: int) -> TagClassifier:
@@ -118,18 +114,8 @@ def check_classifier(params: ClassifierNetworkParams) -> None:
         freeze_encoder(TagClassifier(encoder, encoder.channels, 1), params.frozen_blocks)
 
 
-def save_classifier(
-    path: Path, network: TagClassifier, classes: Classes, params: ClassifierNetworkParams
-) -> None:
-    """Write a trained classifier to one file, atomically."""
-    save_network(path, "tag classifier", network, params, classes)
-
-
 def load_classifier(path: Path, device: str = "auto") -> TrainedClassifier:
-    """Return a classifier of ``save_classifier`` in eval mode.
-
-    Args:
-        device: "auto" is the GPU if there is one.
+    """Return a saved classifier, on the GPU if ``device`` is "auto" and there is one.
 
     Raises:
         InputError: The file is missing, damaged or of another kind.

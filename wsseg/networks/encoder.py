@@ -12,35 +12,25 @@ from wsseg.networks.params import ClassifierNetworkParams
 
 
 class FeatureMap(nn.Module):
-    """The last feature map of a timm model, channels first, of convolutions or of tokens.
-
-    Args:
-        body: A timm model without head.
-    """
+    """The last feature map of a timm model, channels first, of convolutions or of tokens."""
 
     def __init__(self, body: nn.Module) -> None:
         super().__init__()
-        self.model = body
-
-    @property
-    def body(self) -> Any:
-        """The timm model."""
-        return self.model
+        self.model: Any = body
 
     @property
     def channels(self) -> int:
         """D of the feature map."""
-        return int(self.body.num_features)
+        return int(self.model.num_features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features (N, D, h, w) of normalised images (N, 3, H, W).
 
         Raises:
-            InputError: The model returns neither a map nor the tokens of one, or does not accept
-                images of this size.
+            InputError: The model returns no feature map, or does not accept images of this size.
         """
         try:
-            features = self.body.forward_features(images)
+            features = self.model.forward_features(images)
         except AssertionError as error:  # timm's error for another image size
             rule = "a model for images of any size"
             remedy = "set encoder_kwargs such as {dynamic_img_size: true, dynamic_img_pad: true}"
@@ -54,16 +44,16 @@ class FeatureMap(nn.Module):
 
     def levels(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps (N, D, h, w) of all levels, D of ``level_channels``."""
-        maps: list[Tensor] = self.body.forward_intermediates(images, intermediates_only=True)
+        maps: list[Tensor] = self.model.forward_intermediates(images, intermediates_only=True)
         return maps
 
     @property
     def _levels(self) -> list[dict[str, Any]]:
-        info = getattr(self.body, "feature_info", None)
-        if info is None or not hasattr(self.body, "forward_intermediates"):
+        info = getattr(self.model, "feature_info", None)
+        if info is None or not hasattr(self.model, "forward_intermediates"):
             remedy = "choose another encoder, or cam.affinity=colour"
             rule = "a model with feature maps of several levels"
-            raise InputError("classifier.encoder", rule, type(self.body).__name__, remedy)
+            raise InputError("classifier.encoder", rule, type(self.model).__name__, remedy)
         return list(info.info) if hasattr(info, "info") else list(info)
 
     def _channels_first(self, features: Any, size: Sequence[int]) -> Tensor:
@@ -72,23 +62,20 @@ class FeatureMap(nn.Module):
             last = shape[1] != self.channels
             first: Tensor = features.permute(0, 3, 1, 2).contiguous() if last else features
             return first
-        patches = getattr(self.body, "patch_embed", None)
+        patches = getattr(self.model, "patch_embed", None)
         if len(shape) == 3 and hasattr(patches, "dynamic_feat_size"):
             return self._from_tokens(features, size)
         got, remedy = shape or type(features).__name__, "choose another encoder"
         raise InputError("classifier.encoder", "a model with a feature map", got, remedy)
 
     def _from_tokens(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
-        height, width = self.body.patch_embed.dynamic_feat_size(tuple(size))
-        tokens = tokens[:, int(getattr(self.body, "num_prefix_tokens", 0)) :]
+        height, width = self.model.patch_embed.dynamic_feat_size(tuple(size))
+        tokens = tokens[:, int(getattr(self.model, "num_prefix_tokens", 0)) :]
         return tokens.transpose(1, 2).reshape(len(tokens), self.channels, height, width)
 
 
 def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> FeatureMap:
     """Return an encoder of timm.
-
-    Args:
-        pretrained: Whether timm loads its weights.
 
     Raises:
         InputError: The encoder or an argument is unknown.
@@ -98,9 +85,7 @@ def construct_encoder(params: ClassifierNetworkParams, pretrained: bool) -> Feat
         nearest = difflib.get_close_matches(params.encoder, timm.list_models(), 1, 0)[0]
         remedy = f"did you mean {nearest!r}?"
         raise InputError("classifier.encoder", "a model of timm", params.encoder, remedy)
-    stride: dict[str, Any] = {}
-    if params.output_stride is not None:
-        stride = {"output_stride": params.output_stride}
+    stride = {} if params.output_stride is None else {"output_stride": params.output_stride}
     arguments = {**stride, **params.encoder_kwargs}
     try:
         body = timm.create_model(params.encoder, pretrained, num_classes=0, **arguments)

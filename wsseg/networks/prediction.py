@@ -16,7 +16,7 @@ from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import overlay, write_label_map
 from wsseg.networks.batches import normalize
-from wsseg.networks.checkpoints import load_network, save_network, saved_classes
+from wsseg.networks.checkpoints import load_network, saved_classes
 from wsseg.networks.params import PredictionParams, SegmenterParams
 from wsseg.networks.segmenter import build_network, output_stride
 
@@ -38,14 +38,12 @@ class Prediction:
     @cached_property
     def label_map(self) -> NDArray[np.uint8]:
         """(H, W) uint8: the most probable class of each pixel."""
-        label_map: NDArray[np.uint8] = self.scores.argmax(axis=0).astype(np.uint8)
-        return label_map
+        return np.asarray(self.scores.argmax(axis=0), np.uint8)
 
     @cached_property
     def confidence(self) -> NDArray[np.float32]:
         """(H, W) float32 in 0..1: the probability of the most probable class."""
-        confidence: NDArray[np.float32] = self.scores.max(axis=0)
-        return confidence
+        return np.asarray(self.scores.max(axis=0))
 
     def overlay(self) -> NDArray[np.uint8]:
         """Return the image with the label map drawn over it, (H, W, 3) uint8."""
@@ -58,11 +56,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """A trained segmentation network.
+    """A trained segmentation network, which predicts images of any size when it is called.
 
     Args:
-        network: Maps (N, 3, H, W) to (N, K, H, W) logits; in eval mode.
-        classes: The K class names.
+        network: Maps (N, 3, H, W) normalised images to (N, K, H, W) logits; in eval mode.
+        classes: The K class names, the background first.
         params: The parameters that the network was built with.
         prediction: How images are predicted unless a call says otherwise.
 
@@ -73,6 +71,8 @@ class Segmenter:
         >>> prediction = segmenter(np.zeros((40, 60, 3), np.uint8))
         >>> prediction.label_map.shape, prediction.scores.shape
         ((40, 60), (2, 40, 60))
+        >>> bool(np.allclose(prediction.scores.sum(axis=0), 1, atol=1e-5))
+        True
     """
 
     network: nn.Module
@@ -86,10 +86,14 @@ class Segmenter:
         """Return the predicted classes of an image.
 
         Args:
-            image: (H, W, 3) uint8 RGB of any size, or an image file.
+            image: (H, W, 3) uint8 RGB of any size, 0..255, or an image file.
+            params: Scales, mirroring and tiles; None is ``prediction``.
+
+        Returns:
+            Its ``label_map`` (H, W) uint8, ``scores`` (K, H, W) float32 and ``confidence``.
 
         Raises:
-            InputError: The file cannot be read.
+            InputError: The file is missing, damaged or too large.
         """
         pixels = read_image(Path(image)) if isinstance(image, Path | str) else image
         return Prediction(self.predict(pixels, params), self.classes, pixels)
@@ -112,8 +116,7 @@ class Segmenter:
             views = self._views(normalize(pixels, self.params), params or self.prediction)
             mean = _mean(functional.interpolate(v, size, mode="bilinear") for v in views)
             full = functional.interpolate(mean, pixels.shape[2:], mode="bilinear")
-        scores: NDArray[np.float32] = full[0].cpu().numpy()
-        return scores
+        return np.asarray(full[0].cpu())
 
     def _views(self, image: Tensor, params: PredictionParams) -> Iterator[Tensor]:
         for scale in params.scales:
@@ -143,19 +146,12 @@ class Segmenter:
         return logits[..., :height, :width].softmax(dim=1)
 
 
-def save_segmenter(
-    path: Path, network: nn.Module, classes: Classes, params: SegmenterParams
-) -> None:
-    """Write a trained segmenter to one file, atomically."""
-    save_network(path, "segmenter", network, params, classes)
-
-
 def load_segmenter(path: Path | str, device: str = "auto") -> Segmenter:
     """Return a trained segmenter.
 
     Args:
-        path: A file of ``save_segmenter``, or the folder with its ``model.ckpt``.
-        device: "auto" is the GPU if there is one.
+        path: A file ``model.ckpt``, or the folder that contains it.
+        device: "auto" is the GPU if there is one; or "cpu" or "cuda".
 
     Raises:
         InputError: The file is missing, damaged or of another kind.
@@ -178,14 +174,10 @@ def load_segmenter_cached(path: Path, key: Hashable, device: str = "auto") -> Se
 
 
 def check_classes(subject: str, path: Path, classes: Classes) -> None:
-    """Raise if a network was trained on other classes than those of a data set.
+    """Raise an InputError if the network of a file was trained on other classes.
 
     Args:
         subject: Names the network in the error, such as "run runs/mine".
-        path: The file of the network.
-
-    Raises:
-        InputError: The classes differ.
     """
     trained_on = saved_classes(path)
     if trained_on != classes:

@@ -54,9 +54,6 @@ def output_stride(network: nn.Module) -> int:
 def capture_head_inputs(network: nn.Module) -> Iterator[list[Tensor]]:
     """Collect the input of the network's last layer.
 
-    Args:
-        network: A network of ``build_network``.
-
     Yields:
         A list that gets one tensor (N, F, h, w) per forward pass.
     """

@@ -75,9 +75,6 @@ def tag_targets(samples: Sequence[Sample], classes: Classes) -> Tensor:
 def check_targets(targets: Tensor, classes: Classes) -> list[str]:
     """Raise if no classifier can be learned from tags.
 
-    Args:
-        targets: The result of ``tag_targets``.
-
     Returns:
         The tags that no image has; they cannot be learned.
 

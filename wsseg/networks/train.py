@@ -45,11 +45,8 @@ _LOG_EVERY = 10  # steps
 _WINDOW = 50  # steps per point of the loss curve
 # Advice of Lightning on settings that are chosen here on purpose.
 _ADVICE = (
-    ".*does not have many workers.*",
-    ".*exists and is not empty.*",
-    ".*mid-epoch.*",
-    ".*LeafSpec.*",
-    ".*in eval mode at the start of training.*",
+    ".*(does not have many workers|exists and is not empty|mid-epoch|LeafSpec"
+    "|in eval mode at the start of training)"
 )
 
 
@@ -115,11 +112,7 @@ class TrainingModule(lightning.LightningModule):
         return loss
 
     def loss_of(self, batch: tuple[Any, Any]) -> Tensor:
-        """Return the loss of a batch, finite or not.
-
-        Args:
-            batch: Images (B, 3, h, w) and the targets that the objective takes.
-        """
+        """Return the loss of a batch, finite or not."""
         images, targets = batch
         images = images.contiguous(memory_format=torch.channels_last)
         return self.objective(self.network, images, targets, self.global_step / self.params.steps)
@@ -219,7 +212,14 @@ def fit(
     training.is_compiled = machine.compile
     params, curve = training.params, LossCurve(folder / "loss.json", report)
     checkpoint, batches.first_step = find_checkpoint(folder / "checkpoint", report)
-    every = [curve, _checkpoint_callback(folder / "checkpoint", machine.checkpoint_every)]
+    save = ModelCheckpoint(
+        folder / "checkpoint",
+        filename=Path(LAST).stem,
+        every_n_train_steps=machine.checkpoint_every,
+        save_on_train_epoch_end=False,
+        enable_version_counter=False,
+    )
+    every: list[Callback] = [curve, save]
     if average is not None:
         every.append(EMAWeightAveraging(decay=average, use_buffers=True))
     options = {"strategy": strategy, "plugins": list(plugins)} if strategy else {}
@@ -227,7 +227,10 @@ def fit(
     if used := list(loggers(batches.first_step)):
         trainer.loggers = used
         trainer.callbacks.append(LearningRateMonitor("step"))  # type: ignore[attr-defined]  # not in Lightning's types
-    loader = DataLoader(batches, batch_size=None, num_workers=_loader_workers(machine))
+    workers = machine.loader_workers
+    if workers is None:
+        workers = min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
+    loader = DataLoader(batches, batch_size=None, num_workers=workers)
     training.network.to(memory_format=torch.channels_last)
     with _without_advice():
         try:
@@ -250,28 +253,11 @@ def check_training(params: TrainingParams, machine: MachineParams) -> None:
         _trainer(params, machine, Path(folder), [])
 
 
-def _loader_workers(machine: MachineParams) -> int:
-    if machine.loader_workers is not None:
-        return machine.loader_workers
-    return min(8, cpu_count()) if device_of(machine.device) == "cuda" else 0
-
-
-def _checkpoint_callback(folder: Path, every: int) -> ModelCheckpoint:
-    return ModelCheckpoint(
-        folder,
-        filename=Path(LAST).stem,
-        every_n_train_steps=every,
-        save_on_train_epoch_end=False,
-        enable_version_counter=False,
-    )
-
-
 @contextmanager
 def _without_advice() -> Iterator[None]:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        for advice in _ADVICE:
-            warnings.filterwarnings("ignore", message=advice)
+        warnings.filterwarnings("ignore", message=_ADVICE)
         yield
 
 
@@ -288,23 +274,21 @@ def _trainer(
         rule, remedy = "a multiple of machine.devices x machine.ray.nodes", "correct one of them"
         raise InputError("trainer.batch_size", rule, params.batch_size, remedy)
     device = device_of(machine.device)
+    parallel: dict[str, Any] = {"devices": machine.devices}
     if options:
         parallel = {"devices": "auto", **options}
-    elif machine.devices == 1:
-        parallel = {"devices": 1, "strategy": "auto", "plugins": []}
-    else:
+    elif machine.devices != 1:
         # Lightning's own choice would run the whole pipeline once per device; spawning trains only.
         # Its own environment keeps it from taking the variables of a scheduler for its own.
-        plugins = [LightningEnvironment()]
-        parallel = {"devices": machine.devices, "strategy": "ddp_spawn", "plugins": plugins}
+        parallel |= {"strategy": "ddp_spawn", "plugins": [LightningEnvironment()]}
+    plugins = [AtomicCheckpoints(), *parallel.pop("plugins", [])]
     automatic = "16-mixed" if device == "cuda" else "32-true"
     try:
         with _without_advice():
             return lightning.Trainer(
                 accelerator=device,
-                devices=parallel["devices"],
-                strategy=parallel["strategy"],
-                plugins=[AtomicCheckpoints(), *parallel["plugins"]],
+                **parallel,
+                plugins=plugins,
                 precision=automatic if machine.precision == "auto" else machine.precision,  # type: ignore[arg-type]  # Lightning checks it
                 max_steps=params.steps,
                 gradient_clip_val=GRADIENT_CLIP,

@@ -49,12 +49,7 @@ class Target(NamedTuple):
 
 
 class TrainingBatches(StepBatches):
-    """Batches of augmented crops and their ``Target``, one per step.
-
-    Args:
-        model: Scale and normalisation of the images.
-        seed: Seed of order and augmentation.
-    """
+    """Batches of augmented crops and their ``Target``, one per step."""
 
     def __init__(
         self,
@@ -63,10 +58,9 @@ class TrainingBatches(StepBatches):
         trainer: TrainingParams,
         *,
         seed: int,
-        first_step: int = 0,
     ) -> None:
-        super().__init__(len(pairs), trainer, seed=seed, first_step=first_step)
-        self.pairs, self.model, self.trainer = tuple(pairs), model, trainer
+        super().__init__(len(pairs), trainer, seed=seed)
+        self.pairs, self.model = tuple(pairs), model
         fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
         self.augment = v2.Compose(
             [

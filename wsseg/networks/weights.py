@@ -14,11 +14,8 @@ _MIN_SHARE = 0.95  # of the encoder's tensors that a weight file must hold
 def local_file(weights: str | None) -> Path | None:
     """Return the file of a setting ``weights``, or None if it names hub weights or none.
 
-    Args:
-        weights: A path that ends in .pth, .pt, .bin or .safetensors, a hub name, or None.
-
     Raises:
-        InputError: There is no such file.
+        InputError: It ends in .pth, .pt, .bin or .safetensors, and there is no such file.
     """
     if weights is None or not weights.endswith((".pth", ".pt", ".bin", ".safetensors")):
         return None
@@ -33,9 +30,6 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
     Args:
         encoder: An encoder of timm or of segmentation-models-pytorch; changed in place.
         path: A ``.pth``/``.pt`` state dict (read with ``weights_only``) or ``.safetensors``.
-
-    Returns:
-        The number of tensors loaded.
 
     Raises:
         InputError: The file is damaged, or holds less than 95 % of the encoder's tensors.
@@ -64,9 +58,6 @@ def freeze_encoder(network: nn.Module, blocks: int) -> None:
     """Freeze the stem and the first blocks of the submodule ``encoder``, in place.
 
     The earliest layers cost most of a backward pass and change least in fine-tuning.
-
-    Args:
-        blocks: Number of blocks after the stem to freeze; 0 freezes nothing.
 
     Raises:
         InputError: The encoder does not list its blocks.

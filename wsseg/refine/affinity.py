@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from wsseg.errors import InputError
 from wsseg.refine.params import WalkParams
-from wsseg.refine.scores import check_scores, normalise
+from wsseg.refine.scores import check_scores, describe, normalise
 
 Affinity = Literal["colour", "boundary", "feature", "embedding"]
 
@@ -87,16 +87,11 @@ def propagate(
 
     Args:
         maps: (C, H, W) of at least 0, such as class activation maps.
-        image: (H, W, 3) uint8 RGB, not normalised.
-        affinity: See ``WalkParams``.
         features: (D, h, w) floating of any resolution, for the affinities "feature" and
             "embedding" only; resized to the grid.
 
     Returns:
         (C, H, W) float32, each map within the range of its input.
-
-    Raises:
-        InputError: As ``random_walk``.
     """
     check_scores(image, maps)
     size = _grid(image, params)
@@ -121,12 +116,17 @@ def _transition(
     size = _grid(image, params)
     if features is None:
         lab = rgb2lab(_average(image, size) / 255) / (math.sqrt(2) * _COLOUR_SIGMA)
-        near = _affinities(np.moveaxis(lab, -1, 0), _gaussian, params.radius)
+        vectors = np.moveaxis(lab, -1, 0)
+        near = _affinities(vectors, lambda a, b: np.exp(-((a - b) ** 2).sum(axis=0)), params.radius)
     elif affinity == "feature":
-        vectors = torch.from_numpy(_resize_features(features, size))
-        near = _affinities(functional.normalize(vectors, dim=0).numpy(), _cosine, params.radius)
+        resized = torch.from_numpy(_resize_features(features, size))
+        vectors = functional.normalize(resized, dim=0).numpy()
+        near = _affinities(
+            vectors, lambda a, b: np.einsum("dyx,dyx->yx", a, b).clip(0, 1), params.radius
+        )
     else:
-        near = _affinities(_resize_features(features, size), _laplacian, params.radius)
+        vectors = _resize_features(features, size)
+        near = _affinities(vectors, lambda a, b: np.exp(-np.abs(a - b).sum(axis=0)), params.radius)
     if affinity == "boundary":
         near = _weakest_on_the_way(near)
     return _matrix(near, params.beta)
@@ -147,18 +147,6 @@ def _resize_features(features: NDArray[np.floating], size: tuple[int, int]) -> N
     batch = torch.from_numpy(features.astype(np.float32))[None]
     resized = functional.interpolate(batch, size, mode="bilinear", antialias=True)
     return resized[0].numpy()
-
-
-def _gaussian(some: _Map, others: _Map) -> _Map:
-    return np.asarray(np.exp(-((some - others) ** 2).sum(axis=0)))
-
-
-def _cosine(some: _Map, others: _Map) -> _Map:
-    return np.asarray(np.einsum("dyx,dyx->yx", some, others).clip(0, 1))
-
-
-def _laplacian(some: _Map, others: _Map) -> _Map:
-    return np.asarray(np.exp(-np.abs(some - others).sum(axis=0)))
 
 
 def _affinities(vectors: _Map, affinity: Callable[[_Map, _Map], _Map], radius: int) -> _Near:
@@ -185,11 +173,8 @@ def overlap(
 ) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Return the cells of an (h, w) grid that have a cell one step away, and those cells.
 
-    Args:
-        step: Rows down and columns to the right.
-
     Returns:
-        Two indices of an (h, w) array; empty if the step leaves the grid.
+        Two indices of an (h, w) array; empty if the step (down, right) leaves the grid.
     """
     pairs = list(zip(size, step, strict=True))
     here = tuple(slice(max(-d, 0), max(n - max(d, 0), 0)) for n, d in pairs)
@@ -277,9 +262,8 @@ def _check_features(features: NDArray[np.floating] | None, affinity: Affinity) -
             raise InputError("features", rule, "some", "choose the affinity feature or embedding")
         return
     rule, remedy = "a finite (D, h, w) array of floats", "pass a vector for every place"
-    if not isinstance(features, np.ndarray):
-        raise InputError("features", rule, type(features).__name__, remedy)
-    if features.ndim != 3 or not features.size or features.dtype.kind != "f":
-        raise InputError("features", rule, f"{features.dtype} of shape {features.shape}", remedy)
+    is_map = isinstance(features, np.ndarray) and features.ndim == 3 and features.dtype.kind == "f"
+    if features is None or not is_map or not features.size:
+        raise InputError("features", rule, describe(features), remedy)
     if not np.isfinite(features).all():
         raise InputError("features", rule, "NaN or infinity", remedy)

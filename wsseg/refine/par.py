@@ -18,7 +18,7 @@ _AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
 
 
 @dataclass(frozen=True)
-class _Form:
+class _Variant:
     """Constants of the weights; see ``PARParams``."""
 
     colour_temperature: float
@@ -28,7 +28,7 @@ class _Form:
     counts_itself: bool
 
 
-_FORMS = {"par": _Form(0.3, 0.3, 0.01, 2, False), "pamr": _Form(0.1, 0.3, 0, 1, True)}
+_VARIANTS = {"par": _Variant(0.3, 0.3, 0.01, 2, False), "pamr": _Variant(0.1, 0.3, 0, 1, True)}
 
 
 def par(
@@ -80,19 +80,10 @@ def par_batch(
     params: PARParams = PARParams(),
     device: str = "auto",
 ) -> list[NDArray[np.float32]]:
-    """Apply ``par`` to images of any sizes.
+    """Apply ``par`` to images of any sizes, each with its scores and ``allowed`` or None.
 
     On CUDA, images of one size and number of classes form a batch, each needing the memory that
     ``par`` states; on the CPU they are processed one after the other. No image is padded.
-
-    Args:
-        images: (H, W, 3) uint8 RGB each.
-        scores: (C, H, W) for each image.
-        allowed: (C, H, W) bool or None for each image; None allows everything everywhere.
-        device: Torch device; "auto" is CUDA if available, else the CPU.
-
-    Returns:
-        (C, H, W) float32 probabilities for each image.
 
     Raises:
         InputError: As ``par``, or the numbers of images, scores and constraints differ.
@@ -130,40 +121,40 @@ def _refine(images: Tensor, probabilities: Tensor, allowed: Tensor, params: PARP
 
 def _weights(pixels: Tensor, params: PARParams) -> Tensor:
     """Return (neighbours, B, 1, H, W) that sum to 1 over the neighbours of (B, 3, H, W)."""
-    form = _FORMS[params.variant]
-    contrast = _contrast(pixels, params.dilations, form)
+    variant = _VARIANTS[params.variant]
+    contrast = _contrast(pixels, params.dilations, variant)
     size = (len(_AROUND) * len(params.dilations), len(pixels), 1, *pixels.shape[2:])
     weights = pixels.new_empty(size)
     for weight, neighbour in zip(weights, _neighbours(pixels, params.dilations), strict=True):
-        difference = (neighbour - pixels).mul_(contrast).abs_().pow_(form.exponent)
+        difference = (neighbour - pixels).mul_(contrast).abs_().pow_(variant.exponent)
         torch.mean(difference, dim=1, keepdim=True, out=weight)
     weights.sub_(weights.amin(dim=0)).neg_().exp_()
     weights /= weights.sum(dim=0)
-    if form.position_weight:
-        position = _position(params.dilations, form).to(weights)
-        weights += form.position_weight * position.view(-1, 1, 1, 1, 1)
-        weights /= 1 + form.position_weight
+    if variant.position_weight:
+        position = _position(params.dilations, variant).to(weights)
+        weights += variant.position_weight * position.view(-1, 1, 1, 1, 1)
+        weights /= 1 + variant.position_weight
     return weights
 
 
-def _contrast(pixels: Tensor, dilations: Sequence[int], form: _Form) -> Tensor:
+def _contrast(pixels: Tensor, dilations: Sequence[int], variant: _Variant) -> Tensor:
     """Return 1 / (temperature x local standard deviation), 0 where that is 0, (B, 3, H, W)."""
     total, squares = torch.zeros_like(pixels), torch.zeros_like(pixels)
     for neighbour in _neighbours(pixels, dilations):
         difference = neighbour - pixels
         total += difference
         squares.addcmul_(difference, difference)
-    count = (len(_AROUND) + form.counts_itself) * len(dilations)
+    count = (len(_AROUND) + variant.counts_itself) * len(dilations)
     # In whole numbers sums are exact for up to 32 dilations, and no deviation underflows to 0.
     scatter = count * squares.long() - total.long() ** 2
     deviation = (scatter / (count * (count - 1))).sqrt()
-    return torch.where(scatter > 0, 1 / (form.colour_temperature * deviation), 0)
+    return torch.where(scatter > 0, 1 / (variant.colour_temperature * deviation), 0)
 
 
-def _position(dilations: Sequence[int], form: _Form) -> Tensor:
+def _position(dilations: Sequence[int], variant: _Variant) -> Tensor:
     distances = torch.tensor([d * math.hypot(*step) for d in dilations for step in _AROUND])
-    scaled = distances / (form.position_temperature * distances.std())
-    return (-(scaled**form.exponent)).softmax(dim=0)
+    scaled = distances / (variant.position_temperature * distances.std())
+    return (-(scaled**variant.exponent)).softmax(dim=0)
 
 
 def _neighbours(values: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
@@ -178,11 +169,9 @@ def _neighbours(values: Tensor, dilations: Sequence[int]) -> Iterator[Tensor]:
 
 
 def _batches(scores: Sequence[NDArray[np.floating]], device: torch.device) -> list[list[int]]:
-    if device.type == "cpu":
-        return [[index] for index in range(len(scores))]
-    groups: dict[tuple[int, ...], list[int]] = {}
+    groups: dict[object, list[int]] = {}
     for index, maps in enumerate(scores):
-        groups.setdefault(maps.shape, []).append(index)
+        groups.setdefault(index if device.type == "cpu" else maps.shape, []).append(index)
     return list(groups.values())
 
 

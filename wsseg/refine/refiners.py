@@ -1,4 +1,4 @@
-"""The refiner that a name stands for."""
+"""Refiners by name."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,7 +54,6 @@ def find_refiner(name: str, crf: CRFParams = CRFParams()) -> Refiner:
 
     Args:
         name: "crf", "par", "pamr", "none", or the name of a plug-in.
-        crf: Parameters of "crf".
 
     Raises:
         InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.

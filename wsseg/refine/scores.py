@@ -22,25 +22,28 @@ def check_scores(
         image: (H, W, 3) uint8 with at least one pixel.
         scores: (C, H, W) floating, integer or bool, finite and at least 0, C at least 1.
         allowed: (C, H, W) bool with at least one True per pixel; None allows everything.
-
-    Raises:
-        InputError: One of them breaks a rule; the message names it and shows what it is.
     """
     is_map = isinstance(scores, np.ndarray) and scores.ndim == 3 and len(scores) > 0
     if not is_map or scores.dtype.kind not in _NUMBERS:
         rule = "a (C, H, W) array of numbers with at least one class"
-        raise InputError("scores", rule, _describe(scores), "pass one map per class")
+        raise InputError("scores", rule, describe(scores), "pass one map per class")
     expected = (*scores.shape[1:], 3)
     is_array = isinstance(image, np.ndarray)
     if not is_array or image.shape != expected or image.dtype != np.uint8 or not image.size:
         remedy = "pass the image itself, not a normalised one"
-        raise InputError("image", f"uint8 RGB of shape {expected}", _describe(image), remedy)
+        raise InputError("image", f"uint8 RGB of shape {expected}", describe(image), remedy)
     lowest, highest = scores.min(), scores.max()
     if not (lowest >= 0 and np.isfinite(highest)):  # NaN fails both comparisons
         got = f"{lowest} to {highest}"
         raise InputError("scores", "finite and at least 0", got, "pass probabilities")
-    if allowed is not None:
-        _check_allowed(allowed, scores.shape)
+    if allowed is None:
+        return
+    rule = f"bool of shape {scores.shape} with a class for every pixel"
+    is_mask = isinstance(allowed, np.ndarray) and allowed.dtype == bool
+    if not is_mask or allowed.shape != scores.shape:
+        raise InputError("allowed", rule, describe(allowed), "pass one mask per class")
+    if not allowed.any(axis=0).all():
+        raise InputError("allowed", rule, "pixels without one", "allow the background")
 
 
 def check_batch(
@@ -49,11 +52,6 @@ def check_batch(
     allowed: Sequence[NDArray[np.bool_] | None] | None,
 ) -> list[NDArray[np.bool_] | None]:
     """Apply ``check_scores`` to each image and return ``allowed`` with one entry per image.
-
-    Args:
-        images: (H, W, 3) uint8 each.
-        scores: (C, H, W) for each image.
-        allowed: (C, H, W) bool or None for each image; None allows everything everywhere.
 
     Raises:
         InputError: As ``check_scores``, or the numbers of images, scores and constraints differ.
@@ -104,17 +102,8 @@ def normalise(
     return np.asarray(masked / total, np.float32)
 
 
-def _check_allowed(allowed: NDArray[np.bool_], shape: tuple[int, ...]) -> None:
-    rule = f"bool of shape {shape} with a class for every pixel"
-    if not isinstance(allowed, np.ndarray) or allowed.dtype != bool:
-        raise InputError("allowed", rule, _describe(allowed), "pass one mask per class")
-    if allowed.shape != shape:
-        raise InputError("allowed", rule, f"shape {allowed.shape}", "pass one mask per class")
-    if not allowed.any(axis=0).all():
-        raise InputError("allowed", rule, "pixels without one", "allow the background")
-
-
-def _describe(value: object) -> str:
+def describe(value: object) -> str:
+    """Return the dtype and shape of an array, or the type of anything else, for errors."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} of shape {value.shape}"
     return type(value).__name__

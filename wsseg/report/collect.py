@@ -1,7 +1,6 @@
 """Collect the figures of a run from its folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -52,14 +51,11 @@ def summarise(
     """Return the summary of a run.
 
     Args:
-        run: The run's folder.
-        config: Its settings.
-        dataset: Its images and weak annotations.
         stages: Finished stages of label maps in order.
         result: The same, the preferred one first.
         counts: Comparisons with the truth by stage, those of "<stage>/val" among them.
     """
-    measured = {name: truth_stats(found) for name, found in counts.items()}
+    measured = {name: truth_stats(of_stage) for name, of_stage in counts.items()}
     rounds = [name for name in stages if name == "seeds" or name.startswith("round-")]
     return Summary(
         classes=list(dataset.classes),
@@ -101,15 +97,14 @@ def stage_stats(
 def truth_stats(counts: LabelCounts) -> TruthStats:
     """Return the figures of the label maps of one stage against the truth."""
     quality, boundaries, calibration = counts.quality, counts.boundaries, counts.calibration
-    either = boundaries[:, 5]
     shares = {
         "iou": quality.per_class,
         "precision": quality.precision,
         "recall": quality.recall,
         "boundary_iou": {
-            name: int(boundaries[label, 4]) / int(either[label])
-            for label, name in enumerate(counts.classes)
-            if either[label]
+            name: int(shared) / int(union)
+            for name, (shared, union) in zip(counts.classes, boundaries[:, 4:6], strict=True)
+            if union
         },
     }
     confidence: dict[str, Any] = {}
@@ -137,10 +132,10 @@ def truth_stats(counts: LabelCounts) -> TruthStats:
 
 
 def _rounds(run: Path, stages: Sequence[str], classes: Classes) -> list[RoundStats]:
-    known = [name for name in stages if finished_stage(run, name)]
+    finished = [name for name in stages if finished_stage(run, name)]
     return [
-        RoundStats(**asdict(each), worse=each.worse, word=each.word, reason=each.reason)
-        for each in verdicts(run, known, classes)
+        RoundStats.model_validate(verdict, from_attributes=True)
+        for verdict in verdicts(run, finished, classes)
     ]
 
 
@@ -231,7 +226,8 @@ def _mask_stats(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
     more = {}
     if calibration:
         results = calibration.results
-        more = {key: results[key] for key in _CALIBRATION if key in results}
+        names = ("reliability", "calibration_error")
+        more = {name: results[name] for name in names if name in results}
         more["thresholds"] = dict(zip(dataset.classes, results["thresholds"], strict=True))
     return {
         "masks": MaskStats(
@@ -242,9 +238,6 @@ def _mask_stats(run: Path, config: Config, dataset: Dataset) -> dict[str, Any]:
             **more,
         )
     }
-
-
-_CALIBRATION = ("reliability", "calibration_error")
 
 
 def _val_miou(run: Path, name: str, classes: Classes) -> float | None:

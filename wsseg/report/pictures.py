@@ -33,7 +33,6 @@ def choose_for_gallery(scores: Mapping[str, float], count: int = 12) -> list[str
 
     Args:
         scores: Score of each image by id, higher is better.
-        count: Number of images.
 
     Returns:
         At most ``count`` ids: the worst, the best, and evenly many ranks between.
@@ -57,7 +56,6 @@ def gallery_row(
     """Return an image with its boxes, its activation map, and each label map laid over it.
 
     Args:
-        image_id: The image's id.
         image: (H, W, 3) uint8 RGB.
         boxes: Drawn in the colours of their classes.
         label_maps: (H, W) uint8 by caption, in the order to be shown.

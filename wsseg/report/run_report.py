@@ -36,14 +36,10 @@ class Report:
     """What the pages of a report are made of.
 
     Attributes:
-        run: The run's folder.
-        config: Its settings.
         stages: Finished stages of label maps in order.
         result: Stages of label maps, the preferred one first.
-        summary: All figures.
         counts: Comparisons with the truth, by stage.
         scores: Quality of the labels of each image, measured or else estimated.
-        dataset: All images and annotations.
         samples: The usable training images.
         truth: Hidden truth; may cover none of them.
         skipped: Images that could not be used.
@@ -120,8 +116,9 @@ def collect(run: Run, dataset: Dataset, truth: Truth) -> Report:
     if not stages:
         raise InputError(f"run {path}", "a run with a finished stage", "none", "run it first")
     names = [name for stage in stages for name in (stage, f"{stage}/val")]
-    found = {name: read_counts(path, name, dataset.classes) for name in names}
-    counts = {name: each for name, each in found.items() if each}
+    counts = {
+        name: of_stage for name in names if (of_stage := read_counts(path, name, dataset.classes))
+    }
     result = tuple(name for name in run.preferred_stages() if name in stages)
     skipped = _skipped(path, stages, dataset)
     bad = {item.id for item in skipped}

@@ -56,13 +56,7 @@ _SPARSE = 0.5  # share of known pixels below which a mask file is treated like s
 
 @dataclass(frozen=True)
 class Seed:
-    """A seed with its parameters, ready for any number of images.
-
-    Attributes:
-        name: Its name, used in errors.
-        function: A seed function.
-        arguments: Keyword arguments of ``function``, such as ``params``.
-    """
+    """A seed with its name and its keyword arguments, ready for any number of images."""
 
     name: str
     function: SeedFunction
@@ -115,9 +109,8 @@ def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...
     if name not in SEEDS:
         return Seed(name, function, _plugin_arguments(function, name, params.plugins.get(name, {})))
     group = "grabcut" if name.startswith("grabcut") else name
-    return Seed(
-        name, function, {"params": getattr(params, group)} if takes(function, "params") else {}
-    )
+    arguments = {"params": getattr(params, group)} if takes(function, "params") else {}
+    return Seed(name, function, arguments)
 
 
 def _plugin_arguments(function: SeedFunction, name: str, values: dict[str, Any]) -> dict[str, Any]:

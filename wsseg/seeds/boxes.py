@@ -1,4 +1,4 @@
-"""Label maps from boxes without a look at the image: filled boxes, or their cores."""
+"""Label maps from boxes alone, without the image: filled boxes, or their cores."""
 
 import math
 
@@ -47,11 +47,9 @@ def box_inner(example: Example, params: BoxInnerParams = BoxInnerParams()) -> ND
 
 
 def core(box: Box, params: BoxInnerParams = BoxInnerParams()) -> tuple[slice, slice]:
-    """Return the central part of a box.
+    """Return the index of the central part of a box in an (H, W) array.
 
-    Returns:
-        Index of the core's pixels in an (H, W) array; at least one pixel, and as far from the
-        left edge as from the right.
+    It has at least one pixel, and is as far from the left edge as from the right.
 
     Example:
         >>> core(Box(1, left=0, top=0, right=10, bottom=5), BoxInnerParams(mode="side"))

@@ -1,7 +1,7 @@
 """Class activation maps: the image regions on which a classifier bases each tag."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from wsseg.data.example import Example
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
-from wsseg.plugins import find_plugin, load_plugin, takes, unknown_name
+from wsseg.plugins import find_named, takes
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import max_normalise
 
@@ -29,23 +29,15 @@ _TINY = 1e-6
 
 
 def grad_cam(activations: Tensor, gradients: Tensor) -> Tensor:
-    """Return the sum of channels, each weighted by the mean of its gradient.
+    """Return the sum of channels, each weighted by the mean of its gradient; see ``WEIGHTINGS``.
 
     For the feature map before global average pooling and a linear head this is CAM, divided by
     the number of positions.
 
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score with respect to the activations.
-
-    Returns:
-        (N, h, w), negative values included.
-
     References:
         Selvaraju et al., Grad-CAM, ICCV 2017, arXiv:1610.02391.
     """
-    weights = gradients.mean(dim=(2, 3), keepdim=True)
-    return (weights * activations).sum(dim=1)
+    return (gradients.mean(dim=(2, 3), keepdim=True) * activations).sum(dim=1)
 
 
 def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
@@ -54,13 +46,6 @@ def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
     The weight of a channel is the sum over its positions of a relu(g) with
     a = g^2 / (2 g^2 + g^3 sum A), taken as 0 where g is 0. Powers of the first derivative replace
     the higher derivatives, as in the paper's closed form for exp(score).
-
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score with respect to the activations.
-
-    Returns:
-        (N, h, w), negative values included.
 
     References:
         Chattopadhyay et al., Grad-CAM++, WACV 2018, arXiv:1710.11063.
@@ -75,13 +60,6 @@ def grad_cam_plus_plus(activations: Tensor, gradients: Tensor) -> Tensor:
 def layer_cam(activations: Tensor, gradients: Tensor) -> Tensor:
     """Return the sum of channels, weighted position by position by their positive gradients.
 
-    Args:
-        activations: (N, D, h, w).
-        gradients: (N, D, h, w) of the score with respect to the activations.
-
-    Returns:
-        (N, h, w).
-
     References:
         Jiang et al., LayerCAM, IEEE TIP 2021, doi:10.1109/TIP.2021.3089943.
     """
@@ -93,7 +71,8 @@ WEIGHTINGS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "gradcam++": grad_cam_plus_plus,
     "layercam": layer_cam,
 }
-"""Gradient methods by name."""
+"""Gradient methods: (activations (N, D, h, w), gradients of the score with respect to them) ->
+maps (N, h, w), negative values included."""
 
 
 def find_activation(method: str) -> Activation | None:
@@ -102,26 +81,14 @@ def find_activation(method: str) -> Activation | None:
     Raises:
         InputError: The name is unknown; the message lists the choices.
     """
-    own = ("cam", *WEIGHTINGS)
-    if method in own:
-        return None
-    plugin = find_plugin(method, ENTRY_POINTS)
-    if plugin is None:
-        raise unknown_name("cam.method", method, own, ENTRY_POINTS)
-    activation: Activation = load_plugin(plugin)
-    return activation
+    own: dict[str, Activation | None] = dict.fromkeys(("cam", *WEIGHTINGS))
+    return find_named("cam.method", method, own, ENTRY_POINTS)
 
 
 def activation_maps_by_plugin(
     activation: Activation, example: Example, labels: tuple[int, ...], classes: Classes
 ) -> NDArray[np.float32]:
-    """Return the activation maps of a plug-in, each divided by its maximum.
-
-    Args:
-        labels: T classes.
-
-    Returns:
-        (T, h, w) float32, 0..1.
+    """Return the (T, h, w) activation maps of a plug-in for T labels, each divided by its maximum.
 
     Raises:
         InputError: The plug-in returns anything but T finite maps of at least 0.
@@ -187,11 +154,8 @@ def class_activation(
 
     Returns:
         (T, h, w) for each image, negative values included.
-
-    Raises:
-        InputError: An unknown method or layer.
     """
-    with evaluation_mode(network):
+    with _evaluation_mode(network):
         if params.method != "cam":
             return _by_gradient(network, images, labels, params)
         with torch.no_grad():
@@ -241,9 +205,8 @@ def _sum_over_views(
         scaled = [max(1, round(side * scale)) for side in pixels.shape[2:]]
         resized = functional.interpolate(pixels, scaled, mode="bilinear", antialias=True)
         resized = resized.contiguous(memory_format=torch.channels_last)
-        views = [resized, resized.flip(3)]
-        all_labels = [*labels] * len(views)
-        maps = class_activation(classifier.network, torch.cat(views), all_labels, params)
+        views = torch.cat([resized, resized.flip(3)])
+        maps = class_activation(classifier.network, views, [*labels, *labels], params)
         for index, of_view in enumerate(maps):
             upright = of_view.flip(2) if index >= len(images) else of_view
             if len(upright):
@@ -253,11 +216,8 @@ def _sum_over_views(
 
 
 @contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients of weights; restores the state of every module and weight.
-
-    Unlike ``network.train()``, this also restores modules that were frozen one by one.
-    """
+def _evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Set evaluation mode without gradients of weights; restore the state of each module after."""
     modes = [(module, module.training) for module in network.modules()]
     flags = [(weight, weight.requires_grad) for weight in network.parameters()]
     try:
@@ -289,14 +249,15 @@ def capture(network: TagClassifier, layer: str | None) -> Iterator[list[Tensor]]
         captured.append(output.detach().requires_grad_())
         return captured[-1].clone()  # later modules may work in place
 
-    with ExitStack() as hooks:
-        if layer is None:
-            handle = network.head.register_forward_pre_hook(lambda _, args: (keep(*args),))
-        else:
-            part = _submodule(network.encoder, layer)
-            handle = part.register_forward_hook(lambda _, __, output: keep(output))
-        hooks.callback(handle.remove)
+    if layer is None:
+        handle = network.head.register_forward_pre_hook(lambda _, args: (keep(*args),))
+    else:
+        part = _submodule(network.encoder, layer)
+        handle = part.register_forward_hook(lambda _, __, output: keep(output))
+    try:
         yield captured
+    finally:
+        handle.remove()
 
 
 def _single(captured: list[Tensor], layer: str | None) -> Tensor:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from wsseg.data.constraints import Constraints
 from wsseg.data.model import Box
-from wsseg.seeds.markers import count_in_cells, resize_nearest
+from wsseg.seeds.markers import count_in_cells, resize_nearest, upscale
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,15 +63,8 @@ class Crop:
         return trimap
 
     def uncrop(self, share: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the box's part of a map (h, w) over the crop, at the image's resolution.
-
-        Returns:
-            (box height, box width) float32, interpolated if the crop was downscaled.
-        """
-        if share.shape == self.size:
-            return share[self.inside]
-        full: NDArray[np.float32] = cv2.resize(share, self.size[::-1]).astype(np.float32)
-        return full[self.inside]
+        """Return the box's part of a map over the crop, interpolated if it was downscaled."""
+        return upscale(share, self.size)[self.inside]
 
 
 def crop_around(
@@ -83,7 +76,6 @@ def crop_around(
     foreground, pixels known to be of it certain foreground, all others certain background.
 
     Args:
-        box: The box in pixels of the image.
         pixels: (H, W, 3 or 4) uint8.
         padding: Width of the surroundings as a share of the box's sides; at least one pixel.
     """

@@ -1,7 +1,7 @@
 """GrabCut+: GrabCut whose boundaries follow an edge map instead of colour contrast."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, maximum_flow
 
-_COMPONENTS = 5  # Gaussians per side; like the link strength as in GrabCut
-_STRENGTH = 50.0
+_COMPONENTS = 5  # Gaussians on each side, as in GrabCut
+_STRENGTH = 50.0  # of links, as in GrabCut
 _SCALE = 100  # maximum_flow requires whole numbers
 _MAX_GAIN = 10_000.0
 _SOURCE, _SINK = 0, 1
@@ -24,7 +24,7 @@ def cut_along_edges(
     iterations: int,
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Return the foreground of GrabCut+.
+    """Return the foreground (H, W) of GrabCut+.
 
     Colour mixtures and a minimum cut alternate as in GrabCut. Neighbours p, q at distance d are
     linked by 50/d exp(-b e^2), e = max(edge at p, edge at q) and b = 1/(2 mean e^2); in GrabCut
@@ -34,11 +34,6 @@ def cut_along_edges(
         image: (H, W, 3) uint8 RGB.
         edges: (H, W) edge probability, 0 to 1.
         trimap: (H, W) uint8 of OpenCV's ``GC_*`` values; both sides must have a pixel.
-        iterations: Maximum number of alternations.
-        seed: Seed of the first clustering.
-
-    Returns:
-        (H, W) bool.
 
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485; Rother et al., GrabCut,
@@ -46,18 +41,17 @@ def cut_along_edges(
     """
     colours = image.reshape(-1, 3).astype(np.float64)
     foreground = np.isin(trimap, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    parts = [_clusters(colours[side.ravel()], seed) for side in (~foreground, foreground)]
-    nodes = _nodes(trimap)
-    links = _links(edges, nodes)
+    clusters = [_cluster(colours[side.ravel()], seed) for side in (~foreground, foreground)]
+    nodes = _number_nodes(trimap)
+    links = _link_neighbours(edges, nodes)
     for _ in range(iterations):
-        background, objects = (_Mixture.of(part) for part in parts)
-        margin = background.cost(colours) - objects.cost(colours)
+        mixtures = [_Mixture.fit(side) for side in clusters]
+        margin = mixtures[0].cost(colours) - mixtures[1].cost(colours)
         foreground, before = _cut(nodes, links, margin.reshape(trimap.shape)), foreground
         if (foreground == before).all() or foreground.all() or not foreground.any():
             break
         sides = (colours[~foreground.ravel()], colours[foreground.ravel()])
-        models = (background, objects)
-        parts = [model.parts(side) for model, side in zip(models, sides, strict=True)]
+        clusters = [mixture.split(side) for mixture, side in zip(mixtures, sides, strict=True)]
     return foreground
 
 
@@ -68,40 +62,37 @@ class _Mixture:
     precisions: NDArray[np.float64]
 
     @classmethod
-    def of(cls, parts: list[NDArray[np.float64]]) -> "_Mixture":
-        sizes = np.array([len(part) for part in parts], float)
-        # Noise of one grey level keeps the covariance of uniform parts invertible.
-        spreads = [np.cov(part.T, bias=True) + np.eye(3) for part in parts]
-        means = np.stack([part.mean(axis=0) for part in parts])
-        return cls(sizes / sizes.sum(), means, np.linalg.inv(np.stack(spreads)))
+    def fit(cls, clusters: list[NDArray[np.float64]]) -> "_Mixture":
+        sizes = np.array([len(cluster) for cluster in clusters], float)
+        # Noise of one grey level keeps the covariance of uniform clusters invertible.
+        covariances = [np.cov(cluster.T, bias=True) + np.eye(3) for cluster in clusters]
+        means = np.stack([cluster.mean(axis=0) for cluster in clusters])
+        return cls(sizes / sizes.sum(), means, np.linalg.inv(np.stack(covariances)))
 
     def _log_densities(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
-        off = colours[None] - self.means[:, None]
-        distances = ((off @ self.precisions) * off).sum(axis=-1)
+        differences = colours[None] - self.means[:, None]
+        distances = ((differences @ self.precisions) * differences).sum(axis=-1)
         heights = np.log(self.weights) + 0.5 * np.linalg.slogdet(self.precisions)[1]
-        densities: NDArray[np.float64] = heights[:, None] - 0.5 * distances
-        return densities
+        return np.asarray(heights[:, None] - 0.5 * distances)
 
     def cost(self, colours: NDArray[np.float64]) -> NDArray[np.float64]:
-        costs: NDArray[np.float64] = -np.logaddexp.reduce(self._log_densities(colours), axis=0)
-        return costs
+        return np.asarray(-np.logaddexp.reduce(self._log_densities(colours), axis=0))
 
-    def parts(self, colours: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    def split(self, colours: NDArray[np.float64]) -> list[NDArray[np.float64]]:
         nearest = self._log_densities(colours).argmax(axis=0)
         return [colours[nearest == k] for k in np.unique(nearest)]
 
 
-def _clusters(colours: NDArray[np.float64], seed: int) -> list[NDArray[np.float64]]:
+def _cluster(colours: NDArray[np.float64], seed: int) -> list[NDArray[np.float64]]:
     cv2.setRNGSeed(seed)
-    count = min(_COMPONENTS, len(colours))
-    rule = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
+    count, start = min(_COMPONENTS, len(colours)), cast(Any, None)
+    criteria = (cv2.TERM_CRITERIA_MAX_ITER, 10, 0.0)
     points = colours.astype(np.float32)
-    start: Any = None
-    _, owner, _ = cv2.kmeans(points, count, start, rule, 1, cv2.KMEANS_PP_CENTERS)
-    return [colours[owner[:, 0] == k] for k in np.unique(owner)]
+    _, cluster, _ = cv2.kmeans(points, count, start, criteria, 1, cv2.KMEANS_PP_CENTERS)
+    return [colours[cluster[:, 0] == k] for k in np.unique(cluster)]
 
 
-def _nodes(trimap: NDArray[np.uint8]) -> NDArray[np.int32]:
+def _number_nodes(trimap: NDArray[np.uint8]) -> NDArray[np.int32]:
     """Number undecided pixels from 2; certain foreground is the source, background the sink."""
     undecided = np.isin(trimap, (cv2.GC_PR_FGD, cv2.GC_PR_BGD))
     nodes = np.where(trimap == cv2.GC_FGD, _SOURCE, _SINK).astype(np.int32)
@@ -109,21 +100,21 @@ def _nodes(trimap: NDArray[np.uint8]) -> NDArray[np.int32]:
     return nodes
 
 
-def _links(edges: NDArray[np.floating], nodes: NDArray[np.int32]) -> coo_array:
-    ends, starts, barriers, lengths = [], [], [], []
+def _link_neighbours(edges: NDArray[np.floating], nodes: NDArray[np.int32]) -> coo_array:
+    starts, ends, barriers, lengths = [], [], [], []
     for down, right in _NEIGHBOURS:
-        one, other = _neighbours(down, right)
-        starts.append(nodes[one].ravel())
-        ends.append(nodes[other].ravel())
-        barriers.append(np.maximum(edges[one], edges[other]).ravel().astype(np.float64))
+        here, there = _neighbours(down, right)
+        starts.append(nodes[here].ravel())
+        ends.append(nodes[there].ravel())
+        barriers.append(np.maximum(edges[here], edges[there]).ravel().astype(np.float64))
         lengths.append(np.full(starts[-1].size, np.hypot(down, right)))
     barrier = np.concatenate(barriers) ** 2
-    fall = 0.5 / max(barrier.mean(), 1e-12)
-    strength = _STRENGTH / np.concatenate(lengths) * np.exp(-fall * barrier)
+    decay = 0.5 / max(barrier.mean(), 1e-12)
+    strength = _STRENGTH / np.concatenate(lengths) * np.exp(-decay * barrier)
     start, end = np.concatenate(starts), np.concatenate(ends)
-    both = (np.r_[start, end], np.r_[end, start])
+    both_ways = (np.r_[start, end], np.r_[end, start])
     size = max(int(nodes.max()), _SINK) + 1
-    return coo_array((np.r_[strength, strength], both), shape=(size, size))
+    return coo_array((np.r_[strength, strength], both_ways), shape=(size, size))
 
 
 def _neighbours(down: int, right: int) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
@@ -142,9 +133,9 @@ def _cut(
     start = np.r_[links.row, np.full(pixels.size, _SOURCE), pixels]
     end = np.r_[links.col, pixels, np.full(pixels.size, _SINK)]
     capacity = np.r_[links.data, gain.clip(0), (-gain).clip(0)] * _SCALE
-    useful = (start != end) & (start != _SINK) & (end != _SOURCE)
-    kept = (capacity[useful].round().astype(np.int32), (start[useful], end[useful]))
-    graph = coo_array(kept, links.shape).tocsr()
+    kept = (start != end) & (start != _SINK) & (end != _SOURCE)
+    weighted = (capacity[kept].round().astype(np.int32), (start[kept], end[kept]))
+    graph = coo_array(weighted, links.shape).tocsr()
     residual = graph - maximum_flow(graph, _SOURCE, _SINK).flow
     residual.data = np.maximum(residual.data, 0)
     residual.eliminate_zeros()

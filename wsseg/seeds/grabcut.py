@@ -43,9 +43,6 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
     colour statistics, or whose result is empty or tiny, is filled: a failed GrabCut is worse than
     the plain box. With an edge map this is GrabCut+.
 
-    Args:
-        rng: Seeds OpenCV for each box.
-
     Returns:
         (H, W) uint8; outside the boxes known pixels, else IGNORE.
 
@@ -56,15 +53,10 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
         Rother et al., GrabCut, SIGGRAPH 2004, doi:10.1145/1015706.1015720; Khoreva et al.,
         Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+).
     """
-    pixels = _with_edges(example, params.edges)
-    label_map = _empty_boxes(example)
-    for box, visible in _back_to_front(example):
-        inside = label_map[box.slices]
-        if box.crowd:
-            inside[:] = IGNORE
-            continue
+    pixels, label_map = _with_edges(example, params.edges), _empty_boxes(example)
+    for box, visible in _back_to_front(example, label_map):
         mask = _segment(pixels, example.constraints, box, params.iterations, rng)
-        inside[mask | _has_failed(mask, visible)] = box.label
+        label_map[box.slices][mask | _has_failed(mask, visible)] = box.label
     return label_map
 
 
@@ -76,9 +68,6 @@ def grabcut_votes(
     A box that is too small for GrabCut is filled. If the foreground is tiny, the votes have failed:
     the core of the box keeps its class and the rest is IGNORE.
 
-    Args:
-        rng: Draws the perturbations.
-
     Returns:
         (H, W) uint8; outside the boxes known pixels, else IGNORE.
 
@@ -88,13 +77,9 @@ def grabcut_votes(
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+^i).
     """
-    pixels = _with_edges(example, params.edges)
-    label_map = _empty_boxes(example)
-    for box, visible in _back_to_front(example):
+    pixels, label_map = _with_edges(example, params.edges), _empty_boxes(example)
+    for box, visible in _back_to_front(example, label_map):
         inside = label_map[box.slices]
-        if box.crowd:
-            inside[:] = IGNORE
-            continue
         share = vote_share(pixels, example.constraints, box, params.votes, rng)
         foreground = share >= _FOREGROUND
         if _has_failed(foreground, visible):
@@ -144,8 +129,6 @@ def cut(
     Args:
         pixels: (h, w, 3) uint8 RGB, or (h, w, 4) with edges of 0..255 as the fourth channel.
         trimap: (h, w) uint8 of OpenCV's ``GC_*`` values.
-        iterations: Number of alternations of colour models and cut.
-        rng: Seeds OpenCV.
 
     Returns:
         (h, w) bool; the foreground of the trimap if it lacks one of the two sides.
@@ -193,11 +176,19 @@ def _with_background(crop: Crop) -> NDArray[np.uint8]:
     return trimap
 
 
-def _back_to_front(example: Example) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
-    """Yield boxes in painting order, each with its visible pixels that may be of its class."""
+def _back_to_front(
+    example: Example, label_map: NDArray[np.uint8]
+) -> Iterator[tuple[Box, NDArray[np.bool_]]]:
+    """Yield boxes in painting order, each with its visible pixels that may be of its class.
+
+    Crowds are not yielded: they become IGNORE in the label map when it is their turn.
+    """
     boxes, constraints = example.sample.boxes, example.constraints
     front = visible_box_index(boxes, example.sample.size)
     for box in smaller_in_front(boxes):
+        if box.crowd:
+            label_map[box.slices] = IGNORE
+            continue
         possible = constraints.allowed[(constraints.classes == box.label, *box.slices)]
         yield box, (front[box.slices] == boxes.index(box)) & possible.any(axis=0)
 

@@ -24,7 +24,6 @@ def spread(
     PAR needs a background: it is 1 - the maximum over the maps.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
         maps: (T, h, w) float32, 0..1, of any size.
         features: (D, h', w') float32, for the affinity "learned".
 

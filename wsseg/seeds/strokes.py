@@ -37,9 +37,6 @@ def grabcut_strokes(
     or IGNORE if no background is marked. If the result of a run is tiny, the run has failed and
     its initial foreground is IGNORE.
 
-    Args:
-        rng: Seeds OpenCV for each class.
-
     References:
         Rother et al., GrabCut, SIGGRAPH 2004, doi:10.1145/1015706.1015720.
     """
@@ -67,9 +64,6 @@ def grabcut_strokes(
 
 def watershed_labels(marks: Markers) -> NDArray[np.uint8]:
     """Return for each pixel the class of the mark that is reached over the lowest edges.
-
-    Args:
-        marks: At least one marker.
 
     Returns:
         (h, w) uint8; IGNORE where the image's border is reached first.

@@ -16,7 +16,7 @@ from wsseg.seeds.params import SuperpixelVotesParams
 
 _COMPACTNESS = 10.0  # weight of position beside Lab colour: larger values give squarer regions
 _MAX_CHANGE = 20.0  # Lab units, over which superpixels without a mark take the class of others
-_SHORTEST = 1e-3  # Lab units; scipy reads a distance of 0 as no link
+_MIN_LENGTH = 1e-3  # Lab units; scipy reads a distance of 0 as no link
 
 
 def superpixel_votes(
@@ -45,12 +45,10 @@ def segment_superpixels(image: NDArray[np.uint8], count: int) -> NDArray[np.intp
 
     Args:
         image: (h, w, 3) uint8 RGB; its range of values is stretched to the full one first.
-        count: Approximate number of regions.
     """
     count = min(count, image.shape[0] * image.shape[1])
     segments = slic(image, count, _COMPACTNESS, convert2lab=True, start_label=0, channel_axis=-1)
-    regions: NDArray[np.intp] = np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
-    return regions
+    return np.unique(segments, return_inverse=True)[1].reshape(segments.shape)
 
 
 def _majority(regions: NDArray[np.intp], marks: Markers) -> NDArray[np.int32]:
@@ -59,22 +57,21 @@ def _majority(regions: NDArray[np.intp], marks: Markers) -> NDArray[np.int32]:
     np.add.at(votes, (regions, marks.markers), 1)
     votes[:, UNMARKED] = 0
     votes[votes[:, :OUTSIDE].any(axis=1), OUTSIDE] = 0  # any stroke wins over the border
-    majority: NDArray[np.int32] = votes.argmax(axis=1).astype(np.int32)
-    return majority
+    return np.asarray(votes.argmax(axis=1), np.int32)
 
 
 def _links(regions: NDArray[np.intp], colours: NDArray[np.floating]) -> coo_array:
     """Return (R, R) differences of mean colour between neighbours."""
-    region, number = regions.ravel(), int(regions.max()) + 1
+    region, count = regions.ravel(), int(regions.max()) + 1
     sums = [np.bincount(region, colours[..., k].ravel()) for k in range(3)]
     means = np.stack(sums, axis=1) / np.bincount(region)[:, None]
-    across, down = (regions[:, 1:], regions[:, :-1]), (regions[1:], regions[:-1])
-    pairs = [here.ravel() * number + there.ravel() for here, there in (across, down)]
-    one, other = np.divmod(np.unique(np.concatenate(pairs)), number)
-    apart = one != other
-    one, other = one[apart], other[apart]
-    lengths = np.linalg.norm(means[one] - means[other], axis=1).clip(_SHORTEST)
-    return coo_array((lengths, (one, other)), shape=(number, number))
+    beside = regions[:, 1:].ravel() * count + regions[:, :-1].ravel()
+    below = regions[1:].ravel() * count + regions[:-1].ravel()
+    first, second = np.divmod(np.unique(np.concatenate([beside, below])), count)
+    differ = first != second
+    first, second = first[differ], second[differ]
+    lengths = np.linalg.norm(means[first] - means[second], axis=1).clip(_MIN_LENGTH)
+    return coo_array((lengths, (first, second)), shape=(count, count))
 
 
 def _spread(markers: NDArray[np.int32], links: coo_array, limit: float) -> NDArray[np.int32]:

@@ -23,9 +23,6 @@ def random_walker(example: Example) -> NDArray[np.uint8]:
     and pixels that reach it first are IGNORE. If only one kind of mark exists, only the marks are
     known.
 
-    Returns:
-        (H, W) uint8; pixels without a probable class are IGNORE.
-
     References:
         Grady, Random Walks for Image Segmentation, TPAMI 2006, doi:10.1109/TPAMI.2006.233.
     """
@@ -60,8 +57,7 @@ def first_marker_probabilities(marks: Markers, beta: float) -> NDArray[np.float3
         prob_tol=np.inf,
         channel_axis=-1,
     )
-    clipped: NDArray[np.float32] = probabilities.clip(0, 1).astype(np.float32)
-    return clipped
+    return np.asarray(probabilities.clip(0, 1), np.float32)
 
 
 def _most_probable(
@@ -75,8 +71,8 @@ def _most_probable(
     for label, coarse in zip(labels_of(markers), probabilities, strict=True):
         # The border of the image stands for background, though its own label is IGNORE.
         of_class = constraints.classes == (0 if label == IGNORE else label)
-        share = upscale(coarse, size) * constraints.allowed[of_class].any(axis=0)
-        label_map[share > best] = label
-        best, total = np.maximum(best, share), total + share
+        probability = upscale(coarse, size) * constraints.allowed[of_class].any(axis=0)
+        label_map[probability > best] = label
+        best, total = np.maximum(best, probability), total + probability
     label_map[best <= _CONFIDENCE * total] = IGNORE
     return label_map

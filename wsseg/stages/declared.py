@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from wsseg.data.classes import has_full_mask
-from wsseg.data.formats.files import read_ids
+from wsseg.data.load import read_ids
 from wsseg.data.model import Sample
 from wsseg.data.truth import Truth
 from wsseg.errors import InputError
@@ -21,7 +21,6 @@ def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Tru
     """Record in a run's folder which images' masks may be used; an empty list revokes it.
 
     Args:
-        run: The run's folder.
         listed: File with an image id a line, as of ``wsseg select``. The run must not have learned
             from these masks, or their labels would say nothing about the other labels.
         samples: The run's training images.

@@ -35,10 +35,8 @@ def measure(
     """Measure a stage's label maps against the truth and record the counts of each image.
 
     Args:
-        run: The run.
         labels: A complete stage of label maps; None measures nothing.
         truth: Hidden truth. Images that it does not cover are left out.
-        samples: The images.
 
     Returns:
         The figures; None if no image has truth. Images whose truth cannot be read are reported,
@@ -75,9 +73,7 @@ def read_counts(run: Path, name: str, classes: Classes) -> LabelCounts | None:
     """Return what ``measure`` counted of a stage's label maps.
 
     Args:
-        run: The run's folder.
         name: The stage of label maps, such as "seeds" or "round-1/val".
-        classes: The class names.
 
     Returns:
         The counts; None if the stage was not measured, or no pixel has a true class.

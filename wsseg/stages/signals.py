@@ -23,12 +23,7 @@ def inspect(run: Run, history: Sequence[Stage], samples: Sequence[Sample]) -> St
     """Return the stage "<labels>/signals": a row of ``SIGNALS`` for each class in each image.
 
     Args:
-        run: The run.
         history: Complete stages of label maps in order; the last one is inspected.
-        samples: The images with their annotations.
-
-    Returns:
-        The complete stage.
     """
     labels, before = history[-1], history[-2] if len(history) > 1 else None
     stage = run.stage(

@@ -23,9 +23,7 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
     has not learned; without a validation split it is that of the training images.
 
     Args:
-        run: The run's folder.
         stages: Finished stages of label maps, the seeds first.
-        classes: The class names.
 
     Returns:
         One verdict a round, up to the first stage without signals.
@@ -44,9 +42,7 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     If they end, the stage "ending" records how many rounds there are and which one is the best.
 
     Args:
-        run: The run.
         history: Complete stages of label maps, the seeds first.
-        classes: The class names.
 
     Returns:
         True if no round should follow.

@@ -34,10 +34,8 @@ def measure_thresholds(
     It must not make that choice: that would be learning from the truth.
 
     Args:
-        run: The run.
         maps: A complete stage of activation maps.
         truth: Hidden truth. Images that it does not cover are left out.
-        samples: The images.
 
     Returns:
         mIoU, 0..1, by threshold; None if no image has truth.

@@ -18,9 +18,10 @@ from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.batches import Steps
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.params import PredictionParams
-from wsseg.networks.prediction import Segmenter, load_segmenter, save_segmenter
+from wsseg.networks.prediction import Segmenter, load_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
@@ -90,7 +91,9 @@ def train_on_pairs(
         loss = fit_in_stage(
             stage, training, batches, config, callbacks, average=config.trainer.average
         )
-        save_segmenter(stage.path / "model.ckpt", training.network, classes, config.model)
+        save_network(
+            stage.path / "model.ckpt", "segmenter", training.network, config.model, classes
+        )
         return {"loss": loss}
 
     return stage.run(train)

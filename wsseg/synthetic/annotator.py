@@ -1,4 +1,4 @@
-"""Draw weak annotations of one image from its label map, as a person would draw them."""
+"""Draw weak annotations of one image from its label map, as people draw them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,30 +50,28 @@ def find_objects(
     instances: NDArray[np.integer] | None = None,
     min_area: int = 1,
 ) -> SceneObjects:
-    """Find the objects of a label map.
+    """Find the objects of a label map (H, W) of at least ``min_area`` pixels.
 
     Args:
-        label_map: (H, W) uint8; IGNORE belongs to no object.
         instances: (H, W) numbers that separate objects of one class. Without them each connected
             region (8 neighbours) of a class is an object.
-        min_area: Objects with fewer pixels are left out.
     """
     objects: list[Shape] = []
     for label in sorted({*np.unique(label_map).tolist()} - {0, IGNORE}):
         mask = label_map == label
-        numbers = _number_regions(mask) if instances is None else np.where(mask, instances + 1, 0)
-        objects += _shapes(numbers, label)
-    parts = sorted(_shapes(_number_regions(label_map == 0), 0), key=lambda shape: -shape.area)
+        numbers = None if instances is None else np.where(mask, instances + 1, 0)
+        objects += _shapes(mask, label, numbers)
+    parts = sorted(_shapes(label_map == 0, 0), key=lambda shape: -shape.area)
     large = tuple(shape for shape in objects if shape.area >= min_area)
     return SceneObjects(label_map, large, tuple(parts))
 
 
-def _number_regions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    numbers: NDArray[np.intp] = ndimage.label(mask, _EIGHT_NEIGHBOURS)[0]
-    return numbers
-
-
-def _shapes(numbers: NDArray[np.integer], label: int) -> Iterator[Shape]:
+def _shapes(
+    mask: NDArray[np.bool_], label: int, numbers: NDArray[np.integer] | None = None
+) -> Iterator[Shape]:
+    """Yield the numbered shapes of a mask, or its connected regions."""
+    if numbers is None:
+        numbers = ndimage.label(mask, _EIGHT_NEIGHBOURS)[0]
     for number, window in enumerate(ndimage.find_objects(numbers), 1):
         if window is not None:
             corner = window[0].start, window[1].start
@@ -156,19 +154,13 @@ def draw_blocks(scene: SceneObjects, params: AnnotatorParams, rng: np.random.Gen
     regions: list[Region] = []
     for _ in range(params.blocks):
         top, left = (int(rng.integers(0, max(1, length - side + 1))) for length in scene.size)
-        regions += _regions_inside(
-            scene.label_map, (slice(top, top + side), slice(left, left + side))
-        )
+        window = slice(top, top + side), slice(left, left + side)
+        for label in np.unique(scene.label_map[window]).tolist():
+            if label != IGNORE:
+                mask = np.zeros(scene.size, np.uint8, order="F")
+                mask[window] = scene.label_map[window] == label
+                regions.append(Region(label, rle=(scene.size, coco_mask.encode(mask)["counts"])))
     return Regions(tuple(regions), partial=True, closed=False)
-
-
-def _regions_inside(label_map: NDArray[np.uint8], window: tuple[slice, slice]) -> Iterator[Region]:
-    height, width = label_map.shape
-    for label in np.unique(label_map[window]):
-        if label != IGNORE:
-            mask = np.zeros((height, width), np.uint8, order="F")
-            mask[window] = label_map[window] == label
-            yield Region(int(label), rle=((height, width), coco_mask.encode(mask)["counts"]))
 
 
 Draw = Callable[

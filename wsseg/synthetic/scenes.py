@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg.data.model import Box, Classes
+from wsseg.data.writers.voc import add_fields
 from wsseg.errors import InputError
 from wsseg.files import name_in_errors
 from wsseg.labelmaps import palette, write_label_map
@@ -60,8 +61,7 @@ def generate_scene(
     labels: list[int] = []
     for _ in range(rng.integers(1, 4)):
         label = int(rng.integers(1, len(CLASSES)))
-        placed = _place_object(rng, label, objects)
-        if placed is not None:
+        if placed := _place_object(rng, label, objects):
             mask, across, along = placed
             labels.append(label)
             objects[mask] = len(labels)
@@ -89,14 +89,14 @@ def write_scenes(
     Raises:
         InputError: The folder holds other files, or an argument is out of range.
     """
-    made_with = {
-        "generation": _GENERATION,
-        "train": train,
-        "val": val,
-        "seed": seed,
-        "sides": list(sides),
-    }
-    _check(made_with)
+    for name, value in (("train", train), ("val", val), ("seed", seed)):
+        if value < 0:
+            raise InputError(f"scenes {name}", "0 or more", value, f"correct {name}")
+    if not SMALLEST_SIDE <= sides[0] <= sides[1]:
+        rule = f"two lengths in order, from {SMALLEST_SIDE} pixels"
+        raise InputError("scenes sides", rule, sides, "correct sides")
+    counts = {"train": train, "val": val}
+    made_with = {"generation": _GENERATION, **counts, "seed": seed, "sides": list(sides)}
     existing = _made_with(root)
     if existing == made_with:
         return
@@ -117,16 +117,6 @@ def write_scenes(
                 raise
 
 
-def _check(made_with: dict[str, Any]) -> None:
-    for name in ("train", "val", "seed"):
-        if made_with[name] < 0:
-            raise InputError(f"scenes {name}", "0 or more", made_with[name], f"correct {name}")
-    shortest, longest = made_with["sides"]
-    if not SMALLEST_SIDE <= shortest <= longest:
-        rule = f"two lengths in order, from {SMALLEST_SIDE} pixels"
-        raise InputError("scenes sides", rule, (shortest, longest), "correct sides")
-
-
 def _made_with(root: Path) -> Any:
     try:
         return json.loads((root / _MARKER).read_text(encoding="utf-8"))
@@ -145,17 +135,18 @@ def _write_folder(root: Path, made_with: dict[str, Any]) -> None:
             labels_of[name] = _write_scene(root, name, rng, made_with["sides"])
         for kind in ("Main", "Segmentation"):
             (root / "ImageSets" / kind).mkdir(parents=True, exist_ok=True)
-            ids = "".join(f"{name}\n" for name in names)
-            (root / "ImageSets" / kind / f"{split}.txt").write_text(ids, encoding="utf-8")
+            _write_lines(root / "ImageSets" / kind / f"{split}.txt", names)
         for label, name in enumerate(CLASSES.names[1:], 1):
-            lines = [f"{id} {1 if label in ls else -1:2d}\n" for id, ls in labels_of.items()]
-            file = root / "ImageSets" / "Main" / f"{name}_{split}.txt"
-            file.write_text("".join(lines), encoding="utf-8")
-    colours = [",".join(map(str, colour)) for colour in palette()]
-    lines = [f"{name}:{colours[label]}::\n" for label, name in enumerate(CLASSES)]
-    text = "".join(("# label:color_rgb:parts:actions\n", *lines))
-    (root / "labelmap.txt").write_text(text, encoding="utf-8")
+            lines = [f"{id} {1 if label in ls else -1:2d}" for id, ls in labels_of.items()]
+            _write_lines(root / "ImageSets" / "Main" / f"{name}_{split}.txt", lines)
+    colours = (",".join(map(str, colour)) for colour in palette())
+    lines = [f"{name}:{colour}::" for name, colour in zip(CLASSES, colours, strict=False)]
+    _write_lines(root / "labelmap.txt", ["# label:color_rgb:parts:actions", *lines])
     (root / _MARKER).write_text(json.dumps(made_with), encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _write_scene(
@@ -172,29 +163,24 @@ def _write_scene(
 
 def _voc_xml(name: str, size: tuple[int, int], boxes: Sequence[Box]) -> bytes:
     root = Element("annotation")
-    SubElement(root, "filename").text = f"{name}.png"
-    _fields(SubElement(root, "size"), {"width": size[1], "height": size[0], "depth": 3})
+    add_fields(root, {"filename": f"{name}.png"})
+    add_fields(SubElement(root, "size"), {"width": size[1], "height": size[0], "depth": 3})
     for box in boxes:
         item = SubElement(root, "object")
-        _fields(item, {"name": CLASSES.names[box.label], "difficult": 0})
+        add_fields(item, {"name": CLASSES.names[box.label], "difficult": 0})
         # Pascal VOC counts pixels from 1 and includes the last one.
         corners = {"xmin": box.left + 1, "ymin": box.top + 1, "xmax": box.right, "ymax": box.bottom}
-        _fields(SubElement(item, "bndbox"), corners)
+        add_fields(SubElement(item, "bndbox"), corners)
     indent(root)
     return bytes(tostring(root))
-
-
-def _fields(parent: Element, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        SubElement(parent, name).text = str(value)
 
 
 def _place_object(
     rng: np.random.Generator, label: int, objects: NDArray[np.uint8]
 ) -> tuple[NDArray[np.bool_], Field, Field] | None:
-    """Return the pixels and the two coordinates of a new object, or None if none fits.
+    """Return the pixels and the two coordinates of a new object, None if no attempt fits.
 
-    A new object hides at most 40 % of any other one.
+    The object hides at most 40 % of any other one.
     """
     height, width = objects.shape
     rows, columns = np.mgrid[:height, :width].astype(np.float32)

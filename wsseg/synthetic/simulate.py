@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wsseg.data.constraints import region_mask
 from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
-from wsseg.data.truth import Truth, read_truth, true_label_map
+from wsseg.data.truth import read_truth, true_label_map
 from wsseg.data.writers.jsonl import write_jsonl
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
@@ -32,10 +32,10 @@ Progress: TypeAlias = Callable[..., Iterator[Any]]
 class Simulated:
     """The simulated annotations of a data set.
 
-    Args:
-        samples: The annotated images, ordered by id.
-        skipped: Images that have no mask, or whose mask cannot be read.
-        seconds: Time that people would have needed.
+    Attributes:
+        samples: Ordered by id.
+        skipped: Images without a readable mask.
+        seconds: Annotation time of people.
     """
 
     samples: tuple[Sample, ...]
@@ -59,31 +59,28 @@ class Simulated:
 
 
 def _counts(annotations: Sequence[Annotation]) -> Counter[str]:
-    """Count the marks of an image by kind; a kind of which there are empty marks is counted 0."""
+    """Return the number of marks of an image by kind, 0 for an annotation without marks."""
     counts = Counter[str]()
     for annotation in annotations:
-        if isinstance(annotation, Tags):
-            counts["tags"] += len(annotation.present)
-        elif isinstance(annotation, Strokes):
-            for stroke in annotation.items:
-                counts["points" if len(stroke.points) == 1 else "scribbles"] += 1
-        elif isinstance(annotation, MaskFile):
-            counts["masks"] += 1
-        elif isinstance(annotation, Boxes | Regions):
-            kind = "boxes" if isinstance(annotation, Boxes) else "regions"
-            counts[kind] += len(annotation.items)
+        match annotation:
+            case Tags():
+                counts["tags"] += len(annotation.present)
+            case Strokes():
+                kinds = ("points" if len(s.points) == 1 else "scribbles" for s in annotation.items)
+                counts.update(kinds)
+            case MaskFile():
+                counts["masks"] += 1
+            case Boxes():
+                counts["boxes"] += len(annotation.items)
+            case Regions():
+                counts["regions"] += len(annotation.items)
     return counts
 
 
 def assign(ids: Sequence[str], mix: Mapping[Kinds, float], seed: int) -> dict[str, Kinds]:
-    """Choose at random what each image gets.
+    """Return random kinds of annotation by image id; the order of ``ids`` does not matter.
 
-    Args:
-        ids: Ids in any order; the result does not depend on it.
-        mix: Shares that add up to 1.
-
-    Returns:
-        Kinds by id. The number of images of each kind differs from its share by less than one.
+    The number of images of each kind differs from its share in ``mix`` by less than one.
     """
     exact = np.array(list(mix.values())) * len(ids)
     counts = np.floor(exact + 1e-9).astype(int)
@@ -128,23 +125,18 @@ def simulate_dataset(
     kinds = assign([sample.id for sample in samples], params.shares, params.seed)
     masks = out.parent.absolute() / f"{out.stem}_masks"
     work = partial(_annotate, n_classes=len(truth.classes), params=params, masks=masks)
-    results = list(
-        progress(_map_by_kinds(work, samples, kinds, params.workers), total=len(samples))
-    )
+    mapped = _map_by_kinds(work, samples, kinds, params.workers)
+    results = list(progress(mapped, total=len(samples)))
     annotated = sorted((r for r in results if isinstance(r, Sample)), key=lambda s: s.id)
     damaged = sorted((r for r in results if isinstance(r, Skipped)), key=lambda r: r.id)
     write_jsonl(out, truth.classes, annotated)
     seconds = sum(
         seconds_of(s, EXTREME_BOX if "extremes" in kinds[s.id] else DRAWN_BOX) for s in annotated
     )
-    return Simulated(tuple(annotated), (*_without_mask(truth, params.split), *damaged), seconds)
-
-
-def _without_mask(truth: Truth, split: str) -> Iterator[Skipped]:
-    problems = truth.dataset.problems
-    yield from (Skipped(p.subject, p.message) for p in problems if p.fatal)
-    bare = (sample for sample in truth.samples(split) if not truth.covers(sample))
-    yield from (Skipped(sample.id, "it has no full mask") for sample in bare)
+    skipped = [Skipped(p.subject, p.message) for p in truth.dataset.problems if p.fatal]
+    bare = (sample for sample in truth.samples(params.split) if not truth.covers(sample))
+    skipped += (Skipped(sample.id, "it has no full mask") for sample in bare)
+    return Simulated(tuple(annotated), (*skipped, *damaged), seconds)
 
 
 def _map_by_kinds(
@@ -163,21 +155,20 @@ def _map_by_kinds(
 def _annotate(
     sample: Sample, *, kinds: Kinds, n_classes: int, params: SimulationParams, masks: Path
 ) -> Sample:
-    annotations: tuple[Annotation, ...] = ()
-    if kinds != (NOTHING,):
-        label_map = true_label_map(sample, n_classes)
-        if kinds == (MASKS,):
-            path = masks / f"{sample.id}.png"
-            write_label_map(path, label_map)
-            annotations = (MaskFile(path),)
-        else:
-            scene = find_objects(label_map, _instances(sample), params.min_area)
-            annotations = annotate(scene, kinds, params, (params.seed, *sample.id.encode()))
+    if kinds == (NOTHING,):
+        return replace(sample, annotations=())
+    label_map = true_label_map(sample, n_classes)
+    if kinds == (MASKS,):
+        path = masks / f"{sample.id}.png"
+        write_label_map(path, label_map)
+        return replace(sample, annotations=(MaskFile(path),))
+    scene = find_objects(label_map, _instances(sample), params.min_area)
+    annotations = annotate(scene, kinds, params, (params.seed, *sample.id.encode()))
     return replace(sample, annotations=annotations)
 
 
 def _instances(sample: Sample) -> NDArray[np.intp] | None:
-    """Number the objects of an image whose mask consists of separate regions."""
+    """Return the number of the object of each pixel, if the mask consists of separate regions."""
     (mask,) = sample.annotations
     if not isinstance(mask, Regions):
         return None

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.losses.agmm import agmm
 
@@ -242,20 +241,3 @@ def test_inputs_stay_as_they_were():
     agmm(*given, inside=given[2] != 0)
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"target": torch.zeros(2, 5, 5).long()}, "target must be of the logits' number and size"),
-        ({"inside": torch.ones(2, 5, 5).bool()}, "inside must be of the logits' number and size"),
-        ({"features": torch.zeros(1, 3, 5, 6)}, r"features must be of shape \(2, F, h, w\)"),
-        ({"possible": torch.ones(2, 3).bool()}, r"possible must be of shape \(2, 4\)"),
-        ({"logits": torch.zeros(2, 1, 5, 6)}, "logits must be of at least 2 classes, got 1"),
-    ],
-)
-def test_wrong_arguments(change, message):
-    logits, features, target, possible = example()
-    given = {"logits": logits, "features": features, "target": target, "possible": possible}
-    with pytest.raises(InputError, match=message):
-        agmm(**{**given, **change})

@@ -2,7 +2,6 @@ import pytest
 import torch
 from torch.nn.functional import interpolate, one_hot, pad
 
-from wsseg.errors import InputError
 from wsseg.networks.losses.dense_crf import dense_crf_loss
 
 
@@ -181,16 +180,3 @@ def test_inputs_stay_as_they_were():
     dense_crf_loss(*given[:2], inside=given[2])
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": torch.zeros(2, 3, 5, 5)}, r"images must be of the logits' number and size"),
-        ({"inside": torch.ones(2, 5, 5).bool()}, "inside must be of the logits' number and size"),
-    ],
-)
-def test_wrong_arguments(change, message):
-    logits, images = example()
-    with pytest.raises(InputError, match=message):
-        dense_crf_loss(**{"logits": logits, "images": images, **change})

@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from wsseg.errors import InputError
 from wsseg.networks.losses.gated_crf import gated_crf
 
 SIZES = pytest.mark.parametrize("size", [(7, 9), (1, 6), (13, 2), (1, 1)])
@@ -29,7 +28,6 @@ def every_pair(
     radius=5,
     sxy=6,
     srgb=0.1,
-    weights=(1, 0),
 ):
     """The definition over all pairs of pixels, one at a time."""
     n, height, width = receives.shape
@@ -42,7 +40,7 @@ def every_pair(
                     continue
                 near = math.exp(-((y - v) ** 2 + (x - u) ** 2) / (2 * sxy**2))
                 apart = (images[b, :, y, x] - images[b, :, v, u]).square().sum().item()
-                kernel = near * (weights[0] * math.exp(-apart / (2 * srgb**2)) + weights[1])
+                kernel = near * math.exp(-apart / (2 * srgb**2))
                 agreement = (p[b, :, y, x] @ p[b, :, v, u]).item()
                 total += receives[b, y, x].item() * gives[b, v, u].item() * kernel * (1 - agreement)
     return total / max(1, receives.sum().item())
@@ -54,7 +52,7 @@ def test_agrees_with_every_pair_written_out(size):
     gate, sources = random_gate(size), random_gate(size, seed=2, share=0.8)
     everywhere = torch.ones_like(gate)
     p = logits.softmax(dim=1)
-    options = {"srgb": 0.4, "radius": 3, "sxy": 2.0, "weights": (0.9, 0.1)}
+    options = {"srgb": 0.4, "radius": 3, "sxy": 2.0}
     for given in ({}, options):
         for receives, gives in ((None, None), (gate, None), (None, sources), (gate, sources)):
             found = gated_crf(logits, images, receives, sources=gives, scale=1, **given)
@@ -192,19 +190,3 @@ def test_inputs_stay_as_they_were():
     gated_crf(*given)
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": torch.rand(1, 3, 7, 9)}, r"images must be of the logits' number and size"),
-        ({"images": torch.rand(2, 3, 14, 18)}, r"got \(2, 14, 18\)"),
-        ({"gate": torch.ones(1, 7, 9, dtype=torch.bool)}, r"gate must be .* got \(1, 7, 9\)"),
-        ({"sources": torch.ones(2, 9, 7, dtype=torch.bool)}, "sources must be"),
-    ],
-)
-def test_wrong_arguments(change, message):
-    logits, images = example()
-    arguments = {"logits": logits, "images": images, **change}
-    with pytest.raises(InputError, match=message):
-        gated_crf(**arguments)

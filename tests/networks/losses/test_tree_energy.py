@@ -5,7 +5,6 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from torch.nn.functional import avg_pool2d, interpolate, one_hot, pad
 
-from wsseg.errors import InputError
 from wsseg.networks.losses.tree_energy import tree_energy
 from wsseg.networks.losses.trees import spanning_forest
 
@@ -291,19 +290,3 @@ def test_inputs_stay_as_they_were():
     tree_energy(*given, inside=given[3])
     for tensor, copy in zip(given, before, strict=True):
         assert torch.equal(tensor, copy)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"images": torch.zeros(2, 3, 5, 5)}, r"images must be of the logits' number and size"),
-        ({"gate": torch.ones(2, 5, 5).bool()}, "gate must be of the logits' number and size"),
-        ({"inside": torch.ones(1, 6, 7).bool()}, "inside must be of the logits' number and size"),
-        ({"features": torch.zeros(1, 5, 6, 7)}, r"features must be of shape \(2, F, h, w\)"),
-        ({"features": torch.zeros(2, 6, 7)}, r"features must be of shape \(2, F, h, w\)"),
-    ],
-)
-def test_wrong_arguments(change, message):
-    logits, images, _ = example()
-    with pytest.raises(InputError, match=message):
-        tree_energy(**{"logits": logits, "images": images, **change})

@@ -10,7 +10,7 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map
-from wsseg.networks.prediction import save_segmenter
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.segmenter import build_network
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path
@@ -57,7 +57,7 @@ def network_of(run, dataset, settings, seed):
     with torch.no_grad():
         network.get_submodule("segmentation_head")[0].weight.mul_(20)  # so that it is ever sure
     path = run.path.parent / f"network-{seed}" / "model.ckpt"
-    save_segmenter(path, network, dataset.classes, settings)
+    save_network(path, "segmenter", network, settings, dataset.classes)
     return path
 
 

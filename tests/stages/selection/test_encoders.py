@@ -6,9 +6,9 @@ from torch.nn import functional
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.batches import normalize
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.classifier import build_classifier
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
-from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.runs.config import config_from_values
 from wsseg.stages.selection.encoders import EncoderSource, encoder_source
@@ -36,7 +36,7 @@ def test_the_vector_is_the_mean_of_the_last_feature_map(tmp_path):
     torch.manual_seed(5)
     network = build_classifier(settings, 1).eval()
     weights = tmp_path / "tiny.pth"
-    torch.save(network.encoder.body.state_dict(), weights)
+    torch.save(network.encoder.model.state_dict(), weights)
     settings = settings.model_copy(update={"weights": str(weights)})
     found = EncoderSource("classifier", settings).load().embed(IMAGE)
     expected = unit(network.encoder(as_input(settings, [25, 35])))
@@ -47,9 +47,8 @@ def test_the_vector_is_the_mean_of_the_last_feature_map(tmp_path):
 def test_the_encoder_of_a_run_sees_sides_that_it_can_divide(tmp_path, model_settings):
     torch.manual_seed(3)
     network = build_network(model_settings, 3).eval()
-    save_segmenter(
-        tmp_path / "model.ckpt", network, Classes(("background", "a", "b")), model_settings
-    )
+    classes = Classes(("background", "a", "b"))
+    save_network(tmp_path / "model.ckpt", "segmenter", network, model_settings, classes)
     source = encoder_source(config(), None, tmp_path / "model.ckpt")
     assert source.section == "run"
     expected = unit(network.encoder(as_input(model_settings, [64, 64]))[-1])
@@ -115,7 +114,7 @@ def test_unavailable_encoders_are_refused(tmp_path):
 def test_features_of_nothing_have_no_direction():
     encoder = EncoderSource("classifier", TINY).load()
     with torch.no_grad():
-        for parameter in encoder.body.parameters():
+        for parameter in encoder.model.parameters():
             parameter.zero_()
     with pytest.raises(InputError, match="The features must be finite and not all 0"):
         encoder.embed(IMAGE)

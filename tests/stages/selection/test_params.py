@@ -42,7 +42,7 @@ def test_the_default_method_depends_on_the_uncertainty():
 
 
 def test_a_misspelt_key_of_the_configuration_is_refused(tmp_path):
-    (tmp_path / "a.yaml").write_text("classifier: {encoder: resnet10t, weight: null}\n")
+    (tmp_path / "a.yaml").write_text("model: {encoder: resnet18, weight: null}\n")
     with pytest.raises(InputError, match="did you mean 'weights'"):
         select_images(params(config=tmp_path / "a.yaml"))
 

@@ -12,8 +12,8 @@ from helpers.running import wsseg
 from PIL import Image
 
 from wsseg.errors import InputError
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.params import SegmenterParams
-from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.stages.selection.selecting import SelectedImage, exclusive_folders, write_lists
 from wsseg.synthetic.scenes import CLASSES
@@ -112,9 +112,8 @@ def network(tmp_path):
         decoder_kwargs={"decoder_channels": [32, 16, 16, 8, 8]},
     )
     torch.manual_seed(0)
-    save_segmenter(
-        tmp_path / "model.ckpt", build_network(settings, len(CLASSES)), CLASSES, settings
-    )
+    network = build_network(settings, len(CLASSES))
+    save_network(tmp_path / "model.ckpt", "segmenter", network, settings, CLASSES)
     return tmp_path / "model.ckpt"
 
 

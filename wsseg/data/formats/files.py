@@ -106,25 +106,12 @@ def read_text(path: Path) -> str:
 
 
 def read_names(path: Path) -> list[str]:
-    """Return the stripped lines of a UTF-8 file that are not empty; ``opening_once`` keeps them.
-
-    Raises:
-        InputError: As ``read_text``.
-    """
+    """Return the stripped lines of a UTF-8 file that are not empty; ``opening_once`` keeps them."""
     opened = _opened.get() or _Opened()
     if path not in opened.names:
         lines = (line.strip() for line in read_text(path).splitlines())
         opened.names[path] = [line for line in lines if line]
     return opened.names[path]
-
-
-def read_ids(path: Path) -> tuple[str, ...]:
-    """Return the image ids that a file such as ``selected.txt`` lists in its lines, each once.
-
-    Raises:
-        InputError: As ``read_text``.
-    """
-    return tuple(dict.fromkeys(line for line in read_text(path).split("\n") if line.strip()))
 
 
 def read_json(path: Path, rule: str, kind: type[T], remedy: str = "export it again") -> T:

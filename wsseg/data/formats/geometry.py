@@ -95,10 +95,16 @@ def fitted_polygon(
         return None, _polygon_problem(subject, f"{len(values)} numbers are no 3 or more points")
     if not all(abs(value) < _FARTHEST for value in values):
         return None, _polygon_problem(subject, "a coordinate is not a number, or far too large")
-    inside = _cut(list(zip(values[::2], values[1::2], strict=True)), size)
+    inside = list(zip(values[::2], values[1::2], strict=True))
+    # The four edges clip one after the other (Sutherland and Hodgman, 1974).
+    for axis, limit in ((0, size[1]), (1, size[0])):
+        for sign, edge in ((1, 0), (-1, limit)):
+            if any(sign * (point[axis] - edge) < 0 for point in inside):
+                inside = _cut_at(inside, axis, sign, edge)
     if len(inside) < 3:
         return None, _polygon_problem(subject, "it lies outside the image")
-    if (length := _length(inside)) > _LONGEST:
+    steps = np.abs(np.diff(np.array([*inside, inside[0]]), axis=0)).max(axis=1)
+    if (length := float(steps.sum()) + len(inside)) > _LONGEST:
         return None, _polygon_problem(subject, f"it is {length:,.0f} pixels long, noise")
     return tuple(value for point in inside for value in point), None
 
@@ -156,21 +162,6 @@ def _unusable(corners: Corners, size: tuple[int, int]) -> str:
 def _span(low: float, high: float, limit: int) -> tuple[int, int]:
     first = max(math.floor(low), 0)
     return first, max(min(math.ceil(high), limit), first + 1)
-
-
-def _cut(points: list[tuple[float, float]], size: tuple[int, int]) -> list[tuple[float, float]]:
-    """Clip a polygon at the four edges, one after the other (Sutherland and Hodgman, 1974)."""
-    for axis, limit in ((0, size[1]), (1, size[0])):
-        for sign, edge in ((1, 0), (-1, limit)):
-            if any(sign * (point[axis] - edge) < 0 for point in points):
-                points = _cut_at(points, axis, sign, edge)
-    return points
-
-
-def _length(points: Sequence[tuple[float, float]]) -> float:
-    """Return the number of pixels along a polygon."""
-    steps = np.abs(np.diff(np.array([*points, points[0]]), axis=0)).max(axis=1)
-    return float(steps.sum()) + len(points)
 
 
 def _cut_at(

@@ -11,7 +11,7 @@ from wsseg.data.custom import find_annotation
 from wsseg.data.formats.files import read_text, safe_name
 from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
-from wsseg.data.formats.reading import ProblemLog
+from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.tools import tool_format
 from wsseg.errors import InputError
 
@@ -50,9 +50,7 @@ def _object(line: str) -> dict[str, Any]:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise InputError("line", "JSON", error, "correct it") from error
-    if not isinstance(content, dict):
-        raise InputError("line", "a JSON object", reprlib.repr(content), "correct it")
-    return content
+    return expect(content, dict, "line", "a JSON object", "correct it")
 
 
 def _names(value: Any, subject: str) -> tuple[str, ...]:
@@ -66,11 +64,11 @@ def _image(content: dict[str, Any], subject: str, path: Path, log: ProblemLog) -
     if unknown := sorted(content.keys() - _IMAGE_KEYS):
         rule = f"made of {', '.join(sorted(_IMAGE_KEYS))}"
         raise InputError("line", rule, repr(unknown[0]), "correct the key")
-    if not isinstance(image := content.get("image"), str):
-        raise InputError("image", "a file name", reprlib.repr(image), "name the image")
+    image = expect(content.get("image"), str, "image", "a file name", "name the image")
     safe_name(image)
     size, marks, before = _size(content.get("size")), list[RawMark](), len(log)
-    for index, mark in enumerate(_list(content.get("marks", []), "marks")):
+    listed = expect(content.get("marks", []), list, "marks", "a list", "correct it")
+    for index, mark in enumerate(listed):
         place = f"{subject} marks[{index}]"
         with log.leaving_out(place, "mark that cannot be read"):
             marks.append(_mark(mark, place, path.parent, size))
@@ -101,11 +99,9 @@ def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -
         )
     make = partial(RawMark, subject, cast("Kind", kind))
     if kind == "mask":
-        if not isinstance(mark.get("file"), str):
-            raise InputError("file", "a file name", reprlib.repr(mark.get("file")), "name the mask")
-        return make("", file=folder / safe_name(mark["file"]))
-    if not isinstance(name := mark.get("class"), str):
-        raise InputError("class", "a name", reprlib.repr(name), "name the class")
+        file = expect(mark.get("file"), str, "file", "a file name", "name the mask")
+        return make("", file=folder / safe_name(file))
+    name = expect(mark.get("class"), str, "class", "a name", "name the class")
     if kind == "runs":
         return make(name, runs=_runs(mark, size, subject))
     width = number(mark["width"]) if mark.get("width") is not None else None
@@ -122,7 +118,7 @@ def _runs(mark: dict[str, Any], size: tuple[int, int] | None, subject: str) -> R
 
 
 def _points(value: Any, kind: str) -> Iterator[tuple[float, float]]:
-    points = _list(value, "points")
+    points = expect(value, list, "points", "a list", "correct it")
     if not _LEAST[kind] <= len(points) <= _MOST.get(kind, len(points)):
         least, most = _LEAST[kind], _MOST.get(kind)
         rule = f"{least}" if least == most else f"{least} or more"
@@ -136,17 +132,11 @@ def _points(value: Any, kind: str) -> Iterator[tuple[float, float]]:
 def _size(value: Any) -> tuple[int, int] | None:
     if value is None:
         return None
-    pair = _list(value, "size")
+    pair = expect(value, list, "size", "a list", "correct it")
     size = plausible_size(*pair) if len(pair) == 2 else None
     if size is None:
         raise InputError("size", "[height, width] in pixels", reprlib.repr(value), "correct it")
     return size
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list):
-        raise InputError(name, "a list", reprlib.repr(value), "correct it")
-    return value
 
 
 def _is_jsonl(path: Path) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wsseg.data.formats.files import beginning, inside, is_file, read_json, read_names, safe_name
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
 from wsseg.data.formats.raw import SPLIT_NAMES, Kind, RawFile, RawImage, RawMark
-from wsseg.data.formats.reading import ProblemLog
+from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.shapes import (
     Points,
     box_around,
@@ -60,9 +60,8 @@ def read_labelme(path: Path) -> RawFile:
         InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
     """
     content = read_json(path, "JSON of LabelMe", dict, "save it again in LabelMe, or remove it")
-    image, shapes = _image(content, path), content.get("shapes")
-    if not isinstance(shapes, list):
-        raise InputError(path, "with a list of shapes", reprlib.repr(shapes), "save it again")
+    image, rule = _image(content, path), "with a list of shapes"
+    shapes = expect(content.get("shapes"), list, path, rule, "save it again")
     size = plausible_size(content.get("imageHeight"), content.get("imageWidth"))
     marks, log = list[RawMark](), ProblemLog()
     for index, shape in enumerate(shapes):
@@ -110,8 +109,7 @@ def _names(path: Path) -> tuple[str, ...]:
 
 
 def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMark]:
-    if not isinstance(shape, dict):
-        raise InputError("shape", "an object", reprlib.repr(shape), "draw it again")
+    shape = expect(shape, dict, "shape", "an object", "draw it again")
     make = partial(RawMark, subject, name=_label(shape))
     drawn, points = shape.get("shape_type") or "polygon", tuple(_points(shape.get("points")))
     if not isinstance(drawn, str) or drawn not in _KINDS:

@@ -13,7 +13,7 @@ from wsseg.data.formats.brush import brush_runs
 from wsseg.data.formats.files import beginning, read_json, safe_name
 from wsseg.data.formats.geometry import number, plausible_size
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
-from wsseg.data.formats.reading import ProblemLog
+from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.shapes import box_around, rotated
 from wsseg.data.formats.tools import tool_format
 from wsseg.errors import InputError
@@ -127,9 +127,7 @@ def _results(
     if len(kept) > 1:
         message = f"{len(kept)} annotations of an image; the one that was changed last is used"
         log.add(subject, message, "several annotations of an image")
-    results = last.get("result")
-    if not isinstance(results, list):
-        raise InputError("result", "a list", reprlib.repr(results), "export it again")
+    results = expect(last.get("result"), list, "result", "a list", "export it again")
     for position, result in enumerate(results):
         place = f"{subject} annotations[{index}].result[{position}]"
         if isinstance(result, dict):

@@ -17,7 +17,7 @@ from wsseg.data.formats.files import (
 )
 from wsseg.data.formats.geometry import number, plausible_size
 from wsseg.data.formats.raw import Format, RawFile, RawImage, RawMark
-from wsseg.data.formats.reading import ProblemLog
+from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.voc import VOC_NAMES
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map
@@ -71,10 +71,8 @@ def read_clicks(path: Path) -> RawFile:
 
 def _clicked_image(image: str, clicks: Any, subject: str, log: ProblemLog) -> RawImage:
     safe_name(image)
-    if not isinstance(clicks, list):
-        raise InputError("clicks", "a list", reprlib.repr(clicks), "correct it")
     marks, before = list[RawMark](), len(log)
-    for index, click in enumerate(clicks):
+    for index, click in enumerate(expect(clicks, list, "clicks", "a list", "correct it")):
         place = f"{subject} [{index}]"
         with log.leaving_out(place, "mark that cannot be read"):
             marks.append(_click(click, place))
@@ -82,8 +80,7 @@ def _clicked_image(image: str, clicks: Any, subject: str, log: ProblemLog) -> Ra
 
 
 def _click(click: Any, subject: str) -> RawMark:
-    if not isinstance(click, dict):
-        raise InputError("click", "an object", reprlib.repr(click), "correct it")
+    click = expect(click, dict, "click", "an object", "correct it")
     label = click.get("cls")
     if type(label) is not int or not 0 <= label < len(_NAMES):
         rule = f"a whole number from 0 to {len(_NAMES) - 1}"

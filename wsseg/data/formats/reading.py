@@ -1,14 +1,18 @@
 """Shared parts of readers: logs of problems, lists of samples, classes, splits, annotations."""
 
+import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from wsseg.data.formats.raw import RawImage, RawSample
 from wsseg.data.model import Annotation, Boxes, Classes, Problem, Regions, Sample, Tags
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
+
+T = TypeVar("T")
 
 _MOST_LINES = 100
 
@@ -110,6 +114,17 @@ def classes_of(names: Sequence[str], source: str) -> Classes:
     if not objects:
         raise InputError(f"classes in {source}", "1 to 254 names", "none", "name the classes")
     return Classes(("background", *objects))
+
+
+def expect(value: object, kind: type[T], subject: object, rule: str, remedy: str) -> T:
+    """Return a value of a file that has a type.
+
+    Raises:
+        InputError: It has another type.
+    """
+    if not isinstance(value, kind):
+        raise InputError(subject, rule, reprlib.repr(value), remedy)
+    return value
 
 
 def is_background(name: str) -> bool:

@@ -60,10 +60,9 @@ OVERLAYS: dict[str, Format] = MARKS | {format.name: format for format in (COCO, 
 
 
 def read_raw(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> RawDataset:
-    """Return everything that the annotation files of a data set say; each is opened once.
+    """Return the content of all annotation files of a data set; each is opened once.
 
     Args:
-        root: The data set's folder.
         format: A name in ``READABLE``, or "auto" to detect it.
         splits: Names of splits; None: all.
 
@@ -88,18 +87,8 @@ def read_dataset(
 ) -> Dataset:
     """Return the images of a data set with annotations of one kind; no pixel is decoded.
 
-    Args:
-        root: The data set's folder.
-        format: A name in ``READABLE``, or "auto" to detect it.
-        splits: Names of splits; None: all.
-        use: "boxes", "tags", "masks", "all" or "none"; see ``view``.
-
-    Returns:
-        The data set. Images that cannot be used are left out and stand in its problems, as does
-        everything that was repaired.
-
-    Raises:
-        InputError: As ``read_raw`` and ``view``.
+    Images that cannot be used are left out and reported in the problems, as are all repairs.
+    Arguments and errors are those of ``read_raw`` and ``view``.
     """
     return view(read_raw(root, format, splits), use)
 

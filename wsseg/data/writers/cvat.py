@@ -16,6 +16,7 @@ from wsseg.data.writers.regions import (
     connected_regions,
     run_lengths,
 )
+from wsseg.data.writers.voc import add_fields
 from wsseg.errors import InputError
 from wsseg.files import atomic_write
 from wsseg.labelmaps import IGNORE, palette
@@ -137,18 +138,10 @@ def with_attributes(shape: Element, **values: str) -> Element:
 
 
 def _mask_shape(region: ConnectedRegion, name: str) -> Element:
-    values = {
-        "label": name,
-        "source": "auto",
-        "occluded": "0",
-        "rle": ", ".join(map(str, run_lengths(region.mask))),
-        "left": str(region.left),
-        "top": str(region.top),
-        "width": str(region.width),
-        "height": str(region.height),
-        "z_order": "0",
-    }
-    return Element("mask", values)
+    sides = {key: str(getattr(region, key)) for key in ("left", "top", "width", "height")}
+    rle = ", ".join(map(str, run_lengths(region.mask)))
+    values = {"label": name, "source": "auto", "occluded": "0", "rle": rle}
+    return Element("mask", {**values, **sides, "z_order": "0"})
 
 
 def _stroke_shape(stroke: Scribble, classes: Classes) -> Element:
@@ -179,22 +172,16 @@ def _text(element: Element) -> bytes:
 def _meta(classes: Classes, split: str, name: str, attributes: Mapping[str, str]) -> Element:
     meta = Element("meta")
     task = SubElement(meta, "task")
-    SubElement(task, "name").text = name
-    SubElement(task, "mode").text = "annotation"
-    SubElement(task, "subset").text = split
+    add_fields(task, {"name": name, "mode": "annotation", "subset": split})
     labels = SubElement(task, "labels")
     for class_name, colour in zip(classes, palette().tolist(), strict=False):
         label = SubElement(labels, "label")
-        SubElement(label, "name").text = class_name
-        SubElement(label, "color").text = "#{:02x}{:02x}{:02x}".format(*colour)
-        SubElement(label, "type").text = "any"
+        colour_code = "#{:02x}{:02x}{:02x}".format(*colour)
+        add_fields(label, {"name": class_name, "color": colour_code, "type": "any"})
         declared = SubElement(label, "attributes")
         for attribute_name, kind in attributes.items():
-            attribute = SubElement(declared, "attribute")
             default = "false" if kind == "checkbox" else ""
-            SubElement(attribute, "name").text = attribute_name
-            SubElement(attribute, "mutable").text = "False"
-            SubElement(attribute, "input_type").text = kind
-            SubElement(attribute, "default_value").text = default
-            SubElement(attribute, "values").text = default
+            fields = {"name": attribute_name, "mutable": "False", "input_type": kind}
+            fields |= {"default_value": default, "values": default}
+            add_fields(SubElement(declared, "attribute"), fields)
     return meta

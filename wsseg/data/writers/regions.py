@@ -54,9 +54,7 @@ class ConnectedRegion:
     """Pixels of one label that touch each other, corners included.
 
     Args:
-        label: 0 to 255.
-        left: First column of the tight bounding box.
-        top: First row of the tight bounding box.
+        left, top: First column and row of the tight bounding box.
         mask: (h, w) bool inside the box.
     """
 
@@ -67,12 +65,12 @@ class ConnectedRegion:
 
     @property
     def width(self) -> int:
-        """Width of the box in pixels."""
+        """Of the box, in pixels."""
         return int(self.mask.shape[1])
 
     @property
     def height(self) -> int:
-        """Height of the box in pixels."""
+        """Of the box, in pixels."""
         return int(self.mask.shape[0])
 
     @property
@@ -85,9 +83,6 @@ def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]
     """Yield the connected regions of a label map, ordered by their first pixels.
 
     They cover the image: background and IGNORE form regions too.
-
-    Args:
-        label_map: (H, W) uint8.
     """
     # No label is -1, so the background is numbered too.
     numbers = measure.label(label_map, background=-1, connectivity=2)  # type: ignore[no-untyped-call]  # scikit-image has no types
@@ -100,10 +95,7 @@ def connected_regions(label_map: NDArray[np.uint8]) -> Iterator[ConnectedRegion]
 
 
 def run_lengths(pixels: NDArray[np.bool_]) -> list[int]:
-    """Return the run lengths of a boolean array of any shape, row by row.
-
-    Returns:
-        Lengths of the runs of False, True, False, ...; the first may be 0.
+    """Return the lengths of the runs of False (may be 0), True, False, ... of an array, by rows.
 
     Example:
         >>> run_lengths(np.array([[True, True], [False, True]]))

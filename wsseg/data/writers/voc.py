@@ -5,7 +5,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from wsseg.data.model import Classes
-from wsseg.data.writers.regions import ConnectedRegion, LabelledImage, connected_regions
+from wsseg.data.writers.regions import LabelledImage, connected_regions
 from wsseg.errors import InputError
 from wsseg.files import atomic_write
 from wsseg.labelmaps import IGNORE, palette, write_label_map
@@ -57,31 +57,28 @@ def _label_map_lines(classes: Classes) -> list[str]:
 
 def _annotation(image: LabelledImage, classes: Classes) -> bytes:
     root = Element("annotation")
-    SubElement(root, "filename").text = image.file_name
+    add_fields(root, {"filename": image.file_name})
     height, width = image.label_map.shape
-    _fields(SubElement(root, "size"), {"width": width, "height": height, "depth": 3})
-    SubElement(root, "segmented").text = "1"
+    add_fields(SubElement(root, "size"), {"width": width, "height": height, "depth": 3})
+    add_fields(root, {"segmented": 1})
     for region in connected_regions(image.label_map):
-        if region.label not in (0, IGNORE):
-            root.append(_object(region, classes.names[region.label]))
+        if region.label in (0, IGNORE):
+            continue
+        item, name = SubElement(root, "object"), classes.names[region.label]
+        add_fields(item, {"name": name, "pose": "Unspecified", "truncated": 0, "difficult": 0})
+        # Pascal VOC counts pixels from 1 and includes the last one.
+        corners = {
+            "xmin": region.left + 1,
+            "ymin": region.top + 1,
+            "xmax": region.left + region.width,
+            "ymax": region.top + region.height,
+        }
+        add_fields(SubElement(item, "bndbox"), corners)
     indent(root)
     return tostring(root, encoding="unicode").encode() + b"\n"
 
 
-def _object(region: ConnectedRegion, name: str) -> Element:
-    item = Element("object")
-    _fields(item, {"name": name, "pose": "Unspecified", "truncated": 0, "difficult": 0})
-    # Pascal VOC counts pixels from 1 and includes the last one.
-    corners = {
-        "xmin": region.left + 1,
-        "ymin": region.top + 1,
-        "xmax": region.left + region.width,
-        "ymax": region.top + region.height,
-    }
-    _fields(SubElement(item, "bndbox"), corners)
-    return item
-
-
-def _fields(parent: Element, values: Mapping[str, str | int]) -> None:
+def add_fields(parent: Element, values: Mapping[str, str | int]) -> None:
+    """Append an element with a text for each name and value."""
     for name, value in values.items():
         SubElement(parent, name).text = str(value)

@@ -4,9 +4,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.errors import InputError
-from wsseg.networks.losses.grid import check_sizes, coarsen
-
 _MIN_SQUARE = 1e-4  # of distances: it bounds -log(1 - G) by 9.2, and its slope
 
 
@@ -56,15 +53,10 @@ def agmm(
     Returns:
         Scalar of at least 0; 0 with zero gradient if nothing applies.
 
-    Raises:
-        InputError: Shapes differ.
-
     References:
         Wu et al., Sparsely Annotated Semantic Segmentation with Adaptive Gaussian Mixtures, CVPR
         2023.
     """
-    check_sizes("agmm", logits, {"target": target, "inside": inside})
-    _check_classes(logits, features, possible)
     within = torch.ones_like(target).bool() if inside is None else inside
     with torch.autocast(logits.device.type, enabled=False):
         log_p = logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(dim=1)
@@ -79,21 +71,9 @@ def agmm(
         return (
             to_g / 2
             + _labelled_term(squares, labels, present) / 2
-            + _nearness(prototypes, present)
+            + _prototype_similarity(prototypes, present)
             + _tag_term(log_rest, possible, within)
         )
-
-
-def _check_classes(logits: Tensor, features: Tensor, possible: Tensor) -> None:
-    count, n_classes = logits.shape[:2]
-    if n_classes < 2:
-        raise InputError("agmm logits", "of at least 2 classes", n_classes, "add the background")
-    if features.ndim != 4 or len(features) != count:
-        got, remedy = tuple(features.shape), "give the features of the same images"
-        raise InputError("agmm features", f"of shape ({count}, F, h, w)", got, remedy)
-    if possible.shape != (count, n_classes):
-        got, remedy = tuple(possible.shape), "give one row an image, one column a class"
-        raise InputError("agmm possible", f"of shape ({count}, {n_classes})", got, remedy)
 
 
 def _one_hot(target: Tensor, n_classes: int) -> Tensor:
@@ -113,7 +93,7 @@ def _log_complement(p: Tensor) -> Tensor:
 def _prototypes(units: Tensor, labels: Tensor) -> Tensor:
     """Return (N, K, F) mean features of labelled pixels; 0 for classes without any."""
     height, width = units.shape[2:]
-    weights = coarsen(labels, (height, width)).flatten(2)
+    weights = functional.adaptive_avg_pool2d(labels, (height, width)).flatten(2)
     sums = weights @ units.flatten(2).mT
     totals = weights.sum(dim=2, keepdim=True)
     return sums / torch.where(totals > 0, totals, 1)
@@ -123,8 +103,8 @@ def _squared_distances(units: Tensor, prototypes: Tensor, like: Tensor) -> Tenso
     """Return (N, K, H, W) squared distances of features to prototypes."""
     pixels = units.flatten(2).mT
     # If all features are similar, matrix products would lose their differences in rounding.
-    way = "donot_use_mm_for_euclid_dist"
-    squares = torch.cdist(prototypes, pixels, compute_mode=way).square()
+    mode = "donot_use_mm_for_euclid_dist"
+    squares = torch.cdist(prototypes, pixels, compute_mode=mode).square()
     grid = squares.view(*squares.shape[:2], *units.shape[2:])
     return functional.interpolate(grid, like.shape[1:], mode="bilinear")
 
@@ -132,9 +112,9 @@ def _squared_distances(units: Tensor, prototypes: Tensor, like: Tensor) -> Tenso
 def _labelled_term(squares: Tensor, labels: Tensor, present: Tensor) -> Tensor:
     """Return the mean of BCE(G; [k is the label]) over labelled pixels and classes of the image."""
     image, row, column = labels.any(dim=1).nonzero(as_tuple=True)
-    chosen, is_label = (each[image, :, row, column] for each in (squares, labels))
-    far = torch.log(-torch.expm1(-chosen.clamp(min=_MIN_SQUARE)))
-    return _mean(torch.where(is_label, chosen, -far), present[image])
+    own_squares, is_label = (values[image, :, row, column] for values in (squares, labels))
+    log_rest = torch.log(-torch.expm1(-own_squares.clamp(min=_MIN_SQUARE)))
+    return _mean(torch.where(is_label, own_squares, -log_rest), present[image])
 
 
 def _mean(values: Tensor, applies: Tensor) -> Tensor:
@@ -142,12 +122,12 @@ def _mean(values: Tensor, applies: Tensor) -> Tensor:
     return values.masked_fill(~applies, 0).sum() / applies.sum().clamp(min=1)
 
 
-def _nearness(prototypes: Tensor, present: Tensor) -> Tensor:
+def _prototype_similarity(prototypes: Tensor, present: Tensor) -> Tensor:
     """Return the mean of exp(-|mu_i - mu_j|^2) over the pairs of classes of each image."""
     n_classes = present.shape[1]
     first, second = torch.triu_indices(n_classes, n_classes, 1, device=present.device)
-    apart = (prototypes[:, first] - prototypes[:, second]).square().sum(dim=2)
-    return _mean(torch.exp(-apart), present[:, first] & present[:, second])
+    squares = (prototypes[:, first] - prototypes[:, second]).square().sum(dim=2)
+    return _mean(torch.exp(-squares), present[:, first] & present[:, second])
 
 
 def _tag_term(log_rest: Tensor, possible: Tensor, within: Tensor) -> Tensor:

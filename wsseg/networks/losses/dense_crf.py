@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
+from torch.nn import functional
 
-from wsseg.networks.losses.grid import check_sizes, coarsen, coarsen_mask
+from wsseg.networks.losses.grid import coarsen_mask
 from wsseg.refine.crf.permutohedral import Lattice, build_lattice
 
 _LANES = 4  # classes filtered together; more would not fit the processor's cache
@@ -53,34 +54,24 @@ def dense_crf_loss(
     Returns:
         Scalar in 0..1; 0 with zero gradient if no pixel is inside.
 
-    Raises:
-        InputError: Shapes differ.
-
     References:
         Tang et al., On Regularized Losses for Weakly-supervised CNN Segmentation,
         arXiv:1803.09569.
     """
-    check_sizes("dense_crf_loss", logits, {"images": images[:, 0], "inside": inside})
     height, width = (max(1, round(side * scale)) for side in logits.shape[2:])
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = coarsen(floats.softmax(dim=1), (height, width))
-    colours = coarsen(images.to(p), (height, width)) * (255 / srgb)
-    positions = torch.cat([_places(colours) / (sxy * scale), colours], dim=1)
+    p = functional.adaptive_avg_pool2d(floats.softmax(dim=1), (height, width))
+    colours = functional.adaptive_avg_pool2d(images.to(p), (height, width)) * (255 / srgb)
+    places = torch.from_numpy(np.indices((height, width))).to(p).expand(len(p), -1, -1, -1)
+    positions = torch.cat([places / (sxy * scale), colours], dim=1)
     loss: Tensor = _Disagreement.apply(p, positions, coarsen_mask(inside, p))
     return loss
-
-
-def _places(like: Tensor) -> Tensor:
-    """Return (N, 2, h, w): row and column of each coarse pixel."""
-    rows, columns = (torch.arange(side, device=like.device) for side in like.shape[2:])
-    places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")).to(like)
-    return places.expand(len(like), -1, -1, -1)
 
 
 class _Disagreement(Function):
     @staticmethod
     def forward(ctx: Any, p: Tensor, positions: Tensor, inside: Tensor) -> Tensor:
-        fields, points, masks = (each.detach().cpu().numpy() for each in (p, positions, inside))
+        fields, points, masks = (values.detach().cpu().numpy() for values in (p, positions, inside))
         gradients, total, count = np.zeros_like(fields), 0.0, max(1, masks.any(axis=(1, 2)).sum())
         for field, point, mask, gradient in zip(fields, points, masks, gradients, strict=True):
             if mask.any():
@@ -107,16 +98,15 @@ def _filtered(positions: NDArray[np.float32], rows: NDArray[np.float32]) -> NDAr
     """
     # The lattice starts at the corner of the image, so that padding before it changes nothing.
     lattice = build_lattice(positions - np.array([*positions[:2].min(axis=1), 0, 0, 0])[:, None])
-    turned = replace(lattice, neighbours=lattice.neighbours[::-1].copy())
-    filtered = [_blurred(each, rows) for each in (lattice, turned)]
-    return filtered[0] + filtered[1]
+    reverse = replace(lattice, neighbours=lattice.neighbours[::-1].copy())
+    return _blurred(lattice, rows) + _blurred(reverse, rows)
 
 
 def _blurred(lattice: Lattice, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     blurred = []
     for start in range(0, rows.shape[1], _LANES):
         field = np.ascontiguousarray(rows[:, start : start + _LANES])
-        values = lattice.gather(field, lattice.room(field.shape[1]))
+        values = lattice.splat_and_blur(field, lattice.allocate(field.shape[1]))
         blurred.append(np.zeros_like(field))
-        lattice.spread(values, blurred[-1])
+        lattice.slice_onto(values, blurred[-1])
     return np.hstack(blurred)

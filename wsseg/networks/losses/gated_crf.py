@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from wsseg.networks.losses.grid import check_sizes
+from wsseg.refine.affinity import overlap
 
 
 def gated_crf(
@@ -20,14 +20,12 @@ def gated_crf(
     radius: int = 5,
     sxy: float = 6.0,
     srgb: float = 0.1,
-    weights: tuple[float, float] = (1.0, 0.0),
 ) -> Tensor:
     """Return the disagreement of predictions between near pixels of similar colour.
 
     Pixel i receives from each other pixel j in the window around it::
 
-        K_ij = weights[0] exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
-             + weights[1] exp(-|x_i - x_j|^2 / (2 sxy^2))
+        K_ij = exp(-|x_i - x_j|^2 / (2 sxy^2) - |c_i - c_j|^2 / (2 srgb^2))
         loss = sum_ij gate_i sources_j K_ij (1 - p_i . p_j) / max(1, sum_i gate_i)
 
     with x the position, c the colour and p the softmax. The loss is computed on a coarse grid,
@@ -48,31 +46,28 @@ def gated_crf(
         radius: Radius of the square window in coarse pixels: 5 is 11 x 11.
         sxy: Standard deviation in space, in coarse pixels.
         srgb: Standard deviation in colour, for colours in 0..1.
-        weights: Weight of the kernel over positions and colours, and of that over positions.
 
     Returns:
         Scalar of at least 0; 0 with zero gradient if no pixel receives.
-
-    Raises:
-        InputError: Shapes differ.
 
     References:
         Obukhov et al., Gated CRF Loss for Weakly Supervised Semantic Image Segmentation,
         arXiv:1906.04651.
     """
-    check_sizes("gated_crf", logits, {"images": images[:, 0], "gate": gate, "sources": sources})
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
     p = _coarse(floats.softmax(dim=1), scale)
     colours = _coarse(images.to(p), scale) / srgb
     received, sent = (_coarse_gate(mask, p, scale) for mask in (gate, sources))
     total = (p * 0).sum()
-    for down, right in _half_window(radius, *p.shape[2:]):
+    for step in _half_window(radius, *p.shape[2:]):
+        (rows, columns), (other_rows, other_columns) = overlap(p.shape[2:], step)
         (p_i, p_j), (c_i, c_j), (to_i, to_j), (from_i, from_j) = (
-            _pairs(values, down, right) for values in (p, colours, received, sent)
+            (values[..., rows, columns], values[..., other_rows, other_columns])
+            for values in (p, colours, received, sent)
         )
-        near = math.exp(-(down**2 + right**2) / (2 * sxy**2))
+        near = math.exp(-(step[0] ** 2 + step[1] ** 2) / (2 * sxy**2))
         similar = torch.exp(-(c_i - c_j).square().sum(dim=1) / 2)
-        kernel = near * (weights[0] * similar + weights[1]) * (to_i * from_j + to_j * from_i)
+        kernel = near * similar * (to_i * from_j + to_j * from_i)
         total = total + (kernel * (1 - (p_i * p_j).sum(dim=1))).sum()
     return total / received.sum().clamp(min=1)
 
@@ -95,13 +90,3 @@ def _half_window(radius: int, height: int, width: int) -> Iterator[tuple[int, in
         reach = min(radius, width - 1)
         for right in range(-reach if down else 1, reach + 1):
             yield down, right
-
-
-def _pairs(values: Tensor, down: int, right: int) -> tuple[Tensor, Tensor]:
-    """Return views of (..., H, W): the pixels that have one at this distance, and those."""
-    height, width = values.shape[-2:]
-    left = max(0, -right)
-    columns = width - abs(right)
-    one = values[..., : height - down, left : left + columns]
-    other = values[..., down:, left + right : left + right + columns]
-    return one, other

@@ -1,4 +1,7 @@
-"""Losses of labelled pixels, which leave out IGNORE."""
+"""Losses of labelled pixels, of logits (N, K, H, W) float and a target (N, H, W) int64.
+
+IGNORE pixels of the target are left out. If all are IGNORE, losses are 0 with zero gradient.
+"""
 
 import torch
 from segmentation_models_pytorch.losses import MULTICLASS_MODE, DiceLoss
@@ -11,13 +14,6 @@ from wsseg.labelmaps import IGNORE
 def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Return the mean cross-entropy over the pixels that are not IGNORE.
 
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient if every pixel is IGNORE.
-
     Example:
         >>> cross_entropy(torch.zeros(1, 2, 1, 2), torch.tensor([[[1, 255]]])).item()
         0.6931471824645996
@@ -29,16 +25,9 @@ def cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 def partial_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     """Return the class-balanced cross-entropy of partly labelled images.
 
-    The mean over images of the mean over their labelled classes of the mean over labelled pixels:
+    The mean over labelled images of the mean over their classes of the mean over labelled pixels:
     a click weighs as much as a long scribble, and an all-background image as much as one with two
     clicks.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient if every pixel is IGNORE. Images without labels do not count.
 
     Example:
         >>> target = torch.tensor([[[1, 0, 0]], [[255, 255, 255]]])
@@ -46,10 +35,11 @@ def partial_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
         >>> round(partial_cross_entropy(logits, target).item(), 3)
         1.127
     """
-    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
-    masks = functional.one_hot(target.where(target != IGNORE, logits.shape[1]))[..., :-1].to(each)
+    losses = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    one_hot = functional.one_hot(target.where(target != IGNORE, logits.shape[1]))
+    masks = one_hot[..., :-1].to(losses)
     counts = masks.sum(dim=(1, 2))
-    means = (masks * each[..., None]).sum(dim=(1, 2)) / counts.clamp(min=1)
+    means = (masks * losses[..., None]).sum(dim=(1, 2)) / counts.clamp(min=1)
     classes = (counts > 0).sum(dim=1)
     images = means.sum(dim=1) / classes.clamp(min=1)
     return images.sum() / (classes > 0).sum().clamp(min=1)
@@ -59,29 +49,17 @@ def focal(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """Return the mean focal loss, (1 - p)^gamma times the cross-entropy of each pixel.
 
     Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
         gamma: Exponent that reduces the weight of confident pixels; 0 is the cross-entropy.
-
-    Returns:
-        Scalar; 0 with zero gradient if every pixel is IGNORE.
 
     References:
         Lin et al., Focal Loss for Dense Object Detection, arXiv:1708.02002.
     """
-    each = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
-    return ((1 - torch.exp(-each)) ** gamma * each).sum() / _labelled(target)
+    losses = functional.cross_entropy(logits, target, ignore_index=IGNORE, reduction="none")
+    return ((1 - torch.exp(-losses)) ** gamma * losses).sum() / _labelled(target)
 
 
 def dice(logits: Tensor, target: Tensor) -> Tensor:
     """Return the Dice loss averaged over classes that occur in the target.
-
-    Args:
-        logits: (N, K, H, W) float.
-        target: (N, H, W) int64 labels or IGNORE.
-
-    Returns:
-        Scalar; 0 with zero gradient if every pixel is IGNORE.
 
     References:
         Milletari et al., V-Net, arXiv:1606.04797.

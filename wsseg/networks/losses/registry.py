@@ -53,16 +53,6 @@ Loss = Callable[[LossInputs, SegmenterTrainingParams], Tensor]
 
 _WARM_UP = 0.1  # share of the steps before the losses of unlabelled pixels join
 
-
-def _gated_crf(x: LossInputs, trainer: SegmenterTrainingParams) -> Tensor:
-    scale = trainer.gated_crf_scale
-    return gated_crf(x.logits, x.colours, x.unlabelled, sources=x.inside, scale=scale)
-
-
-def _tree_energy(x: LossInputs, _: SegmenterTrainingParams) -> Tensor:
-    return tree_energy(x.logits, x.colours, x.features, x.unlabelled, inside=x.inside)
-
-
 LABEL_LOSSES: dict[str, Loss] = {
     "ce": lambda x, _: cross_entropy(x.logits, x.labels),
     "partial_ce": lambda x, _: partial_cross_entropy(x.logits, x.labels),
@@ -73,9 +63,13 @@ LABEL_LOSSES: dict[str, Loss] = {
 
 LOSSES: dict[str, Loss] = {
     **LABEL_LOSSES,
-    "gated_crf": _gated_crf,
+    "gated_crf": lambda x, trainer: gated_crf(
+        x.logits, x.colours, x.unlabelled, sources=x.inside, scale=trainer.gated_crf_scale
+    ),
     "dense_crf": lambda x, _: dense_crf_loss(x.logits, x.colours, inside=x.inside),
-    "tree_energy": _tree_energy,
+    "tree_energy": lambda x, _: tree_energy(
+        x.logits, x.colours, x.features, x.unlabelled, inside=x.inside
+    ),
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
@@ -83,9 +77,6 @@ LOSSES: dict[str, Loss] = {
 
 def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
     """Raise if a loss is unknown, or if no loss learns from labels.
-
-    Args:
-        setting: Named in errors.
 
     Raises:
         InputError: A name is unknown, or none is in ``LABEL_LOSSES``.
@@ -113,16 +104,7 @@ class WeightedLosses:
     def __call__(
         self, network: nn.Module, images: Tensor, target: Target, progress: float
     ) -> Tensor:
-        """Return the loss of a batch.
-
-        Args:
-            network: A network of ``build_network``.
-            images: (N, 3, H, W) float32, normalised.
-            progress: Completed share of the steps, 0..1.
-
-        Returns:
-            Scalar.
-        """
+        """Return the loss of a batch."""
         with capture_head_inputs(network) as features:
             logits = network(images)
         mean, std = (

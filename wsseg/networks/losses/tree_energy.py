@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.autograd.function import Function, once_differentiable
 from torch.nn import functional
 
-from wsseg.errors import InputError
-from wsseg.networks.losses.grid import check_sizes, coarsen, coarsen_mask
+from wsseg.networks.losses.grid import coarsen_mask
 from wsseg.networks.losses.trees import Forest, spanning_forest
 
 
@@ -57,45 +56,29 @@ def tree_energy(
     Returns:
         Scalar in 0..2; 0 with zero gradient if no pixel counts.
 
-    Raises:
-        InputError: Shapes differ.
-
     References:
         Liang et al., Tree Energy Loss: Towards Sparsely Annotated Semantic Segmentation, CVPR
         2022, arXiv:2203.10739.
     """
-    masks = {"gate": gate, "inside": inside}
-    check_sizes("tree_energy", logits, {"images": images[:, 0], **masks})
-    _check_features(features, len(logits))
     height, width = (-(-side // scale) for side in logits.shape[2:])
+    size = (height, width)
     floats = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    p = coarsen(floats.softmax(dim=1), (height, width))
+    p = functional.adaptive_avg_pool2d(floats.softmax(dim=1), size)
+    colours = functional.adaptive_avg_pool2d(images.to(p), size) / sigma**0.5
     is_inside = coarsen_mask(inside, p)
-    means = _tree_means(p, coarsen(images.to(p), (height, width)) / sigma**0.5, is_inside)
+    means = _tree_means(p, colours, is_inside)
     if features is not None:
-        means = _tree_means(means, _resized(features, p) / feature_sigma**0.5, is_inside)
+        floats = features.detach().to(p)
+        resized = functional.interpolate(floats, size, mode="bilinear", antialias=True)
+        means = _tree_means(means, resized / feature_sigma**0.5, is_inside)
     counts = coarsen_mask(gate, p) & is_inside
     return ((p - means).abs().sum(dim=1) * counts).sum() / counts.sum().clamp(min=1)
-
-
-def _check_features(features: Tensor | None, count: int) -> None:
-    if features is not None and (features.ndim != 4 or len(features) != count):
-        rule = f"of shape ({count}, F, h, w)"
-        remedy = "give the features of the same images"
-        raise InputError("tree_energy features", rule, tuple(features.shape), remedy)
-
-
-def _resized(features: Tensor, like: Tensor) -> Tensor:
-    """Return (N, F, h, w) features on the coarse grid, smoothed first if it is smaller."""
-    size = like.shape[2:]
-    floats = features.detach().to(like)
-    return functional.interpolate(floats, size, mode="bilinear", antialias=True)
 
 
 def _tree_means(p: Tensor, features: Tensor, inside: Tensor) -> Tensor:
     """Return F(p), (N, K, h, w); edge lengths are squared distances of features (N, F, h, w)."""
     edges = (features.detach().diff(dim=side).square().sum(dim=1) for side in (2, 3))
-    down, right, within = (each.cpu().numpy() for each in (*edges, inside))
+    down, right, within = (values.cpu().numpy() for values in (*edges, inside))
     means: Tensor = _TreeMeans.apply(p, spanning_forest(down, right, within))
     return means
 

@@ -24,15 +24,9 @@ class Forest:
     lengths: NDArray[np.floating]
 
     def sums(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return sum_j exp(-D_ij) values_j, with D_ij the length of the path from i to j.
+        """Return sum_j exp(-D_ij) values_j, with D_ij the length of the path from i to j, (n, K).
 
         D is infinite between trees. Two passes over all pixels: up to the roots and down again.
-
-        Args:
-            values: (n, K) float.
-
-        Returns:
-            (n, K) of the same type.
 
         References:
             Yang, Stereo Matching Using Tree Filtering, TPAMI 2015.
@@ -65,9 +59,9 @@ def spanning_forest(
         1956.
     """
     pixels = np.arange(inside.size).reshape(inside.shape)
-    upper, lower = pixels[:, :-1].ravel(), pixels[:, 1:].ravel()
-    left, righter = pixels[..., :-1].ravel(), pixels[..., 1:].ravel()
-    ends = np.stack([np.concatenate([upper, left]), np.concatenate([lower, righter])], axis=1)
+    above, below = pixels[:, :-1].ravel(), pixels[:, 1:].ravel()
+    left, beside = pixels[..., :-1].ravel(), pixels[..., 1:].ravel()
+    ends = np.stack([np.concatenate([above, left]), np.concatenate([below, beside])], axis=1)
     lengths = np.concatenate([down.ravel(), right.ravel()])
     kept = inside.ravel()[ends].all(axis=1)
     ends, lengths = ends[kept], lengths[kept]
@@ -79,25 +73,25 @@ def spanning_forest(
 def _minimum_links(order: Any, ends: Any, lengths: Any, count: Any) -> Any:
     """Return (n, 4) the neighbours of each pixel, -1 for none, and the lengths of their edges."""
     links, reach = np.full((count, 4), -1), np.zeros((count, 4), lengths.dtype)
-    degree, above = np.zeros(count, np.int64), np.arange(count)
+    degree, parents = np.zeros(count, np.int64), np.arange(count)
     for edge in order:
-        one, other = ends[edge]
-        top, other_top = _top(above, one), _top(above, other)
-        if top != other_top:
-            above[other_top] = top
-            links[one, degree[one]], links[other, degree[other]] = other, one
-            reach[one, degree[one]] = reach[other, degree[other]] = lengths[edge]
-            degree[one] += 1
-            degree[other] += 1
+        first, second = ends[edge]
+        root, other_root = _root(parents, first), _root(parents, second)
+        if root != other_root:
+            parents[other_root] = root
+            links[first, degree[first]], links[second, degree[second]] = second, first
+            reach[first, degree[first]] = reach[second, degree[second]] = lengths[edge]
+            degree[first] += 1
+            degree[second] += 1
     return links, reach
 
 
 @kernel
-def _top(above: Any, pixel: Any) -> Any:
+def _root(parents: Any, pixel: Any) -> Any:
     """Return the root of a pixel in the union-find forest, halving the path on the way."""
-    while above[pixel] != pixel:
-        above[pixel] = above[above[pixel]]
-        pixel = above[pixel]
+    while parents[pixel] != pixel:
+        parents[pixel] = parents[parents[pixel]]
+        pixel = parents[pixel]
     return pixel
 
 
@@ -106,20 +100,17 @@ def _order(links: Any, reach: Any) -> Any:
     """Return the fields of a ``Forest``, breadth first from the first pixel of each tree."""
     count, place, stop = len(links), 0, 0
     order, parents = np.empty(count, np.int64), np.empty(count, np.int64)
-    lengths, seen = np.empty(count, reach.dtype), np.zeros(count, np.bool_)
+    lengths, visited = np.empty(count, reach.dtype), np.zeros(count, np.bool_)
     for root in range(count):
-        if not seen[root]:
-            order[stop], parents[stop], lengths[stop], seen[root] = root, stop, np.inf, True
+        if not visited[root]:
+            order[stop], parents[stop], lengths[stop] = root, stop, np.inf
+            visited[root] = True
             stop += 1
         while place < stop:
             for link, length in zip(links[order[place]], reach[order[place]]):  # noqa: B905
-                if link >= 0 and not seen[link]:
-                    order[stop], parents[stop], lengths[stop], seen[link] = (
-                        link,
-                        place,
-                        length,
-                        True,
-                    )
+                if link >= 0 and not visited[link]:
+                    order[stop], parents[stop], lengths[stop] = link, place, length
+                    visited[link] = True
                     stop += 1
             place += 1
     return order, parents, lengths

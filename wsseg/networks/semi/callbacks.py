@@ -10,8 +10,8 @@ from torch import nn
 
 from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.params import SegmenterParams
-from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.training_data import TrainingBatches
 
 SNAPSHOTS = (1 / 3, 2 / 3)
@@ -28,7 +28,6 @@ class Snapshots(Callback):
 
     Args:
         folder: Gets ``snapshot-1.ckpt`` and ``snapshot-2.ckpt``.
-        steps: Length of the training.
     """
 
     def __init__(self, folder: Path, classes: Classes, params: SegmenterParams, steps: int) -> None:
@@ -40,7 +39,7 @@ class Snapshots(Callback):
         number = self.moments.get(trainer.global_step)
         if number and trainer.is_global_zero:
             path = self.folder / f"snapshot-{number}.ckpt"
-            save_segmenter(path, training.network, self.classes, self.params)
+            save_network(path, "segmenter", training.network, self.params, self.classes)
 
 
 class CollapseAlarm(Callback):
@@ -50,7 +49,6 @@ class CollapseAlarm(Callback):
         network: Returns the network that the training is for.
         before: ``object_recall`` of the network before the training.
         batches: Batches of images with masks, some of which are checked.
-        steps: Length of the training.
 
     Attributes:
         step: The step at which the training was stopped, or None.

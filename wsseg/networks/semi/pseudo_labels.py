@@ -57,13 +57,6 @@ def dynamic_threshold(confidence: Tensor, inside: Tensor) -> Tensor:
     clamp(0.6 sigmoid(0.5 (mean - 0.5)), 0.3, 0.8). With these published constants it stays
     between 0.3 and 0.34.
 
-    Args:
-        confidence: (N, h, w).
-        inside: (N, h, w) bool.
-
-    Returns:
-        Scalar.
-
     References:
         CW-BASS, arXiv:2502.15152.
     """
@@ -102,12 +95,7 @@ def consistency_loss(logits: Tensor, target: PseudoLabels, params: SemiParams) -
 
 
 def find_boundaries(labels: Tensor, n_classes: int) -> Tensor:
-    """Return the pixels (N, h, w) bool at which the Sobel gradient of any class mask is not 0.
-
-    Args:
-        labels: (N, h, w) int64, 0 to K - 1.
-        n_classes: K.
-    """
+    """Return the pixels (N, h, w) bool at which the Sobel gradient of any class mask is not 0."""
     masks = functional.one_hot(labels, n_classes).movedim(-1, 1).flatten(0, 1)[:, None].float()
     across = masks.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]])
     kernels = torch.stack([across, across.T])[:, None]

@@ -32,10 +32,6 @@ _DROPPED = 0.5  # share of the encoder's channels in the feature view
 class Teacher(nn.Module):
     """An exponential moving average of a student's weights and batch norm statistics.
 
-    Args:
-        student: The network whose weights are copied.
-        decay: Decay per update; see ``SemiParams``.
-
     References:
         Tarvainen and Valpola, Mean teachers are better role models, arXiv:1703.01780; Liu et al.,
         Unbiased Teacher, arXiv:2102.09480.
@@ -108,8 +104,6 @@ class SemiTraining(TrainingModule):
         network: The student.
         objective: Loss of images with masks.
         threshold: (K,) lowest confidence of the teacher's labels by class, or a scalar.
-        seed: Seed of dropout, which depends on seed and step only.
-        freeze_batch_norm: Keep the normalisation statistics of the encoder.
     """
 
     threshold: Tensor
@@ -142,14 +136,7 @@ class SemiTraining(TrainingModule):
         return encoder, [*rest, *(self.auxiliary.parameters() if self.auxiliary else ())]
 
     def training_step(self, batch: tuple[Any, Any], number: int) -> Tensor:
-        """Return the loss of a step, after the trial steps of ``lookahead``.
-
-        Args:
-            batch: A batch of ``PairedBatches``.
-
-        Raises:
-            DivergenceError: The loss is NaN or infinite.
-        """
+        """Return the loss of a step, after the trial steps of ``lookahead``."""
         if self.semi.lookahead and self._teacher_is_active():
             look_ahead(
                 nn.ModuleList([self.network, *([self.auxiliary] if self.auxiliary else [])]),
@@ -248,9 +235,6 @@ def look_ahead(
 @contextmanager
 def drop_features(network: nn.Module) -> Iterator[None]:
     """Drop half of the channels of the encoder's features.
-
-    Args:
-        network: A network of ``build_network``.
 
     References:
         Yang et al., UniMatch, arXiv:2208.09910.

@@ -56,7 +56,6 @@ class ViewBatches(StepBatches):
         samples: Images, with or without annotations.
         n_classes: K, including the background.
         semi: The number of views, and whether annotations limit the classes.
-        seed: Seed of order and augmentation.
     """
 
     def __init__(
@@ -71,11 +70,18 @@ class ViewBatches(StepBatches):
     ) -> None:
         super().__init__(len(samples), trainer, seed=seed)
         self.samples, self.n_classes = tuple(samples), n_classes
-        self.model, self.trainer, self.semi = model, trainer, semi
+        self.model, self.semi = model, semi
         fill = {tv_tensors.Image: GRAY, tv_tensors.Mask: _OUTSIDE}
         crop = v2.RandomCrop(trainer.crop, pad_if_needed=True, fill=fill)
         self.weak = v2.Compose([crop, v2.RandomHorizontalFlip()])
-        self.strong = make_strong_augmentation()
+        jitter = v2.ColorJitter(JITTER, JITTER, JITTER, JITTER / 2)
+        self.strong = v2.Compose(  # leaves every pixel in its place
+            [
+                v2.RandomApply([jitter], JITTERED),
+                v2.RandomGrayscale(GRAYED),
+                v2.RandomApply([v2.GaussianBlur(5, _BLUR_SIGMA)], BLURRED),
+            ]
+        )
 
     def example(self, index: int) -> tuple[Tensor, Views]:
         """Return a weak view (3, h, w) float32, normalised, and its ``Views``."""
@@ -107,18 +113,6 @@ class ViewBatches(StepBatches):
         flat = constraints.allowed.reshape(len(constraints.classes), -1)
         sets[:, constraints.classes] = flat[:, first].T
         return numbers.reshape(sample.size).astype(np.int16), sets
-
-
-def make_strong_augmentation() -> v2.Compose:
-    """Return an augmentation of (3, h, w) uint8 images that leaves every pixel in its place."""
-    jitter = v2.ColorJitter(JITTER, JITTER, JITTER, JITTER / 2)
-    return v2.Compose(
-        [
-            v2.RandomApply([jitter], JITTERED),
-            v2.RandomGrayscale(GRAYED),
-            v2.RandomApply([v2.GaussianBlur(5, _BLUR_SIGMA)], BLURRED),
-        ]
-    )
 
 
 def draw_rectangle(size: Sequence[int], probability: float) -> Tensor:

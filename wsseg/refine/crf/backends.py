@@ -24,12 +24,7 @@ NEVER = 1e4
 
 @dataclass(frozen=True)
 class Backend:
-    """An implementation of the inference.
-
-    Attributes:
-        module: A module with a function ``infer``, imported at the first use.
-        remedy: What to do if it cannot be imported.
-    """
+    """A module with a function ``infer``, imported at the first use, and how to install it."""
 
     module: str
     remedy: str
@@ -84,22 +79,14 @@ def choose_backend(name: str = "native") -> str:
 
 
 def warm_up(name: str) -> None:
-    """Compile what a backend compiles at its first use, so that worker processes need not.
-
-    Args:
-        name: A key of ``BACKENDS`` that is installed.
-    """
+    """Compile what a backend compiles at its first use, so that worker processes need not."""
     prepare = getattr(import_module(BACKENDS[name].module), "warm_up", None)
     if prepare:
         prepare()
 
 
 def out_of_reach(extent: float) -> InputError:
-    """Return the error for an image too large for the standard deviations.
-
-    Args:
-        extent: Lattice points from end to end.
-    """
+    """Return the error for an image that spans too many lattice points from end to end."""
     rule = "large enough that 64 bits number all lattice points of an image"
     got = f"deviations that need {extent:.0f} of them from end to end"
     return InputError("crf.bilateral_srgb and sxy", rule, got, "use larger ones")

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import embedding_bag
+from torch.nn import functional
 
 from wsseg.refine.crf.backends import NEVER, out_of_reach
 from wsseg.refine.params import CRFParams
@@ -38,13 +38,15 @@ class Lattice:
 
     def __call__(self, field: Tensor) -> Tensor:
         """Return a filtered field (N, C) float32, up to a constant factor."""
-        values = embedding_bag(
+        values = functional.embedding_bag(
             self.points, field, self.starts, mode="sum", per_sample_weights=self.shares
         )
         for ahead, behind in self.neighbours:
             padded = torch.cat([values, values.new_zeros(1, values.shape[1])])
             values = values + (padded[ahead] + padded[behind]) / 2
-        return embedding_bag(self.corners, values, mode="sum", per_sample_weights=self.weights)
+        return functional.embedding_bag(
+            self.corners, values, mode="sum", per_sample_weights=self.weights
+        )
 
 
 def build_lattice(features: Tensor, space: Tensor) -> Lattice:
@@ -53,9 +55,6 @@ def build_lattice(features: Tensor, space: Tensor) -> Lattice:
     Args:
         features: (N, d) float32 positions in units of the kernel's standard deviation.
         space: (N,) int64 from 0; points of different spaces never interact.
-
-    Raises:
-        InputError: The features reach so far that lattice points cannot be numbered.
 
     References:
         Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
@@ -131,30 +130,19 @@ def _infer(
         for weight, lattice, norm in kernels:
             logits += weight * norm * lattice(field * norm)
         field = logits.softmax(1)
-    return list(_split(field.cpu().numpy(), energies))
-
-
-def _split(
-    field: NDArray[np.float32], energies: Sequence[NDArray[np.float32]]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the probabilities (C, H, W) of each image from those of all pixels (N, C)."""
-    stop = 0
-    for energy in energies:
-        start, stop = stop, stop + energy[0].size
-        yield field[start:stop, : len(energy)].T.reshape(energy.shape).copy()
+    split = np.split(field.cpu().numpy(), np.cumsum([energy[0].size for energy in energies])[:-1])
+    return [
+        part[:, : len(energy)].T.reshape(energy.shape).copy()
+        for part, energy in zip(split, energies, strict=True)
+    ]
 
 
 def _stack(energies: Sequence[NDArray[np.float32]], device: torch.device) -> Tensor:
     """Return (N, C) over the pixels of all images; missing classes of an image are impossible."""
     n_classes = max(map(len, energies))
-    pixels = sum(energy[0].size for energy in energies)
-    stacked = torch.full((pixels, n_classes), NEVER)
-    stop = 0
-    for energy in energies:
-        start, stop = stop, stop + energy[0].size
-        rows = torch.from_numpy(energy.reshape(len(energy), -1))
-        stacked[start:stop, : len(energy)] = rows.T
-    return stacked.to(device)
+    rows = [torch.from_numpy(energy.reshape(len(energy), -1).T) for energy in energies]
+    padded = [functional.pad(row, (0, n_classes - row.shape[1]), value=NEVER) for row in rows]
+    return torch.cat(padded).to(device)
 
 
 def kernels_of(
@@ -166,26 +154,17 @@ def kernels_of(
 
     Args:
         images: (H, W, 3) uint8 RGB each, N pixels in all.
-        device: Device on which the lattices are built.
-
-    Yields:
-        The smoothness kernel and the appearance kernel.
     """
     space = torch.cat([torch.full((image[..., 0].size,), i) for i, image in enumerate(images)])
-    places = torch.cat([_places(*image.shape[:2]) for image in images])
+    places = np.concatenate([np.indices(image.shape[1::-1]).T.reshape(-1, 2) for image in images])
     colours = torch.cat([torch.from_numpy(image.reshape(-1, 3).copy()) for image in images])
-    space, places, colours = space.to(device), places.to(device), colours.to(device)
+    space, colours = space.to(device), colours.to(device)
+    positions = torch.from_numpy(places).float().to(device)  # (N, 2): column and row
     if params.gaussian_compat:
-        yield _kernel(params.gaussian_compat, places / params.gaussian_sxy, space)
+        yield _kernel(params.gaussian_compat, positions / params.gaussian_sxy, space)
     if params.bilateral_compat:
-        features = [places / params.bilateral_sxy, colours / params.bilateral_srgb]
+        features = [positions / params.bilateral_sxy, colours / params.bilateral_srgb]
         yield _kernel(params.bilateral_compat, torch.cat(features, 1), space)
-
-
-def _places(height: int, width: int) -> Tensor:
-    """Return (N, 2) float32: column and row of each pixel."""
-    rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
-    return torch.stack([columns, rows], 2).view(-1, 2).float()
 
 
 def _kernel(weight: float, features: Tensor, space: Tensor) -> tuple[float, Lattice, Tensor]:
@@ -255,8 +234,8 @@ def _neighbours(points: Tensor, digits: Tensor) -> Tensor:
     for j, digit in enumerate(digits):
         wrapped = digit - digits.sum() + size - 1
         wanted = points + torch.where(remainder > 0, digit - 1, wrapped)
-        found = torch.searchsorted(points, wanted).clamp_(max=count - 1)
-        here = (points[found] == wanted).nonzero()[:, 0]
-        neighbours[j, 0, here] = found[here].int()
-        neighbours[j, 1, found[here]] = here.int()
+        place = torch.searchsorted(points, wanted).clamp_(max=count - 1)
+        here = (points[place] == wanted).nonzero()[:, 0]
+        neighbours[j, 0, here] = place[here].int()
+        neighbours[j, 1, place[here]] = here.int()
     return neighbours

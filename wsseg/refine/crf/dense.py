@@ -21,16 +21,16 @@ def dense_crf(
     allowed: NDArray[np.bool_] | None = None,
     params: CRFParams = CRFParams(),
 ) -> NDArray[np.float32]:
-    """Return scores that follow the edges of an image.
+    """Return class probabilities that follow the edges of an image, by a fully connected CRF.
 
     The unary energy is -log of the scores, normalised over the allowed classes and clipped at
     1e-5. A class that a pixel may not take is impossible throughout the inference: it neither
     gains the pixel nor spreads from it. Classes that no pixel may take cost nothing.
 
     Args:
-        image: (H, W, 3) uint8 RGB, not normalised.
-        scores: (C, H, W) probabilities or other scores of at least 0 over the C classes that can
-            occur. Where all allowed classes have 0 they are equally likely.
+        image: (H, W, 3) uint8 RGB, 0..255, not normalised.
+        scores: (C, H, W) probabilities or other scores, finite and at least 0, over the C classes
+            that can occur. Where all allowed classes have 0 they are equally likely.
         allowed: (C, H, W) bool, at least one True per pixel; None allows everything.
 
     Returns:
@@ -41,7 +41,15 @@ def dense_crf(
             pixel has no allowed class, or the backend is unknown or not installed.
 
     References:
-        Kraehenbuehl and Koltun, NIPS 2011, arXiv:1210.5644.
+        Kraehenbuehl and Koltun, Efficient inference in fully connected CRFs with Gaussian edge
+        potentials, NIPS 2011, arXiv:1210.5644.
+
+    Example:
+        >>> image = np.zeros((1, 4, 3), np.uint8)
+        >>> image[:, 3] = 255
+        >>> scores = np.array([[[0.9, 0.9, 0.4, 0.1]], [[0.1, 0.1, 0.6, 0.9]]])
+        >>> dense_crf(image, scores).argmax(axis=0).tolist()
+        [[0, 0, 0, 1]]
     """
     masks = None if allowed is None else [allowed]
     return dense_crf_batch([image], [scores], allowed=masks, params=params)[0]
@@ -54,17 +62,12 @@ def dense_crf_batch(
     allowed: Sequence[NDArray[np.bool_] | None] | None = None,
     params: CRFParams = CRFParams(),
 ) -> list[NDArray[np.float32]]:
-    """Apply ``dense_crf`` to images of any sizes.
+    """Apply ``dense_crf`` to images of any sizes, each with its scores and ``allowed`` or None.
 
     The backend "torch" processes as many images at once as fit on a GPU; others one by one.
 
-    Args:
-        images: (H, W, 3) uint8 RGB each.
-        scores: (C, H, W) for each image; C may differ.
-        allowed: (C, H, W) bool or None for each image; None allows everything everywhere.
-
     Returns:
-        (C, H, W) float32 probabilities for each image.
+        (C, H, W) float32 probabilities for each image; C may differ.
 
     Raises:
         InputError: As ``dense_crf``, or the numbers of images, scores and constraints differ.

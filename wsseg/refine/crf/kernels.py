@@ -19,9 +19,6 @@ def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function with numba at its first call, cached for later processes.
 
     The compiled function releases the interpreter lock, so that threads may call it together.
-
-    Args:
-        function: A function of numbers and arrays.
     """
     # numba's cache depends on a kernel's name and file only, but kernels call those of other files.
     function.__qualname__ += f"_{_SOURCES}"

@@ -1,7 +1,6 @@
 """Dense CRF compiled by numba at its first use."""
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from wsseg.errors import InputError
 from wsseg.refine.crf.backends import NEVER
 from wsseg.refine.crf.kernels import kernel
-from wsseg.refine.crf.permutohedral import Lattice, Room, build_lattice
+from wsseg.refine.crf.permutohedral import Buffers, Lattice, build_lattice
 from wsseg.refine.crf.simplex import BLOCK
 from wsseg.refine.params import CRFParams
 
@@ -75,9 +74,9 @@ def mean_field(
     field, lanes = np.zeros_like(unary), (0,) * unary.shape[2]
     last, of_ones = np.zeros((2, rows.shape[1]), np.float32)
     _normalise(field, last, unary, last_unary, lanes)
-    kernels = [(lattice, lattice.room(len(lanes))) for lattice in _lattices(image, params)]
+    kernels = [(lattice, lattice.allocate(len(lanes))) for lattice in _lattices(image, params)]
     for lattice, _ in kernels:
-        of_ones += lattice.of_ones()
+        of_ones += lattice.filter_ones()
     for _ in range(params.iterations):
         for group in field:
             _pass_messages(group, kernels)
@@ -87,12 +86,12 @@ def mean_field(
     return np.vstack([others[: len(energies) - 1], last]).reshape(energies.shape)
 
 
-def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Room]]) -> None:
+def _pass_messages(group: NDArray[np.float32], kernels: list[tuple[Lattice, Buffers]]) -> None:
     """Replace probabilities (N, L) by their messages, the sum over all kernels."""
-    gathered = [lattice.gather(group, room) for lattice, room in kernels]
+    blurred = [lattice.splat_and_blur(group, buffers) for lattice, buffers in kernels]
     group[:] = 0
-    for (lattice, _), values in zip(kernels, gathered, strict=True):
-        lattice.spread(values, group)
+    for (lattice, _), values in zip(kernels, blurred, strict=True):
+        lattice.slice_onto(values, group)
 
 
 def _grouped(energies: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -107,29 +106,19 @@ def _grouped(energies: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def _lattices(image: NDArray[np.uint8], params: CRFParams) -> Iterator[Lattice]:
     """Yield the filter of each kernel that has a weight."""
+    places = np.indices(image.shape[:2], np.float32)[::-1].reshape(2, -1)  # column and row
     if params.gaussian_compat:
-        yield _smoothness(image.shape[:2], params.gaussian_sxy, params.gaussian_compat)
+        yield _normalised(places / np.float32(params.gaussian_sxy), params.gaussian_compat)
     if params.bilateral_compat:
-        places = _places(*image.shape[:2]) / np.float32(params.bilateral_sxy)
         colours = image.reshape(-1, 3).T / np.float32(params.bilateral_srgb)
-        yield _normalised(np.vstack([places, colours]), params.bilateral_compat)
-
-
-@lru_cache(maxsize=2)
-def _smoothness(size: tuple[int, int], sxy: float, compat: float) -> Lattice:
-    """Return the smoothness filter, which all images of one size share."""
-    return _normalised(_places(*size) / np.float32(sxy), compat)
-
-
-def _places(height: int, width: int) -> NDArray[np.float32]:
-    """Return (2, N): column and row of each pixel."""
-    return np.indices((height, width), np.float32)[::-1].reshape(2, -1)
+        features = np.vstack([places / np.float32(params.bilateral_sxy), colours])
+        yield _normalised(features, params.bilateral_compat)
 
 
 def _normalised(features: NDArray[np.float32], compat: float) -> Lattice:
     """Return a symmetrically normalised, weighted filter."""
     lattice = build_lattice(features)
-    lattice.scale(lattice.of_ones() ** np.float32(-0.5) * np.float32(compat**0.5))
+    lattice.scale(lattice.filter_ones() ** np.float32(-0.5) * np.float32(compat**0.5))
     return lattice
 
 

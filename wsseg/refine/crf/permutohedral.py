@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.refine.crf.kernels import kernel
-from wsseg.refine.crf.simplex import BLOCK, locate, numbering
+from wsseg.refine.crf.simplex import BLOCK, locate_corners, number_points
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio spreads keys evenly
 
-Room = tuple[NDArray[np.float32], NDArray[np.float32]]
+Buffers = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Two arrays (M + 1, L) for L values per lattice point, of which there are M; row M is 0."""
 
 
@@ -30,30 +30,30 @@ class Lattice:
     weights: NDArray[np.float32]
     neighbours: NDArray[np.uint32]
 
-    def room(self, lanes: int) -> Room:
-        """Return arrays for L values per lattice point, which ``gather`` overwrites."""
+    def allocate(self, lanes: int) -> Buffers:
+        """Return arrays for L values per lattice point, which ``splat_and_blur`` overwrites."""
         shape = (self.neighbours.shape[1] + 1, lanes)
         return np.zeros(shape, np.float32), np.zeros(shape, np.float32)
 
-    def gather(self, field: NDArray[np.float32], room: Room) -> NDArray[np.float32]:
+    def splat_and_blur(self, field: NDArray[np.float32], buffers: Buffers) -> NDArray[np.float32]:
         """Return the blurred values (M + 1, L) of the lattice points for a field (N, L)."""
         lanes, size = _constants(field.shape[1]), _constants(self.corners.shape[1])
-        room[0][:] = 0
-        _splat(field, self.corners, self.weights, room[0], lanes, size)
-        blurred: NDArray[np.float32] = _blur(*room, self.neighbours, lanes)
+        buffers[0][:] = 0
+        _splat(field, self.corners, self.weights, buffers[0], lanes, size)
+        blurred: NDArray[np.float32] = _blur(*buffers, self.neighbours, lanes)
         return blurred
 
-    def spread(self, values: NDArray[np.float32], field: NDArray[np.float32]) -> None:
+    def slice_onto(self, values: NDArray[np.float32], field: NDArray[np.float32]) -> None:
         """Add the values at the corners of its simplex to each point of a field (N, L)."""
         lanes, size = _constants(field.shape[1]), _constants(self.corners.shape[1])
         _slice(values, self.corners, self.weights, field, lanes, size)
 
-    def of_ones(self) -> NDArray[np.float32]:
+    def filter_ones(self) -> NDArray[np.float32]:
         """Return the filtered ones, (N,) float32."""
         field = np.ones((len(self.corners), 1), np.float32)
-        values = self.gather(field, self.room(1))
+        values = self.splat_and_blur(field, self.allocate(1))
         field[:] = 0
-        self.spread(values, field)
+        self.slice_onto(values, field)
         return field[:, 0]
 
     def scale(self, factors: NDArray[np.float32]) -> None:
@@ -67,17 +67,11 @@ def build_lattice(features: NDArray[np.float32]) -> Lattice:
     Args:
         features: (d, N) float32 positions in units of the kernel's standard deviation.
 
-    Returns:
-        The lattice, with barycentric weights that sum to 1 per point.
-
-    Raises:
-        InputError: The features reach so far that lattice points cannot be numbered.
-
     References:
         Adams, Baek and Davis, Fast high-dimensional filtering using the permutohedral lattice,
         Eurographics 2010.
     """
-    scale, low, strides = numbering(features)
+    scale, low, strides = number_points(features)
     n, size = features.shape[1], len(strides)
     corners, weights = np.empty((n, size), np.uint32), np.empty((n, size), np.float32)
     table, keys = _number_corners(features, scale, low, strides, corners, weights)
@@ -98,23 +92,23 @@ def _number_corners(
     while slots < n:  # natural images have about half as many lattice points as pixels
         slots *= 2
     table = np.full((slots, 2), -1, strides.dtype)
-    found = np.empty(slots // 2, strides.dtype)
+    numbered = np.empty(slots // 2, strides.dtype)
     keys = np.empty((size, BLOCK), strides.dtype)
     for start in range(0, n, BLOCK):
         stop = min(start + BLOCK, n)
-        locate(features[:, start:stop], scale, low, strides, keys, weights[start:stop])
+        locate_corners(features[:, start:stop], scale, low, strides, keys, weights[start:stop])
         while 2 * (count + keys.size) > len(table):
-            table, found = _grown(table, found, count)
+            table, numbered = _grow(table, numbered, count)
         for i in range(stop - start):
             for k in range(size):
                 key = keys[k, i]
                 slot = _slot(table, key)
                 if table[slot, 1] < 0:
                     table[slot, 0], table[slot, 1] = key, count
-                    found[count] = key
+                    numbered[count] = key
                     count += 1
                 corners[start + i, k] = table[slot, 1]
-    return table, found[:count]
+    return table, numbered[:count]
 
 
 @kernel
@@ -128,14 +122,14 @@ def _slot(table: Any, key: Any) -> Any:
 
 
 @kernel
-def _grown(table: Any, found: Any, count: Any) -> Any:
+def _grow(table: Any, keys: Any, count: Any) -> Any:
     """Return a hash table of twice the size, and an array for as many keys."""
-    larger, room = np.full((2 * len(table), 2), -1, table.dtype), np.empty(len(table), found.dtype)
-    room[:count] = found[:count]
+    larger, copied = np.full((2 * len(table), 2), -1, table.dtype), np.empty(len(table), keys.dtype)
+    copied[:count] = keys[:count]
     for v in range(count):
-        slot = _slot(larger, found[v])
-        larger[slot, 0], larger[slot, 1] = found[v], v
-    return larger, room
+        slot = _slot(larger, keys[v])
+        larger[slot, 0], larger[slot, 1] = keys[v], v
+    return larger, copied
 
 
 @kernel

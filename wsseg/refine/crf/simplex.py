@@ -1,4 +1,4 @@
-"""Where points lie on the permutohedral lattice: the corners of each point's simplex."""
+"""Numbers of the points of a permutohedral lattice, and the simplex that encloses each point."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ from wsseg.refine.crf.kernels import kernel
 BLOCK = 512  # points whose intermediate values stay in the processor's first cache
 
 
-def numbering(
+def number_points(
     features: NDArray[np.float32],
 ) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.signedinteger]]:
-    """Return how lattice points near features are numbered.
+    """Return how the lattice points near features are numbered.
 
     All coordinates of a lattice point leave the same remainder on division by d + 1. So one
     integer, the point's key, is made of their quotients and the remainder.
@@ -26,19 +26,16 @@ def numbering(
         The scale of each feature (d,); the lowest quotient of each coordinate (d + 1,); and by how
         much the key grows when a quotient grows by 1, (d + 1,) int32 or, where needed, int64. The
         last is 0: that coordinate follows from the others, as the sum of all is 0.
-
-    Raises:
-        InputError: The features reach so far that keys would overflow.
     """
     d = len(features)
     axis = np.arange(1, d + 1)
-    # what makes splat, blur and slice together a Gaussian of standard deviation 1
+    # This scale makes splat, blur and slice together a Gaussian of standard deviation 1.
     scale = (np.sqrt(2 / 3) * (d + 1) / np.sqrt(axis * (axis + 1))).astype(np.float32)
     elevation = np.triu(np.ones((d, d))) - np.diag(np.arange(1, d), -1)
     ends = [elevation * (end(axis=1) * scale) / (d + 1) for end in (features.min, features.max)]
-    room = 3  # for every corner and its neighbours
-    low = np.floor(np.minimum(*ends).sum(axis=1)) - room
-    extents = np.ceil(np.maximum(*ends).sum(axis=1)) + room - low + 1
+    margin = 3  # for every corner and its neighbours
+    low = np.floor(np.minimum(*ends).sum(axis=1)) - margin
+    extents = np.ceil(np.maximum(*ends).sum(axis=1)) + margin - low + 1
     largest = (d + 1) * np.prod(extents)
     if largest > np.iinfo(np.int64).max:
         raise out_of_reach(extents.max())
@@ -48,54 +45,53 @@ def numbering(
 
 
 @kernel
-def locate(features: Any, scale: Any, low: Any, strides: Any, keys: Any, weights: Any) -> None:
-    """Find the corners of the simplices that points lie in; corner k has remainder k.
+def locate_corners(
+    features: Any, scale: Any, low: Any, strides: Any, keys: Any, weights: Any
+) -> None:
+    """Find the corners of the simplices that enclose points; corner k has remainder k.
 
     Args:
-        features: (d, n) float32, n at most ``BLOCK``.
-        scale: From ``numbering``.
-        low: From ``numbering``.
-        strides: From ``numbering``.
+        features: (d, n) float32, n at most ``BLOCK``; scale, low and strides of ``number_points``.
         keys: (d + 1, BLOCK), filled with the corners' keys.
         weights: (n, d + 1) float32, filled with barycentric weights, which sum to 1.
     """
-    offset = _elevated(features, scale)
-    base, rank = _enclosed(offset)
-    _number(base, rank, low, strides, keys)
-    _share(offset, rank, weights)
+    offset = _elevate(features, scale)
+    base, rank = _round_to_simplex(offset)
+    _fill_keys(base, rank, low, strides, keys)
+    _fill_weights(offset, rank, weights)
 
 
 @kernel
-def _elevated(features: Any, scale: Any) -> Any:
-    """(d + 1, BLOCK): features on the plane of zero sum."""
+def _elevate(features: Any, scale: Any) -> Any:
+    """Return (d + 1, BLOCK), the features on the plane of zero sum."""
     elevated = np.zeros((len(features) + 1, BLOCK), np.float32)
     total = elevated[0]
     for j in range(len(features), 0, -1):
-        row, here = features[j - 1], elevated[j]
+        row, elevated_row = features[j - 1], elevated[j]
         for i in range(len(row)):
             scaled = row[i] * scale[j - 1]
-            here[i] = total[i] - np.float32(j) * scaled
+            elevated_row[i] = total[i] - np.float32(j) * scaled
             total[i] += scaled
     return elevated
 
 
 @kernel
-def _enclosed(offset: Any) -> Any:
-    """Quotients of the corner of remainder 0, and each coordinate's rank by its offset to it.
+def _round_to_simplex(offset: Any) -> Any:
+    """Return the quotients of the corner of remainder 0, and the rank of each coordinate's offset.
 
-    ``offset`` holds the position before and the offset after.
+    ``offset`` contains the position, and is replaced by the offset to that corner.
     """
     size = np.int32(len(offset))
     base, rank = np.empty(offset.shape, np.int32), np.zeros(offset.shape, np.int32)
     excess = _round(offset, base)
     for a in range(size):
         for b in range(a + 1, size):
-            one, other, rank_one, rank_other = offset[a], offset[b], rank[a], rank[b]
-            for i in range(len(one)):
-                nearer = np.int32(one[i] < other[i])
-                rank_one[i] += nearer
-                rank_other[i] += np.int32(1) - nearer
-    # rounding leaves the plane by a multiple of d + 1: the farthest coordinates go back
+            first, second, rank_first, rank_second = offset[a], offset[b], rank[a], rank[b]
+            for i in range(len(first)):
+                nearer = np.int32(first[i] < second[i])
+                rank_first[i] += nearer
+                rank_second[i] += np.int32(1) - nearer
+    # Rounding leaves the plane by a multiple of d + 1: the farthest coordinates are moved back.
     for j in range(size):
         ranks, offsets, bases = rank[j], offset[j], base[j]
         for i in range(len(ranks)):
@@ -123,36 +119,35 @@ def _round(offset: Any, base: Any) -> Any:
 
 
 @kernel
-def _number(base: Any, rank: Any, low: Any, strides: Any, keys: Any) -> None:
-    """Fill in the keys of the corners."""
-    d, none, one = len(base) - 1, strides[-1], strides[-2] // len(base)
+def _fill_keys(base: Any, rank: Any, low: Any, strides: Any, keys: Any) -> None:
+    d, last, unit = len(base) - 1, strides[-1], strides[-2] // len(base)
     keys[0] = 0
     for j in range(d):
-        here, bases, lowest, stride = keys[0], base[j], low[j], strides[j]
-        for i in range(len(here)):
-            here[i] += (bases[i] - lowest) * stride
-    # the next corner is up by 1 along all coordinates, but down by d along the next farthest
+        row, bases, lowest, stride = keys[0], base[j], low[j], strides[j]
+        for i in range(len(row)):
+            row[i] += (bases[i] - lowest) * stride
+    # The next corner is up by 1 along all coordinates, and down by d along the next farthest.
     for k in range(1, d + 1):
-        before, here = keys[k - 1], keys[k]
-        for i in range(len(here)):
-            here[i] = before[i] + one
+        before, row = keys[k - 1], keys[k]
+        for i in range(len(row)):
+            row[i] = before[i] + unit
         for j in range(d):
             ranks, stride = rank[j], strides[j]
-            for i in range(len(here)):
-                here[i] -= stride if ranks[i] == d + 1 - k else none
+            for i in range(len(row)):
+                row[i] -= stride if ranks[i] == d + 1 - k else last
 
 
 @kernel
-def _share(offset: Any, rank: Any, weights: Any) -> None:
+def _fill_weights(offset: Any, rank: Any, weights: Any) -> None:
     """Fill in the barycentric weights."""
     d, unit = len(offset) - 1, np.float32(1 / len(offset))
     ordered = np.zeros((d + 1, BLOCK), np.float32)
     for k in range(d + 1):
-        here = ordered[k]
+        row = ordered[k]
         for j in range(d + 1):
             offsets, ranks = offset[j], rank[j]
             for i in range(BLOCK):
-                here[i] += offsets[i] * unit if ranks[i] == d - k else np.float32(0)
+                row[i] += offsets[i] * unit if ranks[i] == d - k else np.float32(0)
     for i in range(len(weights)):
         weights[i, 0] = np.float32(1) + ordered[0, i] - ordered[d, i]
         for k in range(1, d + 1):

@@ -1,6 +1,7 @@
 """Evidence for label errors on one image: annotated regions and unlabelled regions."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import cv2
 import numpy as np
@@ -31,8 +32,14 @@ _MIN_RELATIVE = 0.1  # segments that are smaller relative to the largest one in 
 _MIN_COVERED = 0.5  # share of a box within another from which that one explains the prediction
 _TOUCH_DISTANCE = 2  # pixels
 
+Scores = NDArray[np.floating]
+LabelMap = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+New = partial[Evidence]
+"""Makes evidence of one image."""
 
-def collect_evidence(example: Example, scores: NDArray[np.floating]) -> list[Evidence]:
+
+def collect_evidence(example: Example, scores: Scores) -> list[Evidence]:
     """Return the annotated regions of an image, and the predicted segments if it has no full mask.
 
     Args:
@@ -49,24 +56,22 @@ def collect_evidence(example: Example, scores: NDArray[np.floating]) -> list[Evi
         return []
     predicted, constraints = scores.argmax(axis=0).astype(np.uint8), example.constraints
     masks = [item for item in sample.annotations if isinstance(item, MaskFile | Regions)]
-    evidence = [_background(sample, scores, predicted, constraints)]
-    evidence += _boxes(sample, scores, predicted)
-    evidence += _strokes(sample, scores)
+    new = partial(Evidence, id=sample.id, size=sample.size)
+    evidence = [_background(new, scores, predicted, constraints)]
+    evidence += _boxes(new, sample, scores, predicted)
+    evidence += _strokes(new, sample, scores)
     for mask in masks:
         label_map = label_map_of(mask, sample.size, len(scores))
-        evidence += _mask_regions(sample, scores, label_map)
-        evidence += _mask_parts(sample, scores, predicted, label_map)
+        evidence += _mask_regions(new, scores, label_map)
+        evidence += _mask_parts(new, scores, predicted, label_map)
     if not any(isinstance(mask, MaskFile) or not mask.partial for mask in masks):
-        evidence += _segments(sample, scores, predicted, constraints)
-        evidence += _tags(sample, scores)
+        evidence += _segments(new, scores, predicted, constraints)
+        evidence += _tags(new, sample, scores)
     return evidence
 
 
 def _background(
-    sample: Sample,
-    scores: NDArray[np.floating],
-    predicted: NDArray[np.uint8],
-    constraints: Constraints,
+    new: New, scores: Scores, predicted: LabelMap, constraints: Constraints
 ) -> Evidence:
     """Use the annotated background; if there is none, the predicted one; else the whole image."""
     known = constraints.known == 0
@@ -74,14 +79,11 @@ def _background(
     mask = mask if mask.any() else np.ones(mask.shape, bool)
     place = (0, 0, mask.shape[1], mask.shape[0])
     means = mean_scores(scores, mask, place)
-    return Evidence(
-        sample.id, "background", sample.size, 0, 0, place, means, share=float(known.any())
-    )
+    share = float(known.any())
+    return new(source="background", annotated=0, predicted=0, place=place, means=means, share=share)
 
 
-def _boxes(
-    sample: Sample, scores: NDArray[np.floating], predicted: NDArray[np.uint8]
-) -> Iterator[Evidence]:
+def _boxes(new: New, sample: Sample, scores: Scores, predicted: LabelMap) -> Iterator[Evidence]:
     """Yield each box that is neither a crowd nor hidden behind smaller boxes.
 
     The mean scores are those of its visible part. The predicted box is that of the segment of its
@@ -94,10 +96,8 @@ def _boxes(
             continue
         place, segment = _place(box), _segment_of(box, sample.boxes, predicted)
         predicted_box = tight_box(segment) if segment.any() else None
-        yield Evidence(
-            id=sample.id,
+        yield new(
             source="box",
-            size=sample.size,
             annotated=box.label,
             predicted=box.label,
             place=place,
@@ -115,9 +115,7 @@ def _place(box: Box) -> Place:
     return box.left, box.top, box.right, box.bottom
 
 
-def _segment_of(
-    box: Box, boxes: tuple[Box, ...], predicted: NDArray[np.uint8]
-) -> NDArray[np.bool_]:
+def _segment_of(box: Box, boxes: tuple[Box, ...], predicted: LabelMap) -> Mask:
     """Return the predicted pixels (H, W) of a box's class that belong to the object of the box.
 
     They may lie outside of the box, but not only in other boxes of the class. Of the connected
@@ -148,17 +146,15 @@ def _covering(box: Box, boxes: tuple[Box, ...]) -> tuple[int, ...]:
     return tuple(sorted(labels))
 
 
-def _strokes(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]:
+def _strokes(new: New, sample: Sample, scores: Scores) -> Iterator[Evidence]:
     for stroke in sample.strokes:
         mask = stroke_map(Strokes((stroke,)), sample.size) == stroke.label
         if not mask.any():
             continue
         place = tight_box(mask)
         left, top, right, bottom = place
-        yield Evidence(
-            id=sample.id,
+        yield new(
             source="stroke",
-            size=sample.size,
             annotated=stroke.label,
             predicted=stroke.label,
             place=place,
@@ -168,17 +164,13 @@ def _strokes(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]
         )
 
 
-def _mask_regions(
-    sample: Sample, scores: NDArray[np.floating], label_map: NDArray[np.uint8]
-) -> Iterator[Evidence]:
+def _mask_regions(new: New, scores: Scores, label_map: LabelMap) -> Iterator[Evidence]:
     """Yield each annotated region of a mask."""
     for region in connected_regions(label_map):
         if region.label != IGNORE and region.area >= MIN_AREA * label_map.size:
             place = region_box(region)
-            yield Evidence(
-                id=sample.id,
+            yield new(
                 source="mask",
-                size=sample.size,
                 annotated=region.label,
                 predicted=region.label,
                 place=place,
@@ -188,10 +180,7 @@ def _mask_regions(
 
 
 def _mask_parts(
-    sample: Sample,
-    scores: NDArray[np.floating],
-    predicted: NDArray[np.uint8],
-    label_map: NDArray[np.uint8],
+    new: New, scores: Scores, predicted: LabelMap, label_map: LabelMap
 ) -> Iterator[Evidence]:
     """Yield the parts of a mask in which another class is predicted."""
     for label in np.unique(label_map[label_map != IGNORE]).tolist():
@@ -199,12 +188,10 @@ def _mask_parts(
         for part in significant_regions(np.where(is_other, predicted, IGNORE).astype(np.uint8)):
             if part.label == IGNORE:
                 continue
-            mask = _full_mask(part, sample.size)
+            mask = _full_mask(part, label_map.shape)
             place = region_box(part)
-            yield Evidence(
-                id=sample.id,
+            yield new(
                 source="part",
-                size=sample.size,
                 annotated=label,
                 predicted=part.label,
                 place=place,
@@ -215,23 +202,20 @@ def _mask_parts(
             )
 
 
-def _full_mask(region: ConnectedRegion, size: tuple[int, int]) -> NDArray[np.bool_]:
+def _full_mask(region: ConnectedRegion, size: tuple[int, ...]) -> Mask:
     left, top, right, bottom = region_box(region)
     mask = np.zeros(size, bool)
     mask[top:bottom, left:right] = region.mask
     return mask
 
 
-def _touches(mask: NDArray[np.bool_], other: NDArray[np.bool_]) -> bool:
+def _touches(mask: Mask, other: Mask) -> bool:
     kernel = np.ones((2 * _TOUCH_DISTANCE + 1,) * 2, np.uint8)
     return bool(((cv2.dilate(mask.astype(np.uint8), kernel) > 0) & other).any())
 
 
 def _segments(
-    sample: Sample,
-    scores: NDArray[np.floating],
-    predicted: NDArray[np.uint8],
-    constraints: Constraints,
+    new: New, scores: Scores, predicted: LabelMap, constraints: Constraints
 ) -> Iterator[Evidence]:
     """Yield the predicted regions of object classes."""
     for region in significant_regions(predicted):
@@ -243,21 +227,19 @@ def _segments(
         means = mean_scores(scores, region.mask, place)
         possible = np.where(allowed.any(axis=1), np.array(means)[constraints.classes], -1.0)
         of_class = constraints.classes == region.label
-        yield Evidence(
-            id=sample.id,
+        yield new(
             source="segment",
-            size=sample.size,
             annotated=int(constraints.classes[possible.argmax()]),
             predicted=region.label,
             place=place,
             means=means,
             share=float(allowed[of_class].mean()) if of_class.any() else 0.0,
             area=region.area / predicted.size,
-            rle=encode_rle(_full_mask(region, sample.size)),
+            rle=encode_rle(_full_mask(region, predicted.shape)),
         )
 
 
-def _tags(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]:
+def _tags(new: New, sample: Sample, scores: Scores) -> Iterator[Evidence]:
     """Yield each tag whose class has no other annotation, with its likeliest pixels."""
     drawn = {box.label for box in sample.boxes} | {stroke.label for stroke in sample.strokes}
     for regions in sample.annotations:
@@ -268,10 +250,8 @@ def _tags(sample: Sample, scores: NDArray[np.floating]) -> Iterator[Evidence]:
         flat = scores[label].ravel()
         likeliest = np.argpartition(flat, -count)[-count:]
         means = scores.reshape(len(scores), -1)[:, likeliest].mean(axis=1, dtype=np.float64)
-        yield Evidence(
-            id=sample.id,
+        yield new(
             source="tag",
-            size=sample.size,
             annotated=label,
             predicted=label,
             place=(0, 0, sample.size[1], sample.size[0]),

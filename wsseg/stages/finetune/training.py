@@ -10,8 +10,8 @@ from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.networks.batches import Steps
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.losses.registry import WeightedLosses
-from wsseg.networks.prediction import save_segmenter
 from wsseg.networks.semi.callbacks import CollapseAlarm, object_recall
 from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.training import PairedBatches, SemiTraining
@@ -155,7 +155,8 @@ def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
     alarm = CollapseAlarm(lambda: training.result, before, checked, config.trainer.steps, log)
     loss = fit_in_stage(stage, training, batches, config, [alarm], average=config.trainer.average)
     network = training.result if alarm.step is None else segmenter_of(base).network
-    save_segmenter(stage.path / "model.ckpt", network, sources.dataset.classes, config.model)
+    classes = sources.dataset.classes
+    save_network(stage.path / "model.ckpt", "segmenter", network, config.model, classes)
     return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
 
 

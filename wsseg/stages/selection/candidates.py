@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.classes import has_full_mask, present_classes
-from wsseg.data.formats.files import read_ids
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.load import with_annotations
+from wsseg.data.load import read_ids, with_annotations
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.runs.engine import report_problems

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.params import LocalPath, Params
 
@@ -49,7 +50,7 @@ class SelectionParams(Params):
     """Folder for embeddings and uncertainties, which are reused; by default OUT/cache."""
     workers: PositiveInt | None = None
     """Processes; one per core if not set."""
-    format: str = "auto"
+    format: str = DataParams.model_fields["format"].default
     """Format of the data set, such as voc, coco or jsonl; auto detects it."""
 
     @property

@@ -6,7 +6,8 @@ import lightning
 from torch import Tensor, nn
 
 from wsseg.data.model import Dataset
-from wsseg.networks.affinity_net import AffinityNet, affinity_loss, save_affinity
+from wsseg.networks.affinity_net import AffinityNet, affinity_loss
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.classifier import load_classifier
 from wsseg.networks.encoder import FeatureMap
 from wsseg.networks.params import TrainingParams
@@ -87,7 +88,8 @@ def _train(
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.params, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)
-    save_affinity(stage.path / "model.ckpt", network, trained.classes, trained.params)
+    path = stage.path / "model.ckpt"
+    save_network(path, "affinity network", network, trained.params, trained.classes)
     return curve
 
 

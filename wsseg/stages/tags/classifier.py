@@ -15,10 +15,10 @@ from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.images import read_image
+from wsseg.networks.checkpoints import save_network
 from wsseg.networks.classifier import (
     build_classifier,
     load_classifier,
-    save_classifier,
 )
 from wsseg.networks.tag_training import (
     TagBatches,
@@ -146,7 +146,7 @@ def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config)
     )
     batches = TagBatches(tagged, classes, params, trainer, seed=config.seed)
     loss = fit_in_stage(stage, training, batches, config)
-    save_classifier(stage.path / "model.ckpt", network, classes, params)
+    save_network(stage.path / "model.ckpt", "tag classifier", network, params, classes)
     return loss
 
 
