@@ -114,7 +114,7 @@ def test_unavailable_encoders_are_refused(tmp_path):
 def test_features_of_nothing_have_no_direction():
     encoder = EncoderSource("classifier", TINY).load()
     with torch.no_grad():
-        for parameter in encoder.model.parameters():
+        for parameter in encoder.body.parameters():
             parameter.zero_()
     with pytest.raises(InputError, match="The features must be finite and not all 0"):
         encoder.embed(IMAGE)
