@@ -18,6 +18,7 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.names import SEEDS
 from wsseg.runs.run import open_run
 from wsseg.stages.checks import check_settings
 from wsseg.stages.measure import measure
@@ -42,7 +43,7 @@ def main(config: Config) -> None:
         if not masks:
             rule, remedy = "a split with masks", "add masks or choose pipeline=weak"
             raise InputError(f"split {data.train!r}", rule, "none", remedy)
-        stage = run.stage("seeds", truth=samples_key(masks), classes=list(truth.classes))
+        stage = run.stage(SEEDS, truth=samples_key(masks), classes=list(truth.classes))
         labels = label_images(run, stage, partial(_copied, n_classes=len(truth.classes)), masks)
         model = train_segmenter(run, replace(dataset, samples=tuple(masks)), labels, number=1)
         measure(run, predict_val(run, dataset, model), truth, validation_images)
@@ -50,7 +51,7 @@ def main(config: Config) -> None:
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
-    read_image(sample.image)  # a damaged photograph is skipped here, as in the weak pipelines
+    read_image(sample.image)  # raises for a damaged image, which is then skipped
     return true_label_map(sample, n_classes), {}
 
 

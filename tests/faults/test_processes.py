@@ -17,7 +17,7 @@ from wsseg.runs.folder import folder_lock
 from wsseg.stages.export import new_folder
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-INTERRUPTED = "interrupted; the same command goes on from here\n"
+INTERRUPTED = "interrupted; the same command continues from here\n"
 INTERRUPTIBLE = """
 import signal
 from wsseg.cli import main

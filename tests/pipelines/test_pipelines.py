@@ -218,7 +218,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(
     (tmp_path / "mine.py").write_text("def main(config):\n    raise KeyboardInterrupt\n")
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
     assert wsseg("run", config_file, *arguments, f"pipeline={tmp_path / 'mine.py'}") == 130
-    assert capsys.readouterr().err == "interrupted; the same command goes on from here\n"
+    assert capsys.readouterr().err == "interrupted; the same command continues from here\n"
 
 
 def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(

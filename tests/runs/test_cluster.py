@@ -93,11 +93,11 @@ def test_a_killed_node_costs_its_images_in_flight(cluster, config, tmp_path):
 
 def test_an_image_that_kills_every_worker_is_explained(config, tmp_path, monkeypatch):
     monkeypatch.setattr("wsseg.runs.cluster.RETRIES", 1)
-    with pytest.raises(InputError, match="lost again and again"):
+    with pytest.raises(InputError, match="workers of the cluster were lost repeatedly"):
         list(map_samples(dead, samples(tmp_path, 2), config))
 
 
-def test_bad_images_are_set_aside_or_stop_a_strict_run(config, tmp_path):
+def test_bad_images_are_skipped_or_stop_a_strict_run(config, tmp_path):
     found = list(map_samples(bad, samples(tmp_path, 3), config))
     assert [each for each in found if not isinstance(each, Skipped)] == ["1", "1"]
     assert [each.id for each in found if isinstance(each, Skipped)] == ["1"]
@@ -139,17 +139,15 @@ def test_no_such_cluster_is_told(config, tmp_path):
     ray.shutdown()
     machine = MachineParams(engine="ray", ray={"address": "127.0.0.1:1"})
     nowhere = config.model_copy(update={"machine": machine})
-    with pytest.raises(
-        InputError, match=r"ray\.address 127\.0\.0\.1:1 must be a cluster that runs"
-    ):
+    with pytest.raises(InputError, match=r"no cluster answers at .*address=127\.0\.0\.1:1: "):
         list(map_samples(slow, samples(tmp_path, 1), nowhere))
 
 
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        (_Place(Path.cwd(), (Path("/nowhere"),), wsseg_version), "must be one that sees /nowhere"),
-        (_Place(Path.cwd(), (), "0.0.1"), r"must be one with wsseg 0\.0\.1"),
+        (_Place(Path.cwd(), (Path("/nowhere"),), wsseg_version), "node .* has no folder /nowhere"),
+        (_Place(Path.cwd(), (), "0.0.1"), rf"has wsseg {wsseg_version} instead of 0\.0\.1"),
     ],
 )
 def test_a_node_that_lacks_something_is_told(place, message):
@@ -159,5 +157,5 @@ def test_a_node_that_lacks_something_is_told(place, message):
 
 def test_ray_must_be_installed(config, monkeypatch):
     monkeypatch.setattr("wsseg.runs.cluster.find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"engine must be of an installed package, got ray"):
+    with pytest.raises(InputError, match="engine=ray needs the package ray"):
         check_engine(config)

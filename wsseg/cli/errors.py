@@ -1,4 +1,4 @@
-"""What stops a command, in one line."""
+"""Errors of commands as one line on stderr."""
 
 import errno
 import sys
@@ -12,7 +12,7 @@ from wsseg.runs.progress import console
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Say what stopped a command in one line; 2 is bad input, 130 an interrupt, 1 the rest."""
+    """Print an error in one line and exit: 2 for bad input, 130 for an interrupt, else 1."""
     try:
         _check_file_names()
         yield
@@ -21,15 +21,15 @@ def plain_errors() -> Iterator[None]:
     except DivergenceError as error:
         _stop(f"training stopped: {error}", 1)
     except KeyboardInterrupt:
-        _stop("interrupted; the same command goes on from here", 130)
-    except BrokenPipeError:  # whoever read the output has gone, as in `wsseg check x | head`
+        _stop("interrupted; the same command continues from here", 130)
+    except BrokenPipeError:  # The reader of the output has ended, as in `wsseg check x | head`.
         raise
     except OSError as error:
         _stop(f"error: {_refusal(error)}", 1)
 
 
 def _check_file_names() -> None:
-    """Images are named by texts in UTF-8, so their files must be, too."""
+    # Annotation files name images in UTF-8, so file names must be UTF-8, too.
     if (encoding := sys.getfilesystemencoding()) != "utf-8":
         rule, remedy = "UTF-8, whatever the locale", "set PYTHONUTF8=1"
         raise InputError("the encoding of file names", rule, encoding, remedy)
@@ -41,7 +41,7 @@ def _stop(message: str, code: int) -> NoReturn:
 
 
 def _refusal(error: OSError) -> str:
-    """What the operating system refused, such as writing to a full disk."""
+    """Return an error of the operating system, such as a full disk, with a remedy."""
     place = f"{error.filename}: " if error.filename else ""
     remedy = "free some space" if error.errno == errno.ENOSPC else "correct it"
     return f"{place}{error.strerror or error}; {remedy} and run the same command again"

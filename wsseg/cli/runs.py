@@ -24,7 +24,7 @@ def run_pipeline(
         typer.Argument(help="key=value, such as run_dir=runs/x seed=1 data.root=my/images."),
     ] = None,
 ) -> None:
-    """Run a pipeline; a finished stage is skipped, an interrupted one goes on."""
+    """Run a pipeline; finished stages are skipped, interrupted ones are resumed."""
     config = find_config(config)
     settings = load_config(config, overrides or [])
     run_and_report(settings, config.parent)
@@ -59,7 +59,9 @@ def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a model.ckpt.")],
     images: Annotated[list[Path], typer.Argument(help="Image files or folders.")],
     out: Annotated[Path, typer.Option(help="Folder for label maps and overlays.")],
-    strict: Annotated[bool, typer.Option(help="Stop at the first bad image.")] = False,
+    strict: Annotated[
+        bool, typer.Option(help="Stop at the first unusable image instead of skipping it.")
+    ] = False,
 ) -> None:
     """Write a palette PNG and an overlay for every image, of any size."""
     from wsseg.stages.predict import predict_files

@@ -1,7 +1,8 @@
-"""A function mapped over images on a Ray cluster; a lost worker or node costs its images in flight.
+"""Map a function over images on a Ray cluster; images of a lost worker or node are tried again.
 
-Every node needs wsseg of the same version, and sees the data set and the run's folder under the
-same paths, such as on NFS: images and labels travel by the disk, only ids and statistics by Ray.
+Every node needs the same version of wsseg, and the data set and the folder of the run under the
+same paths, such as on NFS: images and labels are exchanged by files, only ids and statistics by
+Ray.
 """
 
 import logging
@@ -23,11 +24,11 @@ from wsseg.runs.config import Config
 Item = TypeVar("Item")
 T = TypeVar("T")
 
-_QUEUED = 2  # images a core: one at work, one that is there when it ends
+_QUEUED = 2  # images per core: one in progress, and one that waits
 RETRIES = 5
-"""How often an image is tried again when its worker or node is lost."""
+"""Number of times that an image is tried again after its worker or node was lost."""
 
-_PATIENCE = 10  # seconds
+_TIMEOUT = 10  # seconds
 _VARIABLES = {
     **{f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMBA", "NUMEXPR")},
     # Ray Train gives up after 30 s by default, less than importing torch takes on a busy machine.
@@ -38,12 +39,12 @@ _VARIABLES = {
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the command was given, and what its nodes must see there.
+    """The working folder of a command, and what every node must have.
 
     Args:
-        folder: What relative paths start from.
+        folder: The working folder, to which paths are relative.
         needs: Folders of the run and its data.
-        version: Of wsseg.
+        version: Version of wsseg.
     """
 
     folder: Path
@@ -51,61 +52,50 @@ class _Place:
     version: str
 
     def enter(self) -> None:
-        """Let relative paths mean the same as where the command was given.
+        """Change to the working folder of the command.
 
         Raises:
             InputError: The node lacks a folder or has another version of wsseg.
         """
-        node, remedy = f"node {os.uname().nodename}", "mount it under the same path on every node"
+        node = f"node {os.uname().nodename}"
         if wsseg.__version__ != self.version:
-            remedy = "install the same on every node"
-            raise InputError(node, f"one with wsseg {self.version}", wsseg.__version__, remedy)
+            problem = f"{node} has wsseg {wsseg.__version__} instead of {self.version}"
+            raise InputError(problem, hint="install the same version on every node")
         for path in (self.folder, *self.needs):
             if not path.exists():
-                raise InputError(node, f"one that sees {path}", "no such folder", remedy)
+                problem = f"{node} has no folder {path}"
+                raise InputError(problem, hint="mount it under the same path on every node")
         os.chdir(self.folder)
 
 
 def check_engine(config: Config) -> None:
-    """Refuse a cluster that cannot work, before any work is done.
-
-    Args:
-        config: Its ``machine.engine``.
-
-    Raises:
-        InputError: Ray is not installed.
-    """
+    """Raise ``InputError`` if ``machine.engine`` is "ray" and Ray is not installed."""
     if config.machine.engine == "ray" and find_spec("ray") is None:
-        raise InputError("machine.engine", "of an installed package", "ray", "install wsseg[ray]")
+        raise InputError("machine.engine=ray needs the package ray", hint="install wsseg[ray]")
 
 
 def map_on_cluster(
     work: Callable[[Item], T], samples: Sequence[Item], config: Config
 ) -> Iterator[T]:
-    """Yield what some work returns for every sample, in no particular order.
+    """Yield the result of a function for every sample, in no particular order.
 
     Args:
-        work: Called once a sample, as a Ray task of one core; again where its worker or node is
+        work: Called once per sample, as a Ray task of one core; again if its worker or node is
             lost.
-        samples: The images.
-        config: Its ``machine`` names the cluster and the largest number of images in progress.
-
-    Yields:
-        Results.
 
     Raises:
-        InputError: Ray is missing or has no such cluster, a node lacks what it needs, an image
-            lost its worker more than ``RETRIES`` times, or what the work itself raises.
+        InputError: Ray is missing or has no such cluster, a node lacks a folder or has another
+            version of wsseg, or an image lost its worker more than ``RETRIES`` times.
     """
     ray = connect(config)
     resources = {"num_cpus": 1, "num_gpus": config.machine.ray.gpus, "max_retries": RETRIES}
     task = ray.remote(**resources)(_in_place)
     place = ray.put(place_of(config))
-    shared, left, running = ray.put(work), iter(samples), set[Any]()
+    shared, waiting, running = ray.put(work), iter(samples), set[Any]()
     try:
         while True:
-            room = _at_a_time(ray, config) - len(running)
-            running |= {task.remote(shared, sample, place) for sample in islice(left, max(room, 0))}
+            room = max(0, _max_running(ray, config) - len(running))
+            running |= {task.remote(shared, sample, place) for sample in islice(waiting, room)}
             if not running:
                 return
             done, _ = ray.wait(list(running), num_returns=1)
@@ -127,11 +117,9 @@ def _in_place(work: Callable[[Item], T], sample: Item, place: _Place) -> T:
     return work(sample)
 
 
-def _at_a_time(ray: Any, config: Config) -> int:
-    """Nodes may come and go."""
-    if config.machine.workers:
-        return config.machine.workers
-    return max(1, _QUEUED * int(ray.cluster_resources().get("CPU", 1)))
+def _max_running(ray: Any, config: Config) -> int:
+    cores = int(ray.cluster_resources().get("CPU", 1))  # Nodes may join and leave.
+    return config.machine.workers or max(1, _QUEUED * cores)
 
 
 def _result(ray: Any, reference: Any) -> Any:
@@ -140,9 +128,9 @@ def _result(ray: Any, reference: Any) -> Any:
     except ray.exceptions.RayTaskError as error:
         raise error.cause from error
     except ray.exceptions.RayError as error:
-        got = f"one that was lost again and again ({type(error).__name__})"
-        remedy = "lower machine.workers or add memory, and run the same command again"
-        raise InputError("a worker of the cluster", "alive", got, remedy) from error
+        problem = f"workers of the cluster were lost repeatedly ({type(error).__name__})"
+        hint = "lower machine.workers or add memory, and run the same command again"
+        raise InputError(problem, hint=hint) from error
 
 
 def connect(config: Config) -> Any:
@@ -174,21 +162,20 @@ def connect(config: Config) -> Any:
 
 
 def _own_modules() -> list[str]:
-    """Where this process imports from besides its environment, such as the folder of a script."""
-    places = (Path(sys.prefix), Path(sys.base_prefix))
-    return [p for p in sys.path if p and not any(Path(p).is_relative_to(place) for place in places)]
+    """Return the folders that this process imports from, except those of its environment."""
+    installed = (Path(sys.prefix), Path(sys.base_prefix))
+    return [p for p in sys.path if p and not any(Path(p).is_relative_to(i) for i in installed)]
 
 
 def _reach(address: str | None) -> None:
-    """Ray itself would try for ten minutes."""
+    # Ray itself would try for ten minutes.
     host, _, port = (address or "").rpartition(":")
     if port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=_TIMEOUT).close()
 
 
 def _refuse(address: str | None, error: Exception) -> NoReturn:
-    got = " ".join(str(error).split()) or type(error).__name__
-    remedy = "start it with `ray start --head`, or set machine.ray.address=null"
-    raise InputError(
-        f"machine.ray.address {address}", "a cluster that runs", got, remedy
-    ) from error
+    reason = " ".join(str(error).split()) or type(error).__name__
+    hint = "start it with `ray start --head`, or set machine.ray.address=null"
+    problem = f"no cluster answers at machine.ray.address={address}: {reason}"
+    raise InputError(problem, hint=hint) from error

@@ -1,4 +1,4 @@
-"""Settings from one YAML file and ``key=value`` overrides, with errors a person can act on."""
+"""The settings of a run, read from a YAML file and ``key=value`` overrides."""
 
 import io
 from collections.abc import Sequence
@@ -57,7 +57,7 @@ class Config(Params):
     finetune: FinetuneParams = FinetuneParams()
 
 
-_MOST_VALUES = 100_000  # of a file of settings, its aliases written out
+_MAX_VALUES = 100_000  # values in a YAML file after aliases are expanded
 UNREADABLE = (
     OmegaConfBaseException,
     yaml.YAMLError,
@@ -67,22 +67,18 @@ UNREADABLE = (
     AttributeError,
     RecursionError,
 )
-"""What a damaged YAML file raises, and interpolations in it that lead nowhere."""
+"""Errors of a damaged YAML file, and of interpolations that cannot be resolved."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
-    """Return the settings of a YAML file with overrides laid over it.
+    """Return the settings of a YAML file, with some of them replaced.
 
     Args:
-        path: The YAML file.
         overrides: ``key=value`` with dots between levels, such as "rounds.count=3".
-
-    Returns:
-        The validated settings.
 
     Raises:
         InputError: The file is missing or not YAML, an override has no "=", a key is unknown
-            (the nearest is suggested), or a value breaks its rule.
+            (the nearest one is suggested), or a value breaks its rule.
     """
     for override in overrides:
         if "=" not in override:
@@ -99,16 +95,9 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
 
 
 def read_yaml(path: Path) -> Any:
-    """Return what a YAML file holds, as OmegaConf's nodes.
+    """Return the content of a YAML file as nodes of OmegaConf, without resolving interpolations.
 
-    Args:
-        path: The file.
-
-    Returns:
-        A mapping or list, interpolations in it not resolved yet.
-
-    Raises:
-        OSError: The file is missing; or another of ``UNREADABLE``.
+    May raise any error of ``UNREADABLE``.
     """
     text = path.read_text(encoding="utf-8")
     _check_aliases(text)
@@ -116,24 +105,24 @@ def read_yaml(path: Path) -> Any:
 
 
 def _check_aliases(text: str) -> None:
-    """Refuse a few lines whose aliases of aliases stand for more than the memory holds."""
-    known: dict[int, int] = {}
+    """Raise ``ValueError`` if nested aliases expand to more values than memory can hold."""
+    counts: dict[int, int] = {}
 
-    def values_in(node: yaml.Node) -> int:
-        if id(node) not in known:
-            known[id(node)] = _MOST_VALUES  # until it is counted: a node may hold itself
-            held = node.value if isinstance(node, yaml.CollectionNode) else []
-            pairs = [each if isinstance(each, tuple) else (each,) for each in held]
-            known[id(node)] = 1 + sum(values_in(one) for pair in pairs for one in pair)
-        return known[id(node)]
+    def count(node: yaml.Node) -> int:
+        if id(node) not in counts:
+            counts[id(node)] = _MAX_VALUES  # until it is counted: a node may contain itself
+            children = node.value if isinstance(node, yaml.CollectionNode) else []
+            pairs = [child if isinstance(child, tuple) else (child,) for child in children]
+            counts[id(node)] = 1 + sum(count(child) for pair in pairs for child in pair)
+        return counts[id(node)]
 
     root = yaml.compose(text, yaml.SafeLoader)
-    if root is not None and values_in(root) >= _MOST_VALUES:
-        raise ValueError(f"aliases that stand for {_MOST_VALUES:,} values or more")
+    if root is not None and count(root) >= _MAX_VALUES:
+        raise ValueError(f"aliases that stand for {_MAX_VALUES:,} values or more")
 
 
 def _merged(base: Any, overrides: Any) -> Any:
-    """Lay overrides over a file's settings; weights of losses are one value, not many."""
+    """Merge overrides into the settings of a file; losses are replaced as a whole."""
     merged = OmegaConf.merge(base, overrides)
     for weights in ("trainer.loss", "rounds.loss"):
         if (given := OmegaConf.select(overrides, weights)) is not None:

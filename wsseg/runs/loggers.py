@@ -1,8 +1,8 @@
 """Curves of trainings, and figures of rounds, in TensorBoard and MLflow.
 
-What a training logs belongs to its stage, in whose folder it is kept: ``tensorboard/`` holds the
-events, ``mlflow.json`` says which MLflow run it is. So a resumed training goes on with its curve,
-and one with another key, for which the folder is emptied, starts a curve of its own.
+The folder of the stage of a training holds ``tensorboard/``, the events, and ``mlflow.json``, the
+id of its MLflow run. A resumed training therefore continues its curve; a training with another key,
+for which the folder is emptied, starts a new one.
 """
 
 import errno
@@ -30,13 +30,13 @@ _SILENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "WARNING"
 
 
 class _Series(NamedTuple):
-    """Curves that belong together.
+    """The curves of one training or report.
 
     Attributes:
-        run: The run's folder.
-        name: Of a folder in it, and of the curves.
-        first_step: Where they go on; what was logged from there on before is hidden (TensorBoard)
-            or stays beside what comes (MLflow).
+        run: Folder of the run.
+        name: Name of the curves and of a folder in ``run``.
+        first_step: Step from which the curves continue; what was logged for later steps is hidden
+            by TensorBoard and kept by MLflow.
     """
 
     run: Path
@@ -45,14 +45,7 @@ class _Series(NamedTuple):
 
 
 def check_loggers(names: Sequence[str]) -> None:
-    """Refuse loggers that cannot work here, before any work is done.
-
-    Args:
-        names: Of ``config.loggers``.
-
-    Raises:
-        InputError: A package is missing.
-    """
+    """Raise ``InputError`` if the package of a logger is not installed."""
     for name in names:
         missing = [package for package in _PACKAGES[name] if find_spec(package) is None]
         if missing:
@@ -61,16 +54,13 @@ def check_loggers(names: Sequence[str]) -> None:
 
 
 def training_loggers(stage: Stage, config: Config, first_step: int) -> list[Logger]:
-    """Return what logs a training, under the name of its stage.
+    """Return the loggers of ``config.loggers`` for the training of a stage.
+
+    The store of MLflow is that of the environment variable ``MLFLOW_TRACKING_URI``, by default
+    ``mlflow.db`` in the folder of the run; the experiment has the name of this folder.
 
     Args:
-        stage: At work, in the folder ``config.run_dir``.
-        config: Its ``loggers``.
-        first_step: Steps that are done already.
-
-    Returns:
-        Lightning's loggers. MLflow's store is that of the environment's ``MLFLOW_TRACKING_URI``,
-        else ``mlflow.db`` in the run's folder; its experiment has the name of this folder.
+        first_step: Number of steps that are done already.
 
     Raises:
         InputError: A package is missing, or the store cannot be used.
@@ -81,52 +71,42 @@ def training_loggers(stage: Stage, config: Config, first_step: int) -> list[Logg
 def log_figures(
     run: Path, names: Sequence[str], figures: Mapping[str, Mapping[str, float | None]]
 ) -> None:
-    """Log figures of stages as curves with the name "report", in place of those before.
+    """Replace the curves with the name "report" by figures of stages.
 
     Args:
-        run: The run's folder.
-        names: Of ``config.loggers``.
-        figures: By stage, in order; the first has step 0. None, NaN and infinity are left out.
+        names: Names of loggers.
+        figures: Figures of each stage in order; the first stage is step 0. None, NaN and infinite
+            values are left out.
 
     Raises:
         InputError: A package is missing, or the store cannot be used.
     """
     with on_disk(run):
         for logger in _opened(names, _Series(run, "report")):
-            for step, found in enumerate(figures.values()):
-                known = {key: value for key, value in found.items() if value is not None}
-                logger.log_metrics({k: v for k, v in known.items() if math.isfinite(v)}, step)
+            for step, values in enumerate(figures.values()):
+                known = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
+                logger.log_metrics(known, step)
             logger.finalize("success")
 
 
 @contextmanager
 def on_disk(folder: Path) -> Iterator[None]:
-    """Make one error of all those by which loggers say that the disk is full.
-
-    Args:
-        folder: Named in it where the error names no file.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        OSError: The disk is full.
-    """
+    """Raise an ``OSError`` that names a folder if a logger reports in its own way a full disk."""
     try:
         yield
     except Exception as error:
-        if _tells_no_file(error):
+        if _is_full_disk(error):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
         raise
 
 
-def _tells_no_file(error: BaseException | None) -> bool:
-    """Whether the disk was full, said by TensorBoard, or by SQLite somewhere below MLflow."""
+def _is_full_disk(error: BaseException | None) -> bool:
+    """Return whether TensorBoard, or SQLite below MLflow, reported a full disk without a file."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOSPC and not error.filename
     if isinstance(error, sqlite3.Error):
         return error.sqlite_errorcode == sqlite3.SQLITE_FULL
-    return error is not None and _tells_no_file(error.__cause__ or error.__context__)
+    return error is not None and _is_full_disk(error.__cause__ or error.__context__)
 
 
 def _opened(names: Sequence[str], series: _Series) -> list[Logger]:
@@ -156,15 +136,18 @@ def _mlflow(series: _Series) -> Logger:
         rule, remedy = "the address of an MLflow store", "correct it, or start its server"
         raise InputError(_ADDRESS, rule, (given or "").rpartition("@")[2], remedy) from error
     finally:
-        if not given:  # Lightning sets it, but the next run has a store of its own
+        if not given:  # Lightning sets the variable, but the next run has another store.
             os.environ.pop(_ADDRESS, None)
 
 
 def _own_store(mlflow: Any, path: Path) -> str:
-    """The address of the run's store, which is made beside its place: MLflow takes many steps."""
+    """Return the address of the store of a run, which is created under another name first.
+
+    MLflow creates it in many steps, and an interrupted store could not be used.
+    """
     if not path.exists():
-        for cut_off in path.parent.glob(f"{PARTIAL}{path.name}*"):
-            cut_off.unlink()
+        for interrupted in path.parent.glob(f"{PARTIAL}{path.name}*"):
+            interrupted.unlink()
         partial = path.with_name(f"{PARTIAL}{path.name}")
         mlflow.MlflowClient(f"sqlite:///{partial}")
         partial.replace(path)
@@ -185,14 +168,14 @@ def _mlflow_run(mlflow: Any, address: str, series: _Series) -> Logger:
 
 
 def _continued(mlflow: Any, address: str, run_id: str, first_step: int) -> str | None:
-    """The MLflow run to go on with; None where it is gone, or where nothing of it remains."""
+    """Return the id of the MLflow run to continue; None if it is lost or starts from step 0."""
     client = mlflow.MlflowClient(address)
     try:
         if first_step:
             client.update_run(run_id, "RUNNING")
             return run_id
         client.delete_run(run_id)
-    except mlflow.MlflowException:  # its store was removed, or is another now
+    except mlflow.MlflowException:  # The store was removed or replaced.
         pass
     return None
 

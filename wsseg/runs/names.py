@@ -3,11 +3,14 @@
 SEEDS = "seeds"
 """First label maps of the training images."""
 
-TAG_SEEDS = "tag-seeds"
-"""First label maps of the images of which only tags are known."""
+CLASSIFIER, CAMS, CONFIDENT = "classifier", "cams", "confident"
+AFFINITY, SPREAD, TAG_SEEDS = "affinity", "spread", "tag-seeds"
+"""Stages from tags to the first label maps of images that have only tags, in order."""
 
-MASKS_ONLY, FILTERED, FINETUNED = "masks-only", "filtered", "finetuned"
-"""Stages of fine-tuning on a few masks."""
+MASKS, MASKS_ONLY = "masks", "masks-only"
+PREDICTED, CALIBRATION, FILTERED = "predicted", "calibration", "filtered"
+RELIABILITY, PRETRAINED, FINETUNED = "reliability", "pretrained", "finetuned"
+"""Stages of fine-tuning on a few masks, in order."""
 
 ENDING = "ending"
 """Records the number of rounds and the best one, with ``rounds.count: auto``."""

@@ -1,4 +1,4 @@
-"""A trained segmenter applied to files: palette PNGs and overlays."""
+"""Prediction of image files: palette PNGs and overlays."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -75,26 +75,18 @@ def checkpoint_of(run: Path) -> Path:
     Raises:
         InputError: There is no run, or it has no trained network.
     """
-    if run.is_file():
-        return run
-    return Run(run).last_model().path / "model.ckpt"
+    return run if run.is_file() else Run(run).last_model().path / "model.ckpt"
 
 
 def prediction_of(run: Path) -> PredictionParams:
-    """Return the settings of prediction that a run was configured with.
-
-    Args:
-        run: A run's folder, or a ``model.ckpt``, which gets the default settings.
-    """
-    if run.is_file():
-        return PredictionParams()
-    return Run(run).config.prediction
+    """Return the settings ``prediction`` of a run; the defaults for a ``model.ckpt``."""
+    return PredictionParams() if run.is_file() else Run(run).config.prediction
 
 
 def _output_names(images: Sequence[Path]) -> dict[str, Path]:
     names: dict[str, Path] = {}
-    for given in images:
-        for path, root in _files(given):
+    for entry in images:
+        for path, root in _files(entry):
             name = path.relative_to(root).with_suffix("").as_posix()
             if name in names and not names[name].samefile(path):
                 got = f"{names[name]} and {path}"
@@ -106,10 +98,11 @@ def _output_names(images: Sequence[Path]) -> dict[str, Path]:
     return names
 
 
-def _files(given: Path) -> Iterator[tuple[Path, Path]]:
-    if given.is_file():
-        yield given, given.parent
+def _files(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield image files and the folder to which their names are relative."""
+    if path.is_file():
+        yield path, path.parent
         return
-    if not given.is_dir():
-        raise InputError(f"image {given}", "a file or a folder", "no such file", "check the path")
-    yield from ((path, given) for path in image_files(given))
+    if not path.is_dir():
+        raise InputError(f"image {path}", "a file or a folder", "no such file", "check the path")
+    yield from ((file, path) for file in image_files(path))

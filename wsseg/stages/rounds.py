@@ -1,6 +1,6 @@
-"""Simple Does It: label from annotations, train, predict the training images, clean, repeat."""
+"""The stages of the rounds: first labels, training, and cleaned predictions (Simple Does It)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
-from wsseg.data.constraints import Constraints, labelled_pixels
-from wsseg.data.example import Example, example_of
+from wsseg.data.constraints import labelled_pixels
+from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
+from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.refine.scores import normalise
-from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
     confidence_path,
@@ -34,30 +34,26 @@ from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.stages.training import (
+    Predict,
     labelled_pairs,
-    segmenter_of,
+    predictor_of,
     train_on_pairs,
     training_stage,
 )
 
 
 def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:
-    """Return the stage "seeds": first label maps of the training images.
+    """Return the complete stage "seeds": the first label maps of the training images.
 
     Args:
-        run: The run; ``config.seeds`` says how.
-        dataset: Samples with annotations.
-        ready: A stage of label maps of some images, which are taken as they are.
-
-    Returns:
-        The complete stage.
+        ready: A stage with label maps of some of the images, which are copied.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
     seed = find_seed(config.seeds)
     stage = run.stage(
         SEEDS,
         seeds=config.seeds,
-        given=_given_files(config, samples),
+        files=[fingerprint(f / f"{s.id}.png") for f in config.seeds.folders for s in samples],
         ready=ready,
         samples=samples_key(samples),
         classes=list(dataset.classes),
@@ -70,27 +66,25 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
 def train_segmenter(
     run: Run, dataset: Dataset, labels: Stage, number: int, previous: Stage | None = None
 ) -> Stage:
-    """Return the stage "round-N/model": a network trained on a stage's label maps.
+    """Return the complete stage "round-N/model": a network trained on the label maps of a stage.
 
-    Images whose label map is all IGNORE take no part.
+    Images whose label map is all IGNORE are left out.
 
     Args:
-        run: The run; ``config.model`` and ``config.trainer`` say how.
-        dataset: Its training images.
         labels: A complete stage of label maps.
         number: The round, from 1.
-        previous: The last round's model, to continue from unless ``rounds.restart``.
-
-    Returns:
-        The complete stage; its folder holds ``model.ckpt``.
+        previous: The network of the last round, to continue from unless ``rounds.restart``.
 
     Raises:
         InputError: Settings of the network or the trainer break a rule, or every pixel of the
             label maps is IGNORE.
         DivergenceError: The loss is NaN or infinite.
     """
-    run = _of_round(run, number)
     config = run.config
+    if number > 1 and config.rounds.loss is not None:
+        trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
+        config = config.model_copy(update={"trainer": trainer})
+        run = Run(run.path, config)
     start = None if config.rounds.restart else previous
     stage = training_stage(
         run, model_name(round_name(number)), dataset.classes, start, labels=labels
@@ -100,21 +94,16 @@ def train_segmenter(
 
 
 def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stage:
-    """Return the stage "round-N": predictions on the training images, cleaned by what is known.
+    """Return the complete stage "round-N": cleaned predictions for the training images.
 
-    Beside the label maps lie ``rules/<id>.png``, maps of ``wsseg.cleaning.RULES``; the statistics
-    have "boxes", "resets" and "restored", "kept" (share of the class that is as the network
-    predicted it; without cleaning the share that is permitted), "confidence", and "agreement" of
-    the network's prediction with the annotations.
+    ``rules/<id>.png`` are maps of ``wsseg.cleaning.RULES``. The statistics of a class are "boxes",
+    "resets", "restored", "kept" (the share of its pixels that the network predicted; without
+    cleaning the share that the annotations allow), "confidence", and "agreement" of the prediction
+    with the annotations.
 
     Args:
-        run: The run; ``config.rounds``, ``crf`` or ``par``, and ``prediction`` say how.
-        dataset: Samples with annotations.
-        model: The round's trained network.
-        seeds: The first label maps, that reset boxes go back to.
-
-    Returns:
-        The complete stage, in whose folder that of the model lies.
+        model: The trained network of the round.
+        seeds: The first label maps, which boxes are reset to.
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
@@ -128,17 +117,21 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
         refiner=refiner.key,
         prediction=config.prediction,
     )
-    if config.rounds.clean and not stage.is_complete:
-        refiner.prepare()
-    relabel = partial(
-        _relabel,
-        config=config,
-        model=model,
-        seeds=seeds,
-        refine=refiner.refine,
-        rules=stage.path / "rules",
-    )
-    return label_images(run, stage, relabel, samples, seeds.skipped)
+    predict, n_classes = predictor_of(model, config), len(dataset.classes)
+    label = partial(_keep, n_classes=n_classes, predict=predict)
+    if config.rounds.clean:
+        if not stage.is_complete:
+            refiner.prepare()
+        label = partial(
+            _clean,
+            n_classes=n_classes,
+            predict=predict,
+            seeds=seeds,
+            params=config.rounds,
+            refine=refiner.refine,
+            rules=stage.path / "rules",
+        )
+    return label_images(run, stage, label, samples, seeds.skipped)
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
@@ -171,13 +164,9 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
         samples=samples_key(samples),
         prediction=config.prediction,
     )
-    predict = partial(_predict, config=config, model=model, stage=stage)
-    return label_images(run, stage, predict, samples)
-
-
-def _given_files(config: Config, samples: Sequence[Sample]) -> list[tuple[str, int, int]]:
-    """Fingerprints of what the seed reads besides the data set: label maps, edge maps."""
-    return [fingerprint(folder / f"{s.id}.png") for folder in config.seeds.folders for s in samples]
+    predict = predictor_of(model, config)
+    label = partial(_predict, n_classes=len(dataset.classes), predict=predict, stage=stage)
+    return label_images(run, stage, label, samples)
 
 
 def _seed(
@@ -189,76 +178,75 @@ def _seed(
     return seed(example, np.random.default_rng([base, *sample.id.encode()])), {}
 
 
-def _relabel(
-    sample: Sample, config: Config, model: Stage, seeds: Stage, *, refine: Refine, rules: Path
-) -> tuple[NDArray[np.uint8], ClassStats]:
-    segmenter = segmenter_of(model, config.machine.device)
-    example = example_of(sample, len(segmenter.classes))
-    scores = segmenter.predict(example.image, config.prediction)
-    constraints = example.constraints
+def _keep(sample: Sample, n_classes: int, predict: Predict) -> tuple[NDArray[np.uint8], ClassStats]:
+    """Label an image by the network alone, except for pixels that carry a label themselves."""
+    example = example_of(sample, n_classes)
+    scores = predict(example.image)
     best = scores.argmax(axis=0).astype(np.uint8)
-    agrees = _agreement(best, example)
-    if not config.rounds.clean:
-        known = labelled_pixels(sample, len(segmenter.classes))
-        label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
-        sure = _confidence(mean_confidence(label_map, scores, range(len(scores))))
-        return label_map, merge(_permitted(label_map, constraints), sure, agrees)
+    known = labelled_pixels(sample, n_classes)
+    label_map = np.where(known == IGNORE, best, known).astype(np.uint8)
+    allowed = example.constraints.project(label_map) == label_map
+    classes = np.unique(label_map).tolist()
+    return label_map, merge(
+        _named("kept", {label: float(allowed[label_map == label].mean()) for label in classes}),
+        _named("confidence", mean_confidence(label_map, scores, range(n_classes))),
+        _named("agreement", annotation_agreement(best, example)),
+    )
+
+
+def _clean(
+    sample: Sample,
+    n_classes: int,
+    predict: Predict,
+    *,
+    seeds: Stage,
+    params: CleaningParams,
+    refine: Refine,
+    rules: Path,
+) -> tuple[NDArray[np.uint8], ClassStats]:
+    example = example_of(sample, n_classes)
+    scores, constraints = predict(example.image), example.constraints
+    best = scores.argmax(axis=0).astype(np.uint8)
+    agreement = annotation_agreement(best, example)
     first_labels = read_label_map(label_path(seeds, sample))
-    cleaned = clean(scores[constraints.classes], example, first_labels, config.rounds, refine)
+    cleaned = clean(scores[constraints.classes], example, first_labels, params, refine)
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
     shares = normalise(scores[constraints.classes], constraints.allowed)
-    sure = _confidence(mean_confidence(cleaned.label_map, shares, constraints.classes))
-    return cleaned.label_map, merge(_facts(sample, cleaned), sure, agrees)
+    confidence = mean_confidence(cleaned.label_map, shares, constraints.classes)
+    return cleaned.label_map, merge(
+        _named("kept", cleaned.share("network")),
+        _resets_and_restored(sample, cleaned),
+        _named("confidence", confidence),
+        _named("agreement", agreement),
+    )
 
 
 def _predict(
-    sample: Sample, config: Config, model: Stage, stage: Stage
+    sample: Sample, n_classes: int, predict: Predict, stage: Stage
 ) -> tuple[NDArray[np.uint8], ClassStats]:
-    segmenter = segmenter_of(model, config.machine.device)
-    example = example_of(sample, len(segmenter.classes))
-    scores = segmenter.predict(example.image, config.prediction)
+    example = example_of(sample, n_classes)
+    scores = predict(example.image)
     write_confidence(confidence_path(stage, sample), scores.max(axis=0))
     label_map = scores.argmax(axis=0).astype(np.uint8)
     try:
-        return label_map, _agreement(label_map, example)
-    except InputError:  # what cannot be compared with can be predicted all the same
+        return label_map, _named("agreement", annotation_agreement(label_map, example))
+    except InputError:  # Predictions do not need the annotations, which may be damaged.
         return label_map, {}
 
 
-def _facts(sample: Sample, cleaned: Cleaned) -> ClassStats:
-    rules = {label: {"kept": share} for label, share in cleaned.share("network").items()}
-    facts: ClassStats = {}
+def _resets_and_restored(sample: Sample, cleaned: Cleaned) -> ClassStats:
+    stats: ClassStats = {}
     for box, reset in zip(sample.boxes, cleaned.resets, strict=True):
-        of_class = facts.setdefault(box.label, {"boxes": 0, "resets": 0})
+        of_class = stats.setdefault(box.label, {"boxes": 0, "resets": 0})
         of_class["boxes"] += 1
         of_class["resets"] += int(reset)
     for label in sample.tagged:
-        facts.setdefault(label, {})["restored"] = int(label in cleaned.restored)
-    return merge(rules, facts)
+        stats.setdefault(label, {})["restored"] = int(label in cleaned.restored)
+    return stats
 
 
-def _agreement(label_map: NDArray[np.uint8], example: Example) -> ClassStats:
-    agreement = annotation_agreement(label_map, example)
-    return {label: {"agreement": share} for label, share in agreement.items()}
-
-
-def _confidence(shares: dict[int, float]) -> ClassStats:
-    return {label: {"confidence": share} for label, share in shares.items()}
-
-
-def _permitted(label_map: NDArray[np.uint8], constraints: Constraints) -> ClassStats:
-    """Which part of each class the annotations permit: what the rules would keep."""
-    held = constraints.project(label_map) == label_map
-    classes = np.unique(label_map).tolist()
-    return {label: {"kept": float(held[label_map == label].mean())} for label in classes}
-
-
-def _of_round(run: Run, number: int) -> Run:
-    config = run.config
-    if number == 1 or config.rounds.loss is None:
-        return run
-    trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
-    return Run(run.path, config.model_copy(update={"trainer": trainer}))
+def _named(name: str, values: Mapping[int, float]) -> ClassStats:
+    return {label: {name: value} for label, value in values.items()}
 
 
 def _image_ids(folder: Path) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Training the segmenter on label maps, as a stage of a run."""
+"""Training of the segmenter on label maps, as a stage of a run."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
 
@@ -18,6 +20,7 @@ from wsseg.labelmaps import IGNORE
 from wsseg.networks.batches import Steps
 from wsseg.networks.checkpoints import save_network
 from wsseg.networks.losses.registry import WeightedLosses
+from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import Segmenter, load_segmenter
 from wsseg.networks.segmenter import build_network
 from wsseg.networks.train import TrainingModule, fit
@@ -38,14 +41,9 @@ def training_stage(
     """Return the stage of a training, complete or not.
 
     Args:
-        run: The run; ``config.model`` and ``config.trainer`` say how.
         name: Such as "round-1/model".
-        classes: Of the data set.
-        start: A stage with the network to go on from; None begins with the encoder's weights.
-        **inputs: What it learns from.
-
-    Returns:
-        The stage; its key holds all of this.
+        start: A stage with the network to start from; None starts from the encoder's weights.
+        **inputs: Everything else that the result depends on, such as the stage of the labels.
     """
     config = run.config
     return run.stage(
@@ -70,18 +68,16 @@ def train_on_pairs(
     *,
     callbacks: Sequence[Callback] = (),
 ) -> Stage:
-    """Train a network on images and their label maps, where its stage is not complete.
+    """Train a network on images and their label maps, unless the stage is complete.
 
     Args:
-        stage: Of ``training_stage``.
-        pairs: Returns what to train on.
-        classes: Of the data set.
-        config: Its ``model``, ``trainer`` and ``seed``.
-        start: A stage with the network to go on from.
-        callbacks: Lightning's or one's own, beside those of every training.
+        stage: A stage of ``training_stage``.
+        pairs: Returns the images and label maps; called only if the stage is not complete.
+        start: A stage with the network to start from.
+        callbacks: Callbacks of Lightning, in addition to those of every training.
 
     Returns:
-        The stage, complete; its folder holds ``model.ckpt``.
+        The complete stage with ``model.ckpt``.
 
     Raises:
         InputError: Settings of the network or the trainer break a rule, or there is no pair.
@@ -89,9 +85,9 @@ def train_on_pairs(
     """
 
     def train() -> dict[str, Any]:
-        chosen = pairs()
+        examples = pairs()
         training = supervised(first_network(config, classes, start), config)
-        batches = TrainingBatches(chosen, config.model, config.trainer, seed=config.seed)
+        batches = TrainingBatches(examples, config.model, config.trainer, seed=config.seed)
         loss = fit_in_stage(
             stage, training, batches, config, callbacks, average=config.trainer.average
         )
@@ -150,12 +146,8 @@ def fit_in_stage(
             machine=machine,
             average=average,
             loggers=loggers,
-            report=partial(_report, stage.name),
+            report=lambda message: log(f"{stage.name}: {message}"),
         )
-
-
-def _report(name: str, message: str) -> None:
-    log(f"{name}: {message}")
 
 
 class TrainingProgress(Callback):
@@ -189,15 +181,7 @@ class TrainingProgress(Callback):
 
 
 def supervised(network: nn.Module, config: Config) -> TrainingModule:
-    """Return the training of a network on label maps.
-
-    Args:
-        network: Is trained in place.
-        config: Its ``model``, ``trainer`` and ``seed``.
-
-    Returns:
-        What ``fit`` takes.
-    """
+    """Return the training of a network on label maps; it changes the network in place."""
     return TrainingModule(
         network,
         config.trainer,
@@ -208,84 +192,72 @@ def supervised(network: nn.Module, config: Config) -> TrainingModule:
 
 
 def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.Module:
-    """Return the network that a training begins with.
+    """Return the network that a training starts from.
 
     Args:
-        config: Its ``model`` and ``seed``.
-        classes: Of the data set.
-        start: A stage whose network is taken; None initialises one.
-
-    Returns:
-        The network.
+        start: A stage whose trained weights are copied; None uses the initial ones.
 
     Raises:
-        InputError: It cannot be built, or ``start`` has another network.
+        InputError: The network cannot be built, or that of ``start`` is another one.
     """
     lightning.seed_everything(config.seed, verbose=False)
     network = build_network(config.model, len(classes))
     if start is not None:
-        known = segmenter_of(start)
+        trained = segmenter_of(start)
         try:
-            network.load_state_dict(known.network.state_dict())
+            network.load_state_dict(trained.network.state_dict())
         except RuntimeError as error:
-            got = f"{known.params.architecture} on {known.params.encoder}"
-            remedy = "take the same model settings, or restart"
-            rule = f"the network of {start.path}"
-            raise InputError("model", rule, got, remedy) from error
+            other = f"{trained.params.architecture} on {trained.params.encoder}"
+            problem = f"`model` differs from the network of {start.path}, {other}"
+            raise InputError(problem, hint="use the same settings of `model`") from error
     return network
 
 
 def labelled_pairs(
     labels: Stage, classes: Classes, samples: Iterable[Sample]
 ) -> list[TrainingPair]:
-    """Return images and their label maps; those of nothing but IGNORE are left out.
+    """Return images and their label maps, without those whose every pixel is IGNORE.
 
     Args:
         labels: A complete stage of label maps.
-        classes: Of the data set.
-        samples: The images.
-
-    Returns:
-        What to train on.
 
     Raises:
         InputError: Every pixel of every label map is IGNORE.
     """
     table = read_stats(labels.path).to_pandas()
     known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
-    taught = known.groupby("id")["class"].agg(set).to_dict()
-    if not taught:
+    labelled = known.groupby("id")["class"].agg(set).to_dict()
+    if not labelled:
         rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
         raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
-    n_classes = len(classes)
-    return [
-        TrainingPair(
-            sample.image,
-            label_path(labels, sample),
-            _possible(sample, n_classes, taught[sample.id]),
-        )
-        for sample in usable_samples(labels, samples)
-        if sample.id in taught
-    ]
+    pairs = []
+    for sample in usable_samples(labels, samples):
+        if sample.id in labelled:
+            candidates = {*candidate_classes(sample, len(classes)), *labelled[sample.id]}
+            possible = tuple(label in candidates for label in range(len(classes)))
+            pairs.append(TrainingPair(sample.image, label_path(labels, sample), possible))
+    return pairs
 
 
 def segmenter_of(model: Stage, device: str = "auto") -> Segmenter:
-    """Return the network of a complete training stage, kept loaded.
-
-    Args:
-        model: A stage of ``train_on_pairs``.
-        device: "cpu" keeps it off the GPU.
-
-    Returns:
-        The segmenter, in eval mode.
-    """
-    return model.load(_segmenter, device)
+    """Return the trained network of a stage of ``train_on_pairs``, which stays in memory."""
+    return model.load(_load, device)
 
 
-def _segmenter(folder: Path, device: str) -> Segmenter:
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""Returns the class probabilities (K, H, W) of an image (H, W, 3); picklable."""
+
+
+def predictor_of(model: Stage, config: Config) -> Predict:
+    """Return a function that predicts images with the network of a training stage."""
+    return partial(_predict, model=model, device=config.machine.device, params=config.prediction)
+
+
+def _predict(
+    image: NDArray[np.uint8], model: Stage, device: str, params: PredictionParams
+) -> NDArray[np.float32]:
+    return segmenter_of(model, device).predict(image, params)
+
+
+def _load(folder: Path, device: str) -> Segmenter:
     return load_segmenter(folder / "model.ckpt", device)
-
-
-def _possible(sample: Sample, n_classes: int, seen: set[int]) -> tuple[bool, ...]:
-    possible = {*candidate_classes(sample, n_classes), *seen}
-    return tuple(label in possible for label in range(n_classes))

@@ -26,7 +26,7 @@ def test_a_run_on_boxes(configured, scenes):
 
 def test_a_run_on_tags_has_a_classifier_too(configured):
     checks = checked(configured(*SMALL_TAGS))
-    trainers = ["trainer", "classifier.trainer", "affinity.trainer"]
+    trainers = ["trainer", "classifier.trainer", "cam.affinity"]
     assert list(checks) == ["data", "settings", *trainers, "model.weights", "classifier"]
     assert {check.state for check in checks.values()} == {"ok"}
 

@@ -18,6 +18,7 @@ from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import ClassStats, label_images, label_path, samples_key, usable_samples
+from wsseg.runs.names import CALIBRATION, FILTERED
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -39,7 +40,7 @@ def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
     config, classes = run.config, dataset.classes
     masked = usable_samples(predicted, samples_with_masks(dataset, config))
     stage = run.stage(
-        "calibration",
+        CALIBRATION,
         labels=predicted,
         masks=samples_key(masked),
         filter=config.finetune.filter,
@@ -72,7 +73,7 @@ def filter_labels(run: Run, dataset: Dataset, predicted: Stage, calibration: Sta
     """
     samples = usable_samples(predicted, dataset.split(run.config.data.train))
     stage = run.stage(
-        "filtered",
+        FILTERED,
         labels=predicted,
         calibration=calibration,
         samples=samples_key(samples),

@@ -14,6 +14,7 @@ from wsseg.errors import InputError
 from wsseg.networks.semi.callbacks import Snapshots
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
+from wsseg.runs.names import MASKS, MASKS_ONLY, model_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
@@ -48,7 +49,7 @@ def label_masks(run: Run, dataset: Dataset) -> Stage:
         InputError: No image carries a mask, or none can be used.
     """
     samples = samples_with_masks(dataset, run.config)
-    stage = run.stage("masks", samples=samples_key(samples), classes=list(dataset.classes))
+    stage = run.stage(MASKS, samples=samples_key(samples), classes=list(dataset.classes))
     label = partial(_label, n_classes=len(dataset.classes))
     return label_images(run, stage, label, samples)
 
@@ -69,7 +70,7 @@ def train_supervised(run: Run, dataset: Dataset, masks: Stage) -> BaseRun:
     config, classes = run.config, dataset.classes
     wants_snapshots = config.finetune.base is None and config.finetune.semi.reliable_first
     stage = training_stage(
-        run, "masks-only/model", classes, labels=masks, snapshots=wants_snapshots
+        run, model_name(MASKS_ONLY), classes, labels=masks, snapshots=wants_snapshots
     )
     snapshots = Snapshots(stage.path, classes, config.model, config.trainer.steps)
     pairs = partial(labelled_pairs, masks, classes, samples_with_masks(dataset, config))

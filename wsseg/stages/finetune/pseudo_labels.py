@@ -11,13 +11,13 @@ from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import read_label_map, read_scores, write_label_map, write_scores
 from wsseg.refine.scores import normalise
-from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, map_stage, samples_key, scores_path
+from wsseg.runs.names import PREDICTED
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.masks import remove_full_mask
-from wsseg.stages.training import segmenter_of
+from wsseg.stages.training import Predict, predictor_of
 
 
 def predict_pseudo_labels(run: Run, dataset: Dataset, base: BaseRun) -> Stage:
@@ -30,13 +30,16 @@ def predict_pseudo_labels(run: Run, dataset: Dataset, base: BaseRun) -> Stage:
     config = run.config
     samples = dataset.split(config.data.train)
     stage = run.stage(
-        "predicted",
+        PREDICTED,
         model=base.model,
         labels=base.labels,
         samples=samples_key(map(remove_full_mask, samples)),
         prediction=config.prediction,
     )
-    work = partial(_label, stage=stage, base=base, config=config)
+    predict = predictor_of(base.model, config)
+    work = partial(
+        _label, stage=stage, n_classes=len(dataset.classes), predict=predict, labels=base.labels
+    )
     return map_stage(run, stage, work, samples, is_valid=partial(_is_whole, stage))
 
 
@@ -55,21 +58,20 @@ def read_confidence(stage: Stage, identity: str) -> NDArray[np.float32]:
 
 
 def _label(
-    sample: Sample, stage: Stage, base: BaseRun, config: Config
+    sample: Sample, stage: Stage, n_classes: int, predict: Predict, labels: Stage | None
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenter = segmenter_of(base.model, config.machine.device)
-    example = example_of(remove_full_mask(sample), len(segmenter.classes))
+    example = example_of(remove_full_mask(sample), n_classes)
     constraints = example.constraints
-    scores = segmenter.predict(example.image, config.prediction)
+    scores = predict(example.image)
     shares = normalise(scores[constraints.classes], constraints.allowed)
     label_map = constraints.argmax(shares)
-    if base.labels and (made := label_path(base.labels, sample)).exists():
-        label_map = constraints.project(read_label_map(made))
+    if labels and (file := label_path(labels, sample)).exists():
+        label_map = constraints.project(read_label_map(file))
     confidence = np.where(label_map == constraints.classes[:, None, None], shares, 0).max(axis=0)
     write_scores(scores_path(stage, sample.id), [0], confidence[None])
     write_label_map(label_path(stage, sample), label_map)
-    labels, counts = np.unique(label_map, return_counts=True)
-    pairs = zip(labels.tolist(), counts.tolist(), strict=True)
+    classes, counts = np.unique(label_map, return_counts=True)
+    pairs = zip(classes.tolist(), counts.tolist(), strict=True)
     return sample.id, [{"id": sample.id, "class": c, "pixels": n} for c, n in pairs]
 
 

@@ -20,6 +20,7 @@ from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import samples_key
+from wsseg.runs.names import FINETUNED, PRETRAINED, model_name
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -132,7 +133,7 @@ def finetune(
     plan = METHODS[method](sources)
     stage = training_stage(
         last,
-        "finetuned/model",
+        model_name(FINETUNED),
         dataset.classes,
         plan.start,
         method=method,
@@ -190,7 +191,7 @@ def repeat_masked(
 def _pretrain(sources: Sources) -> Plan:
     """Train on pseudo-labels in the stage "pretrained/model" with the run's own settings first."""
     run, classes, start = sources.first, sources.dataset.classes, sources.base.model
-    stage = training_stage(run, "pretrained/model", classes, start, labels=sources.filtered)
+    stage = training_stage(run, model_name(PRETRAINED), classes, start, labels=sources.filtered)
     pairs = partial(_pairs, sources, run, with_mask=False)
     pretrained = train_on_pairs(stage, pairs, classes, run.config, start)
     prepare = partial(

@@ -14,9 +14,10 @@ from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import image_files, image_size
+from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import load_segmenter_cached
-from wsseg.runs.config import Config
 from wsseg.runs.labelling import map_stage, samples_key, usable_samples
+from wsseg.runs.names import RELIABILITY
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -133,14 +134,15 @@ def rank_by_reliability(run: Run, base: BaseRun, samples: Sequence[Sample]) -> l
         rule, remedy = "used with a base of at least two rounds", "or set it to false"
         raise InputError("finetune.semi.reliable_first", rule, "one", remedy)
     stage = run.stage(
-        "reliability",
+        RELIABILITY,
         model=base.model,
         earlier=[str(path) for path in base.earlier],
         samples=samples_key(samples),
         prediction=run.config.prediction,
     )
     models = [base.model.path / "model.ckpt", *base.earlier]
-    work = partial(_reliability, models=models, config=run.config)
+    device = run.config.machine.device
+    work = partial(_reliability, models=models, device=device, params=run.config.prediction)
     stage = map_stage(run, stage, work, samples)
     table = read_stats(stage.path).to_pandas().set_index("id")["reliability"]
     readable = [sample for sample in samples if sample.id in table.index]
@@ -157,16 +159,13 @@ def mean_iou(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
 
 
 def _reliability(
-    sample: Sample, models: Sequence[Path], config: Config
+    sample: Sample, models: Sequence[Path], device: str, params: PredictionParams
 ) -> tuple[str, list[dict[str, Any]]]:
-    segmenters = [
-        load_segmenter_cached(path, path.stat().st_mtime_ns, config.machine.device)
-        for path in models
-    ]
+    segmenters = [load_segmenter_cached(path, path.stat().st_mtime_ns, device) for path in models]
     example = example_of(sample, len(segmenters[0].classes))
     constraints, maps = example.constraints, []
     for segmenter in segmenters:
-        scores = segmenter.predict(example.image, config.prediction)
+        scores = segmenter.predict(example.image, params)
         maps.append(constraints.argmax(scores[constraints.classes]))
     reliability = np.mean([mean_iou(earlier, maps[0]) for earlier in maps[1:]])
     return sample.id, [{"id": sample.id, "reliability": float(reliability)}]

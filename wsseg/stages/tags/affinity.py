@@ -1,4 +1,4 @@
-"""The learned affinity as a stage of a run."""
+"""The stage of the learned affinity."""
 
 from functools import partial
 
@@ -15,13 +15,14 @@ from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, usable_samples
+from wsseg.runs.names import AFFINITY, CONFIDENT
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.tags.maps import label_by_maps
 from wsseg.stages.training import fit_in_stage
 
-# The network learns from labels that a class wins against the one constant, or that no class wins
-# against the other, both after a CRF.
+# The network learns from pixels where a class exceeds the first constant, and from background where
+# no class exceeds the second one, both after a CRF.
 _FOREGROUND, _BACKGROUND = 0.30, 0.05
 _BATCH_SIZE = 4
 
@@ -29,23 +30,20 @@ _BATCH_SIZE = 4
 def learn_affinity(
     run: Run, dataset: Dataset, maps: Stage | None, classifier: Stage | None
 ) -> Stage | None:
-    """Return the stage "affinity": a network that learnt from confident labels what is alike.
+    """Return the complete stage "affinity": a network trained on confident labels.
 
-    The labels are the stage "confident": the maps' confident foreground and background after a
-    CRF, IGNORE between them.
+    The labels are those of the stage "confident": confident foreground and background of the maps
+    after a CRF, IGNORE elsewhere.
 
     Args:
-        run: The run; ``config.cam`` says how.
-        dataset: Samples with tags.
-        maps: Of ``locate_tags``.
-        classifier: Of ``train_classifier``; its encoder is used as it is.
+        maps: The stage of ``locate_tags``.
+        classifier: The stage of ``train_classifier``, whose encoder is used and not trained.
 
     Returns:
-        The complete stage; its folder holds ``model.ckpt``. None where ``cam.affinity`` is not
-        "learned".
+        A stage with ``model.ckpt``; None if ``cam.affinity`` is not "learned".
 
     Raises:
-        InputError: The encoder has no levels, or settings break a rule.
+        InputError: The encoder has no levels.
         DivergenceError: The loss is NaN or infinite.
     """
     config = run.config
@@ -54,11 +52,11 @@ def learn_affinity(
     levels = {"foreground": _FOREGROUND, "background": _BACKGROUND}
     changes = {"threshold": "constant", "refiner": "crf", **levels}
     cam = config.cam.model_copy(update=changes)
-    confident = label_by_maps(run, dataset, maps, "confident", cam)
+    confident = label_by_maps(run, dataset, maps, CONFIDENT, cam)
     if confident is None:
         return None
     stage = run.stage(
-        "affinity",
+        AFFINITY,
         labels=confident,
         classifier=classifier,
         radius=config.cam.walk.radius,

@@ -1,4 +1,4 @@
-"""The classifier of tags as a stage of a run."""
+"""The stage of the tag classifier."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,6 +32,7 @@ from wsseg.parallel import Skipped
 from wsseg.runs.config import Config
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
+from wsseg.runs.names import CLASSIFIER
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
@@ -40,27 +41,26 @@ from wsseg.stages.training import fit_in_stage
 
 
 def only_tagged(dataset: Dataset, split: str) -> Dataset:
-    """Return the images of a split that have nothing but tags, perhaps none."""
+    """Return the images of a split whose only annotations are tags."""
     samples = tuple(s for s in dataset.samples if s.split == split and is_only_tagged(s))
     return replace(dataset, samples=samples)
 
 
 def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | None:
-    """Return the stage "classifier": a network trained on the tags of the training images.
+    """Return the complete stage "classifier": a network trained on the tags of training images.
 
-    Whatever is drawn on an image counts as a tag, too. The results have the average precision of
-    each tag on the validation images that have tags.
+    The classes of all other annotations count as tags, too. The manifest has the average precision
+    of each tag on the validation images with tags.
 
     Args:
-        dataset: All images.
-        tagged: Images that need labels by activation maps.
+        tagged: The images of ``only_tagged``.
 
     Returns:
-        The complete stage with ``model.ckpt``; None if there are no such images, or if
-        ``cam.method`` is a plug-in, which needs no classifier.
+        A stage with ``model.ckpt``; None if no image has only tags, or if ``cam.method`` is a
+        plug-in, which needs no classifier.
 
     Raises:
-        InputError: A tag is in every image, or settings break a rule.
+        InputError: A tag is in every image, or no usable image has tags.
         DivergenceError: The loss is NaN or infinite.
     """
     config = run.config
@@ -71,7 +71,7 @@ def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | Non
     train = [s for s in dataset.split(config.data.train) if s.tags is not None]
     val = _tagged_val(dataset, config)
     stage = run.stage(
-        "classifier",
+        CLASSIFIER,
         samples=samples_key(train),
         val=samples_key(val),
         classes=list(dataset.classes),
@@ -98,7 +98,7 @@ def _with_all_tags(dataset: Dataset, config: Config) -> Dataset:
     tagged = {(s.split, s.id): replace(s, annotations=()) for s in dataset.samples}
     for result in map_samples(_tagged, dataset.samples, config):
         if isinstance(result, Skipped):
-            log(f"classifier: skipped {result.id}: {result.reason}")
+            log(f"{CLASSIFIER}: skipped {result.id}: {result.reason}")
         else:
             tagged[result.split, result.id] = result
     return replace(dataset, samples=tuple(tagged.values()))
@@ -116,15 +116,15 @@ def _tagged_val(dataset: Dataset, config: Config) -> list[Sample]:
 
 
 def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], dict[str, str]]:
-    """The images that can be decoded, and what is wrong with the others."""
-    results = map_samples(_decoded, samples, config)
-    bad = {result.id: result.reason for result in results if isinstance(result, Skipped)}
-    for identity, reason in sorted(bad.items()):
-        log(f"classifier: skipped {identity}: {reason}")
-    return [sample for sample in samples if sample.id not in bad], dict(sorted(bad.items()))
+    """Return the images that can be decoded, and the reasons why others cannot, by id."""
+    results = map_samples(_decode, samples, config)
+    skipped = {result.id: result.reason for result in results if isinstance(result, Skipped)}
+    for identity, reason in sorted(skipped.items()):
+        log(f"{CLASSIFIER}: skipped {identity}: {reason}")
+    return [s for s in samples if s.id not in skipped], dict(sorted(skipped.items()))
 
 
-def _decoded(sample: Sample) -> None:
+def _decode(sample: Sample) -> None:
     read_image(sample.image)
 
 
@@ -164,8 +164,7 @@ def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, flo
 
 
 def _log_precision(stage: Stage) -> None:
-    found = stage.results["average_precision"]
-    if found:
-        worst = min(found, key=lambda name: found[name])
-        about = f"worst {worst!r} {found[worst]:.3f}"
-        log(f"{stage.name}: mean average precision {fmean(found.values()):.3f}, {about}")
+    if precision := stage.results["average_precision"]:
+        mean, lowest = fmean(precision.values()), min(precision, key=precision.__getitem__)
+        text = f"lowest {lowest!r} {precision[lowest]:.3f}"
+        log(f"{stage.name}: mean average precision {mean:.3f}, {text}")

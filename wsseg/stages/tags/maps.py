@@ -1,4 +1,4 @@
-"""Activation maps and the first labels made from them as stages of a run."""
+"""Stages of activation maps and of the first labels that are made from them."""
 
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from wsseg.labelmaps import read_scores, write_scores
 from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
 from wsseg.networks.classifier import TrainedClassifier, load_classifier
 from wsseg.refine.refiners import Refine, find_refiner
-from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
     label_images,
@@ -24,7 +23,7 @@ from wsseg.runs.labelling import (
     scores_path,
     usable_samples,
 )
-from wsseg.runs.names import TAG_SEEDS
+from wsseg.runs.names import CAMS, SPREAD, TAG_SEEDS
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_activation
@@ -36,30 +35,34 @@ _OF_MAPS = {"method", "layer", "scales", "stride"}
 
 
 def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
-    """Return the stage "cams": activation maps of the training images for their tags.
+    """Return the complete stage "cams": activation maps of the tags of the training images.
 
     Args:
-        run: The run; ``config.cam`` says how.
-        dataset: Samples with tags; an image without has no maps.
-        classifier: Of ``train_classifier``.
+        dataset: Images with tags; an image without tags has no maps.
+        classifier: The stage of ``train_classifier``; None if ``cam.method`` is a plug-in.
 
     Returns:
-        The complete stage; ``scores/<id>.npz`` holds the labels and maps of an image. None if
-        there are no images.
+        ``scores/<id>.npz`` in the stage holds the labels and maps of an image. None if there are no
+        images.
     """
     config = run.config
     if not dataset.samples:
         return None
     samples = dataset.split(config.data.train)
     stage = run.stage(
-        "cams",
+        CAMS,
         classifier=classifier,
         samples=samples_key(samples),
         classes=list(dataset.classes),
         cam=config.cam.model_dump(include=_OF_MAPS),
     )
     locate = partial(
-        _locate, folder=stage.path, classifier=classifier, classes=dataset.classes, config=config
+        _locate,
+        stage=stage,
+        classes=dataset.classes,
+        classifier=classifier,
+        params=config.cam,
+        device=config.machine.device,
     )
     return map_stage(run, stage, locate, samples, is_valid=partial(_has_scores, stage))
 
@@ -67,33 +70,37 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
 def spread_maps(
     run: Run, dataset: Dataset, maps: Stage | None, affinity_net: Stage | None = None
 ) -> Stage | None:
-    """Return the stage "spread": activation maps that have spread to what looks alike.
+    """Return the complete stage "spread": activation maps after ``cam.affinity`` propagated them.
 
     Args:
-        run: The run; ``config.cam.affinity`` says along what.
-        dataset: Samples with tags.
-        maps: Of ``locate_tags``.
-        affinity_net: Of ``learn_affinity``.
+        maps: The stage of ``locate_tags``.
+        affinity_net: The stage of ``learn_affinity``.
 
     Returns:
-        The complete stage, files as those of ``maps``; ``maps`` itself where the affinity is
-        "none".
+        A stage with the same files as ``maps``; ``maps`` itself if ``cam.affinity`` is "none".
     """
     config, affinity = run.config, run.config.cam.affinity
     if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
     stage = run.stage(
-        "spread",
+        SPREAD,
         maps=maps,
         affinity_net=affinity_net,
         samples=samples_key(samples),
         affinity=affinity,
         stride=config.cam.stride,
     )
-    work = partial(_spread, folder=stage.path, maps=maps, config=config, affinity_net=affinity_net)
-    whole = partial(_has_scores, stage)
-    return map_stage(run, stage, work, samples, is_valid=whole, skipped=maps.skipped)
+    work = partial(
+        _spread,
+        stage=stage,
+        maps=maps,
+        affinity_net=affinity_net,
+        params=config.cam,
+        device=config.machine.device,
+    )
+    is_valid = partial(_has_scores, stage)
+    return map_stage(run, stage, work, samples, is_valid=is_valid, skipped=maps.skipped)
 
 
 def label_by_maps(
@@ -103,28 +110,23 @@ def label_by_maps(
     name: str = TAG_SEEDS,
     cam: CAMParams | None = None,
 ) -> Stage | None:
-    """Return the stage "tag-seeds": first label maps of the training images, from activation maps.
+    """Return the complete stage "tag-seeds": first label maps made from activation maps.
 
     Args:
-        run: The run; ``config.cam`` says how.
-        dataset: Samples with tags.
-        maps: Of ``locate_tags`` or ``spread_maps``.
-        name: Of the stage.
-        cam: Settings in place of ``config.cam``.
-
-    Returns:
-        The complete stage; None without maps.
+        maps: The stage of ``locate_tags`` or ``spread_maps``; None makes no stage.
+        name: Name of the stage.
+        cam: Used instead of ``config.cam``.
     """
-    config, settings = run.config, cam or run.config.cam
+    config, params = run.config, cam or run.config.cam
     if maps is None:
         return None
     samples = usable_samples(maps, dataset.split(config.data.train))
-    refiner = find_refiner(settings.refiner, config.crf)
+    refiner = find_refiner(params.refiner, config.crf)
     stage = run.stage(
         name,
         maps=maps,
         samples=samples_key(samples),
-        rule=settings.model_dump(exclude={*_OF_MAPS, "affinity", "affinity_steps"}),
+        rule=params.model_dump(exclude={*_OF_MAPS, "affinity", "affinity_steps"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -133,50 +135,57 @@ def label_by_maps(
         _label,
         maps=maps,
         n_classes=len(dataset.classes),
-        settings=settings,
+        params=params,
         refine=refiner.refine,
     )
     return label_images(run, stage, label, samples, maps.skipped)
 
 
 def _locate(
-    sample: Sample, folder: Path, classifier: Stage | None, classes: Classes, config: Config
+    sample: Sample,
+    *,
+    stage: Stage,
+    classes: Classes,
+    classifier: Stage | None,
+    params: CAMParams,
+    device: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     labels = sample.tagged
     example = example_of(sample, len(classes))
-    activation = find_activation(config.cam.method)
-    if activation:
+    if activation := find_activation(params.method):
         maps = activation_maps_by_plugin(activation, example, labels, classes)
     elif classifier is None:
-        raise TypeError(f"{config.cam.method} needs a classifier")
+        raise TypeError(f"{params.method} needs a classifier")
     else:
-        device = config.machine.device
-        loaded = classifier.load(_classifier, device)
-        (maps,) = activation_maps(loaded, [example.image], [labels], config.cam)
-    write_scores(folder / "scores" / f"{sample.id}.npz", labels, maps)
+        trained = classifier.load(_classifier, device)
+        (maps,) = activation_maps(trained, [example.image], [labels], params)
+    write_scores(scores_path(stage, sample.id), labels, maps)
     return sample.id, [{"id": sample.id, "class": label} for label in labels]
 
 
 def _spread(
-    sample: Sample, folder: Path, maps: Stage, config: Config, affinity_net: Stage | None
+    sample: Sample,
+    *,
+    stage: Stage,
+    maps: Stage,
+    affinity_net: Stage | None,
+    params: CAMParams,
+    device: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image)
-    vectors = None
-    if affinity_net:
-        device = config.machine.device
-        vectors = affinity_net.load(_affinity, device).vectors(image)
-    found = spread(image, scores, config.cam, vectors)
-    write_scores(folder / "scores" / f"{sample.id}.npz", labels.tolist(), found)
+    vectors = affinity_net.load(_affinity, device).vectors(image) if affinity_net else None
+    propagated = spread(image, scores, params, vectors)
+    write_scores(scores_path(stage, sample.id), labels.tolist(), propagated)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
 
 def _label(
-    sample: Sample, maps: Stage, n_classes: int, settings: CAMParams, refine: Refine
+    sample: Sample, maps: Stage, n_classes: int, params: CAMParams, refine: Refine
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, n_classes)
     labels, scores = read_scores(scores_path(maps, sample.id))
-    label_map = confident_labels(example, scores, labels, settings, refine)
+    label_map = confident_labels(example, scores, labels, params, refine)
     return example.constraints.project(label_map), {}
 
 
