@@ -1,4 +1,4 @@
-"""How well the estimate of label quality ranks images, without and with masks of some of them.
+"""Measure how well the estimate of label quality ranks images, with and without some masks.
 
     python -m benchmarks.estimate RUN [RUN ...] [--masks 27] [--draws 10]
 

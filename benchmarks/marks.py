@@ -1,4 +1,4 @@
-"""What should we annotate? Points, scribbles, boxes with points and a mixture on MSRC-15.
+"""Compare points, scribbles, boxes with points and a mixture of annotations on MSRC-15.
 
     python -m benchmarks.marks [--out runs/msrc_marks]
 

@@ -41,7 +41,7 @@ NETWORK = {
 
 
 class Cost(NamedTuple):
-    """What a stage took."""
+    """Time and memory of a stage."""
 
     peak: float
     milliseconds: float
@@ -178,7 +178,7 @@ STAGES: dict[str, Callable[[Run], float]] = {
     "quality": _measured,
     "report": _report,
 }
-"""What is measured, in the order of a run; training takes the same steps at each size."""
+"""The measured stages in the order of a run; training takes the same steps at each size."""
 
 
 def _print_table(found: dict[int, dict[str, Cost]]) -> None:

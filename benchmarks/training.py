@@ -1,4 +1,4 @@
-"""What a training step costs in mixed precision and compiled, against single precision as it is.
+"""Measure a training step in mixed precision and compiled, against plain single precision.
 
     python -m benchmarks.training [--steps 30] [--batch 8] [--crop 160] [--device auto]
 
@@ -28,7 +28,7 @@ _WARM_UP = 5  # steps
 
 
 class Pace(NamedTuple):
-    """What steps took."""
+    """Times of steps."""
 
     first: float
     step: float

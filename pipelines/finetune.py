@@ -40,7 +40,7 @@ def main(config: Config) -> None:
 
         base = load_base_run(settings.base, dataset.classes) if settings.base else None
 
-        # What the masks alone give: the first network, or what to compare with.
+        # A network from the masks alone: the first network, or a baseline to compare with.
         masks = label_masks(run, dataset)
         if base is None or settings.masks_only or settings.method == "supervised":
             alone = train_supervised(run, dataset, masks)
@@ -48,7 +48,7 @@ def main(config: Config) -> None:
             base = base or alone
 
         if settings.method != "supervised":
-            # What the base is sure of, as far as masks confirm it.
+            # Confident pseudo-labels of the base run, with thresholds calibrated on the masks.
             predicted = predict_pseudo_labels(run, dataset, base)
             calibration = calibrate(run, dataset, predicted)
             filtered = filter_labels(run, dataset, predicted, calibration)

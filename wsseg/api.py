@@ -87,10 +87,10 @@ def seed(
             annotations. Or a function ``f(example, **params) -> label_map``, which also gets
             ``rng`` if it has an argument of this name.
         rng: Generator of all random numbers, or the random seed of one.
-        **params: Parameters of the method: fields of ``GrabCutParams`` for "grabcut" and
-            "grabcut_strokes", of ``BoxInnerParams`` and ``SuperpixelVotesParams`` for "box_inner"
-            and "superpixel_votes", and of ``SeedParams`` for all others, such as
-            ``grabcut={"votes": 50}`` for "grabcut_votes" or ``folder=...`` for "folder".
+        **params: Parameters of the method: fields of ``GrabCutParams`` for the three methods with
+            "grabcut" in their name, of ``BoxInnerParams`` and ``SuperpixelVotesParams`` for
+            "box_inner" and "superpixel_votes", and of ``SeedParams`` for all others, such as
+            ``folder=...`` for "folder".
 
     Returns:
         (H, W) uint8 label map; IGNORE (255) where the label is uncertain.
@@ -113,7 +113,7 @@ def seed(
     if callable(name):
         chosen = Seed(getattr(name, "__name__", "seed"), name, params)
     else:
-        group = "grabcut" if name == "grabcut_strokes" else name
+        group = "grabcut" if name.startswith("grabcut") else name
         kind = SeedParams.model_fields.get(group)
         nested = kind is not None and isinstance(kind.default, Params)
         chosen = find_seed(SeedParams(name=name, **({group: params} if nested else params)))

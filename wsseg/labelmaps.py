@@ -52,7 +52,7 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
 def read_label_map(path: Path) -> NDArray[np.uint8]:
     """Return the label map of an image file with one 8-bit channel, such as a PNG.
 
-    The labels are the palette indices or gray values of the file; its palette is not looked at.
+    The labels are the palette indices or gray values of the file; its palette is not used.
 
     Returns:
         (H, W) uint8 labels, 0 to 255; IGNORE is 255. They are not compared with a list of classes.

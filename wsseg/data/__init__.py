@@ -1,1 +1,1 @@
-"""What people drew: samples, their annotations, and what these say of each pixel."""
+"""Data sets: samples, their annotations, and the classes that each pixel may take."""

@@ -1,4 +1,4 @@
-"""Where a data set lies and which of its annotations are used."""
+"""The location of a data set and the annotations that are used."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from wsseg.params import AbsolutePath, Params
 
 
 class DataParams(Params):
-    """Where the images and annotations lie."""
+    """The images and annotations of a run."""
 
     format: str = "auto"
     """Format of the data set: "voc", "coco", "yolo", "csv", "folders", "scenes", "jsonl", "cvat",

@@ -14,7 +14,7 @@ MIN_GAIN = 0.005
 """Gain of agreement that a round must bring for another one to be worth it."""
 
 LEVEL = 0.9
-"""Of the interval of the gain: 5 % on either side."""
+"""Level of the interval of the gain: 5 % are left out on either side."""
 
 MAX_VANISHED = 0.05
 """Share of the classes in images without a label left at which labels count as worse."""
@@ -28,7 +28,7 @@ MIN_AREA = 0.1
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the signals of a round say.
+    """The judgement of a round by its signals.
 
     Attributes:
         stage: Name of the round, such as "round-2".
@@ -48,22 +48,22 @@ class Verdict:
 
     @property
     def falls(self) -> bool:
-        """Whether the network agrees less with the annotations than that of the round before."""
+        """True if the network agrees less with the annotations than that of the round before."""
         return self.gain is not None and self.gain.high < 0 and self.gain.value <= -MIN_GAIN
 
     @property
     def has_lost_classes(self) -> bool:
-        """Whether classes are disappearing from the labels."""
+        """True if classes are disappearing from the labels."""
         return bool(self.lost) or self.vanished >= MAX_VANISHED
 
     @property
     def worse(self) -> bool:
-        """Whether labels are getting worse."""
+        """True if the labels are getting worse."""
         return self.falls or self.has_lost_classes
 
     @property
     def enough(self) -> bool:
-        """Whether another round is not worth it."""
+        """True if another round is not worth it."""
         rises = self.gain is None or (self.gain.low > 0 and self.gain.value >= MIN_GAIN)
         return self.worse or not rises
 

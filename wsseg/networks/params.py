@@ -102,7 +102,7 @@ class ClassifierNetworkParams(NetworkParams):
     output_stride: PositiveInt | None = None
     """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
     pooling: Literal["gap", "lse"] = "gap"
-    """How the map of a class becomes its score: "gap" is the mean, "lse" a soft maximum."""
+    """Pooling of a class map to a score: "gap" is the mean, "lse" a soft maximum."""
 
 
 def _none_if_auto(value: object) -> object:
@@ -169,7 +169,7 @@ class MachineParams(Params):
 
 
 class TrainingParams(Params):
-    """How a network is trained."""
+    """Parameters of the training of a network."""
 
     steps: int = Field(1500, ge=1)
     """Number of optimizer steps."""
@@ -196,7 +196,7 @@ LossWeights = Annotated[
 
 
 class SegmenterTrainingParams(TrainingParams):
-    """How the segmenter is trained."""
+    """Parameters of the training of the segmenter."""
 
     average: float | None = Field(None, gt=0, lt=1)
     """Decay per step of an exponential moving average of the weights, such as 0.99; the average is
@@ -212,7 +212,7 @@ class SegmenterTrainingParams(TrainingParams):
 
 
 class ClassifierTrainingParams(TrainingParams):
-    """How the tag classifier is trained."""
+    """Parameters of the training of the tag classifier."""
 
     steps: int = Field(1000, ge=1)
 
@@ -228,7 +228,7 @@ class ClassifierParams(Params):
     output_stride: PositiveInt | None = None
     """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
     pooling: Literal["gap", "lse"] = "gap"
-    """How the map of a class becomes its score: "gap" is the mean, "lse" a soft maximum."""
+    """Pooling of a class map to a score: "gap" is the mean, "lse" a soft maximum."""
     frozen_blocks: int = Field(0, ge=0)
     """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     trainer: ClassifierTrainingParams = ClassifierTrainingParams()
@@ -249,7 +249,7 @@ class ClassifierParams(Params):
 
 
 class PredictionParams(Params):
-    """How class scores of an image are predicted."""
+    """Parameters of the prediction of class scores."""
 
     scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
     """Factors of the image size; the predictions at all of them are averaged."""

@@ -1,1 +1,1 @@
-"""How good labels and segmenters are: figures, pictures, reports."""
+"""Reports on the quality of labels and segmenters."""

@@ -33,7 +33,7 @@ from wsseg.stages.signals import read_signals
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What the pages of a report are made of.
+    """The contents of the pages of a report.
 
     Attributes:
         stages: Finished stages of label maps in order.

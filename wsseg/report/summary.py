@@ -105,7 +105,7 @@ class RoundStats(_Record):
 
 
 class MaskStats(_Record):
-    """What a few masks were worth.
+    """The gain from a few masks.
 
     Attributes:
         method: ``finetune.method``.

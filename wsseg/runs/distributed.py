@@ -29,7 +29,7 @@ _TRAINED = "trained.ckpt"  # the weights on their way from the first worker
 
 @dataclass(frozen=True)
 class _Job:
-    """What each worker needs."""
+    """The input of each worker."""
 
     training: TrainingModule
     batches: Steps

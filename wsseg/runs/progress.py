@@ -1,4 +1,4 @@
-"""What a terminal shows while a run is in progress."""
+"""Progress bars and messages in the terminal."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar

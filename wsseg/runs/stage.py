@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class StageManifest:
-    """What a complete stage recorded.
+    """The record of a complete stage.
 
     Attributes:
         stage: Name of the stage.
@@ -83,7 +83,7 @@ class Stage:
 
     @property
     def manifest(self) -> StageManifest | None:
-        """What the stage recorded; None while it is incomplete or was made from other inputs."""
+        """The record of the stage; None while it is incomplete or was made from other inputs."""
         manifest = read_manifest(self.path)
         return manifest if manifest and manifest.key == self.key else None
 

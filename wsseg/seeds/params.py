@@ -15,7 +15,7 @@ class BoxInnerParams(Params):
     share: float = Field(0.2, gt=0, le=1)
     """Share of the box in its middle that keeps its class; the rest becomes IGNORE."""
     mode: Literal["area", "side"] = "area"
-    """Whether ``share`` is that of the area or of each side."""
+    """"area" if ``share`` is a share of the area, "side" if it is one of each side."""
 
 
 class GrabCutParams(Params):
@@ -39,7 +39,7 @@ class SuperpixelVotesParams(Params):
 
 
 class SeedParams(Params):
-    """How boxes, points, scribbles and polygons become the first label maps."""
+    """Parameters of the first label maps from boxes, points, scribbles and polygons."""
 
     name: str = "auto"
     """Method of the first label maps. "auto" applies the method ``boxes`` to boxes, and the method

@@ -87,7 +87,7 @@ class FinetuneParams(Params):
 
 
 class ImageFileParams(Params):
-    """How the images get into the folder of an export."""
+    """Handling of the images in an export."""
 
     images: Literal["copy", "link", "none"] = "copy"
     """copy, link (hard links on one file system), or none for a tool that has the images already.

@@ -9,17 +9,17 @@ from wsseg.errors import InputError
 from wsseg.params import Params
 
 KINDS = ("tags", "boxes", "extremes", "points", "scribbles", "blocks")
-"""What an annotator can draw. The order is part of every random stream: append only."""
+"""Kinds of annotations that can be drawn, in an order that random streams depend on."""
 
 MASKS, NOTHING = "masks", "nothing"
 _EXCLUSIVE = (MASKS, NOTHING, "blocks")
 
 Kinds = tuple[str, ...]
-"""What one image gets: names of ``KINDS``, or "masks" or "nothing"."""
+"""Annotations of one image: names of ``KINDS``, or "masks" or "nothing"."""
 
 
 class AnnotatorParams(Params):
-    """How a simulated annotator draws."""
+    """Precision and habits of a simulated annotator."""
 
     length: float = Field(1.0, gt=0, le=1)
     """Share of every scribble that is kept."""
@@ -41,7 +41,7 @@ class SimulationParams(AnnotatorParams):
     """Which images of a data set get which annotations; either ``kinds`` or ``mix`` is set."""
 
     kinds: str | None = None
-    """What every image gets: tags, boxes, extremes, points, scribbles, blocks or masks; several
+    """Annotations of every image: tags, boxes, extremes, points, scribbles, blocks, masks; several
     are joined by commas, such as boxes,points."""
     mix: str | None = None
     """Shares of the images, such as boxes=0.6,points+tags=0.3,nothing=0.1."""

@@ -10,7 +10,7 @@ from wsseg.data.model import Classes, Problem, Sample
 from wsseg.errors import InputError
 
 Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "other"]
-"""How a mark is drawn; ``RawMark`` says which of its fields belong to each."""
+"""Geometry of a mark; ``RawMark`` lists the fields that belong to each."""
 
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test")
 """Names of files and folders that are taken for names of splits."""
@@ -161,7 +161,7 @@ ReadDataset = Callable[[Path, Sequence[str] | None], RawDataset]
 
 @dataclass(frozen=True)
 class Format:
-    """How the files of a format are found and read.
+    """Functions that find and read the files of a format.
 
     Args:
         name: Such as "cvat".

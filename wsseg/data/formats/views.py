@@ -28,7 +28,7 @@ from wsseg.errors import InputError
 T = TypeVar("T")
 
 View = Literal["boxes", "tags", "masks", "all", "none"]
-"""What is taken of a data set: boxes, tags, full masks, all weak labels, or the images alone."""
+"""Annotations in a view: boxes, tags, full masks, all weak labels, or none."""
 
 _MOST_COST = 2**33  # pixel visits to draw the strokes of an image: about a minute
 

@@ -65,12 +65,12 @@ class ConnectedRegion:
 
     @property
     def width(self) -> int:
-        """Of the box, in pixels."""
+        """Pixels of the bounding box."""
         return int(self.mask.shape[1])
 
     @property
     def height(self) -> int:
-        """Of the box, in pixels."""
+        """Pixels of the bounding box."""
         return int(self.mask.shape[0])
 
     @property

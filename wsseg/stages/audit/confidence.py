@@ -1,4 +1,4 @@
-"""What is usual in a data set, by which single regions are judged.
+"""Typical confidence and overlap in a data set, against which single regions are judged.
 
 ``Confidence`` holds the average self-confidence of each class, the thresholds of confident
 learning. ``Reliability`` holds how often the network is right about regions of an area, because it
@@ -109,7 +109,7 @@ class RunningMean:
 
 
 class Reliability:
-    """How far the network can be trusted about regions of an area, judged by the annotations.
+    """Reliability of the network on regions by their area, measured against the annotations.
 
     Attributes:
         boxes: Mean support of annotated boxes.

@@ -8,7 +8,7 @@ from wsseg.stages.params import ImageFileParams
 
 
 class AuditParams(ImageFileParams):
-    """How a run is audited, and which findings are shown and exported."""
+    """Parameters of an audit and of the findings that are shown and exported."""
 
     stage: str | None = None
     """The stage whose network predicts, such as "round-1"; null is the last complete round."""

@@ -217,7 +217,7 @@ def choose(pool: Pool, usefulness: Usefulness, quota: Quota) -> Choice:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How well chosen and labelled images cover a data set.
+    """Coverage of a data set by the chosen and labelled images.
 
     Attributes:
         largest: Largest distance of an image to the nearest chosen or labelled one.

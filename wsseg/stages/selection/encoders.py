@@ -21,7 +21,7 @@ from wsseg.networks.weights import device_of
 from wsseg.runs.config import Config
 
 Section = Literal["classifier", "model", "run"]
-"""Where an encoder comes from: the sections ``classifier`` (timm) or ``model``
+"""Sources of an encoder: the sections ``classifier`` (timm) or ``model``
 (segmentation-models-pytorch) of the settings, or a trained run."""
 
 

@@ -32,7 +32,7 @@ class SelectionParams(Params):
     config: LocalPath | None = None
     """YAML file whose classifier or model names the encoder."""
     encoder: Literal["classifier", "model", "run"] | None = None
-    """Where the encoder comes from: classifier or model of the settings, or run. By default run if
+    """Source of the encoder: classifier or model of the settings, or run. By default run if
     a run is named, else the section that the settings have."""
     run: LocalPath | None = None
     """Folder of a run, or a model.ckpt."""
