@@ -151,8 +151,9 @@ def test_what_cannot_work_is_one_line_before_any_training(
     [("augment", None, 1), ("pretrain", None, 0.1), ("pretrain", 0.5, 0.5), ("semi", 0.5, 0.5)],
 )
 def test_rates_of_the_last_training(method, rate, factor):
-    settings = {"method": method, "lr_factor": rate, "steps": 7}
+    settings = {"method": method, "lr_factor": rate}
     given = {"run_dir": "run", "data": {"root": "data"}, "finetune": settings}
+    given["trainer"] = {"steps": 7}
     config = Config.model_validate(given)
     last, first = _last_config(config).trainer, config.trainer
     assert (last.steps, last.encoder_lr) == (7, pytest.approx(factor * first.encoder_lr))
