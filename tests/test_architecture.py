@@ -1,7 +1,10 @@
-"""The library knows no runs, packages import in one direction, and few modules read truth."""
+"""The rules of docs/architecture.md: two halves, parameters declared once, truth only measures."""
 
 import ast
 from pathlib import Path
+
+from wsseg.params import Params
+from wsseg.runs.config import Config
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "wsseg"
@@ -86,3 +89,18 @@ def test_the_package_imports_no_pipeline_script():
 def test_imports_are_found_wherever_they_stand():
     source = "import a.b\ndef f():\n    from c import d\n"
     assert list(imports(source)) == ["a.b", "c", "c.d"]
+
+
+def test_every_parameter_class_is_declared_once_and_is_the_settings_group():
+    declared = {}
+    for module, path in modules().items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef) and node.name.endswith(("Params", "Settings")):
+                bases = [ast.unparse(base) for base in node.bases]
+                assert node.name == "Params" or any(b.endswith("Params") for b in bases), node.name
+                assert node.name not in declared, (node.name, module, declared[node.name])
+                declared[node.name] = module
+    groups = [field.annotation for field in Config.model_fields.values()]
+    groups = [group for group in groups if isinstance(group, type) and issubclass(group, Params)]
+    assert len(groups) >= 10
+    assert {declared[group.__name__] for group in groups}.isdisjoint({"runs/config", "params"})

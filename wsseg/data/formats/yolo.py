@@ -37,7 +37,7 @@ _EMPTY = ("", "~", "null", "None")
 
 
 @dataclass(frozen=True)
-class _Settings:
+class _DataYaml:
     """data.yaml: its path, the folder its paths start from, class names, and split entries."""
 
     path: Path
@@ -113,7 +113,7 @@ def _settings_file(root: Path) -> Path | None:
     return others[0] if len(others) == 1 else None
 
 
-def _settings(root: Path, log: ProblemLog) -> _Settings:
+def _settings(root: Path, log: ProblemLog) -> _DataYaml:
     path = _settings_file(root)
     if path is None:
         remedy = "write one with train, val and names"
@@ -127,7 +127,7 @@ def _settings(root: Path, log: ProblemLog) -> _Settings:
     listed = {split: _entries(content[split], path) for split in _KEYS if split in content}
     base = _base(root, content.get("path"), path, log)
     splits = {split: entries for split, entries in listed.items() if entries}
-    return _Settings(path, base, names, splits)
+    return _DataYaml(path, base, names, splits)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
@@ -183,7 +183,7 @@ def _existing(path: Path, root: Path) -> Path | None:
         return None
 
 
-def _images(root: Path, split: str, settings: _Settings, log: ProblemLog) -> list[tuple[str, Path]]:
+def _images(root: Path, split: str, settings: _DataYaml, log: ProblemLog) -> list[tuple[str, Path]]:
     places = [_place(root, settings, entry, split) for entry in settings.splits[split]]
     folders = [place for place in places if place.is_dir()]
     named_from = Path(os.path.commonpath(folders)) if folders == places else root
@@ -201,7 +201,7 @@ def _images(root: Path, split: str, settings: _Settings, log: ProblemLog) -> lis
     return [(image.relative_to(named_from).with_suffix("").as_posix(), image) for image in unique]
 
 
-def _place(root: Path, settings: _Settings, entry: str, split: str) -> Path:
+def _place(root: Path, settings: _DataYaml, entry: str, split: str) -> Path:
     """Return a split's folder or list; some tools write "../train/images" for "train/images"."""
     base, stripped = settings.base, re.sub(r"^(\.\./)+", "", entry)
     for candidate in (base / entry, root / entry, base / stripped, root / stripped):
