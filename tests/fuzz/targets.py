@@ -11,7 +11,7 @@ import numpy as np
 from helpers.formats import FORMATS, encoded, image_bytes, mask, readings, used
 from PIL import Image
 
-from wsseg.data.formats.files import safe_name
+from wsseg.data.formats.paths import safe_name
 from wsseg.errors import InputError
 from wsseg.images import image_size, read_header, read_image
 from wsseg.labelmaps import read_label_map, read_scores, write_scores

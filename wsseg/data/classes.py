@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
+from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags, Unknown
 from wsseg.data.strokes import Strokes
 from wsseg.labelmaps import IGNORE, read_label_map
 
@@ -14,10 +14,18 @@ def candidate_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
     """Return the classes that an image may show, background included.
 
     These are the classes that annotations name, or all classes if no annotation excludes any.
+    ``Unknown`` adds its classes.
 
     Args:
         n_classes: Number of classes of the data set, background included.
     """
+    if not _is_closed(sample) or any(not unknown.labels for unknown in sample.unknown):
+        return tuple(range(n_classes))
+    return tuple(sorted({*named_classes(sample, n_classes), *_unknown_labels(sample)}))
+
+
+def named_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
+    """Return ``candidate_classes`` without those that ``Unknown`` adds."""
     if not _is_closed(sample):
         return tuple(range(n_classes))
     unsure = sample.tags.unsure if sample.tags else ()
@@ -31,16 +39,19 @@ def tags_of(sample: Sample) -> Tags | None:
     Mask files are read.
 
     Returns:
-        The classes that are drawn or tagged; None if no annotation excludes other classes.
+        The classes that are drawn or tagged; those of ``Unknown`` are unsure. None if no annotation
+        excludes other classes.
 
     Raises:
         InputError: A mask file is damaged.
     """
     if not _is_closed(sample) and not has_full_mask(sample):
         return None
+    if any(not unknown.labels for unknown in sample.unknown):
+        return None
     present = present_classes(sample)
-    unsure = {*sample.tags.unsure} - {*present} if sample.tags else set()
-    return Tags(present, tuple(sorted(unsure)))
+    unsure = {*(sample.tags.unsure if sample.tags else ()), *_unknown_labels(sample)}
+    return Tags(present, tuple(sorted(unsure - {*present})))
 
 
 def present_classes(sample: Sample) -> tuple[int, ...]:
@@ -68,7 +79,8 @@ def has_full_mask(sample: Sample) -> bool:
 
 def is_only_tagged(sample: Sample) -> bool:
     """Return whether an image has tags and no other annotation."""
-    return bool(sample.annotations) and all(isinstance(a, Tags) for a in sample.annotations)
+    certain = [a for a in sample.annotations if not isinstance(a, Unknown)]
+    return bool(certain) and all(isinstance(a, Tags) for a in certain)
 
 
 def is_full(annotation: Annotation) -> bool:
@@ -83,6 +95,10 @@ def _is_closed(sample: Sample) -> bool:
     if any(isinstance(a, Tags | Boxes | CustomAnnotation) for a in sample.annotations):
         return True
     return bool(sample.marks) and all(marks.closed for marks in sample.marks)
+
+
+def _unknown_labels(sample: Sample) -> set[int]:
+    return {label for unknown in sample.unknown for label in unknown.labels}
 
 
 def _labels(annotation: Annotation) -> Iterator[int]:

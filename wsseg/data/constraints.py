@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
-from wsseg.data.classes import candidate_classes
+from wsseg.data.classes import candidate_classes, named_classes
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Boxes, MaskFile, Region, Regions, Sample
 from wsseg.data.strokes import Strokes, stroke_map
@@ -81,9 +81,9 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     Every annotation names its class, and a class that no annotation names is absent; only strokes
     and partial masks that are not ``closed`` leave other classes possible. Boxes cover every object
     of their classes: outside them their class is forbidden, and a pixel that no other class can
-    take is background. Pixels with a label of their own keep it, whatever boxes and tags allow:
-    those of strokes first, then those of masks, except IGNORE and crowds. An image without
-    annotations allows every class everywhere.
+    take is background. ``Unknown`` allows its classes in its area nevertheless. Pixels with a label
+    of their own keep it, whatever boxes and tags allow: those of strokes first, then those of
+    masks, except IGNORE and crowds. An image without annotations allows every class everywhere.
 
     Args:
         n_classes: Number of classes of the data set, background included.
@@ -95,12 +95,16 @@ def constraints_of(sample: Sample, n_classes: int) -> Constraints:
     known = labelled_pixels(sample, n_classes)
     named = {*candidate_classes(sample, n_classes), *np.unique(known).tolist()} - {IGNORE}
     classes = np.array(sorted(named), np.uint8)
-    allowed = np.ones((len(classes), *sample.size), bool)
+    is_named = np.isin(classes, named_classes(sample, n_classes))[:, None, None]
+    allowed = np.broadcast_to(is_named, (len(classes), *sample.size)).copy()
     for annotation in sample.annotations:
         if isinstance(annotation, Boxes):
             allowed &= _allowed_by_boxes(annotation, classes, sample.size)
         elif isinstance(annotation, CustomAnnotation):
             allowed &= annotation.checked_allowed(classes, sample.size)
+    for unknown in sample.unknown:
+        is_possible = np.isin(classes, unknown.labels) if unknown.labels else classes > 0
+        allowed[(is_possible, *unknown.slices)] = True
     allowed = np.where(known == IGNORE, allowed, known == classes[:, None, None])
     if not allowed.any(axis=0).all():
         raise InputError(

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wsseg.data.classes import is_full
+from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
 from wsseg.data.formats.raw import RawDataset, RawFile
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import View, view
-from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags
+from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
@@ -151,13 +151,15 @@ def _set_options(annotation: Annotation, data: DataParams) -> Annotation:
 def tags_from_boxes(dataset: Dataset) -> Dataset:
     """Return a data set whose boxes, crowds included, are replaced by tags of their classes.
 
-    Images without ``Boxes`` stay as they are.
+    Classes of boxes that cannot be used are unsure. Images without ``Boxes`` stay as they are.
     """
     samples = []
     for sample in dataset.samples:
-        others = tuple(a for a in sample.annotations if not isinstance(a, Boxes))
-        tags = Tags(tuple(sorted({box.label for box in sample.boxes})))
-        has_boxes = len(others) < len(sample.annotations)
+        others = tuple(a for a in sample.annotations if not isinstance(a, Boxes | Unknown))
+        present = {box.label for box in sample.boxes}
+        unsure = {*candidate_classes(sample, len(dataset.classes))} - present - {0}
+        tags = Tags(tuple(sorted(present)), tuple(sorted(unsure)))
+        has_boxes = any(isinstance(a, Boxes) for a in sample.annotations)
         samples.append(replace(sample, annotations=(*others, tags)) if has_boxes else sample)
     return replace(dataset, samples=tuple(samples))
 

@@ -171,7 +171,31 @@ class Regions:
     closed: bool = True
 
 
-Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation
+@dataclass(frozen=True)
+class Unknown:
+    """Classes that an image may show, although none of its other annotations says so.
+
+    It replaces an annotation that cannot be used, such as a box without corners.
+
+    Args:
+        labels: Classes, 1 to 254; an empty tuple means any class of the data set.
+        area: (left, top, right, bottom) in pixels, as of ``Box``, where they may be; None is the
+            whole image.
+    """
+
+    labels: tuple[int, ...] = ()
+    area: tuple[int, int, int, int] | None = None
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Index of the area's pixels in an (H, W) array."""
+        if self.area is None:
+            return slice(None), slice(None)
+        left, top, right, bottom = self.area
+        return slice(top, bottom), slice(left, right)
+
+
+Annotation = Tags | Boxes | Strokes | MaskFile | Regions | CustomAnnotation | Unknown
 
 
 @dataclass(frozen=True)
@@ -231,6 +255,11 @@ class Sample:
     def tags(self) -> Tags | None:
         """The tags of the image, None if it has none."""
         return next((a for a in self.annotations if isinstance(a, Tags)), None)
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        """Classes that the image may show besides those that other annotations name."""
+        return tuple(a for a in self.annotations if isinstance(a, Unknown))
 
     @property
     def tagged(self) -> tuple[int, ...]:

@@ -74,7 +74,25 @@ class Seed:
         if label_map.shape != example.sample.size or label_map.dtype != np.uint8:
             rule, got = f"{example.sample.size} uint8", f"{label_map.shape} {label_map.dtype}"
             raise InputError(f"result of seed {self.name!r}", rule, got, "correct the seed")
-        return example.constraints.project(label_map)
+        return _without_doubtful_background(example.constraints.project(label_map), example)
+
+
+def _without_doubtful_background(
+    label_map: NDArray[np.uint8], example: Example
+) -> NDArray[np.uint8]:
+    """Return a label map with IGNORE in place of background where ``Unknown`` classes may be.
+
+    Seeds take everything outside the boxes for background. Background inside of boxes stays.
+    """
+    sample, doubtful = example.sample, np.zeros(label_map.shape, bool)
+    if not sample.unknown:
+        return label_map
+    for unknown in sample.unknown:
+        doubtful[unknown.slices] = True
+    for drawn in sample.boxes:
+        doubtful[drawn.slices] = False
+    doubtful &= (label_map == 0) & (example.constraints.known == IGNORE)
+    return np.where(doubtful, IGNORE, label_map).astype(np.uint8)
 
 
 def find_seed(params: SeedParams = SeedParams()) -> Seed:

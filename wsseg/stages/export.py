@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats.files import safe_name
+from wsseg.data.formats.paths import safe_name
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, MaskFile, Sample
 from wsseg.data.writers.coco import write_coco

@@ -1,7 +1,7 @@
 """Published annotation times."""
 
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags
+from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags, Unknown
 from wsseg.data.strokes import Strokes
 
 TAGS = 20.0
@@ -44,6 +44,8 @@ def seconds_of(sample: Sample, box_seconds: float = DRAWN_BOX) -> float:
 def _seconds(annotation: Annotation, box_seconds: float) -> float:
     if isinstance(annotation, Tags):
         return TAGS
+    if isinstance(annotation, Unknown):
+        return 0
     if isinstance(annotation, Boxes):
         return box_seconds * len(annotation.items)
     if isinstance(annotation, Strokes):

@@ -8,18 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import (
-    beginning,
-    image_id,
-    inside,
-    locate,
-    matching_files,
-    read_json,
-    shown,
-)
+from wsseg.data.formats.files import beginning, read_json
 from wsseg.data.formats.geometry import bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
 from wsseg.data.formats.labelstudio import is_labelstudio
+from wsseg.data.formats.paths import image_id, inside, locate, matching_files, shown
 from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
 from wsseg.data.formats.reading import (
     ProblemLog,

@@ -6,16 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wsseg.data.formats.files import (
-    files_by_id,
-    image_id,
-    inside,
-    is_file,
-    read_names,
-    read_text,
-    safe_name,
-    shown,
-)
+from wsseg.data.formats.files import read_names, read_text
+from wsseg.data.formats.paths import files_by_id, image_id, inside, is_file, safe_name, shown
 from wsseg.data.formats.raw import Format, RawDataset, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.data.formats.files import beginning, read_xml, safe_name
+from wsseg.data.formats.files import beginning, read_xml
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.paths import safe_name
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog
 from wsseg.data.formats.shapes import (

@@ -1,14 +1,14 @@
-"""Files of a data set: each opened once, text in UTF-8, and nothing outside the folder."""
+"""Text, JSON and XML files of a data set; each is opened once."""
 
 import io
 import json
-import os
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, TypeVar
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -19,6 +19,8 @@ from wsseg.safe_io import open_regular
 T = TypeVar("T")
 
 _HEAD = 4096  # bytes that tell formats apart
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
+_NATIVE_ENCODINGS = {"utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii"}
 _MOST_OPEN = 100  # files: systems allow 256 or more
 
 
@@ -89,14 +91,18 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file, with or without a byte order mark.
+    """Return the text of a UTF-8 file, or of a UTF-16 file with a byte order mark.
 
     Raises:
-        InputError: The file is missing or not UTF-8.
+        InputError: The file is missing or of another encoding.
     """
     try:
-        with open_file(path) as file, io.TextIOWrapper(file, encoding="utf-8-sig") as text:
-            return text.read()
+        with open_file(path) as file:
+            is_wide = file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
+            file.seek(0)
+            encoding = "utf-16" if is_wide else "utf-8-sig"
+            with io.TextIOWrapper(file, encoding=encoding) as text:
+                return text.read()
     except UnicodeDecodeError as error:
         got = f"byte {error.start} of another encoding"
         raise InputError(path, "UTF-8 text", got, "save it as UTF-8") from error
@@ -139,6 +145,8 @@ def read_xml(
 ) -> Element:
     """Return the root element of an XML file.
 
+    The encoding is the one that the file declares, such as GBK, or UTF-8 if it is not that one.
+
     Args:
         name: Name of the file in errors; None is its path.
         visit: Receives each child of the root as soon as it is read; then the child is removed.
@@ -146,7 +154,39 @@ def read_xml(
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.
     """
-    builder, parser, unclosed = TreeBuilder(), expat.ParserCreate(), list[Element]()
+    try:
+        with open_file(path) as file:
+            return _parse_xml(*_native_xml(file), visit)
+    except InputError:
+        raise
+    except (expat.ExpatError, ValueError, LookupError, OSError) as error:
+        got = " ".join(str(error).split())
+        raise InputError(name or path, rule, got, remedy) from error
+
+
+def _native_xml(file: IO[bytes]) -> tuple[IO[bytes], str | None]:
+    """Return an XML file and its encoding; None is the one that the file declares.
+
+    Files that declare an encoding unknown to expat are decoded here.
+    """
+    declared = _ENCODING.match(file.read(_HEAD))
+    file.seek(0)
+    encoding = declared[1].decode("ascii") if declared else "utf-8"
+    if encoding.lower() in _NATIVE_ENCODINGS:
+        return file, None
+    data = file.read()
+    try:
+        text = data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        text = data.decode("utf-8")
+    return io.BytesIO(text.encode()), "utf-8"
+
+
+def _parse_xml(
+    file: IO[bytes], encoding: str | None, visit: Callable[[Element], None] | None
+) -> Element:
+    parser = expat.ParserCreate(encoding)
+    builder, unclosed = TreeBuilder(), list[Element]()
 
     def start(tag: str, attributes: dict[str, str]) -> None:
         unclosed.append(builder.start(tag, attributes))
@@ -162,15 +202,8 @@ def read_xml(
     parser.StartDoctypeDeclHandler = _refuse_dtd
     parser.StartElementHandler, parser.EndElementHandler = start, end
     parser.CharacterDataHandler, parser.buffer_text = builder.data, True
-    try:
-        with open_file(path) as file:
-            parser.ParseFile(file)
-        return builder.close()
-    except InputError:
-        raise
-    except (expat.ExpatError, ValueError, LookupError, OSError) as error:
-        got = " ".join(str(error).split())
-        raise InputError(name or path, rule, got, remedy) from error
+    parser.ParseFile(file)
+    return builder.close()
 
 
 def _refuse_dtd(*_: object) -> None:
@@ -180,119 +213,3 @@ def _refuse_dtd(*_: object) -> None:
 def child_text(element: Any, path: str) -> str:
     """Return the stripped text of a child of an XML element, empty if there is none."""
     return (element.findtext(path) or "").strip()
-
-
-def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
-    """Return the files below a folder, none if it is missing, by their path in it without suffix.
-
-    Args:
-        suffixes: Such as ".png", in lower case; files in upper case are found too.
-
-    Returns:
-        Ids and their files, sorted; several where names differ only in their suffix.
-    """
-    wanted, found = tuple(suffixes), dict[str, list[Path]]()
-    for parent, _, names in sorted(os.walk(folder)):
-        below = Path(parent).relative_to(folder)
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)  # noqa: PTH122 (Path is 5 times slower)
-            if suffix.lower() in wanted:
-                found.setdefault((below / stem).as_posix(), []).append(Path(parent, name))
-    return found
-
-
-def matching_files(
-    folder: Path, patterns: Iterable[str], fits: Callable[[Path], bool]
-) -> Iterator[Path]:
-    """Yield the files of a folder that match a pattern and are of a format, sorted.
-
-    Args:
-        patterns: Such as "annotations/*.json".
-        fits: Called as late as possible.
-    """
-    candidates = sorted(path for pattern in patterns for path in folder.glob(pattern))
-    yield from (path for path in candidates if path.is_file() and fits(path))
-
-
-def inside(path: Path, root: Path) -> Path:
-    """Return a path unchanged if it lies in the data set, symbolic links followed.
-
-    Raises:
-        InputError: The path leads out of the data set.
-    """
-    return guard(root)(path)
-
-
-def guard(root: Path) -> Callable[[Path], Path]:
-    """Return ``inside`` for many files of a data set: it resolves each of their folders once."""
-    real_root, folders = os.path.realpath(root), set[Path]()
-
-    def inside_root(path: Path) -> Path:
-        folder = path.parent
-        if folder in folders and not os.path.islink(path):  # noqa: PTH114 (Path is slower)
-            return path
-        target = os.path.realpath(path)
-        if not Path(target).is_relative_to(real_root):
-            rule = f"inside the data set {root}"
-            raise InputError(path, rule, target, "move it into the data set")
-        if Path(os.path.realpath(folder)).is_relative_to(real_root):
-            folders.add(folder)
-        return path
-
-    return inside_root
-
-
-def safe_name(name: str) -> PurePosixPath:
-    """Return a file name from an annotation, refused if it could lead out of a folder.
-
-    Raises:
-        InputError: The name is empty, absolute, or holds "..", a backslash or control characters.
-    """
-    path = PurePosixPath(name)
-    if not path.parts or ".." in path.parts or path.is_absolute():
-        rule, remedy = "a relative name without '..'", "write it relative to the images' folder"
-        raise InputError("file name", rule, repr(name), remedy)
-    if "\\" in name or not name.isprintable():
-        rule = "printable, with '/' between folders"
-        raise InputError("file name", rule, repr(name), "rename the file and export again")
-    return path
-
-
-def locate(name: str, folders: Iterable[Path], root: Path) -> Path:
-    """Return the file of a name in the first folder that has it.
-
-    Raises:
-        InputError: No folder has it, or it leads out of the data set.
-    """
-    relative, searched = safe_name(name), list(folders)
-    for folder in searched:
-        if is_file(path := folder / relative):
-            return inside(path, root)
-    places = ", ".join(shown(folder, root) for folder in searched)
-    remedy = "add the file or remove its entry"
-    raise InputError(f"image {name!r}", "a file of the data set", f"none in {places}", remedy)
-
-
-def is_file(path: Path) -> bool:
-    """Return whether a file exists, also for names that are too long or hold NUL."""
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
-
-
-def image_id(name: str) -> str:
-    """Return the id of an image, its relative file name without suffix.
-
-    Raises:
-        InputError: As ``safe_name``.
-    """
-    return safe_name(name).with_suffix("").as_posix()
-
-
-def shown(path: Path, root: Path) -> str:
-    """Return a path below the root of a data set as it is named to a person."""
-    return path.as_posix().removeprefix(f"{root.as_posix()}/")
-
-
-def some_of(names: Sequence[str]) -> str:
-    """Return the first names of many, such as "a, b, c and 4 more"."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(f'{name:.80}' for name in names[:3])}{more}"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wsseg.data.formats.files import files_by_id, inside, shown
+from wsseg.data.formats.paths import files_by_id, inside, shown
 from wsseg.data.formats.raw import Format, RawDataset, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,

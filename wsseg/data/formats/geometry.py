@@ -57,8 +57,8 @@ def fitted_box(
 ) -> tuple[Box | None, Problem | None]:
     """Return a box in whole pixels inside its image of size (H, W), and what was wrong with it.
 
-    Edges move outwards to whole pixels and are clipped to the image; a box thinner than a pixel
-    becomes one pixel wide. The box is None if it cannot be used.
+    Edges move outwards to whole pixels and are clipped to the image; swapped edges are exchanged; a
+    box thinner than a pixel becomes one pixel wide. The box is None if it cannot be used.
 
     Example:
         >>> fitted_box(1, (9.5, 0, 20, 30.2), (100, 100), "a.xml")
@@ -66,14 +66,21 @@ def fitted_box(
     """
     height, width = size
     left, top, right, bottom = (round(edge, _DECIMALS) for edge in corners)
+    is_swapped = right < left or bottom < top
+    if is_swapped:
+        left, right, top, bottom = *sorted((left, right)), *sorted((top, bottom))
     if kind := _unusable((left, top, right, bottom), size):
         shown = _shown((left, top, right, bottom), size)
-        return None, Problem(subject, f"{shown}: {kind}; left out, correct it", kind=kind)
+        message = f"{shown}: {kind}; its class counts as unknown here, correct it"
+        return None, Problem(subject, message, kind=kind)
     columns, rows = _span(left, right, width), _span(top, bottom, height)
     box = Box(label, columns[0], rows[0], columns[1], rows[1], crowd)
     if left < 0 or top < 0 or right > width or bottom > height:
         kind, shown = "box leaves the image", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: cut at the image's edge", kind=kind)
+    if is_swapped:
+        kind, shown = "box with swapped corners", _shown(corners, size)
+        return box, Problem(subject, f"{shown}: its corners are exchanged", kind=kind)
     if min(right - left, bottom - top) == 0:
         kind, shown = "box is thinner than a pixel", _shown((left, top, right, bottom), size)
         return box, Problem(subject, f"{shown}: drawn as one pixel", kind=kind)
@@ -152,8 +159,6 @@ def _unusable(corners: Corners, size: tuple[int, int]) -> str:
     left, top, right, bottom = corners
     if not all(math.isfinite(edge) for edge in corners):
         return "box has a corner that is no finite number"
-    if right < left or bottom < top:
-        return "box is inverted"
     if right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]:
         return "box lies outside the image"
     return ""
@@ -200,5 +205,5 @@ def _unpacked(packed: bytes) -> list[int] | None:
 
 
 def _polygon_problem(subject: str, flaw: str) -> Problem:
-    message = f"polygon cannot be used: {flaw}; left out, export it again"
+    message = f"polygon cannot be used: {flaw}; its class counts as unknown here, export it again"
     return Problem(subject, message, kind="polygon cannot be used")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 from wsseg.data.custom import find_annotation
-from wsseg.data.formats.files import read_text, safe_name
+from wsseg.data.formats.files import read_text
 from wsseg.data.formats.geometry import RunLengths, fitted_runs, number, plausible_size
+from wsseg.data.formats.paths import safe_name
 from wsseg.data.formats.raw import Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.tools import tool_format

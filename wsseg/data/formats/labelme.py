@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.formats.files import beginning, inside, is_file, read_json, read_names, safe_name
+from wsseg.data.formats.files import beginning, read_json, read_names
 from wsseg.data.formats.geometry import RunLengths, number, plausible_size
+from wsseg.data.formats.paths import inside, is_file, safe_name
 from wsseg.data.formats.raw import SPLIT_NAMES, Kind, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.shapes import (

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
 from wsseg.data.formats.brush import brush_runs
-from wsseg.data.formats.files import beginning, read_json, safe_name
+from wsseg.data.formats.files import beginning, read_json
 from wsseg.data.formats.geometry import number, plausible_size
+from wsseg.data.formats.paths import safe_name
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.shapes import box_around, rotated

@@ -7,15 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.data.formats.files import (
-    beginning,
-    child_text,
-    matching_files,
-    read_json,
-    read_xml,
-    safe_name,
-)
+from wsseg.data.formats.files import beginning, child_text, read_json, read_xml
 from wsseg.data.formats.geometry import number, plausible_size
+from wsseg.data.formats.paths import matching_files, safe_name
 from wsseg.data.formats.raw import Format, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
 from wsseg.data.formats.voc import VOC_NAMES

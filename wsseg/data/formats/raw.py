@@ -9,7 +9,7 @@ from wsseg.data.formats.geometry import Corners, RunLengths
 from wsseg.data.model import Classes, Problem, Sample
 from wsseg.errors import InputError
 
-Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "other"]
+Kind = Literal["point", "scribble", "box", "extreme", "polygon", "runs", "mask", "unknown", "other"]
 """Geometry of a mark; ``RawMark`` lists the fields that belong to each."""
 
 SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test")
@@ -25,8 +25,10 @@ class RawMark:
         kind: "point": one of ``points``. "scribble": a line through ``points``. "box": two opposite
             corners. "extreme": the leftmost, topmost, rightmost and bottommost point of an object,
             in any order. "polygon": the corners of a polygon. "runs": pixels as run lengths.
-            "mask": a label map. "other": a kind that a plug-in knows.
-        name: The class; empty for "mask".
+            "mask": a label map. "unknown": something that cannot be read, so that its class may be
+            at ``points`` (two opposite corners, or none: anywhere). "other": a kind that a plug-in
+            knows.
+        name: The class; empty for "mask", and for "unknown" of any class.
         points: (x, y) in pixels of the upright image; NaN where the file has no number.
         width: Width in pixels of a scribble or point; None if the file does not give it.
         runs: For "runs": run lengths, checked against the image size (``fitted_runs``).
@@ -55,7 +57,7 @@ class RawObject:
         polygons: Corners x0, y0, x1, y1, ... of its polygons, unchecked.
         encoded: COCO run lengths, unchecked; used if there are no polygons.
         crowd: Whether it is a group of objects.
-        flaw: Why its geometry cannot be used; empty if it can. Its class counts anyway.
+        flaw: Why its geometry cannot be used; empty if it can. Its class may then be anywhere.
     """
 
     subject: str

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.files import image_id, inside, locate, matching_files
+from wsseg.data.formats.paths import ImageIndex, inside, matching_files, tail_of
 from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import (
     ProblemLog,
@@ -98,18 +98,30 @@ def _assemble(
             by_image[image.split or of_file, image.image].append(image)
     known = sorted({split for split, _ in by_image})
     chosen = choose_splits(root, splits, known, "a split with images", "no image")
-    samples = SampleList()
+    samples, index = SampleList(), ImageIndex(root)
     for split in chosen:
         folders = [root / "images" / split, root / "images", root / split, root]
-        for (of, name), images in by_image.items():
-            if of == split:
-                with log.image(images[0].subject):
-                    path = locate(name, folders, root)
-                    sizes = (image.size for image in images if image.size)
-                    size = next(sizes, None) or image_size(path)
-                    samples.add(Sample(image_id(name), path, size, (), split), *images)
+        found: dict[tuple[str, Path], list[str]] = defaultdict(list)
+        for name in (name for of, name in by_image if of == split):
+            with log.image(by_image[split, name][0].subject):
+                found[index.find(name, folders)].append(name)
+        for (id, path), names in found.items():
+            images = [image for name in names for image in by_image[split, name]]
+            with log.image(images[0].subject):
+                _check_names(names, path)
+                sizes = (image.size for image in images if image.size)
+                size = next(sizes, None) or image_size(path)
+                samples.add(Sample(id, path, size, (), split), *images)
     every = tuple(image for images in by_image.values() for image in images)
     return RawDataset(root, classes, samples.samples, log.problems, images=every)
+
+
+def _check_names(names: Sequence[str], path: Path) -> None:
+    """Refuse names in different folders that were found to be the same image."""
+    folders = {tail_of(name).parent for name in names if tail_of(name).parts[1:]}
+    if len(folders) > 1:
+        message = f"Only {path} can be {' and '.join(names[:3])}, which are different images"
+        raise InputError(message, hint="keep their folders, as in the annotation files")
 
 
 def _classes(root: Path, files: Sequence[RawFile]) -> Classes:

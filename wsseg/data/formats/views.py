@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from wsseg.data.custom import CustomAnnotation, find_annotation
-from wsseg.data.formats.files import inside
-from wsseg.data.formats.geometry import bounds, fitted_box, fitted_polygon, fitted_runs
+from wsseg.data.formats.geometry import Corners, bounds, fitted_box, fitted_polygon, fitted_runs
+from wsseg.data.formats.paths import inside
 from wsseg.data.formats.raw import RawDataset, RawImage, RawMark, RawObject
 from wsseg.data.formats.reading import ProblemLog, is_background, merged
 from wsseg.data.model import (
@@ -21,6 +21,7 @@ from wsseg.data.model import (
     Region,
     Regions,
     Tags,
+    Unknown,
 )
 from wsseg.data.strokes import Scribble, Strokes, drawing_cost, touches
 from wsseg.errors import InputError
@@ -67,6 +68,8 @@ def view(raw: RawDataset, kind: View) -> Dataset:
                 annotations += fitter.annotations(kind, has_tags=raw.has_tags)
             if kind == "masks" and entry.mask:
                 annotations.append(MaskFile(inside(entry.mask, raw.root)))
+            if all(isinstance(annotation, Unknown) for annotation in annotations):
+                annotations = []  # says no more than no annotation
             samples.append(replace(entry.sample, annotations=merged(annotations)))
     problems = log.problems
     if kind == "none":
@@ -77,8 +80,9 @@ def view(raw: RawDataset, kind: View) -> Dataset:
 class Fitter:
     """Fits what one file says about an image of size (H, W), and records its problems.
 
+    What cannot be used never makes a class absent: it becomes an ``Unknown``.
+
     Args:
-        classes: Marks of other classes are left out.
         root: Folder that mask files must lie in.
     """
 
@@ -92,7 +96,7 @@ class Fitter:
     ) -> None:
         self.image, self.size, self.classes, self.log, self.root = image, size, classes, log, root
         self.labels = classes.labels
-        self.has_all_marks, self.cost = True, 0.0
+        self.unknown, self.cost = dict[Unknown, None](), 0.0
 
     def annotations(self, kind: View, *, has_tags: bool = False) -> tuple[Annotation, ...]:
         """Return the annotations of one kind; see ``view``.
@@ -103,54 +107,81 @@ class Fitter:
         Raises:
             InputError: A mask file leads out of the folder.
         """
+        if kind == "none":
+            return ()
         if self.image.objects is not None and not (has_tags and kind == "tags"):
-            annotations = tuple(self._of_objects(kind, self.image.objects))
-            with_tags = kind == "all" and self.image.tags is not None
-            return (*annotations, *self._tags(drawn=())) if with_tags else annotations
-        marks = [(mark, label) for mark in self.image.marks if (label := self._label(mark)) >= 0]
-        return tuple(self._of_marks(kind, marks))
+            annotations = list(self._of_objects(kind, self.image.objects))
+            if kind == "all" and self.image.tags is not None:
+                annotations += self._tags(drawn=())
+        else:
+            marks = [(mark, n) for mark in self.image.marks if (n := self._label(mark)) >= 0]
+            annotations = list(self._of_marks(kind, marks))
+        return (*annotations, *self.unknown) if kind in {"boxes", "all"} else tuple(annotations)
 
     # Formats of boxes and masks list every object of an image.
 
     def _of_objects(self, kind: View, objects: Sequence[RawObject]) -> Iterator[Annotation]:
+        objects = [item for item in objects if not is_background(item.name)]
+        labels = [self._label_of(item.name, item.subject, "object") for item in objects]
+        pairs = list(zip(objects, labels, strict=True))
         if kind == "tags":
-            labels = {self._object_label(item) for item in objects}
-            yield Tags(tuple(sorted(labels - {0})))
+            present = {*labels} - {0}
+            unsure = {*self.labels.values()} - present if 0 in labels else set()
+            yield Tags(tuple(sorted(present)), tuple(sorted(unsure)))
         elif kind in {"boxes", "all"}:
-            boxes = (self._box(item) for item in objects if self._is_usable(item))
+            boxes = [self._box(item, label) for item, label in pairs]
             yield Boxes(tuple(box for box in boxes if box))
         elif kind == "masks" and not self.image.boxes_only:
-            usable = [item for item in objects if self._is_usable(item)]
-            regions = [self._region_of_object(item) for item in usable]
-            if usable and not any(regions):
+            regions = [
+                self._region_of_object(item, label) if label else None for item, label in pairs
+            ]
+            if objects and not any(regions):
                 return
-            pairs = zip(regions, usable, strict=True)
-            whole = (region or self._unknown_region(item) for region, item in pairs)
-            yield Regions(tuple(region for region in whole if region))
+            missing = [pair for pair, region in zip(pairs, regions, strict=True) if region is None]
+            ignored = [self._ignored_box(item) for item, _ in missing]
+            items = tuple(region for region in (*ignored, *regions) if region)
+            # The pixels of an object without any place may be anywhere outside the others.
+            is_partial = any(region is None for region in ignored)
+            yield Regions(items, partial=is_partial, closed=not is_partial)
 
-    def _object_label(self, item: RawObject) -> int:
-        """Return the label of an object, 0 if its class is unknown."""
-        if item.name not in self.labels:
-            known = ", ".join(self.classes.names[1:9])
-            message = f"object of class {item.name!r} left out; known classes: {known}"
-            self.log.add(item.subject, message, "object of an unknown class")
-        return self.labels.get(item.name, 0)
+    def _label_of(self, name: str, subject: str, what: str) -> int:
+        """Return the label of a class, 0 if it is unknown; case and blanks may differ."""
+        if name in self.labels:
+            return self.labels[name]
+        alike = [known for known in self.labels if known.casefold() == name.strip().casefold()]
+        if len(alike) == 1:
+            message = f"{what} of class {name!r} is taken for {alike[0]!r}; write it the same way"
+            self.log.add_line(subject, message, "class name in another case")
+            return self.labels[alike[0]]
+        known = ", ".join(self.classes.names[1:9])
+        message = f"{what} of class {name!r}; known classes: {known}; its pixels count as unknown"
+        self.log.add_line(subject, message, f"{what} of an unknown class")
+        return 0
 
-    def _is_usable(self, item: RawObject) -> bool:
+    def _corners(self, item: RawObject) -> Corners:
+        if not self.image.relative:
+            return item.corners
+        (left, top, right, bottom), (height, width) = item.corners, self.size
+        return left * width, top * height, right * width, bottom * height
+
+    def _box(self, item: RawObject, label: int) -> Box | None:
         if item.flaw:
-            self.log.add(item.subject, item.flaw, "malformed line")
-            return False
-        return self._object_label(item) > 0
+            self.log.add_line(item.subject, item.flaw, "malformed line")
+            box = None
+        else:
+            corners = self._corners(item)
+            fitted = fitted_box(label or 1, corners, self.size, item.subject, item.crowd)
+            box = self._noted(fitted)
+        if box is None or not label:
+            self._add_unknown(label, box)
+        return box if label else None
 
-    def _box(self, item: RawObject) -> Box | None:
-        left, top, right, bottom = item.corners
-        if self.image.relative:
-            height, width = self.size
-            left, top, right, bottom = left * width, top * height, right * width, bottom * height
-        corners, label = (left, top, right, bottom), self.labels[item.name]
-        return self._noted(fitted_box(label, corners, self.size, item.subject, item.crowd))
+    def _add_unknown(self, label: int, box: Box | None = None) -> None:
+        """Record that a class, any if the label is 0, may be in a box or anywhere."""
+        area = (box.left, box.top, box.right, box.bottom) if box else None
+        self.unknown[Unknown((label,) if label > 0 else (), area)] = None
 
-    def _region_of_object(self, item: RawObject) -> Region | None:
+    def _region_of_object(self, item: RawObject, label: int) -> Region | None:
         polygons = item.polygons
         if self.image.relative:
             scales = self.size[::-1]
@@ -162,16 +193,17 @@ class Fitter:
             runs = self._noted(fitted_runs(item.encoded, self.size, item.subject))
         if not usable and runs is None:
             return None
-        return Region(self.labels[item.name], usable, None if usable else runs, item.crowd)
+        return Region(label, usable, None if usable else runs, item.crowd)
 
-    def _unknown_region(self, item: RawObject) -> Region | None:
-        """Return the box of an object without polygon as a crowd: its pixels are ignored."""
-        message = "object has no polygon; the pixels of its box are ignored, draw its polygon"
+    def _ignored_box(self, item: RawObject) -> Region | None:
+        """Return the box of an object without polygon or class; its pixels are ignored."""
+        message = "object has no usable polygon or class; the pixels of its box are ignored"
         self.log.add(item.subject, message, "object without polygon")
-        if (box := self._box(item)) is None:
+        box, _ = fitted_box(1, self._corners(item), self.size, item.subject)
+        if box is None:
             return None
         edges = (box.left, box.top, box.right, box.top, box.right, box.bottom, box.left, box.bottom)
-        return Region(box.label, (tuple(float(edge) for edge in edges),), crowd=True)
+        return Region(0, (tuple(float(edge) for edge in edges),), crowd=True)
 
     # Annotation tools give marks, each about a part of the image.
 
@@ -185,12 +217,11 @@ class Fitter:
         drawn = marks if kind in {"masks", "all"} else ()
         regions = [self._region(*m) for m in drawn if m[0].kind in {"polygon", "runs"}]
         items = tuple(region for region in regions if region)
-        # A mark that was left out may have been the only one of its class.
-        closed = self.image.closed is not False and self.has_all_marks
+        closed = self.image.closed is not False
         if any(strokes):
             yield Strokes(tuple(stroke for stroke in strokes if stroke), closed)
-        if kind == "all" and items:
-            yield Regions(items, partial=True, closed=closed)
+        if items and (kind == "all" or self.unknown):
+            yield Regions(items, partial=True, closed=closed and kind == "all")
         elif objects := tuple(region for region in items if region.label):
             yield Regions(objects)
         for mark, label in drawn:
@@ -200,30 +231,39 @@ class Fitter:
                 yield from self._other(mark, label)
 
     def _label(self, mark: RawMark) -> int:
-        """Return the label of a mark, -1 if its class is unknown."""
-        if mark.kind == "mask" or is_background(mark.name):
+        """Return the label of a mark, -1 if it cannot be used."""
+        if mark.kind == "mask" or (is_background(mark.name) and mark.kind != "unknown"):
             return 0
-        if mark.name not in self.labels:
-            known = ", ".join(self.classes.names[1:9])
-            message = f"{mark.kind} of class {mark.name!r} left out; known classes: {known}"
-            self._leave_out(mark, message, "mark of an unknown class")
-        return self.labels.get(mark.name, -1)
+        is_any = mark.kind == "unknown" and not mark.name
+        label = 0 if is_any else self._label_of(mark.name, mark.subject, mark.kind)
+        if mark.kind == "unknown" or not label:
+            box, _ = fitted_box(1, bounds([_flat(mark)]), self.size, mark.subject)
+            self._add_unknown(label, box)
+            return -1
+        return label
 
-    def _leave_out(self, mark: RawMark, message: str, kind: str) -> None:
+    def _leave_out(self, mark: RawMark, label: int, message: str, kind: str) -> None:
         self.log.add_line(mark.subject, message, kind)
-        self.has_all_marks = False
+        if label:
+            self._add_unknown(label)
 
     def _tags(self, drawn: Iterable[int]) -> Iterator[Tags]:
         image, labels = self.image, self.labels
         written = (*(image.tags or ()), *image.unsure)
-        unknown = [name for name in written if name not in labels and not is_background(name)]
-        present = {labels[name] for name in image.tags or () if name in labels}
-        unsure = {labels[name] for name in image.unsure if name in labels}
-        if unknown and not image.tags_are_remarks:
-            known = ", ".join(self.classes.names[1:9])
-            message = f"tagged {unknown[0]!r}, so its tags are left out; known classes: {known}"
-            self.log.add_line(image.subject, message, "tag of an unknown class")
-        elif present if image.tags_are_remarks else image.tags is not None:
+        if image.tags_are_remarks:
+            present = {labels[name] for name in image.tags or () if name in labels}
+            unsure = {labels[name] for name in image.unsure if name in labels}
+        else:
+            named = {
+                name: self._label_of(name, image.subject, "tag")
+                for name in dict.fromkeys(written)
+                if not is_background(name)
+            }
+            present = {n for name in image.tags or () if (n := named.get(name, 0))} - {0}
+            unsure = {n for name in image.unsure if (n := named.get(name, 0))} - {0}
+            if 0 in named.values():  # the unknown tag may mean any class
+                unsure = {*labels.values()} - present
+        if present if image.tags_are_remarks else image.tags is not None:
             present |= {*drawn}
             yield Tags(tuple(sorted(present)), tuple(sorted(unsure - present)))
         elif drawn:
@@ -240,6 +280,8 @@ class Fitter:
                 continue
             corners = bounds([_flat(mark)])
             boxes.append(self._noted(fitted_box(label, corners, self.size, mark.subject)))
+            if boxes[-1] is None:
+                self._add_unknown(label)
         if any(boxes):
             yield Boxes(tuple(box for box in boxes if box))
 
@@ -247,16 +289,16 @@ class Fitter:
         try:
             stroke = Scribble(label, mark.points, mark.width)
         except InputError as error:
-            self._leave_out(mark, f"{error}; left out", "stroke cannot be drawn")
+            self._leave_out(mark, label, f"{error}; left out", "stroke cannot be drawn")
             return None
         self.cost += drawing_cost(stroke, self.size)
         if self.cost > _MOST_COST:
             message = "takes too long to draw, alone or with those before it; left out, simplify it"
-            self._leave_out(mark, message, "stroke too long or too wide")
+            self._leave_out(mark, label, message, "stroke too long or too wide")
             return None
         if not touches(stroke, self.size):
             message = "lies outside the image; left out, correct it"
-            self._leave_out(mark, message, "stroke outside the image")
+            self._leave_out(mark, label, message, "stroke outside the image")
             return None
         return stroke
 
@@ -264,7 +306,8 @@ class Fitter:
         if mark.kind == "runs":
             return Region(label, rle=mark.runs) if mark.runs else None
         polygon = self._noted(fitted_polygon(_flat(mark), self.size, mark.subject))
-        self.has_all_marks &= polygon is not None
+        if polygon is None and label:
+            self._add_unknown(label)
         return Region(label, (polygon,)) if polygon else None
 
     def _other(self, mark: RawMark, label: int) -> Iterator[CustomAnnotation]:
@@ -273,7 +316,8 @@ class Fitter:
         try:
             made = make(label, values) if make else None
         except Exception as error:  # a plug-in may raise anything for a damaged mark
-            self.log.add_line(mark.subject, f"{kind} left out: {error!r}", "mark of a plug-in")
+            message = f"{kind} left out: {error!r}"
+            self._leave_out(mark, label, message, "mark of a plug-in")
             return
         if not isinstance(made, CustomAnnotation):
             rule, got = "a CustomAnnotation", type(made).__name__

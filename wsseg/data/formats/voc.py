@@ -7,18 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import (
-    beginning,
-    child_text,
-    files_by_id,
-    guard,
-    inside,
-    matching_files,
-    read_text,
-    read_xml,
-    shown,
-)
+from wsseg.data.formats.files import beginning, child_text, read_text, read_xml
 from wsseg.data.formats.geometry import Corners, number, plausible_size
+from wsseg.data.formats.paths import files_by_id, guard, inside, matching_files, shown
 from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
 from wsseg.data.formats.reading import (
     ProblemLog,

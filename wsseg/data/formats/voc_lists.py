@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.files import beginning, inside, read_text, shown, some_of
+from wsseg.data.formats.files import beginning, read_text
+from wsseg.data.formats.paths import inside, shown, some_of
 from wsseg.data.formats.reading import ProblemLog, is_background
 from wsseg.data.model import Classes
 from wsseg.errors import InputError

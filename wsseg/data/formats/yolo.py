@@ -10,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from wsseg.data.formats.files import files_by_id, guard, inside, is_file, read_text, shown
+from wsseg.data.formats.files import read_text
 from wsseg.data.formats.geometry import bounds, number
+from wsseg.data.formats.paths import files_by_id, guard, inside, is_file, shown
 from wsseg.data.formats.raw import (
     SPLIT_NAMES,
     Format,

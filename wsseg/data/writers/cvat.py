@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of, region_mask
-from wsseg.data.model import Annotation, Boxes, Classes, MaskFile, Region, Regions, Sample, Tags
+from wsseg.data.model import (
+    Annotation,
+    Boxes,
+    Classes,
+    MaskFile,
+    Region,
+    Regions,
+    Sample,
+    Tags,
+    Unknown,
+)
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.data.writers.regions import (
     ConnectedRegion,
@@ -96,7 +106,7 @@ def _shapes(annotation: Annotation, size: tuple[int, int], classes: Classes) -> 
             yield from _region_shapes(region, size, classes.names[region.label])
     elif isinstance(annotation, MaskFile | Regions):
         yield from masks_of(label_map_of(annotation, size, len(classes)), classes)
-    else:
+    elif not isinstance(annotation, Unknown):
         message = f"Annotations of the type {type(annotation).__name__} cannot be written"
         raise InputError(message, hint="they belong to another package: leave them out")
 

@@ -16,6 +16,7 @@ from wsseg.data.model import (
     Regions,
     Sample,
     Tags,
+    Unknown,
 )
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -67,6 +68,11 @@ def _marks(annotation: Annotation, classes: Classes, folder: Path) -> Iterator[d
     elif isinstance(annotation, Regions):
         for region in annotation.items:
             yield from _region(region, classes.names[region.label])
+    elif isinstance(annotation, Unknown):
+        for name in [classes.names[label] for label in annotation.labels] or [""]:
+            left, top, right, bottom = annotation.area or (None, None, None, None)
+            points = {"points": [[left, top], [right, bottom]]} if annotation.area else {}
+            yield {"type": "unknown", "class": name, **points}
     elif not isinstance(annotation, Tags):
         message = f"Annotations of the type {type(annotation).__name__} cannot be written"
         raise InputError(message, hint="they belong to another package: write them yourself")

@@ -1,0 +1,243 @@
+"""Paths of a data set: its files by name, as annotation files write them, and nothing outside."""
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
+
+from wsseg.errors import InputError
+from wsseg.images import SUFFIXES
+
+_JUNK = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir"))
+_DRIVE = re.compile(r"^[A-Za-z]:/|^file:/+|^/+")
+_follow_links: ContextVar[bool] = ContextVar("follow_links", default=False)
+
+
+def is_junk(name: str) -> bool:
+    """Return whether a file or folder is a hidden or leftover one of a file manager or notebook.
+
+    Example:
+        >>> is_junk(".ipynb_checkpoints"), is_junk("__MACOSX"), is_junk("cow.jpg")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _JUNK
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """Return the folders directly in a folder, sorted, without junk."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_junk(path.name))
+
+
+def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
+    """Return the files below a folder, none if it is missing, by their path in it without suffix.
+
+    Args:
+        suffixes: Such as ".png", in lower case; files in upper case are found too.
+
+    Returns:
+        Ids and their files, sorted; several where names differ only in their suffix.
+    """
+    wanted, found = tuple(suffixes), dict[str, list[Path]]()
+    for parent, names in _walk(folder):
+        below = parent.relative_to(folder)
+        for name in names:
+            stem, suffix = os.path.splitext(name)  # noqa: PTH122 (Path is 5 times slower)
+            if suffix.lower() in wanted:
+                found.setdefault((below / stem).as_posix(), []).append(parent / name)
+    return found
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield each folder below a folder with the sorted names of its files, without junk."""
+    walk = os.walk(folder, followlinks=_follow_links.get())
+    for parent, folders, names in walk:
+        folders[:] = sorted(name for name in folders if not is_junk(name))
+        yield Path(parent), sorted(name for name in names if not is_junk(name))
+
+
+def matching_files(
+    folder: Path, patterns: Iterable[str], fits: Callable[[Path], bool]
+) -> Iterator[Path]:
+    """Yield the files of a folder that match a pattern and are of a format, sorted.
+
+    Args:
+        patterns: Such as "annotations/*.json".
+        fits: Called as late as possible.
+    """
+    candidates = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    for path in candidates:
+        is_hidden = any(is_junk(part) for part in path.relative_to(folder).parts)
+        if not is_hidden and path.is_file() and fits(path):
+            yield path
+
+
+@contextmanager
+def following_links(follow: bool = True) -> Iterator[None]:
+    """Let symbolic links lead out of the data set within the block; also a decorator."""
+    token = _follow_links.set(follow)
+    try:
+        yield
+    finally:
+        _follow_links.reset(token)
+
+
+def inside(path: Path, root: Path) -> Path:
+    """Return a path unchanged if it lies in the data set, symbolic links followed.
+
+    Raises:
+        InputError: The path leads out of the data set, and links are not followed.
+    """
+    return guard(root)(path)
+
+
+def guard(root: Path) -> Callable[[Path], Path]:
+    """Return ``inside`` for many files of a data set: it resolves each of their folders once."""
+    real_root, folders = os.path.realpath(root), set[Path]()
+    follow = _follow_links.get()
+
+    def inside_root(path: Path) -> Path:
+        folder = path.parent
+        if follow or (folder in folders and not os.path.islink(path)):  # noqa: PTH114 (Path is slower)
+            return path
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(real_root):
+            message = f"{path} leads to {target}, outside of the data set {root}"
+            raise InputError(message, hint="move it there, or set data.links=true")
+        if Path(os.path.realpath(folder)).is_relative_to(real_root):
+            folders.add(folder)
+        return path
+
+    return inside_root
+
+
+def safe_name(name: str) -> PurePosixPath:
+    r"""Return a file name from an annotation, refused if it could lead out of a folder.
+
+    Backslashes separate folders, as Windows writes them.
+
+    Raises:
+        InputError: The name is empty, absolute, or holds ".." or control characters.
+
+    Example:
+        >>> safe_name("images\\im0.jpg").as_posix()
+        'images/im0.jpg'
+    """
+    path = PurePosixPath(name.replace("\\", "/"))
+    if not path.parts or ".." in path.parts or path.is_absolute():
+        rule, remedy = "a relative name without '..'", "write it relative to the images' folder"
+        raise InputError("file name", rule, repr(name), remedy)
+    if not name.isprintable():
+        raise InputError("file name", "printable", repr(name), "rename the file and export again")
+    return path
+
+
+def tail_of(name: str) -> PurePosixPath:
+    r"""Return the part of a written path that can be compared with files on this machine.
+
+    Example:
+        >>> tail_of("C:\\users\\ann\\train\\im0.jpg").as_posix()
+        'users/ann/train/im0.jpg'
+        >>> tail_of("../train/im0.jpg").as_posix()
+        'train/im0.jpg'
+    """
+    path = PurePosixPath(_DRIVE.sub("", name.strip().replace("\\", "/")))
+    return safe_name("/".join(part for part in path.parts if part != "..") or name)
+
+
+class ImageIndex:
+    """The image files below the root of a data set, found by the names that files write.
+
+    The folder is listed only if an image does not lie where its name says.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.inside = root, guard(root)
+        self._by_stem: dict[str, list[Path]] | None = None
+
+    def find(self, name: str, folders: Sequence[Path]) -> tuple[str, Path]:
+        """Return the id and the file of an image.
+
+        The file is that of the name in the first folder that has it. Otherwise it is the only image
+        of the data set that has the last parts of the name, with or without its suffix: paths of
+        other machines, of Windows, and names without suffix are found so.
+
+        Raises:
+            InputError: No image or several have the name, or it leads out of the data set.
+        """
+        written = tail_of(name)
+        for folder in folders:
+            if is_file(path := folder / written):
+                return written.with_suffix("").as_posix(), self.inside(path)
+        path = self._by_last_parts(name, written, folders)
+        around = [folder for folder in folders if path.is_relative_to(folder)] or [self.root]
+        closest = max(around, key=lambda folder: len(folder.parts))
+        return path.relative_to(closest).with_suffix("").as_posix(), self.inside(path)
+
+    def _by_last_parts(self, name: str, written: PurePosixPath, folders: Sequence[Path]) -> Path:
+        if self._by_stem is None:
+            self._by_stem = defaultdict(list)
+            for paths in files_by_id(self.root, SUFFIXES).values():
+                for path in paths:
+                    for stem in {path.name.lower(), path.stem.lower()}:
+                        self._by_stem[stem].append(path)
+        found: list[Path] = []
+        for stem in dict.fromkeys((written.name.lower(), written.stem.lower())):
+            found = found or best_matches(written, self._by_stem.get(stem, ()))
+        is_elsewhere = found and written.parts[1:] and not n_common_folders(written, found[0])
+        if is_elsewhere and not _DRIVE.match(name.replace("\\", "/")):
+            # Of a relative name, a/1.png, another image b/1.png has nothing but the last part.
+            found = [path for path in found if path.parent in folders]
+        for folder in folders if len(found) > 1 else ():
+            expected = [path for path in found if path.parent == folder / written.parent]
+            found = expected if len(expected) == 1 else found
+        if len(found) == 1:
+            return found[0]
+        if found:
+            got = " and ".join(shown(path, self.root) for path in found[:3])
+            raise InputError(f"Image {name!r:.200} may be {got}", hint="write its suffix too")
+        places = ", ".join(shown(folder, self.root) for folder in folders)
+        remedy = "add the file or remove its entry"
+        rule, got = "a file of the data set", f"none in {places}"
+        raise InputError(f"image {name!r:.200}", rule, got, remedy)
+
+
+def best_matches(written: PurePosixPath, paths: Iterable[Path]) -> list[Path]:
+    """Return the paths that share the most folders, counted from the last, with a written path."""
+    scored = [(n_common_folders(written, path), path) for path in paths]
+    most = max((score for score, _ in scored), default=0)
+    return sorted(path for score, path in scored if score == most)
+
+
+def n_common_folders(written: PurePosixPath, path: Path) -> int:
+    """Return how many folders of two paths are equal, counted from the last."""
+    pairs = zip(written.parts[-2::-1], path.parts[-2::-1], strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file exists, also for names that are too long or hold NUL."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
+
+
+def image_id(name: str) -> str:
+    """Return the id of an image, its relative file name without suffix.
+
+    Raises:
+        InputError: As ``safe_name``.
+    """
+    return safe_name(name).with_suffix("").as_posix()
+
+
+def shown(path: Path, root: Path) -> str:
+    """Return a path below the root of a data set as it is named to a person."""
+    return path.as_posix().removeprefix(f"{root.as_posix()}/")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Return the first names of many, such as "a, b, c and 4 more"."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(f'{name:.80}' for name in names[:3])}{more}"
