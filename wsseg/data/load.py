@@ -8,6 +8,7 @@ from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
 from wsseg.data.formats.raw import RawDataset, RawFile
+from wsseg.data.formats.reading import DAMAGED
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import View, view
 from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags, Unknown
@@ -69,7 +70,8 @@ def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool =
         if any(sample.annotations for sample in other.samples) or not raw.images:
             masks.append((path, other))
         else:
-            problems = tuple(problem for problem in raw.problems if not problem.fatal)
+            # That the folder has no images is no problem here.
+            problems = tuple(p for p in raw.problems if not p.fatal or p.kind == DAMAGED)
             content = RawFile(raw.images, raw.classes.names, problems)
             objects = [item for image in raw.images for item in image.objects or ()]
             has_masks = any(item.polygons or item.encoded for item in objects)

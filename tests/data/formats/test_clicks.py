@@ -13,7 +13,7 @@ from PIL import Image
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.published import CLICKS, read_clicks
 from wsseg.data.formats.table import MARKS, READABLE, detect_format
-from wsseg.data.formats.voc import VOC_NAMES
+from wsseg.data.formats.voc_xml import VOC_NAMES
 from wsseg.data.load import read_weak, with_annotations
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.params import DataParams
@@ -173,7 +173,6 @@ def test_a_click_in_no_pixel_is_left_out(root, tmp_path, bad, kind):
         ("../2007_000032", []),
         ("/etc/passwd", []),
         ("", []),
-        ("a\\b", []),
         ("a\u0000b", []),
         ("a\ud800", []),
     ],
@@ -192,7 +191,7 @@ def test_a_damaged_image_is_left_out(root, tmp_path, image, clicks):
         (b'{"2007_000032": [{"x": 3, "y"', "readable JSON"),
         (b'{"2007_000032": ' + b"[" * 100_000, "readable JSON"),
         (b'{"2007_000032": [{"x": 1' + b"0" * 10_000 + b"}]}", "readable JSON"),
-        (b"\xff\xfe{}", "UTF-8"),
+        (b"\xff{}", "UTF-8"),
         (b"[]", "object of lists of clicks"),
         (b"NaN", "object of lists of clicks"),
     ],
@@ -232,7 +231,7 @@ def test_clicks_are_no_data_set_of_their_own(root, tmp_path):
     write(root / "clicks.json", {FIRST: [click()]})
     assert detect_format(root) == "voc"
     write(tmp_path / "alone" / "clicks.json", {FIRST: [click()]})
-    with pytest.raises(InputError, match="none of these"):
+    with pytest.raises(InputError, match="of no known format"):
         detect_format(tmp_path / "alone")
 
 

@@ -63,7 +63,8 @@ def test_categories_become_labels_in_the_order_of_their_ids(root):
         ((5, 5, 0, 4), (5, 5, 6, 9), "box is thinner than a pixel"),
         ((5.2, 5.2, 0.3, 0.3), (5, 5, 6, 6), None),
         ((40, 1, 4, 4), None, "box lies outside the image"),
-        ((5, 5, -2, 4), None, "box is inverted"),
+        ((5, 5, -2, 4), (3, 5, 5, 9), "box with swapped corners"),
+        ((5, 5, -20, 4), None, "box is inverted"),
         ((float("nan"), 1, 4, 4), None, "box has a corner that is no finite number"),
         ((1, 1, float("inf"), 4), None, "box has a corner that is no finite number"),
         ((1, 1, 10**400, 4), None, "box has a corner that is no finite number"),
@@ -108,14 +109,15 @@ def test_split_without_annotations_is_not_annotated(root):
     [
         (b"", "readable JSON"),
         (b'{"images": [', "readable JSON"),
-        (b"\xff\xfe{}", "UTF-8"),
+        (b"\xff{}", "UTF-8"),
         (b"[" * 100_000, "readable JSON"),
         (b"[]", "JSON object"),
         (b"{}", "lists 'images' and 'annotations'"),
         (b'{"images": {}, "annotations": []}', "lists 'images' and 'annotations'"),
         (b'{"images": [], "annotations": []}', "1 to 254 names"),
         (page(categories=[{"id": 1}]), "printable name"),
-        (page(categories=[{"id": "1", "name": "cow"}]), "whole number"),
+        (page(categories=[{"id": "one", "name": "cow"}]), "whole number"),
+        (page(categories=[{"id": 1.5, "name": "cow"}]), "whole number"),
         (page(categories=[{"id": 1, "name": "cow"}] * 2), "whole number of its own"),
         (page(categories=[{"id": i, "name": "cow"} for i in (1, 2)]), "distinct"),
         (page(categories=[3]), "whole number"),
@@ -262,7 +264,7 @@ def test_category_named_background_is_the_background(root):
     dataset = read_dataset(root, "coco", ["train"])
     assert dataset.classes.names == ("background", "cow")
     assert [box.label for box in only_sample(dataset).boxes] == [1]
-    assert kinds(dataset) == ["object of an unknown class"]
+    assert kinds(dataset) == ["object of the background"]
 
 
 @pytest.mark.parametrize("size", [{}, {"height": 0, "width": 40}, {"height": "x", "width": []}])

@@ -218,7 +218,7 @@ def test_format_is_found_where_no_other_fits(tmp_path, paths, format):
     if format:
         assert detect_format(tmp_path) == format
     else:
-        with pytest.raises(InputError, match=r"csv \(csv\); .* \(folders\), got none of these"):
+        with pytest.raises(InputError, match=r"looked for .* \(csv\); .* \(folders\); check"):
             detect_format(tmp_path)
 
 

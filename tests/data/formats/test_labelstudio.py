@@ -374,7 +374,7 @@ def test_a_damaged_task_is_left_out(root, bad):
         (b'[{"data": {"image"', "readable JSON"),
         (b'[{"data": ' + b"[" * 100_000, "readable JSON"),
         (b'[{"data": 1' + b"0" * 10_000 + b"}]", "readable JSON"),
-        (b"\xff\xfe[]", "UTF-8"),
+        (b"\xff[]", "UTF-8"),
         (b'{"data": {}}', "got dict"),
         (b"3", "got int"),
         ([{"image": "a.jpg", "label": [], "annotation_id": 4}], 'JSON-MIN"; export it as "JSON"'),
@@ -404,7 +404,7 @@ def test_the_format_is_told_from_others(root, name):
     assert read_dataset(root).samples[0].boxes
     coco = {"images": [], "annotations": [], "categories": []}
     write(root / "annotations/instances_val.json", coco)
-    with pytest.raises(InputError, match=r"got coco and labelstudio; set data\.format"):
+    with pytest.raises(InputError, match=r"coco and labelstudio; choose with data\.format"):
         detect_format(root)
 
 

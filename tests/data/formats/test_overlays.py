@@ -12,7 +12,7 @@ from PIL import Image
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak, with_annotations
-from wsseg.data.model import Box, Boxes, MaskFile, Regions, Tags
+from wsseg.data.model import Box, Boxes, MaskFile, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 
@@ -60,7 +60,7 @@ def test_labels_of_yolo(base, tmp_path):
     write(tmp_path / "yolo" / "labels" / "train" / "a.txt", "1 0.375 0.4375 0.5 0.625\n9 0 0 1 1\n")
     laid_over = with_annotations(base, [path])
     assert laid_over.samples[0].boxes == (COW,)
-    assert kinds(laid_over) == {"object of an unknown class": 1}
+    assert kinds(laid_over) == {"object of an unknown class": 1, "box leaves the image": 1}
 
 
 def test_boxes_join_those_of_the_data_set_or_replace_them(base, tmp_path):
@@ -78,7 +78,8 @@ def test_boxes_join_those_of_the_data_set_or_replace_them(base, tmp_path):
 def test_objects_of_unknown_classes_are_left_out(base, tmp_path):
     path = write(tmp_path / "a.xml", voc_xml("a.png", name="horse"))
     laid_over = with_annotations(base, [path])
-    assert laid_over.samples[0].annotations == (Boxes(()),)
+    box = COW.left, COW.top, COW.right, COW.bottom
+    assert laid_over.samples[0].annotations == (Boxes(()), Unknown(area=box))
     assert kinds(laid_over) == {"object of an unknown class": 1}
 
 

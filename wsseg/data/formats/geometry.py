@@ -57,8 +57,9 @@ def fitted_box(
 ) -> tuple[Box | None, Problem | None]:
     """Return a box in whole pixels inside its image of size (H, W), and what was wrong with it.
 
-    Edges move outwards to whole pixels and are clipped to the image; swapped edges are exchanged; a
-    box thinner than a pixel becomes one pixel wide. The box is None if it cannot be used.
+    Edges move outwards to whole pixels and are clipped to the image; a box thinner than a pixel
+    becomes one pixel wide. Swapped edges are exchanged if both lie in the image; otherwise one of
+    them is an error. The box is None if it cannot be used.
 
     Example:
         >>> fitted_box(1, (9.5, 0, 20, 30.2), (100, 100), "a.xml")
@@ -66,8 +67,7 @@ def fitted_box(
     """
     height, width = size
     left, top, right, bottom = (round(edge, _DECIMALS) for edge in corners)
-    is_swapped = right < left or bottom < top
-    if is_swapped:
+    if is_swapped := _has_swapped_corners((left, top, right, bottom), size):
         left, right, top, bottom = *sorted((left, right)), *sorted((top, bottom))
     if kind := _unusable((left, top, right, bottom), size):
         shown = _shown((left, top, right, bottom), size)
@@ -155,10 +155,18 @@ def _shown(corners: Corners, size: tuple[int, int]) -> str:
     return f"box ({edges}) of an image {size[1]}x{size[0]}"
 
 
+def _has_swapped_corners(corners: Corners, size: tuple[int, int]) -> bool:
+    left, top, right, bottom = corners
+    is_inside = min(corners) >= 0 and max(left, right) <= size[1] and max(top, bottom) <= size[0]
+    return is_inside and (right < left or bottom < top)
+
+
 def _unusable(corners: Corners, size: tuple[int, int]) -> str:
     left, top, right, bottom = corners
     if not all(math.isfinite(edge) for edge in corners):
         return "box has a corner that is no finite number"
+    if right < left or bottom < top:
+        return "box is inverted"
     if right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]:
         return "box lies outside the image"
     return ""

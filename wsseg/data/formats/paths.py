@@ -105,8 +105,8 @@ def guard(root: Path) -> Callable[[Path], Path]:
             return path
         target = os.path.realpath(path)
         if not Path(target).is_relative_to(real_root):
-            message = f"{path} leads to {target}, outside of the data set {root}"
-            raise InputError(message, hint="move it there, or set data.links=true")
+            rule, remedy = f"inside the data set {root}", "move it there, or set data.links=true"
+            raise InputError(path, rule, target, remedy)
         if Path(os.path.realpath(folder)).is_relative_to(real_root):
             folders.add(folder)
         return path

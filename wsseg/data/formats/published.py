@@ -12,7 +12,7 @@ from wsseg.data.formats.geometry import number, plausible_size
 from wsseg.data.formats.paths import matching_files, safe_name
 from wsseg.data.formats.raw import Format, RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
-from wsseg.data.formats.voc import VOC_NAMES
+from wsseg.data.formats.voc_xml import VOC_NAMES
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map
 

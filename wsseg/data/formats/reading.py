@@ -14,6 +14,9 @@ from wsseg.errors import InputError
 
 T = TypeVar("T")
 
+DAMAGED = "damaged file"
+"""Kind of the problems of files that cannot be read."""
+
 _MOST_LINES = 100
 
 

@@ -1,5 +1,6 @@
 """All formats of data sets: a new one is a module with a reader and an entry in ``FORMATS``."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 from wsseg.data.formats.coco import COCO
 from wsseg.data.formats.csv_tags import CSV
 from wsseg.data.formats.cvat import CVAT
-from wsseg.data.formats.files import opening_once
+from wsseg.data.formats.files import beginning, opening_once
 from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
+from wsseg.data.formats.paths import files_by_id, shown
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset
 from wsseg.data.formats.views import View, view
@@ -19,9 +21,13 @@ from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
 from wsseg.data.model import Dataset
 from wsseg.errors import InputError
+from wsseg.images import SUFFIXES
 from wsseg.synthetic.scenes import write_scenes
 
 _DEMO_TRAIN, _DEMO_VAL = 120, 40
+
+TEXTS = (".json", ".jsonl", ".xml", ".yaml", ".yml", ".csv", ".txt")
+"""Suffixes of annotation files."""
 
 
 def read_scenes(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
@@ -109,13 +115,26 @@ def detect_format(root: Path) -> str:
         if not fits:
             resorts = (f.name for f in detectable if f.last_resort and f.detect and f.detect(root))
             fits = [name for name in (next(resorts, None),) if name]
-    if len(fits) != 1:
-        signs = "; ".join(f"{format.sign} ({format.name})" for format in detectable)
-        got = " and ".join(fits) if fits else "none of these"
-        choose = "set data.format (wsseg check: --format)"
-        rule, remedy = f"a data set with one of {signs}", choose if fits else "check the path"
-        raise InputError(f"data.root {root}", rule, got, remedy)
+        if not fits:
+            signs = "; ".join(f"{format.sign} ({format.name})" for format in detectable)
+            message = f"{root} is of no known format: it has {_content(root)}, and wsseg looked for"
+            raise InputError(
+                f"{message} {signs}", hint="check the path or export it as one of them"
+            )
+    if len(fits) > 1:
+        message = f"{root} may be of the formats {' and '.join(fits)}"
+        raise InputError(message, hint="choose with data.format (wsseg check: --format)")
     return fits[0]
+
+
+def _content(root: Path) -> str:
+    """Return how many files of each suffix a folder has, and how the first text file begins."""
+    files = [path for paths in files_by_id(root, TEXTS + SUFFIXES).values() for path in paths]
+    counts = Counter(path.suffix.lower() for path in files)
+    listed = ", ".join(f"{count} {suffix}" for suffix, count in counts.most_common(6))
+    text = next((path for path in files if path.suffix.lower() in TEXTS), None)
+    begin = f" ({shown(text, root)} begins with {beginning(text)[:60]!r})" if text else ""
+    return f"{listed or 'no image and no annotation file'}{begin}"
 
 
 def _check_folder(root: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from wsseg.data.formats.paths import ImageIndex, inside, matching_files, tail_of
 from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import (
+    DAMAGED,
     ProblemLog,
     SampleList,
     choose_splits,
@@ -68,7 +69,7 @@ def read_files(
             if not image_per_file:
                 raise
             damaged = error
-            log.add(path.name, str(error), "damaged file", fatal=True)
+            log.add(path.name, str(error), DAMAGED, fatal=True)
         else:
             any_read = True
             yield path, content

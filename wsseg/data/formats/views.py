@@ -121,7 +121,7 @@ class Fitter:
     # Formats of boxes and masks list every object of an image.
 
     def _of_objects(self, kind: View, objects: Sequence[RawObject]) -> Iterator[Annotation]:
-        objects = [item for item in objects if not is_background(item.name)]
+        objects = [item for item in objects if not self._is_of_background(item)]
         labels = [self._label_of(item.name, item.subject, "object") for item in objects]
         pairs = list(zip(objects, labels, strict=True))
         if kind == "tags":
@@ -137,12 +137,21 @@ class Fitter:
             ]
             if objects and not any(regions):
                 return
-            missing = [pair for pair, region in zip(pairs, regions, strict=True) if region is None]
-            ignored = [self._ignored_box(item) for item, _ in missing]
-            items = tuple(region for region in (*ignored, *regions) if region)
+            whole = [
+                region or self._ignored_box(item)
+                for region, (item, _) in zip(regions, pairs, strict=True)
+            ]
             # The pixels of an object without any place may be anywhere outside the others.
-            is_partial = any(region is None for region in ignored)
+            is_partial = not all(whole)
+            items = tuple(region for region in whole if region)
             yield Regions(items, partial=is_partial, closed=not is_partial)
+
+    def _is_of_background(self, item: RawObject) -> bool:
+        if is_background(item.name):
+            message = "an object of the background says nothing; left out"
+            self.log.add_line(item.subject, message, "object of the background")
+            return True
+        return False
 
     def _label_of(self, name: str, subject: str, what: str) -> int:
         """Return the label of a class, 0 if it is unknown; case and blanks may differ."""
@@ -235,7 +244,7 @@ class Fitter:
         if mark.kind == "mask" or (is_background(mark.name) and mark.kind != "unknown"):
             return 0
         is_any = mark.kind == "unknown" and not mark.name
-        label = 0 if is_any else self._label_of(mark.name, mark.subject, mark.kind)
+        label = 0 if is_any else self._label_of(mark.name, mark.subject, "mark")
         if mark.kind == "unknown" or not label:
             box, _ = fitted_box(1, bounds([_flat(mark)]), self.size, mark.subject)
             self._add_unknown(label, box)

@@ -1,36 +1,26 @@
 """Pascal VOC: one XML of boxes for each image, palette PNG masks, and text files of splits."""
 
-import math
-import re
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from wsseg.data.formats.files import beginning, child_text, read_text, read_xml
-from wsseg.data.formats.geometry import Corners, number, plausible_size
-from wsseg.data.formats.paths import files_by_id, guard, inside, matching_files, shown
-from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, RawObject
-from wsseg.data.formats.reading import (
-    ProblemLog,
-    SampleList,
-    choose_splits,
-    classes_of,
-    is_background,
+from wsseg.data.formats.paths import (
+    files_by_id,
+    guard,
+    is_junk,
+    matching_files,
+    shown,
+    some_of,
 )
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage
+from wsseg.data.formats.reading import ProblemLog, SampleList, choose_splits
+from wsseg.data.formats.voc_files import read_voc_files
 from wsseg.data.formats.voc_lists import ImageSets, NamedTags
+from wsseg.data.formats.voc_xml import is_voc_file, read_page, voc_classes, xml_files
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES, image_size
-
-VOC_NAMES = (
-    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
-    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
-    *("train", "tvmonitor"),
-)
-"""The classes of Pascal VOC in the order of their labels, 1 to 20."""
-
-_NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
 
 
 def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
@@ -53,6 +43,7 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
     folder = _Folder(root)
     classes = _classes(folder, sets)
     log, of_boxes, of_tags = ProblemLog(), ProblemLog(), ProblemLog()
+    folder.report_unread_masks(log)
     refused: dict[str, InputError] = {}
     samples = SampleList()
     for split, text in texts.items():
@@ -105,6 +96,19 @@ class _Folder:
         )
         self.pages: dict[str, RawImage | InputError] = {}
 
+    def report_unread_masks(self, log: ProblemLog) -> None:
+        """Report files among the masks that are no PNG of an image."""
+        folder = self.root / "SegmentationClass"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        unread = [n for n in names if not is_junk(n) and n not in self._mask_names()]
+        if unread:
+            message = f"holds {len(unread)} files that are no <id>.png, such as {some_of(unread)}"
+            log.add(folder.name, f"{message}; not read, save them as PNG", "file that is no mask")
+
+    def _mask_names(self) -> set[str]:
+        paths = (path for id, paths in self.masks.items() if id in self.images for path in paths)
+        return {path.name for path in paths}
+
     def page(self, id: str) -> RawImage | InputError | None:
         """Return the content of the XML file of an image, or its error; None without a file."""
         if id not in self.xmls:
@@ -112,7 +116,8 @@ class _Folder:
         if id not in self.pages:
             try:
                 path = self.inside(self.xmls[id][0])
-                self.pages[id] = _page(path, id, f"Annotations/{id}.xml", shown(path, self.root))
+                page = read_page(path, f"Annotations/{id}.xml", shown(path, self.root))
+                self.pages[id] = replace(page, image=id)
             except InputError as error:
                 self.pages[id] = error
         return self.pages[id]
@@ -121,12 +126,21 @@ class _Folder:
 def _ids(text: str, split: str, folder: _Folder, log: ProblemLog) -> list[str]:
     """Return the ids of a split's lines; a second column (as in ImageSets/Main) is not read."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    ids = [line if line in folder.images else line.split()[0] for line in lines]
+    ids = [_listed_id(line, folder) for line in lines]
     unique = list(dict.fromkeys(ids))
     if len(unique) < len(ids):
         message = f"{len(ids) - len(unique)} lines stand twice; read once"
         log.add(f"{split}.txt", message, "image listed twice in a split")
     return unique
+
+
+def _listed_id(line: str, folder: _Folder) -> str:
+    """Return the id in a line, which may have a suffix and a second column."""
+    first = line.split(maxsplit=1)[0]
+    for name in (line, first, os.path.splitext(line)[0], os.path.splitext(first)[0]):  # noqa: PTH122
+        if name in folder.images:
+            return name
+    return first
 
 
 def _image(id: str, folder: _Folder, log: ProblemLog) -> Path:
@@ -141,82 +155,38 @@ def _image(id: str, folder: _Folder, log: ProblemLog) -> Path:
 
 
 def _classes(folder: _Folder, sets: ImageSets) -> Classes:
-    path = folder.root / "labelmap.txt"
-    if path.is_file():
-        text = read_text(inside(path, folder.root))
-        return classes_of(_label_map_names(text, path), str(path))
-    pages = [folder.page(id) for id in folder.xmls]
-    images = [page for page in pages if isinstance(page, RawImage)]
-    objects = {item.name for image in images for item in image.objects or ()}
-    names = {name for name in objects if not is_background(name)} or sets.class_names()
-    if not names:
-        remedy = "write labelmap.txt with a line 'name:::' for each class, background first"
-        rule = "there, or objects in Annotations/*.xml, or class files in ImageSets/Main"
-        raise InputError(path, rule, "none of them", remedy)
-    return classes_of(VOC_NAMES if names <= set(VOC_NAMES) else sorted(names), str(folder.root))
-
-
-def _label_map_names(text: str, path: Path) -> list[str]:
-    """Return the object classes; masks number the lines, so background is first, void last."""
-    lines = [line.strip() for line in text.splitlines()]
-    names = [line.split(":")[0].strip() for line in lines if line and not line.startswith("#")]
-    named = [name for name in names if name.lower() not in _NO_CLASS]
-    if names[: len(named)] != named:
-        raise InputError(path, f"ended by {_NO_CLASS}", "a class after it", "move it to the end")
-    if any(is_background(name) for name in named[1:]):
-        raise InputError(path, "begun by background", f"{named[0]!r} first", "put it first")
-    return named
-
-
-def _page(path: Path, image: str, subject: str, name: str) -> RawImage:
-    tree = read_xml(path, "an XML file of boxes without DTD", "export it again", name)
-    size = plausible_size(child_text(tree, "size/height"), child_text(tree, "size/width"))
-    objects = (
-        RawObject(subject, child_text(item, "name"), _corners(item.find("bndbox")))
-        for item in tree.findall("object")
-    )
-    return RawImage(subject, image, size=size, objects=tuple(objects), boxes_only=True)
-
-
-def _corners(box: Any) -> Corners:
-    """Return edges from VOC's corners, which count pixels from 1 and lie inside the box."""
-    if box is None:
-        return math.nan, math.nan, math.nan, math.nan
-    read = (number(box.findtext(key)) for key in ("xmin", "ymin", "xmax", "ymax"))
-    left, top, right, bottom = (round(n) if math.isfinite(n) else n for n in read)
-    # Inverted corners stay inverted: xmin = xmax + 1 must not become a box of width 0.
-    return left - (left <= right), top - (top <= bottom), right, bottom
+    pages = (folder.page(id) for id in folder.xmls)
+    images = (page for page in pages if isinstance(page, RawImage))
+    return voc_classes(folder.root, images, sets.class_names(), folder.images)
 
 
 def read_voc_file(path: Path) -> RawFile:
-    """Return the content of one XML file about the image of the same name.
+    """Return the content of one XML file about the image that it names.
 
     Raises:
         InputError: The file is missing, damaged, or holds a DTD.
     """
-    return RawFile((_page(path, path.stem, path.name, str(path)),))
-
-
-def _fits(path: Path) -> bool:
-    if path.suffix.lower() != ".xml":
-        return False
-    head = beginning(path)
-    # CVAT writes <annotations>, and scribbles are polygons in no object.
-    return re.search(r"<annotation[\s>]", head) is not None and "<polygon>" not in head
+    page = read_page(path, path.name, str(path))
+    return RawFile((replace(page, image=path.stem),))
 
 
 def _is_voc(root: Path) -> bool:
-    lists = (root / "Annotations", root / "ImageSets")
-    return (root / "JPEGImages").is_dir() and any(path.is_dir() for path in lists)
+    return has_image_sets(root) or next(xml_files(root), None) is not None
+
+
+def has_image_sets(root: Path) -> bool:
+    """Return whether a folder is laid out as the data of the Pascal VOC challenge."""
+    lists = (root / "ImageSets" / name for name in ("Main", "Segmentation"))
+    return (root / "JPEGImages").is_dir() and any(any(path.glob("*.txt")) for path in lists)
 
 
 VOC = Format(
     "voc",
-    "JPEGImages with Annotations or ImageSets",
+    "XML files of boxes, or JPEGImages with ImageSets",
     _is_voc,
-    read_voc,
-    files=lambda root: matching_files(root, ("*.xml", "Annotations/*.xml"), _fits),
-    fits=_fits,
+    lambda root, splits: (read_voc if has_image_sets(root) else read_voc_files)(root, splits),
+    files=lambda root: matching_files(root, ("*.xml", "Annotations/*.xml"), is_voc_file),
+    fits=is_voc_file,
     read_file=read_voc_file,
     image_per_file=True,
 )
