@@ -74,7 +74,7 @@ def test_whole_pixels_survive_six_decimals(left, top, data):
         ("ox 0.5 0.5 0.1 0.2", None, "object of an unknown class"),
         ("0.5 0.5 0.5 0.1 0.2", None, "object of an unknown class"),
         ("inf 0.5 0.5 0.1 0.2", None, "object of an unknown class"),
-        ("\x00", None, "object of an unknown class"),
+        ("0 \x00", None, "malformed line"),
         ("0 1 2 3 4 5 6 7", None, "malformed line"),
         ("2 0.5 0.5 0.1 0.2", None, "object of an unknown class"),
         ("-1 0.5 0.5 0.1 0.2", None, "object of an unknown class"),
