@@ -315,7 +315,7 @@ def test_sizes_that_differ(shape, first, message):
 
 
 def anywhere(*labels):
-    """What tags say."""
+    """Constraints of tags: classes without places."""
     return Constraints(np.array([0, *labels], np.uint8), np.ones((1 + len(labels), *SIZE), bool))
 
 

@@ -19,7 +19,7 @@ class Base(Params):
 
 class Example(Base):
     folder: Path
-    """Where it lies."""
+    """Path of the folder."""
     files: tuple[Path, ...] = ()
     kind: Literal["cat", "dog"] = "cat"
     scales: Annotated[tuple[float, ...], Field(min_length=1)] | None = None

@@ -33,9 +33,9 @@ class Small:
     """A data set of two images, "a" and "b", in the split "train".
 
     Args:
-        format: As ``read_dataset`` calls it.
+        format: Name of the format for ``read_dataset``.
         files: Content by path below the data set's folder.
-        drawn: Those that people or their tools wrote, which may hold anything.
+        drawn: Paths of files by people or their tools, which may hold anything.
         over: A folder in it that is laid over the data set.
     """
 

@@ -56,7 +56,7 @@ def test_unknown_backend_is_refused_only_where_it_matters():
 
 
 class Installed:
-    """What importlib.metadata finds of an installed package."""
+    """An entry point of an installed package, as importlib.metadata finds it."""
 
     name, value, dist = "odd", "odd:refine", None
 

@@ -49,9 +49,9 @@ def audit(tmp_path, monkeypatch):
     return audit_run(audited(tmp_path))
 
 
-def near(picture, colour):
-    """Where a picture, or a JPEG of it, has a colour."""
-    return (np.abs(picture.astype(int) - colour).max(axis=-1) < 30).any()
+def near(figure, colour):
+    """True if a figure, or a JPEG of it, has a pixel of a colour."""
+    return (np.abs(figure.astype(int) - colour).max(axis=-1) < 30).any()
 
 
 def finding(source, suggested=2, place=OBJECT, **more):
@@ -71,8 +71,8 @@ def test_the_page_shows_the_worst_first_with_its_pictures(audit):
     cards = [v for v in page.all("div") if "finding" in v.get("class", "")]
     assert [card["data-kind"] for card in cards] == [f.kind for f in audit.findings]
     assert all(NAMES[0] not in json.loads(card["data-classes"]) for card in cards)
-    pictures = [v["src"] for v in page.all("img")]
-    assert len(pictures) >= 8 and all((audit.out / name).is_file() for name in pictures)
+    figures = [v["src"] for v in page.all("img")]
+    assert len(figures) >= 8 and all((audit.out / name).is_file() for name in figures)
     assert all(v["loading"] == "lazy" and v["alt"] for v in page.all("img"))
     options = {text.strip() for text in re.findall("<option>(.*?)</option>", page.source)}
     assert options == {f.kind for f in audit.findings} | {escape(name) for name in NAMES[1:]}

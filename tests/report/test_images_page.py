@@ -44,7 +44,7 @@ def write(folder, stages, samples, truth):
 
 
 def decode_label_map(text, size):
-    """As the page's script does it."""
+    """Decode a label map as the script of the page does."""
     data = iter(base64.b64decode(text))
     pixels = []
     for label in data:
@@ -143,7 +143,7 @@ def page(run, browser):
 
 
 def names(page):
-    """Of the cards, in the order of their places."""
+    """Names of the cards in the order of their places."""
     cards = page.locator(".image").all()
     places = {int(card.get_attribute("data-place")): card.get_attribute("title") for card in cards}
     return [places[place] for place in sorted(places)]

@@ -44,7 +44,7 @@ def samples(folder, count):
 
 
 def begun(sample):
-    """How often the work on an image has begun, this time included."""
+    """Number of times that the work on an image has begun, this one included."""
     attempts = sample.image.with_suffix(".attempts")
     with attempts.open("a") as file:
         file.write("x")

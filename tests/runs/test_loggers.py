@@ -148,7 +148,7 @@ def mlflow():
 
 
 def mlflow_curves(mlflow, run_dir, name):
-    """What MLflow has of a run's folder, the newest first, each with one of its curves."""
+    """MLflow's runs of a folder, the newest first, each with one of its curves."""
     client = mlflow.MlflowClient(f"sqlite:///{run_dir / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(run_dir.name)
     runs = [run.info for run in client.search_runs([experiment.experiment_id])]

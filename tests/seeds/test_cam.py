@@ -60,7 +60,7 @@ def batch_of(count=3, size=(64, 96)):
 
 
 def assert_close(found, expected, tolerance=1e-5):
-    """Of two maps, to a share of the largest value."""
+    """Compare two maps, with a tolerance relative to the largest value."""
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= tolerance * expected.abs().max()
 

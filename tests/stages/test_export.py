@@ -98,7 +98,7 @@ def read_back(out, to):
 
 
 def same(found, labels):
-    """Whether label maps are those of a stage, one by one and pixel by pixel."""
+    """True if label maps are those of a stage, one by one and pixel by pixel."""
     expected = {path.stem: read_label_map(path) for path in labels.glob("*.png")}
     equal = all(np.array_equal(found[id], expected[id]) for id in found.keys() & expected.keys())
     return found.keys() == expected.keys() and equal

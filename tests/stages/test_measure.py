@@ -1,4 +1,4 @@
-"""What is kept of a stage's label maps, from the stage on disk to its figures."""
+"""Measurement of label maps, from the stage on disk to its figures."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""When rounds end, and when labels get worse: verdicts from hand-made signals."""
+"""Verdicts on rounds from hand-made signals: rounds end, and labels get worse."""
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,19 @@ COUNT = 60
 
 
 def signals(area=0.2):
-    """Of a cow and a sheep in each of 60 images."""
+    """Signals of a cow and a sheep in each of 60 images."""
     rows = [(f"{n:02d}", label) for n in range(COUNT) for label in (1, 2)]
     return pd.DataFrame(rows, columns=["id", "class"]).assign(churn=0.1, area=area)
 
 
 def agreement(mean, spread=0.05, seed=0):
-    """Of the same, around a mean."""
+    """Agreement of these objects with their annotations, with noise around a mean."""
     noise = np.random.default_rng(seed).standard_normal(2 * COUNT)
     return signals()[["id", "class"]].assign(agreement=mean + spread * noise)
 
 
 def inspected(run, name, found, stats=None):
-    """A stage with its signals, and with what it says of agreement."""
+    """A stage with its signals, and with its statistics of agreement."""
     stage = run.stage(name)
     with working(stage):
         if stats is not None:

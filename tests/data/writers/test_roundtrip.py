@@ -1,4 +1,4 @@
-"""What all writers of label maps share: what they write is read back pixel by pixel."""
+"""Round trips of all writers of label maps: their files are read back pixel by pixel."""
 
 import tempfile
 import weakref

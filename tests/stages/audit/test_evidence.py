@@ -1,4 +1,4 @@
-"""What is measured in a place is what the scores there say, in closed form."""
+"""Evidence of regions, compared with closed forms of their scores."""
 
 from dataclasses import replace
 

@@ -89,7 +89,6 @@ class Embeddings:
     """Unit vectors of N images, stored on disk.
 
     Args:
-        rows: The file.
         index: (N,) row of each image in the file.
     """
 
