@@ -396,7 +396,7 @@ def test_rules_say_what_each_pixel_has_its_label_from():
     np.testing.assert_array_equal(over == "constraint", np.isin(named, ["network", "constraint"]))
 
 
-def test_what_a_tag_brings_back_is_told():
+def test_classes_that_tags_restore_are_reported():
     first = np.zeros(SIZE, np.uint8)
     first[2:4, 2:9] = 1
     constraints = anywhere(0, 1)

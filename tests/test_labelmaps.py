@@ -57,7 +57,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_full_disk_is_told_with_the_file(tmp_path):
+def test_a_full_disk_is_reported_with_the_file(tmp_path):
     with (
         pytest.raises(OSError, match="No space left") as caught,
         atomic_write(tmp_path / "map.png"),
@@ -143,11 +143,11 @@ def test_scores_cut_off_anywhere_are_an_input_error(tmp_path):
             read_scores(path)
 
 
-def test_a_changed_byte_is_told_or_changes_no_score(tmp_path):
+def test_a_changed_byte_is_reported_or_changes_no_score(tmp_path):
     path = tmp_path / "scores.npz"
     content = scores_file(path)
     labels, scores = read_scores(path)
-    told = 0
+    reported = 0
     for place in range(len(content)):
         for flipped in (0x01, 0xFF):
             path.write_bytes(
@@ -156,11 +156,11 @@ def test_a_changed_byte_is_told_or_changes_no_score(tmp_path):
             try:
                 found = read_scores(path)
             except InputError:
-                told += 1
+                reported += 1
             else:
                 np.testing.assert_array_equal(found[0], labels)
                 np.testing.assert_array_equal(found[1], scores)
-    assert told > len(content)
+    assert reported > len(content)
 
 
 class Dangerous:

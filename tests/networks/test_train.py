@@ -188,8 +188,8 @@ def test_the_checkpoint_before_is_used_where_the_last_is_damaged(
     damage(interrupted / "last.ckpt", share)
     capsys.readouterr()
     again, curve_again = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
-    told = capsys.readouterr().err
-    assert f"{interrupted / 'last.ckpt'} is damaged" in told and "going on from step 2" in told
+    output = capsys.readouterr().err
+    assert f"{interrupted / 'last.ckpt'} is damaged" in output and "going on from step 2" in output
     unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     assert curve_again == curve
@@ -207,8 +207,8 @@ def test_without_a_whole_checkpoint_training_starts_again(
         path.write_bytes(b"PK cut off")
     capsys.readouterr()
     again, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
-    told = capsys.readouterr().err
-    assert told.count("is damaged") == 2 and "training starts again" in told
+    output = capsys.readouterr().err
+    assert output.count("is damaged") == 2 and "training starts again" in output
     unbroken, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
 

@@ -64,7 +64,7 @@ def finding(source, suggested=2, place=OBJECT, **more):
     )
 
 
-def test_the_page_shows_the_worst_first_with_its_pictures(audit):
+def test_the_page_shows_the_worst_first_with_its_figures(audit):
     page = Page(write_audit_page(audit))
     said = [page.text.index(f"{rank}. {f.kind}") for rank, f in enumerate(audit.findings, 1)]
     assert said == sorted(said) and len(said) == 4
@@ -156,7 +156,7 @@ def test_masks_strokes_and_what_is_not_there_are_shown(tmp_path):
     assert other == "suggested: no cow" and not near(after, SUGGESTED)
 
 
-def test_the_command_writes_the_page_and_says_what_it_found(audit, capsys):
+def test_the_command_writes_the_page_and_prints_the_number_of_findings(audit, capsys):
     assert wsseg("audit", audit.run, "--limit", 2) == 0
     said = capsys.readouterr()
     assert "4 findings on 4 of 8 images" in said.out and "index.html" in said.err

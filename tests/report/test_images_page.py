@@ -257,7 +257,7 @@ def test_an_address_opens_its_image(page):
 def test_only_what_is_in_view_is_loaded(page):
     page.set_viewport_size({"width": 500, "height": 450})
     few = "most => document.querySelectorAll('.image').length < most"
-    page.wait_for_function(few, arg=COUNT / 2)  # once the browser has told the page of its size
+    page.wait_for_function(few, arg=COUNT / 2)  # once the page knows its size
     first = names(page)[0]
     page.mouse.wheel(0, 3000)
     gone = "name => ![...document.querySelectorAll('.image')].some(card => card.title === name)"

@@ -218,7 +218,7 @@ def test_figures_of_a_report_replace_those_before(tmp_path):
     ("name", "package"),
     [("tensorboard", "tensorboard"), ("mlflow", "mlflow"), ("mlflow", "alembic")],
 )
-def test_a_missing_package_is_told_before_any_work(
+def test_a_missing_package_is_reported_before_any_work(
     config,
     pairs,
     monkeypatch,

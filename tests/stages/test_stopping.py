@@ -112,7 +112,7 @@ def test_classes_that_are_gone_count_as_vanished(tmp_path):
     assert found.vanished == 0.05
 
 
-def test_images_that_were_set_aside_have_not_vanished(tmp_path):
+def test_images_that_were_skipped_have_not_vanished(tmp_path):
     found = judged(tmp_path, agreement(0.6), last=signals().iloc[114:])
     assert found.vanished == 0 and not found.lost and not found.worse
 
@@ -189,8 +189,8 @@ def test_a_fixed_count_is_kept_but_the_alarm_is_raised(tmp_path, capsys):
     history = [inspected(run, "seeds", signals())]
     history.append(inspected(run, "round-1", signals(0.001), agreement(0.6)))
     assert not end_rounds(run, history, CLASSES)
-    told = capsys.readouterr().err
-    assert "WARNING: labels get worse: almost nothing is left of cow, sheep" in told
+    output = capsys.readouterr().err
+    assert "WARNING: labels get worse: almost nothing is left of cow, sheep" in output
     assert run.preferred_stages()[3] == "round-2"
 
 
