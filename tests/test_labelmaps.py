@@ -180,28 +180,19 @@ def single(array):
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        pickle.dumps(Dangerous()),
-        single(np.array([Dangerous()], object)),
-        saved(classes=np.zeros(1, np.uint8), scores=np.array([Dangerous()], object)),
-    ],
-    ids=["pickle", "npy", "npz"],
-)
-def test_scores_are_never_unpickled(tmp_path, content):
-    path = tmp_path / "scores.npz"
-    path.write_bytes(content)
-    with pytest.raises(InputError, match="must be a readable file of scores"):
-        read_scores(path)
+OTHER_FILES = {
+    "text": b"no scores",
+    "npy": single(np.zeros(3)),
+    "no scores": saved(classes=np.zeros(1)),
+    "no classes": saved(scores=np.zeros(1)),
+    "pickle": pickle.dumps(Dangerous()),
+    "pickle in npy": single(np.array([Dangerous()], object)),
+    "pickle in npz": saved(classes=np.zeros(1, np.uint8), scores=np.array([Dangerous()], object)),
+}
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"no scores", single(np.zeros(3)), saved(classes=np.zeros(1)), saved(scores=np.zeros(1))],
-    ids=["text", "npy", "no scores", "no classes"],
-)
-def test_another_file_is_no_file_of_scores(tmp_path, content):
+@pytest.mark.parametrize("content", OTHER_FILES.values(), ids=OTHER_FILES)
+def test_another_file_is_no_file_of_scores_and_never_unpickled(tmp_path, content):
     path = tmp_path / "scores.npz"
     path.write_bytes(content)
     with pytest.raises(InputError, match="must be a readable file of scores"):

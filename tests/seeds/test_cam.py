@@ -1,15 +1,15 @@
-import importlib.metadata
+import importlib
 
 import numpy as np
 import pytest
 import torch
 from helpers.examples import example_from
+from helpers.plugged import plug_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from wsseg import plugins
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, build_classifier
@@ -343,24 +343,15 @@ def test_a_layer_without_a_feature_map_is_refused(encoder, layer, message):
         class_activation(network, batch_of(), LABELS, chosen)
 
 
-def plug_in(monkeypatch, activation):
-    def found(group):
-        assert group == "wsseg.activations"
-        return (importlib.metadata.EntryPoint("mine", "package:activation", group),)
-
-    monkeypatch.setattr(plugins, "entry_points", found)
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: activation)
-
-
 def test_another_package_s_activation_is_found_by_name(monkeypatch):
     activation = object()
-    plug_in(monkeypatch, activation)
+    plug_in(monkeypatch, "wsseg.activations", activation)
     assert find_activation("mine") is activation
     assert [find_activation(method) for method in METHODS] == [None] * 4
 
 
 def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
-    plug_in(monkeypatch, None)
+    plug_in(monkeypatch, "wsseg.activations", None)
     with pytest.raises(InputError, match=r"'camm'; .*cam, gradcam, gradcam\+\+, layercam, mine"):
         find_activation("camm")
     with pytest.raises(InputError, match=r"'mine'; .*cam, gradcam, gradcam\+\+, layercam"):
