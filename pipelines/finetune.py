@@ -24,11 +24,7 @@ from wsseg.stages.signals import inspect
 
 
 def main(config: Config) -> None:
-    """Run the recipe.
-
-    Args:
-        config: The resolved settings.
-    """
+    """Run the recipe."""
     check_settings(config)
     data, settings = config.data, config.finetune
     with open_run(config) as run:

@@ -315,7 +315,7 @@ def test_sizes_that_differ(shape, first, message):
 
 
 def anywhere(*labels):
-    """What tags say."""
+    """Constraints of tags: classes without places."""
     return Constraints(np.array([0, *labels], np.uint8), np.ones((1 + len(labels), *SIZE), bool))
 
 
@@ -396,7 +396,7 @@ def test_rules_say_what_each_pixel_has_its_label_from():
     np.testing.assert_array_equal(over == "constraint", np.isin(named, ["network", "constraint"]))
 
 
-def test_what_a_tag_brings_back_is_told():
+def test_classes_that_tags_restore_are_reported():
     first = np.zeros(SIZE, np.uint8)
     first[2:4, 2:9] = 1
     constraints = anywhere(0, 1)

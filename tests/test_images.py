@@ -5,16 +5,16 @@ from PIL import Image
 from wsseg.errors import InputError
 from wsseg.images import image_size, read_header, read_image
 
-PICTURE = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
+UPRIGHT = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3) * 10
 TURNS = {
-    1: PICTURE,
-    2: PICTURE[:, ::-1],
-    3: PICTURE[::-1, ::-1],
-    4: PICTURE[::-1],
-    5: PICTURE.transpose(1, 0, 2),
-    6: np.rot90(PICTURE, -1),
-    7: PICTURE[::-1, ::-1].transpose(1, 0, 2),
-    8: np.rot90(PICTURE),
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.transpose(1, 0, 2),
+    6: np.rot90(UPRIGHT, -1),
+    7: UPRIGHT[::-1, ::-1].transpose(1, 0, 2),
+    8: np.rot90(UPRIGHT),
 }
 
 
@@ -25,7 +25,7 @@ def test_images_are_read_upright(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     options = {"lossless": True} if suffix == "webp" else {}
-    Image.fromarray(PICTURE).save(path, exif=exif, **options)
+    Image.fromarray(UPRIGHT).save(path, exif=exif, **options)
     read = read_image(path)
     assert (read == TURNS[orientation]).all()
     assert image_size(path) == read.shape[:2]
@@ -77,24 +77,17 @@ def test_damaged_images_are_input_errors(tmp_path, read, content):
         read(path)
 
 
-def test_truncated_image_has_a_size_but_no_pixels(tmp_path):
-    path = tmp_path / "image.jpg"
+@pytest.mark.parametrize(
+    ("suffix", "length", "message"), [("jpg", 1500, "truncated"), ("png", 3000, "readable image")]
+)
+def test_truncated_image_has_a_size_but_no_pixels(tmp_path, suffix, length, message):
+    path = tmp_path / f"image.{suffix}"
     noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:1500])
-    assert image_size(path) == (40, 60)
-    with pytest.raises(InputError, match="truncated"):
-        read_image(path)
-
-
-def test_truncated_png_has_a_size_but_no_pixels(tmp_path):
-    path = tmp_path / "image.png"
-    noise = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(path)
-    path.write_bytes(path.read_bytes()[:3000])
+    path.write_bytes(path.read_bytes()[:length])
     assert image_size(path) == (40, 60)
     assert read_header(path).orientation == 1
-    with pytest.raises(InputError, match="readable image"):
+    with pytest.raises(InputError, match=message):
         read_image(path)
 
 
@@ -102,7 +95,7 @@ def test_orientation_behind_the_pixels_of_a_png_is_found(tmp_path):
     path = tmp_path / "image.png"
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(PICTURE).save(path, exif=exif)
+    Image.fromarray(UPRIGHT).save(path, exif=exif)
     content = path.read_bytes()
     start = content.index(b"eXIf") - 4
     stop = start + 12 + int.from_bytes(content[start : start + 4], "big")

@@ -63,7 +63,7 @@ def test_only_the_given_formats_are_opened():
         pass
 
 
-def test_a_damaged_image_is_told_by_its_own_name(tmp_path):
+def test_a_damaged_image_is_reported_by_its_own_name(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     with pytest.raises(InputError, match=r"a\.png must be .* no image of a known kind") as caught:
         read_image(tmp_path / "a.png")

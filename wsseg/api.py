@@ -42,7 +42,7 @@ def load_dataset(
     Args:
         root: Folder in a format that wsseg reads, such as Pascal VOC, COCO, YOLO or CVAT.
         format: Name of the format, such as "voc"; "auto" detects it.
-        weak: Which annotations to use: "all" (except full masks), "boxes", "tags", "masks" or
+        weak: Annotations to use: "all" (except full masks), "boxes", "tags", "masks" or
             "none".
         annotations: Annotation files that are laid over the data set.
 
@@ -132,7 +132,6 @@ def clean(
 
     Args:
         scores: (C, H, W) probabilities over ``example.constraints.classes``.
-        example: The image with its constraints.
         first_labels: (H, W) uint8 label map of the seed; boxes without support return to it.
         refine: ``f(image, scores, *, allowed) -> scores``; None is ``dense_crf``.
         **params: Parameters of the rules: ``reset_iou``, ``min_island``.

@@ -27,7 +27,7 @@ class Cleaned:
 
     Attributes:
         label_map: (H, W) uint8, IGNORE where unknown.
-        resets: Whether each box went back to its first label, in the order of the boxes.
+        resets: True for each box that was reset to its first label, in the order of the boxes.
         restored: Tagged classes that had vanished and got their first labels back.
         rules: (H, W) uint8, the index into ``RULES`` of the origin of each pixel's label.
     """

@@ -9,9 +9,9 @@ class InputError(ValueError):
 
     Args:
         subject: The file or argument at fault, or a whole sentence.
-        rule: What the subject must be.
-        got: What it is.
-        remedy: What the user can do.
+        rule: Continuation of "must be".
+        got: The actual value.
+        remedy: The correction, in the imperative.
         hint: The remedy that follows a whole sentence.
 
     Example:

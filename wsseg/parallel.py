@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
@@ -37,6 +37,15 @@ class Skipped:
 
     id: str
     reason: str
+
+
+def keep_results(results: Iterable[T | Skipped], skipped: dict[str, str]) -> Iterator[T]:
+    """Yield the results that are not ``Skipped``, and record the reasons of the others by id."""
+    for result in results:
+        if isinstance(result, Skipped):
+            skipped[result.id] = result.reason
+        else:
+            yield result
 
 
 def map_locally(

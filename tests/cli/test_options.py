@@ -19,7 +19,7 @@ class Base(Params):
 
 class Example(Base):
     folder: Path
-    """Where it lies."""
+    """Path of the folder."""
     files: tuple[Path, ...] = ()
     kind: Literal["cat", "dog"] = "cat"
     scales: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
@@ -64,7 +64,7 @@ def test_every_type_of_field_can_be_given(run):
 def test_help_tells_what_the_class_tells(run):
     text = " ".join(run("--help")[0].output.replace("│", " ").split())
     assert "Share of the images. (above 0, at most 1) [default: 0.25]" in text
-    assert "Where it lies. [required]" in text and "Say something." in text
+    assert "Path of the folder. [required]" in text and "Say something." in text
     assert text.index("--kind") < text.index("--share")  # own fields before inherited ones
     assert "--params" not in text and "--no-fast" not in text
 

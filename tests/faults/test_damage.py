@@ -90,8 +90,8 @@ def test_what_others_are_made_from_is_named_and_made_again_once_deleted(
 ):
     damage(run / file)
     shutil.rmtree(run / dependent)
-    code, told = again()
-    errors = [line for line in told.splitlines() if "error:" in line]
+    code, output = again()
+    errors = [line for line in output.splitlines() if "error:" in line]
     assert code == 2 and len(errors) == 1
     rule = "is damaged or no network file" if file.endswith("model.ckpt") else "must be "
     assert f"error: {run / file} {rule}" in errors[0] and "delete" in errors[0]
@@ -110,12 +110,12 @@ def test_an_attempt_whose_record_is_damaged_begins_anew(finished, run, again):
     assert_same_run(run, finished)
 
 
-def test_a_damaged_label_map_in_a_loading_process_is_told_too(run, again):
+def test_a_damaged_label_map_in_a_loading_process_is_reported_too(run, again):
     cut(run / "round-1" / "labels" / "train-0002.png")
     shutil.rmtree(run / "round-2")
-    code, told = again("machine.loader_workers=1")
+    code, output = again("machine.loader_workers=1")
     assert code == 2
-    assert f"error: {run / 'round-1/labels/train-0002.png'} must be a readable label map" in told
+    assert f"error: {run / 'round-1/labels/train-0002.png'} must be a readable label map" in output
 
 
 @pytest.mark.parametrize("damage", [cut, empty])

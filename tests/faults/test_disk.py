@@ -57,9 +57,9 @@ def test_a_run_on_a_disk_that_is_too_small_goes_on_each_time_it_grows(
     given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}", *options]
     runner = Killer(given, tmp_path / "log")
     while (found := runner.attempt())[0]:
-        code, told = found
-        errors = [line for line in told.splitlines() if "rror" in line]
-        assert code == 1 and "Traceback" not in told and len(errors) == 1, told
+        code, output = found
+        errors = [line for line in output.splitlines() if "rror" in line]
+        assert code == 1 and "Traceback" not in output and len(errors) == 1, output
         assert errors[0].startswith(f"error: {run}/") and errors[0].endswith(f": {REMEDY}")
         filled.add(errors[0].removeprefix(f"error: {run}/").rsplit("/", 1)[0])
         size = round(size * growth)
@@ -76,9 +76,9 @@ def test_a_report_on_a_full_disk(finished, scenes, config_file, tmp_path, disk):
     report = sum(path.stat().st_size for path in (finished / "report").rglob("*"))
     disk((shutil.disk_usage(run).used + report // 2) // 1024)
     runner = Killer(["run", config_file, f"data.root={scenes}", f"run_dir={run}"], tmp_path / "log")
-    code, told = runner.attempt()
-    assert code == 1 and "Traceback" not in told
-    (error,) = [line for line in told.splitlines() if "error" in line]
+    code, output = runner.attempt()
+    assert code == 1 and "Traceback" not in output
+    (error,) = [line for line in output.splitlines() if "error" in line]
     assert error.startswith(f"error: {run}/report/") and error.endswith(f": {REMEDY}")
     disk(100_000)
     runner.finish()
@@ -90,7 +90,7 @@ def test_generated_scenes_on_a_full_disk(config_file, tmp_path, disk, capsys):
     given = [config_file, "data.format=scenes", f"data.root={root}", f"run_dir={tmp_path / 'run'}"]
     given += ["rounds.count=0"]
     assert wsseg("run", *given) == 1
-    told = capsys.readouterr().err
-    assert f"error: {root}: {REMEDY}" in told
+    output = capsys.readouterr().err
+    assert f"error: {root}: {REMEDY}" in output
     disk(20_000)
     assert wsseg("run", *given) == 0

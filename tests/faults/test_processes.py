@@ -152,8 +152,8 @@ def test_ctrl_c_in_a_label_stage_with_workers(slow, tmp_path):
     )
     until(lambda: list(run.glob("seeds/labels/*.png")))
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers, too
-    _, told = process.communicate()
-    assert (process.returncode, told) == (130, INTERRUPTED)
+    _, output = process.communicate()
+    assert (process.returncode, output) == (130, INTERRUPTED)
     assert not manifests(run)
     runner.finish()
     assert hashes(run) == hashes(tmp_path / "whole")
@@ -164,9 +164,13 @@ def test_ctrl_c_in_a_training_and_in_a_label_stage(finished, scenes, config_file
     run = tmp_path / "run"
     given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}"]
     runner = Killer(given, tmp_path / "log")
-    code, told = runner.interrupt_in(stage, 0.5 * manifests(finished)[stage]["seconds"])
+    code, output = runner.interrupt_in(stage, 0.5 * manifests(finished)[stage]["seconds"])
     assert code == 130
-    assert told.endswith(INTERRUPTED) and "Traceback" not in told and told.count("interrupted") == 1
+    assert (
+        output.endswith(INTERRUPTED)
+        and "Traceback" not in output
+        and output.count("interrupted") == 1
+    )
     assert not (run / stage / "manifest.json").exists()
     runner.finish()
     assert_same_run(run, finished)
@@ -183,8 +187,8 @@ def test_commands_that_write_into_a_folder_in_use_are_refused(finished, scenes, 
     for folder, command in commands.items():
         with folder_lock(folder, "test"):
             assert wsseg(*command) == 2
-        told = capsys.readouterr().err
-        assert told.count("error: ") == 1 and ONE_AT_WORK in told
+        output = capsys.readouterr().err
+        assert output.count("error: ") == 1 and ONE_AT_WORK in output
 
 
 def test_of_two_exports_at_once_the_slower_is_refused(tmp_path):

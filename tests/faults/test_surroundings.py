@@ -21,9 +21,9 @@ def run_apart(*arguments, code=0, **surroundings):
     environment = {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **surroundings}
     command = [*COMMAND, *map(str, arguments)]
     found = subprocess.run(command, env=environment, capture_output=True, check=False)
-    told = found.stderr.decode("utf-8", "replace")
-    assert found.returncode == code, told
-    return told
+    output = found.stderr.decode("utf-8", "replace")
+    assert found.returncode == code, output
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,15 @@ def test_names_that_are_not_ascii_in_another_locale_and_time_zone(named, config_
     shutil.copytree(tmp_path / "a", run := tmp_path / "b")
     for made in ("round-1/model", "seeds/quality", "report"):
         shutil.rmtree(run / made)
-    told = run_apart(*given, f"run_dir={run}", LC_ALL="C", TZ="Asia/Kathmandu")
-    assert "seeds: up to date" in told and "round-1: up to date" in told
+    output = run_apart(*given, f"run_dir={run}", LC_ALL="C", TZ="Asia/Kathmandu")
+    assert "seeds: up to date" in output and "round-1: up to date" in output
     assert_same_run(run, tmp_path / "a")
 
 
 def test_file_names_of_an_old_locale_are_refused(scenes, config_file, tmp_path):
     given = [config_file, f"data.root={scenes}", f"run_dir={tmp_path / 'run'}"]
-    told = run_apart(*given, code=2, **ASCII)
-    assert told == (
+    output = run_apart(*given, code=2, **ASCII)
+    assert output == (
         "error: the encoding of file names must be UTF-8, whatever the locale, got ascii; "
         "set PYTHONUTF8=1\n"
     )

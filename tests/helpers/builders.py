@@ -36,6 +36,11 @@ def only_sample(dataset):
     return only
 
 
+def tags_of(dataset):
+    """Return the tags of each image by its id."""
+    return {sample.id: sample.tags for sample in dataset.samples}
+
+
 def kinds(dataset):
     """Return the kinds of the problems of a data set, in order."""
     return [problem.kind for problem in dataset.problems]

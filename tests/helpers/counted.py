@@ -10,7 +10,7 @@ CLASSES = Classes(("background", "cow", "sheep"))
 
 
 def measured(pairs):
-    """What ``read_counts`` returns for predictions and truths of 3 classes."""
+    """The result of ``read_counts`` for predictions and truths of 3 classes."""
     rows = [
         (image, row)
         for image, (prediction, truth) in enumerate(pairs)

@@ -20,7 +20,7 @@ from wsseg.labelmaps import palette
 
 SIZE = HEIGHT, WIDTH = 24, 32
 NAMES = ("cow", "sheep")
-_OUTLINE = [4, 3, 20, 3, 20, 18, 4, 18]
+_POLYGON = [4, 3, 20, 3, 20, 18, 4, 18]
 _CORNERS = [[4, 3], [20, 18]]
 _SHEEP = [[22, 2], [30, 2], [30, 9]]
 _RUNS = {"size": [HEIGHT, WIDTH], "counts": [27, 12, HEIGHT * WIDTH - 39]}
@@ -33,9 +33,9 @@ class Small:
     """A data set of two images, "a" and "b", in the split "train".
 
     Args:
-        format: As ``read_dataset`` calls it.
+        format: Name of the format for ``read_dataset``.
         files: Content by path below the data set's folder.
-        drawn: Those that people or their tools wrote, which may hold anything.
+        drawn: Paths of files by people or their tools, which may hold anything.
         over: A folder in it that is laid over the data set.
     """
 
@@ -143,8 +143,8 @@ def coco_page():
     box = {"image_id": 1, "category_id": 1, "bbox": [4, 3, 16, 15], "iscrowd": 0}
     filled = coco_mask.encode(np.asfortranarray(np.eye(*SIZE, dtype=np.uint8)))
     packed = {"size": [HEIGHT, WIDTH], "counts": filled["counts"].decode()}
-    outlines = ([_OUTLINE], _RUNS, packed)
-    drawn = [{"id": i, **box, "segmentation": s} for i, s in enumerate(outlines)]
+    segmentations = ([_POLYGON], _RUNS, packed)
+    drawn = [{"id": i, **box, "segmentation": s} for i, s in enumerate(segmentations)]
     images = [
         {"id": i, "file_name": f"{id}.png", "height": HEIGHT, "width": WIDTH}
         for i, id in enumerate("ab", 1)

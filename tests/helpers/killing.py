@@ -50,10 +50,10 @@ class Killer:
 
         An attempt that is faster waits before it writes the manifest.
         """
-        told, tell = multiprocessing.Pipe(duplex=False)
+        receiver, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
-        assert told.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
-        told.recv()
+        assert receiver.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
+        receiver.recv()
         time.sleep(self.random.uniform(0, seconds))
         self._kill(process, stage)
 
@@ -76,15 +76,15 @@ class Killer:
 
     def finish(self):
         """Run the command to its end without an error."""
-        code, told = self.attempt()
-        assert code == 0, told
+        code, output = self.attempt()
+        assert code == 0, output
 
     def interrupt_in(self, stage, seconds):
         """Interrupt the command and its workers in a stage, as Ctrl-C does."""
         self.log.unlink(missing_ok=True)
-        told, tell = multiprocessing.Pipe(duplex=False)
+        receiver, tell = multiprocessing.Pipe(duplex=False)
         process = self._started(stage, tell)
-        assert told.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
+        assert receiver.poll(_TIMEOUT), f"{stage} was not reached:\n{self.log.read_text()}"
         time.sleep(seconds)
         os.killpg(process.pid, signal.SIGINT)
         process.join()

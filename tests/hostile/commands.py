@@ -31,8 +31,6 @@ class Done:
     Args:
         code: The exit code; negative for a signal, such as that of the time limit.
         memory: Maximum of resident memory in bytes.
-        out: Standard output.
-        err: Standard error.
     """
 
     code: int

@@ -17,12 +17,12 @@ class RunCase:
     """A hostile input of the first stage of a run.
 
     Args:
-        tried: What is hostile about it, in words.
+        tried: The hostile property in words.
         format: A key of ``formats.FORMATS``.
-        change: Makes the data set so.
+        change: Applies the property to the data set.
         overrides: Settings; ROOT stands for the data set's folder.
         aside: Images that are skipped or left out; None if the run is refused.
-        says: What is said.
+        says: A part of the message.
     """
 
     tried: str

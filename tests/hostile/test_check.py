@@ -63,8 +63,8 @@ def test_any_file_may_be_anything(command, tmp_path, tried, format, name):
     root = FORMATS[format]().write(tmp_path / "set")
     ANY_FILE[tried](name)(root)
     done = check(command, root, format)
-    told = (Path(name).stem, str(root), r"image '\x00")
-    assert done.code == 0 or any(words in done.said for words in told)
+    reported = (Path(name).stem, str(root), r"image '\x00")
+    assert done.code == 0 or any(words in done.said for words in reported)
 
 
 def test_other_encodings_of_any_file_are_reported(command, tmp_path):

@@ -44,7 +44,7 @@ def test_interval_is_that_of_a_slow_bootstrap():
 
 
 def test_interval_is_about_two_standard_errors_wide():
-    """Of images drawn anew from where they came from."""
+    # The standard error is that of the mIoU of other images from the same distribution.
     anew = [quality(60, 0.4, seed).miou for seed in range(1, 61)]
     interval = quality(60, 0.4, seed=1).interval()
     assert interval.high - interval.low == pytest.approx(4 * np.std(anew), rel=0.4)

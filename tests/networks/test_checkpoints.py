@@ -7,7 +7,7 @@ import torch
 from wsseg.networks import checkpoints as module
 
 
-def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_as_such(tmp_path, monkeypatch):
     class FullDisk(io.RawIOBase):
         def writable(self):
             return True

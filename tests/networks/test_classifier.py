@@ -176,20 +176,20 @@ def test_too_few_weights_are_refused(tmp_path):
 )
 @pytest.mark.parametrize("encoder", [SMALL.encoder, "hf-hub:someone/somewhere", "hf_hub:a/b"])
 def test_names_of_hubs_are_handed_to_timm(monkeypatch, tmp_path, encoder, weights, pretrained):
-    """Nothing is downloaded: timm is only told that weights are wanted."""
+    """Nothing is downloaded: timm is only asked for weights."""
     asked = []
     create = timm.create_model
 
-    def told(name, pretrained=False, **arguments):
+    def recorded(name, pretrained=False, **arguments):
         asked.append((name, pretrained, arguments))
         return create(SMALL.encoder, num_classes=0)
 
     path = str(encoder_file(tmp_path)) if weights == "local" else weights
-    monkeypatch.setattr(timm, "create_model", told)
+    monkeypatch.setattr(timm, "create_model", recorded)
     given = {"encoder_kwargs": {"pad_type": "same"}, "output_stride": 16}
     build_classifier(settings_of(encoder=encoder, weights=path, **given), 3)
-    told_last = {"num_classes": 0, "output_stride": 16, "pad_type": "same"}
-    assert asked == [(encoder, pretrained, told_last)]
+    last_arguments = {"num_classes": 0, "output_stride": 16, "pad_type": "same"}
+    assert asked == [(encoder, pretrained, last_arguments)]
 
 
 def test_a_hub_that_cannot_be_reached_is_an_input_error(monkeypatch):

@@ -110,7 +110,7 @@ def test_the_loss_does_not_change_its_targets():
         ([[1, UNSURE, 1], [0, 0, 0], [1, 1, UNSURE]], []),
     ],
 )
-def test_tags_that_no_image_has_are_told(targets, missing):
+def test_tags_that_no_image_has_are_reported(targets, missing):
     assert check_targets(torch.tensor(targets), CLASSES) == missing
 
 
@@ -135,7 +135,7 @@ def test_average_precision_of_a_ranking_by_hand():
     assert found == {"cat": pytest.approx((1 / 1 + 2 / 3 + 3 / 4) / 3)}
 
 
-def test_tags_that_are_not_told_apart_have_no_precision():
+def test_tags_that_are_not_distinguished_have_no_precision():
     classes = Classes(("background", "all", "none", "unsure", "one", "worst"))
     targets = torch.tensor([[1, 0, UNSURE, 1, 1], [1, 0, UNSURE, 0, 0], [UNSURE, 0, 1, 0, 0]])
     scores = torch.tensor([[0.9, 0.1, 0.2, 0.8, 0.1], [0.8, 0.3, 0.1, 0.5, 0.2], [0.1] * 4 + [0.3]])

@@ -1,6 +1,7 @@
 import signal
 import sys
 import zipfile
+from contextlib import contextmanager
 from shutil import which
 
 import pytest
@@ -40,6 +41,18 @@ def training_of(network, trainer, frozen):
     return TrainingModule(network, trainer, objective, seed=0, freeze_batch_norm=frozen)
 
 
+@contextmanager
+def killed_after_step_5():
+    def killed(_, trainer, *__):
+        if trainer.global_step == 5:
+            raise KilledError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(module.LossCurve, "on_train_batch_start", killed, raising=False)
+        with pytest.raises(KilledError):
+            yield
+
+
 def test_it_learns(pairs, model_settings, trainer_settings, tmp_path):
     longer = trainer_settings.model_copy(update={"steps": 100})
     _, curve = trained(pairs, model_settings, longer, tmp_path)
@@ -62,15 +75,8 @@ def test_a_resumed_training_equals_an_unbroken_one(
     changes = {"architecture": architecture, "decoder_kwargs": {}}
     model = model_settings.model_copy(update=changes)
     unbroken, curve = trained(pairs, model, trainer_settings, tmp_path / "a")
-
-    def killed(_, trainer, *__):
-        if trainer.global_step == 5:  # type: ignore[attr-defined]
-            raise KilledError
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.LossCurve, "on_train_batch_start", killed, raising=False)
-        with pytest.raises(KilledError):
-            trained(pairs, model, trainer_settings, tmp_path / "b")
+    with killed_after_step_5():
+        trained(pairs, model, trainer_settings, tmp_path / "b")
     assert (tmp_path / "b" / "checkpoint" / "last.ckpt").exists()
     resumed, resumed_curve = trained(pairs, model, trainer_settings, tmp_path / "b")
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
@@ -145,15 +151,8 @@ def test_two_devices_train_as_one(pairs, model_settings, trainer_settings, tmp_p
 @pytest.fixture
 def interrupted(pairs, model_settings, trainer_settings, tmp_path):
     """The checkpoints of a training of 6 steps that was killed after the fifth."""
-
-    def killed(_, trainer, *__):
-        if trainer.global_step == 5:
-            raise KilledError
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module.LossCurve, "on_train_batch_start", killed, raising=False)
-        with pytest.raises(KilledError):
-            trained(pairs, model_settings, trainer_settings, tmp_path / "b")
+    with killed_after_step_5():
+        trained(pairs, model_settings, trainer_settings, tmp_path / "b")
     return tmp_path / "b" / "checkpoint"
 
 
@@ -188,8 +187,8 @@ def test_the_checkpoint_before_is_used_where_the_last_is_damaged(
     damage(interrupted / "last.ckpt", share)
     capsys.readouterr()
     again, curve_again = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
-    told = capsys.readouterr().err
-    assert f"{interrupted / 'last.ckpt'} is damaged" in told and "going on from step 2" in told
+    output = capsys.readouterr().err
+    assert f"{interrupted / 'last.ckpt'} is damaged" in output and "going on from step 2" in output
     unbroken, curve = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     assert curve_again == curve
@@ -207,8 +206,8 @@ def test_without_a_whole_checkpoint_training_starts_again(
         path.write_bytes(b"PK cut off")
     capsys.readouterr()
     again, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "b")
-    told = capsys.readouterr().err
-    assert told.count("is damaged") == 2 and "training starts again" in told
+    output = capsys.readouterr().err
+    assert output.count("is damaged") == 2 and "training starts again" in output
     unbroken, _ = trained(pairs, model_settings, trainer_settings, tmp_path / "a")
     torch.testing.assert_close(again.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
 

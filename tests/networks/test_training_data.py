@@ -67,7 +67,7 @@ def test_nothing_to_train_on(model_settings, trainer_settings):
 def test_shrunk_labels_stay_centred_on_their_image(
     tmp_path, model_settings, trainer_settings, monkeypatch
 ):
-    """Of three columns that become one, the middle one decides."""
+    # The middle one of three columns that become one gives the label.
     monkeypatch.setattr(module, "JITTER", 0.0)
     labels = np.zeros((6, 6), np.uint8)
     labels[:, [1, 4]] = 1

@@ -21,7 +21,7 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_it_needs_nothing_and_writes_where_it_is_told(elsewhere):
+def test_it_needs_nothing_and_writes_to_the_given_folder(elsewhere):
     assert wsseg("demo", *SEEDS_ONLY, "--out", "a: b/1") == 0  # a name that YAML would misread
     run = elsewhere / "a: b" / "1"
     settings = yaml.safe_load((run / "config.yaml").read_text())

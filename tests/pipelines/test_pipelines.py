@@ -56,7 +56,7 @@ def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished, scenes):
         assert constraints_of(sample, 6).allows(read_label_map(path)).all()
 
 
-def test_upper_bound_sets_damaged_photographs_aside_too(scenes, config_file, tmp_path):
+def test_upper_bound_skips_damaged_images_too(scenes, config_file, tmp_path):
     data = shutil.copytree(scenes, tmp_path / "data")
     image = sorted((data / "JPEGImages").glob("train-*"))[0]
     image.write_bytes(image.read_bytes()[:300])
@@ -125,7 +125,7 @@ def test_a_script_of_ones_own(scenes, config_file, tmp_path, capsys):
     assert "mine 5" in capsys.readouterr().out
 
 
-def test_damaged_images_are_set_aside_or_stop_a_strict_run(scenes, config_file, tmp_path, capsys):
+def test_damaged_images_are_skipped_or_stop_a_strict_run(scenes, config_file, tmp_path, capsys):
     data = shutil.copytree(scenes, tmp_path / "data")
     images = sorted((data / "JPEGImages").glob("train-*"))
     images[1].write_bytes(images[1].read_bytes()[:300])
@@ -221,7 +221,7 @@ def test_an_interrupt_is_one_line_and_exit_code_130(
     assert capsys.readouterr().err == "interrupted; the same command continues from here\n"
 
 
-def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(
+def test_truth_that_cannot_be_read_is_reported_and_stops_a_strict_run(
     scenes, config_file, tmp_path, capsys
 ):
     data = shutil.copytree(scenes, tmp_path / "data")
@@ -231,9 +231,9 @@ def test_truth_that_cannot_be_read_is_told_and_stops_a_strict_run(
     arguments = [f"data.root={data}", "rounds.count=2"]
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'a'}", *arguments, "strict=true") == 2
     assert wsseg("run", config_file, f"run_dir={tmp_path / 'b'}", *arguments) == 0
-    told = capsys.readouterr().err
-    assert "seeds/quality: skipped train-0000" in told
-    assert "round-1/val: not measured" in told
+    output = capsys.readouterr().err
+    assert "seeds/quality: skipped train-0000" in output
+    assert "round-1/val: not measured" in output
     summary = json.loads((tmp_path / "b" / "report" / "summary.json").read_text())
     assert "label_miou" in summary["stages"][0] and "val_miou" not in summary
     assert "train-0000" in (tmp_path / "b" / "report" / "index.html").read_text()

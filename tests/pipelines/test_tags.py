@@ -211,7 +211,7 @@ def test_an_image_without_objects_is_background(scenes, config_file, tmp_path):
         assert not read_label_map(run / stage / "labels" / "train-0001.png").any()
 
 
-def test_a_damaged_photograph_is_set_aside(scenes, config_file, tmp_path):
+def test_a_damaged_image_is_skipped(scenes, config_file, tmp_path):
     data = shutil.copytree(scenes, tmp_path / "data")
     for name in ("train-0002", "val-0001"):
         image = data / "JPEGImages" / f"{name}.png"
@@ -222,7 +222,7 @@ def test_a_damaged_photograph_is_set_aside(scenes, config_file, tmp_path):
     assert len(list(tmp_path.glob("run/round-1/labels/*.png"))) == 7
 
 
-def test_photographs_of_any_kind(scenes, config_file, tmp_path):
+def test_images_of_any_mode(scenes, config_file, tmp_path):
     data = shutil.copytree(scenes, tmp_path / "data")
     for number, mode in enumerate(("L", "RGBA", "LA", "P")):
         path = data / "JPEGImages" / f"train-000{number}.png"

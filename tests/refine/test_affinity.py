@@ -52,7 +52,7 @@ UNTRAINED = pytest.mark.parametrize("affinity", ["colour", "boundary"])
 SIZES = [(1, 1), (1, 7), (7, 1), (2, 3), (3, 3), (5, 4), (13, 22)]
 
 
-def picture(seed=0, size=(16, 22), n_classes=3):
+def random_problem(seed=0, size=(16, 22), n_classes=3):
     """A textured RGB image of a few regions, and maps (C, H, W) of 0 to 1."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), 3).reshape(*size, 3)
@@ -109,7 +109,7 @@ def written_out(field, params):
 @pytest.mark.parametrize("size", [(8, 9), (1, 7), (4, 3), (1, 1)])
 def test_agrees_with_the_formula_written_out(affinity, size):
     params = replace(CELLS, affinity=affinity, beta=3)
-    image, maps = picture(size=size)
+    image, maps = random_problem(size=size)
     features = vectors(params, size)
     field = rgb2lab(image) if features is None else np.moveaxis(features, 0, -1).astype(float)
     expected = written_out(field, params)
@@ -122,7 +122,7 @@ def test_agrees_with_the_formula_written_out(affinity, size):
 
 
 def test_every_parameter_matters():
-    image, maps = picture()
+    image, maps = random_problem()
     base = Walk(colour_sigma=30, t=3, stride=2)
     changes = {"affinity": "boundary", "radius": 2, "beta": 2, "t": 4, "stride": 1}
     before = walked(maps, image, base)
@@ -136,7 +136,7 @@ def test_every_parameter_matters():
 def test_rows_of_the_transition_are_probabilities(affinity, size):
     for stride in (1, 4):
         params = replace(CELLS, affinity=affinity, stride=stride)
-        matrix = _transition(picture(size=size)[0], params, vectors(params, (3, 2)))
+        matrix = _transition(random_problem(size=size)[0], params, vectors(params, (3, 2)))
         assert matrix.shape == (math.ceil(size[0] / stride) * math.ceil(size[1] / stride),) * 2
         assert matrix.data.min() > 0 and matrix.diagonal().min() > 0
         np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-12)
@@ -164,7 +164,7 @@ def test_large_grid_stays_sparse():
 
 @EVERY
 def test_maps_stay_within_their_range(affinity):
-    image, maps = picture(size=(21, 30))
+    image, maps = random_problem(size=(21, 30))
     maps *= np.array([1, 1e-3, 300], np.float32)[:, None, None]
     params = Walk(affinity=affinity, stride=2)
     after = walked(maps, image, params, vectors(params, (5, 7)))
@@ -175,7 +175,7 @@ def test_maps_stay_within_their_range(affinity):
 
 @EVERY
 def test_constant_maps_stay_constant(affinity):
-    image, _ = picture(size=(23, 31))
+    image, _ = random_problem(size=(23, 31))
     maps = np.zeros((40, 23, 31), np.float32)
     maps += np.random.default_rng(0).random((40, 1, 1), np.float32)
     params = Walk(affinity=affinity, stride=3)
@@ -184,7 +184,7 @@ def test_constant_maps_stay_constant(affinity):
 
 @UNTRAINED
 def test_flat_image_is_levelled(affinity):
-    _, maps = picture(size=(12, 14))
+    _, maps = random_problem(size=(12, 14))
     params = replace(CELLS, affinity=affinity, t=12)
     after = walked(maps, np.full((12, 14, 3), 70, np.uint8), params)
     assert (np.ptp(after, axis=(1, 2)) < 1e-4).all()
@@ -192,7 +192,7 @@ def test_flat_image_is_levelled(affinity):
 
 @EVERY
 def test_walks_each_map_for_itself(affinity):
-    image, maps = picture()
+    image, maps = random_problem()
     params = Walk(affinity=affinity, stride=2)
     features = vectors(params, (4, 6))
     together = walked(maps, image, params, features)
@@ -207,7 +207,7 @@ def test_walks_each_map_for_itself(affinity):
 @pytest.mark.parametrize("axis", [0, 1])
 @pytest.mark.parametrize("size", [(16, 24), (13, 22)])
 def test_flips_with_the_image(affinity, axis, size):
-    image, maps = picture(size=size)
+    image, maps = random_problem(size=size)
     params = Walk(affinity=affinity, stride=3, colour_sigma=15)
     features = vectors(params, (3, 5))
     mirrored = None if features is None else np.flip(features, axis + 1)
@@ -218,7 +218,7 @@ def test_flips_with_the_image(affinity, axis, size):
 
 @UNTRAINED
 def test_order_of_classes_does_not_matter(affinity):
-    image, scores = picture()
+    image, scores = random_problem()
     params = Walk(affinity=affinity, stride=2)
     turned = random_walk(image, scores[[2, 0, 1]], params=params)
     expected = random_walk(image, scores, params=params)[[2, 0, 1]]
@@ -265,7 +265,7 @@ def test_spreads_to_all_of_a_region_and_no_further():
 
 
 def test_feature_resolution_is_free():
-    image, _ = picture(size=(16, 24))
+    image, _ = random_problem(size=(16, 24))
     params = Walk(affinity="feature", stride=4)
     halves = np.zeros((2, 4, 6), np.float32)
     halves[0, :, :3] = halves[1, :, 3:] = 1
@@ -279,7 +279,7 @@ def test_feature_resolution_is_free():
 
 
 def test_feature_without_length_is_like_nothing():
-    image, _ = picture(size=(3, 4))
+    image, _ = random_problem(size=(3, 4))
     features = np.ones((2, 3, 4), np.float32)
     features[:, 1, 2] = 0
     row = _transition(image, replace(CELLS, affinity="feature"), features)[[6]].toarray()[0]
@@ -288,7 +288,7 @@ def test_feature_without_length_is_like_nothing():
 
 @EVERY
 def test_probabilities(affinity):
-    image, scores = picture()
+    image, scores = random_problem()
     params = Walk(affinity=affinity, stride=2)
     features = vectors(params, (4, 6))
     sharp = random_walk(image, scores, params=params, features=features)
@@ -302,7 +302,7 @@ def test_probabilities(affinity):
 @UNTRAINED
 @pytest.mark.parametrize("size", SIZES)
 def test_images_of_any_size(affinity, size):
-    image, scores = picture(size=size)
+    image, scores = random_problem(size=size)
     allowed = np.random.default_rng(1).random(scores.shape) < 0.7
     allowed[0] |= ~allowed.any(axis=0)
     found = random_walk(image, scores, allowed=allowed, params=Walk(affinity=affinity))
@@ -311,13 +311,13 @@ def test_images_of_any_size(affinity, size):
 
 
 def test_image_of_one_cell_takes_its_mean():
-    image, maps = picture(size=(3, 4))
+    image, maps = random_problem(size=(3, 4))
     expected = np.broadcast_to(maps.mean(axis=(1, 2), keepdims=True), maps.shape)
     np.testing.assert_allclose(walked(maps, image), expected, rtol=1e-5)
 
 
 def test_forbidden_class_neither_appears_nor_spreads():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 12:] = False
     scores[2, :, 12:] = 0.9
@@ -329,7 +329,7 @@ def test_forbidden_class_neither_appears_nor_spreads():
 
 
 def test_unused_class_changes_nothing():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.insert(np.ones(scores.shape, bool), 1, values=False, axis=0)
     found = random_walk(image, np.insert(scores, 1, 0.3, axis=0), allowed=allowed)
     expected = np.insert(random_walk(image, scores), 1, 0, axis=0)
@@ -349,7 +349,7 @@ def test_pixel_may_take_only_what_no_other_has(stride):
 
 
 def test_silent_scores_are_equally_likely():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
     scores[:2] = 0
@@ -357,7 +357,7 @@ def test_silent_scores_are_equally_likely():
 
 
 def test_inputs_stay_as_they_were():
-    image, scores = picture()
+    image, scores = random_problem()
     params = Walk(affinity="feature", t=2)
     arrays = image, scores, np.ones(scores.shape, bool), vectors(params, (2, 3))
     before = [array.copy() for array in arrays]
@@ -373,7 +373,7 @@ def test_inputs_stay_as_they_were():
 
 @EVERY
 def test_views_are_welcome(affinity):
-    image, maps = picture()
+    image, maps = random_problem()
     turned = maps.transpose(0, 2, 1)[:, ::-1, ::2], image.transpose(1, 0, 2)[::-1, ::2]
     copies = (np.ascontiguousarray(view) for view in turned)
     params = Walk(affinity=affinity, stride=2)
@@ -386,7 +386,7 @@ def test_views_are_welcome(affinity):
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32, np.uint8, bool])
 def test_numbers_of_any_kind_are_welcome(kind):
-    image, maps = picture()
+    image, maps = random_problem()
     given = (4 * maps).round().astype(kind)
     expected = walked(given.astype(np.float32), image)
     found = walked(given, image)
@@ -425,7 +425,7 @@ def test_wrong_arguments(change, message):
 
 
 def test_pixel_without_an_allowed_class():
-    image, scores = picture()
+    image, scores = random_problem()
     with pytest.raises(InputError, match=r"allowed must be .* got pixels without one"):
         random_walk(image, scores, allowed=np.zeros(scores.shape, bool))
 
@@ -442,13 +442,13 @@ def test_pixel_without_an_allowed_class():
     ],
 )
 def test_wrong_features(features, got):
-    image, maps = picture()
+    image, maps = random_problem()
     with pytest.raises(InputError, match=rf"features must be a finite \(D, h, w\) .* got {got}"):
         walked(maps, image, Walk(affinity="feature"), features)
 
 
 def test_unknown_affinity():
-    image, maps = picture()
+    image, maps = random_problem()
     with pytest.raises(InputError, match=r"affinity must be one of colour, .* got 'color'"):
         walked(maps, image, Walk(affinity="color"))
 

@@ -39,7 +39,7 @@ def backend(request):
     return name
 
 
-def picture(seed=0, size=(32, 44), n_classes=3):
+def random_problem(seed=0, size=(32, 44), n_classes=3):
     """A textured RGB image of a few regions, and unsure scores (C, H, W)."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), size[0] / 6)
@@ -79,7 +79,7 @@ def mean_field(image, scores, params):
 @pytest.mark.parametrize("params", [GENTLE, crf_params(1, 1, 8, 15, 3, 5), SDI])
 @pytest.mark.parametrize(("seed", "size"), [(3, (8, 8)), (1, (16, 20)), (1, (24, 30))])
 def test_agrees_with_every_pair_written_out(backend, seed, size, params):
-    image, scores = picture(seed, size)
+    image, scores = random_problem(seed, size)
     found = dense_crf(image, scores, params=changed(params, backend=backend))
     expected = mean_field(image, scores, params)
     assert np.abs(expected - scores).mean() > 0.1
@@ -93,7 +93,7 @@ def test_backends_agree_on_generated_images(name, params):
     if not BACKENDS[name].is_installed():
         pytest.skip(f"{name} is not installed")
     for seed, n_classes in enumerate((2, 3, 4, 5, 9)):
-        image, scores = picture(seed, (60, 80), n_classes)
+        image, scores = random_problem(seed, (60, 80), n_classes)
         one, other = (
             dense_crf(image, scores, params=changed(params, backend=b)) for b in ("native", name)
         )
@@ -103,14 +103,14 @@ def test_backends_agree_on_generated_images(name, params):
 
 
 @pytest.mark.parametrize("name", ["torch", "pydensecrf"])
-def test_backends_agree_on_photographs(shared_data, name):
+def test_backends_agree_on_real_images(shared_data, name):
     if not BACKENDS[name].is_installed():
         pytest.skip(f"{name} is not installed")
-    photographs = sorted((shared_data / "msrc15" / "JPEGImages").iterdir())[::120]
-    assert len(photographs) == 3
-    for path, params, n_classes in zip(photographs, (IRN, SDI, IRN), (2, 4, 21), strict=True):
+    paths = sorted((shared_data / "msrc15" / "JPEGImages").iterdir())[::120]
+    assert len(paths) == 3
+    for path, params, n_classes in zip(paths, (IRN, SDI, IRN), (2, 4, 21), strict=True):
         image = read_image(path)
-        _, scores = picture(0, image.shape[:2], n_classes)
+        _, scores = random_problem(0, image.shape[:2], n_classes)
         one, other = (
             dense_crf(image, scores, params=changed(params, backend=b)) for b in ("native", name)
         )
@@ -129,7 +129,7 @@ def test_follows_the_edge_of_the_image(backend):
 
 
 def test_probabilities(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     sharp = dense_crf(image, scores, params=changed(SHORT, backend=backend))
     assert sharp.dtype == np.float32 and sharp.shape == scores.shape
     np.testing.assert_allclose(sharp.sum(axis=0), 1, atol=1e-5)
@@ -137,7 +137,7 @@ def test_probabilities(backend):
 
 
 def test_order_of_classes_does_not_matter(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     sharp = dense_crf(image, scores, params=changed(GENTLE, backend=backend))
     turned = dense_crf(image, scores[[2, 0, 1]], params=changed(GENTLE, backend=backend))
     np.testing.assert_allclose(turned, sharp[[2, 0, 1]], atol=1e-4)
@@ -145,7 +145,7 @@ def test_order_of_classes_does_not_matter(backend):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_flips_with_the_image(backend, axis):
-    image, scores = picture()
+    image, scores = random_problem()
     sharp = dense_crf(image, scores, params=changed(GENTLE, backend=backend))
     mirrored = np.flip(image, axis), np.flip(scores, axis + 1)
     flipped = np.flip(dense_crf(*mirrored, params=changed(GENTLE, backend=backend)), axis + 1)
@@ -155,7 +155,7 @@ def test_flips_with_the_image(backend, axis):
 
 
 def test_unused_class_changes_nothing(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     unused = np.insert(scores, 1, 0.3, axis=0)
     allowed = np.ones(unused.shape, bool)
     allowed[1] = False
@@ -165,7 +165,7 @@ def test_unused_class_changes_nothing(backend):
 
 
 def test_forbidden_class_neither_appears_nor_spreads(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 20:] = False
     scores[2, :, 20:] = 0.9
@@ -179,7 +179,7 @@ def test_forbidden_class_neither_appears_nor_spreads(backend):
 
 
 def test_inputs_stay_as_they_were(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     before = image.copy(), scores.copy(), allowed.copy()
     for array in (image, scores, allowed):
@@ -190,7 +190,7 @@ def test_inputs_stay_as_they_were(backend):
 
 
 def test_views_and_doubles_are_welcome(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     turned = image.transpose(1, 0, 2), scores.transpose(0, 2, 1).astype(np.float64)
     assert not turned[0].flags.c_contiguous
     copies = np.ascontiguousarray(turned[0]), np.ascontiguousarray(turned[1], np.float32)
@@ -201,7 +201,7 @@ def test_views_and_doubles_are_welcome(backend):
 
 
 def test_repeats_itself(backend):
-    image, scores = picture(size=(60, 80))
+    image, scores = random_problem(size=(60, 80))
     one, other = (
         dense_crf(image, scores, params=changed(SHORT, backend=backend)) for _ in range(2)
     )
@@ -209,7 +209,7 @@ def test_repeats_itself(backend):
 
 
 def test_threads_do_not_disturb_each_other(backend):
-    problems = [picture(seed, (40, 50), 2 + seed % 3) for seed in range(8)]
+    problems = [random_problem(seed, (40, 50), 2 + seed % 3) for seed in range(8)]
     refine = partial(dense_crf, params=changed(SHORT, backend=backend))
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda problem: refine(*problem), problems))
@@ -220,7 +220,7 @@ def test_threads_do_not_disturb_each_other(backend):
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_worker_processes_find_the_same(start):
     warm_up("native")
-    problems = [picture(seed) for seed in range(2)]
+    problems = [random_problem(seed) for seed in range(2)]
     refine = partial(dense_crf, params=SHORT)
     with ProcessPoolExecutor(1, get_context(start)) as pool:
         found = list(pool.map(refine, *zip(*problems, strict=True)))
@@ -231,7 +231,7 @@ def test_worker_processes_find_the_same(start):
 @pytest.mark.parametrize("iterations", [0, 3])
 def test_batch_of_mixed_sizes_and_classes(backend, iterations):
     sizes = [((20, 30), 3), ((1, 1), 2), ((25, 8), 4), ((9, 9), 1)]
-    problems = [picture(n, size, n_classes) for n, (size, n_classes) in enumerate(sizes)]
+    problems = [random_problem(n, size, n_classes) for n, (size, n_classes) in enumerate(sizes)]
     images, scores = map(list, zip(*problems, strict=True))
     allowed = [None, None, np.ones(scores[2].shape, bool), None]
     allowed[2][1] = False
@@ -249,7 +249,11 @@ def test_empty_batch(backend):
 
 
 def test_images_in_one_torch_batch_do_not_meet():
-    problems = [picture(0, (20, 30), 3), picture(0, (20, 30), 2), picture(2, (12, 9), 4)]
+    problems = [
+        random_problem(0, (20, 30), 3),
+        random_problem(0, (20, 30), 2),
+        random_problem(2, (12, 9), 4),
+    ]
     images = [image for image, _ in problems]
     energies = [-np.log(scores.clip(1e-5)) for _, scores in problems]
     device = batched.torch.device("cpu")
@@ -281,7 +285,7 @@ def test_no_weight_buys_a_forbidden_class(backend, compat):
 
 
 def test_half_scale_is_nearly_the_same(backend):
-    image, scores = picture(size=(96, 120))
+    image, scores = random_problem(size=(96, 120))
     params = crf_params(2, 2, 20, 25, 4, 5)
     full = dense_crf(image, scores, params=changed(params, backend=backend))
     half = dense_crf(image, scores, params=changed(changed(params, scale=0.5), backend=backend))
@@ -296,7 +300,7 @@ def test_half_scale_is_nearly_the_same(backend):
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 5), (33, 44)])
 @pytest.mark.parametrize("scale", [0.02, 0.5, 0.9])
 def test_constraints_hold_at_every_scale(size, scale):
-    image, scores = picture(4, size)
+    image, scores = random_problem(4, size)
     allowed = np.random.default_rng(0).random(scores.shape) > 0.5
     allowed[0] |= ~allowed.any(axis=0)
     found = dense_crf(image, scores, allowed=allowed, params=changed(SHORT, scale=scale))
@@ -305,26 +309,26 @@ def test_constraints_hold_at_every_scale(size, scale):
 
 
 def test_no_iteration_normalises_the_scores():
-    image, scores = picture()
+    image, scores = random_problem()
     found = dense_crf(image, 3 * scores, params=CRFParams(iterations=0))
     np.testing.assert_allclose(found, scores, rtol=1e-5)
 
 
 @pytest.mark.parametrize("iterations", [1, 10])
 def test_no_kernel_leaves_the_scores(backend, iterations):
-    image, scores = picture()
+    image, scores = random_problem()
     params = CRFParams(gaussian_compat=0, bilateral_compat=0, iterations=iterations)
     found = dense_crf(image, scores, params=changed(params, backend=backend))
     np.testing.assert_allclose(found, scores, atol=2e-5)
 
 
 def test_one_class_is_certain():
-    image, scores = picture(n_classes=1)
+    image, scores = random_problem(n_classes=1)
     np.testing.assert_array_equal(dense_crf(image, 0.2 * scores), np.ones_like(scores))
 
 
 def test_silent_scores_are_equally_likely(backend):
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
     scores[:2] = 0
@@ -334,7 +338,7 @@ def test_silent_scores_are_equally_likely(backend):
 
 @pytest.mark.parametrize("weight", ["gaussian_compat", "bilateral_compat"])
 def test_kernel_without_weight_is_left_out(backend, weight):
-    image, scores = picture(size=(24, 30))
+    image, scores = random_problem(size=(24, 30))
     params = changed(GENTLE, **{weight: 0.0})
     found = dense_crf(image, scores, params=changed(params, backend=backend))
     assert np.abs(found - mean_field(image, scores, params)).mean() < 0.006
@@ -399,7 +403,7 @@ def test_wrong_parameters(values):
 
 
 def test_wrong_batch():
-    image, scores = picture()
+    image, scores = random_problem()
     with pytest.raises(InputError, match="scores must be one an image, 2 in all, got 1"):
         dense_crf_batch([image, image], [scores])
     with pytest.raises(InputError, match=r"scores\[1\] must be finite and at least 0, got -1"):
@@ -416,7 +420,7 @@ def test_missing_backend_names_its_remedy(monkeypatch):
 
 def test_torch_takes_the_place_of_a_missing_numba(monkeypatch):
     monkeypatch.setitem(BACKENDS, "native", Backend("wsseg.refine.crf.absent", ""))
-    image, scores = picture()
+    image, scores = random_problem()
     with pytest.warns(RuntimeWarning, match="numba cannot be loaded .*absent.* torch replaces it"):
         found = dense_crf(image, scores, params=SHORT)
     expected = dense_crf(image, scores, params=changed(SHORT, backend="torch"))

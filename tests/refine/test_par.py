@@ -18,7 +18,7 @@ PUBLISHED = pytest.mark.parametrize("params", [PAR, PAMR], ids=["PAR", "PAMR"])
 STEPS = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
 
 
-def picture(seed=0, size=(16, 22), n_classes=3):
+def random_problem(seed=0, size=(16, 22), n_classes=3):
     """A textured RGB image of a few regions, and unsure scores (C, H, W)."""
     rng = np.random.default_rng(seed)
     smooth = cv2.GaussianBlur(rng.random((*size, 3), np.float32), (0, 0), 3).reshape(*size, 3)
@@ -78,7 +78,7 @@ def pixel_by_pixel(
 @pytest.mark.parametrize("size", [(8, 9), (5, 12), (1, 6), (2, 2), (1, 1)])
 def test_agrees_with_the_formula_written_out(params, size):
     params = params.model_copy(update={"iterations": 3})
-    image, scores = picture(size=size)
+    image, scores = random_problem(size=size)
     allowed = np.random.default_rng(1).random(scores.shape) < 0.7
     allowed[0] |= ~allowed.any(axis=0)
     for mask in (np.ones_like(allowed), allowed):
@@ -105,7 +105,7 @@ def form(monkeypatch, **changes):
     ],
 )
 def test_every_constant_and_every_parameter_matters(change, monkeypatch):
-    image, scores = picture(size=(7, 8))
+    image, scores = random_problem(size=(7, 8))
     params = PARParams(dilations=(1, 2), iterations=1)
     form(monkeypatch, position_weight=1)
     before = par(image, scores, params=params)
@@ -140,7 +140,7 @@ def test_follows_the_edge_of_the_image(params):
 
 
 def test_channel_that_tells_no_neighbour_from_another_is_left_out(monkeypatch):
-    image, scores = picture(size=(5, 5))
+    image, scores = random_problem(size=(5, 5))
     image[..., 0] = 255
     image[2, 2, 0] = 0
     form(monkeypatch, position_weight=0)
@@ -156,7 +156,7 @@ def test_channel_that_tells_no_neighbour_from_another_is_left_out(monkeypatch):
 
 @PUBLISHED
 def test_probabilities(params):
-    image, scores = picture()
+    image, scores = random_problem()
     sharp = par(image, scores, params=params)
     assert sharp.dtype == np.float32 and sharp.shape == scores.shape
     np.testing.assert_allclose(sharp.sum(axis=0), 1, atol=1e-6)
@@ -165,7 +165,7 @@ def test_probabilities(params):
 
 
 def test_order_of_classes_does_not_matter():
-    image, scores = picture()
+    image, scores = random_problem()
     turned = par(image, scores[[2, 0, 1]])
     np.testing.assert_allclose(turned, par(image, scores)[[2, 0, 1]], atol=1e-6)
 
@@ -173,21 +173,21 @@ def test_order_of_classes_does_not_matter():
 @PUBLISHED
 @pytest.mark.parametrize("axis", [0, 1])
 def test_flips_with_the_image(params, axis):
-    image, scores = picture()
+    image, scores = random_problem()
     flipped = par(np.flip(image, axis), np.flip(scores, axis + 1), params=params)
     expected = np.flip(par(image, scores, params=params), axis + 1)
     np.testing.assert_allclose(flipped, expected, atol=1e-5)
 
 
 def test_unused_class_changes_nothing():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.insert(np.ones(scores.shape, bool), 1, values=False, axis=0)
     found = par(image, np.insert(scores, 1, 0.3, axis=0), allowed=allowed)
     np.testing.assert_allclose(found, np.insert(par(image, scores), 1, 0, axis=0), atol=1e-6)
 
 
 def test_forbidden_class_neither_appears_nor_spreads():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2, :, 12:] = False
     scores[2, :, 12:] = 0.9
@@ -198,7 +198,7 @@ def test_forbidden_class_neither_appears_nor_spreads():
 
 
 def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take(monkeypatch):
-    image, _ = picture(size=(5, 5))
+    image, _ = random_problem(size=(5, 5))
     scores = np.zeros((3, 5, 5))
     allowed = np.zeros(scores.shape, bool)
     scores[0], allowed[0] = 1, True
@@ -211,7 +211,7 @@ def test_pixel_keeps_its_own_where_neighbours_know_nothing_it_may_take(monkeypat
 
 
 def test_silent_scores_are_equally_likely():
-    image, scores = picture()
+    image, scores = random_problem()
     allowed = np.ones(scores.shape, bool)
     allowed[2] = False
     scores[:2] = 0
@@ -219,25 +219,25 @@ def test_silent_scores_are_equally_likely():
 
 
 def test_one_class_is_certain():
-    image, scores = picture(n_classes=1)
+    image, scores = random_problem(n_classes=1)
     np.testing.assert_array_equal(par(image, 0.2 * scores), np.ones_like(scores))
 
 
 def test_no_iteration_normalises_the_scores():
-    image, scores = picture()
+    image, scores = random_problem()
     found = par(image, 3 * scores, params=PARParams(iterations=0))
     np.testing.assert_allclose(found, scores, rtol=1e-6)
 
 
 def test_dilation_far_beyond_the_image_is_its_border(monkeypatch):
     form(monkeypatch, position_weight=0)
-    image, scores = picture(size=(6, 9))
+    image, scores = random_problem(size=(6, 9))
     far, near = (PARParams(dilations=(1, d)) for d in (10**9, 9))
     np.testing.assert_array_equal(par(image, scores, params=far), par(image, scores, params=near))
 
 
 def test_inputs_stay_as_they_were():
-    image, scores = picture()
+    image, scores = random_problem()
     arrays = image, scores, np.ones(scores.shape, bool)
     before = [array.copy() for array in arrays]
     for array in arrays:
@@ -250,7 +250,7 @@ def test_inputs_stay_as_they_were():
 
 
 def test_views_are_welcome():
-    image, scores = picture()
+    image, scores = random_problem()
     turned = image.transpose(1, 0, 2)[::-1, ::2], scores.transpose(0, 2, 1)[:, ::-1, ::2]
     copies = (np.ascontiguousarray(view) for view in turned)
     np.testing.assert_array_equal(par(*turned), par(*copies))
@@ -258,20 +258,20 @@ def test_views_are_welcome():
 
 @pytest.mark.parametrize("kind", [np.float16, np.float64, np.int32, np.uint8, bool])
 def test_numbers_of_any_kind_are_welcome(kind):
-    image, scores = picture()
+    image, scores = random_problem()
     given = (4 * scores).round().astype(kind)
     np.testing.assert_allclose(par(image, given), par(image, given.astype(np.float32)), atol=1e-5)
 
 
 @PUBLISHED
 def test_batch_of_mixed_sizes_equals_one_by_one(params):
-    pictures = [
-        picture(seed, size, n_classes)
+    problems = [
+        random_problem(seed, size, n_classes)
         for seed, (size, n_classes) in enumerate(
             [((12, 9), 3), ((30, 40), 3), ((12, 9), 2), ((12, 9), 3), ((1, 1), 3)]
         )
     ]
-    images, scores = zip(*pictures, strict=True)
+    images, scores = zip(*problems, strict=True)
     allowed = [None, np.random.default_rng(0).random(scores[1].shape) < 0.8, None, None, None]
     allowed[1][0] = True
     found = par_batch(images, scores, allowed=allowed, params=params)
@@ -281,14 +281,16 @@ def test_batch_of_mixed_sizes_equals_one_by_one(params):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_only_images_of_one_shape_are_computed_batches(device):
-    scores = [picture(size=size)[1] for size in ((3, 4), (4, 3), (3, 4))]
+    scores = [random_problem(size=size)[1] for size in ((3, 4), (4, 3), (3, 4))]
     expected = {"cpu": [[0], [1], [2]], "cuda": [[0, 2], [1]]}[device]
     assert _batches(scores, torch.device(device)) == expected
 
 
 @PUBLISHED
 def test_images_computed_batches_equal_each_alone(params):
-    images, scores = (np.stack(arrays) for arrays in zip(*map(picture, range(3)), strict=True))
+    images, scores = (
+        np.stack(arrays) for arrays in zip(*map(random_problem, range(3)), strict=True)
+    )
     allowed = np.random.default_rng(0).random(scores.shape) < 0.8
     allowed[:, 0] = True
     start = np.stack([normalise(*pair) for pair in zip(scores, allowed, strict=True)])
@@ -340,11 +342,11 @@ def test_image_without_pixels():
 @pytest.mark.parametrize("device", ["gpu7", "meta:x", "cuda:99"])
 def test_device_that_is_not_there(device):
     with pytest.raises(InputError, match=f"device must be .* got '{device}'; choose auto"):
-        par(*picture(), device=device)
+        par(*random_problem(), device=device)
 
 
 def test_numbers_of_images_and_scores_differ():
-    image, scores = picture()
+    image, scores = random_problem()
     with pytest.raises(InputError, match="scores must be one an image, 2 in all, got 1"):
         par_batch([image, image], [scores])
     with pytest.raises(InputError, match="allowed must be one an image, 1 in all, got 2"):

@@ -12,7 +12,7 @@ from wsseg.refine.refiners import find_refiner
 from wsseg.refine.scores import normalise
 
 
-def picture():
+def problem():
     rng = np.random.default_rng(0)
     image = rng.integers(0, 256, (9, 12, 3), np.uint8)
     return image, rng.random((3, 9, 12), np.float32), rng.random((3, 9, 12)) > 0.3
@@ -20,7 +20,7 @@ def picture():
 
 @pytest.mark.parametrize("name", ["crf", "par", "pamr"])
 def test_does_what_its_function_does_after_a_journey(name):
-    image, scores, allowed = picture()
+    image, scores, allowed = problem()
     allowed[0] = True
     crf = CRFParams(bilateral_srgb=13, iterations=2, scale=0.7)
     found = pickle.loads(pickle.dumps(find_refiner(name, crf).refine))
@@ -42,7 +42,7 @@ def test_key_holds_what_the_result_depends_on_and_nothing_else():
 
 
 def test_none_only_normalises():
-    image, scores, allowed = picture()
+    image, scores, allowed = problem()
     allowed[0] = True
     found = find_refiner("none").refine(image, scores, allowed=allowed)
     np.testing.assert_array_equal(found, normalise(scores, allowed))
@@ -56,7 +56,7 @@ def test_unknown_backend_is_refused_only_where_it_matters():
 
 
 class Installed:
-    """What importlib.metadata finds of an installed package."""
+    """An entry point of an installed package, as importlib.metadata finds it."""
 
     name, value, dist = "odd", "odd:refine", None
 

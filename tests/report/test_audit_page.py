@@ -49,9 +49,9 @@ def audit(tmp_path, monkeypatch):
     return audit_run(audited(tmp_path))
 
 
-def near(picture, colour):
-    """Where a picture, or a JPEG of it, has a colour."""
-    return (np.abs(picture.astype(int) - colour).max(axis=-1) < 30).any()
+def near(figure, colour):
+    """True if a figure, or a JPEG of it, has a pixel of a colour."""
+    return (np.abs(figure.astype(int) - colour).max(axis=-1) < 30).any()
 
 
 def finding(source, suggested=2, place=OBJECT, **more):
@@ -64,15 +64,15 @@ def finding(source, suggested=2, place=OBJECT, **more):
     )
 
 
-def test_the_page_shows_the_worst_first_with_its_pictures(audit):
+def test_the_page_shows_the_worst_first_with_its_figures(audit):
     page = Page(write_audit_page(audit))
     said = [page.text.index(f"{rank}. {f.kind}") for rank, f in enumerate(audit.findings, 1)]
     assert said == sorted(said) and len(said) == 4
     cards = [v for v in page.all("div") if "finding" in v.get("class", "")]
     assert [card["data-kind"] for card in cards] == [f.kind for f in audit.findings]
     assert all(NAMES[0] not in json.loads(card["data-classes"]) for card in cards)
-    pictures = [v["src"] for v in page.all("img")]
-    assert len(pictures) >= 8 and all((audit.out / name).is_file() for name in pictures)
+    figures = [v["src"] for v in page.all("img")]
+    assert len(figures) >= 8 and all((audit.out / name).is_file() for name in figures)
     assert all(v["loading"] == "lazy" and v["alt"] for v in page.all("img"))
     options = {text.strip() for text in re.findall("<option>(.*?)</option>", page.source)}
     assert options == {f.kind for f in audit.findings} | {escape(name) for name in NAMES[1:]}
@@ -156,7 +156,7 @@ def test_masks_strokes_and_what_is_not_there_are_shown(tmp_path):
     assert other == "suggested: no cow" and not near(after, SUGGESTED)
 
 
-def test_the_command_writes_the_page_and_says_what_it_found(audit, capsys):
+def test_the_command_writes_the_page_and_prints_the_number_of_findings(audit, capsys):
     assert wsseg("audit", audit.run, "--limit", 2) == 0
     said = capsys.readouterr()
     assert "4 findings on 4 of 8 images" in said.out and "index.html" in said.err

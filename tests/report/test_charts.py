@@ -26,7 +26,7 @@ STAGES = [
 
 
 class Drawn:
-    """What a chart draws, as a parser reads it."""
+    """The content of a chart as an XML parser reads it."""
 
     def __init__(self, html):
         root = ElementTree.fromstring(str(html))

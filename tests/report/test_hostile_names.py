@@ -49,7 +49,7 @@ DATA, MINE, OTHER = "<blink>data", "run <blink>mine", 'run\'s <blink>"other"&'
 
 
 class Elements(HTMLParser):
-    """What a browser would make of a page: elements, attributes, and the text of scripts."""
+    """Elements, attributes and scripts of a page, parsed as by a browser."""
 
     def __init__(self, page):
         super().__init__()

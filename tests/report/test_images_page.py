@@ -44,7 +44,7 @@ def write(folder, stages, samples, truth):
 
 
 def decode_label_map(text, size):
-    """As the page's script does it."""
+    """Decode a label map as the script of the page does."""
     data = iter(base64.b64decode(text))
     pixels = []
     for label in data:
@@ -143,7 +143,7 @@ def page(run, browser):
 
 
 def names(page):
-    """Of the cards, in the order of their places."""
+    """Names of the cards in the order of their places."""
     cards = page.locator(".image").all()
     places = {int(card.get_attribute("data-place")): card.get_attribute("title") for card in cards}
     return [places[place] for place in sorted(places)]
@@ -257,7 +257,7 @@ def test_an_address_opens_its_image(page):
 def test_only_what_is_in_view_is_loaded(page):
     page.set_viewport_size({"width": 500, "height": 450})
     few = "most => document.querySelectorAll('.image').length < most"
-    page.wait_for_function(few, arg=COUNT / 2)  # once the browser has told the page of its size
+    page.wait_for_function(few, arg=COUNT / 2)  # once the page knows its size
     first = names(page)[0]
     page.mouse.wheel(0, 3000)
     gone = "name => ![...document.querySelectorAll('.image')].some(card => card.title === name)"

@@ -154,10 +154,10 @@ def test_a_run_without_truth_shows_what_it_has(tmp_path):
 def test_the_page_needs_no_network_and_no_other_folder(tmp_path):
     _write(tmp_path, _summary(), [_row()])
     page = _page(tmp_path)
-    beside, image, *pictures = page.sources()
+    beside, image, *figures = page.sources()
     assert (beside, image) == ("images.html", "images.html#train-0000")
-    assert pictures == [f"pictures/000-{n}.jpg" for n in range(3)]
-    assert all((tmp_path / source).is_file() for source in pictures)
+    assert figures == [f"pictures/000-{n}.jpg" for n in range(3)]
+    assert all((tmp_path / source).is_file() for source in figures)
     assert "@import" not in (tmp_path / "index.html").read_text().split("<script>")[0]
 
 
@@ -218,13 +218,13 @@ def test_settings_are_listed_with_dots(tmp_path):
     assert texts[texts.index("seeds.name") + 1] == "grabcut"
 
 
-def test_pictures_of_an_earlier_report_are_replaced(tmp_path):
+def test_figures_of_an_earlier_report_are_replaced(tmp_path):
     _write(tmp_path, _summary(), [_row(0), _row(1)])
     _write(tmp_path, _summary(), [_row(1)])
     assert len(list((tmp_path / "pictures").iterdir())) == 3
 
 
-def test_large_pictures_are_made_small(tmp_path):
+def test_large_figures_are_downscaled(tmp_path):
     image = np.zeros((300, 900, 3), np.uint8)
     _write(tmp_path, _summary(), [gallery_row("a", image, (), {})])
     with Image.open(tmp_path / "pictures" / "000-0.jpg") as shown:

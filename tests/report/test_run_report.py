@@ -63,7 +63,7 @@ def test_what_was_measured_can_be_chosen(page):
     assert page.locator(".measured:visible .chart svg").first.bounding_box()["width"] > 300
 
 
-def test_a_picture_leads_to_its_image_in_all_rounds(page):
+def test_a_figure_leads_to_its_image_in_all_rounds(page):
     link = page.locator(".row h3 a").first
     name = link.inner_text()
     link.click()
@@ -89,7 +89,7 @@ def test_two_runs_are_compared_image_by_image(finished, other, browser, tmp_path
     found.close()
 
 
-def test_runs_whose_folders_have_one_name_are_told_apart(finished, tmp_path, capsys):
+def test_runs_whose_folders_have_one_name_are_distinguished(finished, tmp_path, capsys):
     one, two = (shutil.copytree(finished, tmp_path / name / "boxes") for name in "ab")
     assert wsseg("report", one, "--compare", two) == 0
     page = (one / "report" / "against-b-boxes" / "index.html").read_text()
@@ -144,8 +144,8 @@ def test_automatic_rounds_end_by_themselves(scenes, config_file, tmp_path, capsy
     run = tmp_path / "run"
     more = ["rounds.count=auto", "rounds.max_rounds=5", "rounds.clean=false"]
     assert wsseg("run", config_file, f"run_dir={run}", f"data.root={scenes}", *more) == 0
-    told = capsys.readouterr().err
-    assert "WARNING: labels get worse" in told and "rounds end" in told
+    output = capsys.readouterr().err
+    assert "WARNING: labels get worse" in output and "rounds end" in output
     rounds = [name for name in Run(run).label_stages() if name.startswith("round-")]
     assert 1 <= len(rounds) < 5 and not (run / f"round-{len(rounds) + 1}").exists()
     summary = json.loads((run / "report" / "summary.json").read_text())

@@ -44,7 +44,7 @@ def samples(folder, count):
 
 
 def begun(sample):
-    """How often the work on an image has begun, this time included."""
+    """Number of times that the work on an image has begun, this one included."""
     attempts = sample.image.with_suffix(".attempts")
     with attempts.open("a") as file:
         file.write("x")
@@ -135,7 +135,7 @@ def test_a_cluster_of_this_machine_alone_is_started(config, tmp_path):
     ray.shutdown()
 
 
-def test_no_such_cluster_is_told(config, tmp_path):
+def test_a_missing_cluster_is_reported(config, tmp_path):
     ray.shutdown()
     machine = MachineParams(engine="ray", ray={"address": "127.0.0.1:1"})
     nowhere = config.model_copy(update={"machine": machine})
@@ -150,7 +150,7 @@ def test_no_such_cluster_is_told(config, tmp_path):
         (_Place(Path.cwd(), (), "0.0.1"), rf"has wsseg {wsseg_version} instead of 0\.0\.1"),
     ],
 )
-def test_a_node_that_lacks_something_is_told(place, message):
+def test_a_node_that_lacks_something_is_reported(place, message):
     with pytest.raises(InputError, match=message):
         place.enter()
 

@@ -53,14 +53,14 @@ def test_no_samples():
     assert list(map_locally(number, [], None, strict=False)) == []
 
 
-def test_problems_are_told_and_fatal_ones_refused_when_strict(
+def test_problems_are_reported_and_fatal_ones_refused_when_strict(
     capsys,
 ):
     small = [Problem(f"{i}.jpg", "a box was clipped") for i in range(9)]
     problems = [*small, Problem("x.jpg", "is missing", fatal=True)]
     report_problems(problems, strict=False)
-    told = capsys.readouterr().err
-    assert "skipped: x.jpg: is missing" in told and "and 5 more" in told
+    output = capsys.readouterr().err
+    assert "skipped: x.jpg: is missing" in output and "and 5 more" in output
     report_problems(small, strict=True)
     with pytest.raises(InputError, match=r"x\.jpg: is missing \(1 such problems\)"):
         report_problems(problems, strict=True)

@@ -148,7 +148,7 @@ def mlflow():
 
 
 def mlflow_curves(mlflow, run_dir, name):
-    """What MLflow has of a run's folder, the newest first, each with one of its curves."""
+    """MLflow's runs of a folder, the newest first, each with one of its curves."""
     client = mlflow.MlflowClient(f"sqlite:///{run_dir / 'mlflow.db'}")
     experiment = client.get_experiment_by_name(run_dir.name)
     runs = [run.info for run in client.search_runs([experiment.experiment_id])]
@@ -218,7 +218,7 @@ def test_figures_of_a_report_replace_those_before(tmp_path):
     ("name", "package"),
     [("tensorboard", "tensorboard"), ("mlflow", "mlflow"), ("mlflow", "alembic")],
 )
-def test_a_missing_package_is_told_before_any_work(
+def test_a_missing_package_is_reported_before_any_work(
     config,
     pairs,
     monkeypatch,

@@ -45,7 +45,7 @@ def test_no_rows_are_a_table_without_columns(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"nothing", None])
-def test_what_is_no_table_is_told(tmp_path, content):
+def test_what_is_no_table_is_reported(tmp_path, content):
     if content is not None:
         (tmp_path / "stats.parquet").write_bytes(content)
     with pytest.raises(DamagedError, match=r"stats\.parquet must be the table of its stage"):

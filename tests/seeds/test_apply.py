@@ -1,12 +1,11 @@
-import importlib.metadata
 import pickle
 
 import numpy as np
 import pytest
 from helpers.examples import example_from
+from helpers.plugged import plug_in
 from pydantic import Field
 
-from wsseg import plugins
 from wsseg.data.model import Box, Boxes, MaskFile
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
@@ -109,17 +108,8 @@ def test_a_box_beyond_the_image_is_refused():
         seeded("box", Boxes((Box(1, 40, 0, 51, 10),)))
 
 
-def plug_in(monkeypatch, seed):
-    def found(group):
-        assert group == "wsseg.seeds"
-        return (importlib.metadata.EntryPoint("mine", "package:seed", group),)
-
-    monkeypatch.setattr(plugins, "entry_points", found)
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: seed)
-
-
 def test_another_package_s_seed_passes_the_same_gate(monkeypatch):
-    plug_in(monkeypatch, lambda example: np.full(example.sample.size, 3, np.uint8))
+    plug_in(monkeypatch, "wsseg.seeds", lambda example: np.full(example.sample.size, 3, np.uint8))
     boxes = Boxes((Box(3, 5, 5, 10, 10),))
     np.testing.assert_array_equal(seeded("mine", boxes), seeded("box", boxes))
 
@@ -133,7 +123,7 @@ def chosen(example, rng, params: Share):
 
 
 def test_a_plug_in_receives_what_it_names_with_parameters_of_its_own(monkeypatch):
-    plug_in(monkeypatch, chosen)
+    plug_in(monkeypatch, "wsseg.seeds", chosen)
     label_map = seeded("mine", plugins={"mine": {"share": 0.2}})
     expected = np.random.default_rng(0).random(SIZE) < 0.2
     np.testing.assert_array_equal(label_map, expected)
@@ -146,23 +136,23 @@ def test_a_plug_in_receives_what_it_names_with_parameters_of_its_own(monkeypatch
 
 
 def test_parameters_of_a_plug_in_need_a_class(monkeypatch):
-    plug_in(monkeypatch, lambda example: example)
+    plug_in(monkeypatch, "wsseg.seeds", lambda example: example)
     with pytest.raises(InputError, match=r"seeds\.plugins\.mine is set, but .* no parameters"):
         seeded("mine", plugins={"mine": {"share": 1}})
-    plug_in(monkeypatch, lambda example, params: (example, params))
+    plug_in(monkeypatch, "wsseg.seeds", lambda example, params: (example, params))
     with pytest.raises(InputError, match="`params` of the seed 'mine' is not annotated"):
         seeded("mine")
 
 
 def test_a_plug_in_with_a_wrong_result_is_named(monkeypatch):
-    plug_in(monkeypatch, lambda *_: np.zeros((2, 2)))
+    plug_in(monkeypatch, "wsseg.seeds", lambda *_: np.zeros((2, 2)))
     with pytest.raises(InputError, match=r"seed 'mine' .*got \(2, 2\) float64"):
         seeded("mine", Boxes(BOXES))
 
 
 def test_an_unknown_seed_lists_the_choices(monkeypatch):
     assert find_seed(SeedParams(name="box_inner")).function is SEEDS["box_inner"]
-    plug_in(monkeypatch, None)
+    plug_in(monkeypatch, "wsseg.seeds", None)
     with pytest.raises(InputError, match=r"auto, intersection, folder, .*grabcut_votes, .*, mine"):
         find_seed(SeedParams(name="grabcat"))
 

@@ -1,15 +1,15 @@
-import importlib.metadata
+import importlib
 
 import numpy as np
 import pytest
 import torch
 from helpers.examples import example_from
+from helpers.plugged import plug_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from wsseg import plugins
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, build_classifier
@@ -60,7 +60,7 @@ def batch_of(count=3, size=(64, 96)):
 
 
 def assert_close(found, expected, tolerance=1e-5):
-    """Of two maps, to a share of the largest value."""
+    """Compare two maps, with a tolerance relative to the largest value."""
     assert found.shape == expected.shape
     assert (found - expected).abs().max() <= tolerance * expected.abs().max()
 
@@ -123,7 +123,7 @@ def test_gradient_maps_are_those_of_the_grad_cam_package(method, encoder, inner)
 
 
 @pytest.mark.parametrize("method", PACKAGE)
-def test_a_layer_that_the_next_one_overwrites_is_seen_as_it_was(method):
+def test_a_layer_that_the_next_one_overwrites_is_read_as_it_was(method):
     network, images = classifier_of("resnet10t").network, batch_of(2)
     body, labels, chosen = (
         network.encoder.model,
@@ -261,9 +261,9 @@ def test_any_size_in_cells_of_the_stride(classifier, size):
         assert maps.dtype == np.float32
 
 
-def test_any_size_of_a_transformer_that_is_told_so():
-    told = {"dynamic_img_size": True, "dynamic_img_pad": True}
-    transformer = classifier_of("vit_tiny_patch16_224", encoder_kwargs={**told, "depth": 1})
+def test_any_size_of_a_transformer_with_dynamic_size():
+    dynamic = {"dynamic_img_size": True, "dynamic_img_pad": True}
+    transformer = classifier_of("vit_tiny_patch16_224", encoder_kwargs={**dynamic, "depth": 1})
     for size in ((1, 1), (33, 50)):
         (maps,) = activation_maps(transformer, [image_of(*size)], [(1, 2)], CAMParams(stride=8))
         assert maps.shape == (2, -(-size[0] // 8), -(-size[1] // 8))
@@ -336,31 +336,22 @@ def test_a_label_that_the_classifier_does_not_know_is_refused(classifier, label)
     ],
 )
 def test_a_layer_without_a_feature_map_is_refused(encoder, layer, message):
-    told = {"vit": {"dynamic_img_size": True, "depth": 1}, "swi": {"strict_img_size": False}}
-    network = classifier_of(encoder, encoder_kwargs=told.get(encoder[:3], {})).network
+    arguments = {"vit": {"dynamic_img_size": True, "depth": 1}, "swi": {"strict_img_size": False}}
+    network = classifier_of(encoder, encoder_kwargs=arguments.get(encoder[:3], {})).network
     chosen = CAMParams(method="gradcam", layer=layer)
     with pytest.raises(InputError, match=rf"cam\.layer must be {message}"):
         class_activation(network, batch_of(), LABELS, chosen)
 
 
-def plug_in(monkeypatch, activation):
-    def found(group):
-        assert group == "wsseg.activations"
-        return (importlib.metadata.EntryPoint("mine", "package:activation", group),)
-
-    monkeypatch.setattr(plugins, "entry_points", found)
-    monkeypatch.setattr(importlib.metadata.EntryPoint, "load", lambda _: activation)
-
-
 def test_another_package_s_activation_is_found_by_name(monkeypatch):
     activation = object()
-    plug_in(monkeypatch, activation)
+    plug_in(monkeypatch, "wsseg.activations", activation)
     assert find_activation("mine") is activation
     assert [find_activation(method) for method in METHODS] == [None] * 4
 
 
 def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
-    plug_in(monkeypatch, None)
+    plug_in(monkeypatch, "wsseg.activations", None)
     with pytest.raises(InputError, match=r"'camm'; .*cam, gradcam, gradcam\+\+, layercam, mine"):
         find_activation("camm")
     with pytest.raises(InputError, match=r"'mine'; .*cam, gradcam, gradcam\+\+, layercam"):

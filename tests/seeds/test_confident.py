@@ -182,30 +182,30 @@ def test_flips_commute():
 
 
 class Recorded:
-    """A refiner that returns what it is told, and what it was told."""
+    """A refiner that returns its scores unchanged and records its arguments."""
 
     def __init__(self):
-        self.told, self.allowed = [], []
+        self.scores, self.allowed = [], []
 
     def __call__(self, image, scores, /, *, allowed=None):
-        self.told.append(scores)
+        self.scores.append(scores)
         self.allowed.append(allowed)
         return identity(image, scores, allowed=allowed)
 
 
-def test_the_crf_is_told_a_fixed_probability_of_the_class_that_is_ahead():
+def test_the_crf_receives_a_fixed_probability_of_the_class_that_is_ahead():
     refine, settings = Recorded(), PLAIN.model_copy(update={"refiner": "crf"})
     maps = [[[0.9, 0.5, 0.2, 0.04]], [[0.8, 0.6, 0.1, 0.01]]]
     assert confident(maps, [2, 5], settings=settings, refine=refine).tolist() == [[2, 5, 255, 0]]
-    high, low = refine.told
+    high, low = refine.scores
     ahead = [[1, 2, 0, 0], [1, 2, 1, 0]]
-    for told, winners in zip((high, low), ahead, strict=True):
+    for received, winners in zip((high, low), ahead, strict=True):
         expected = np.where(np.arange(3)[:, None, None] == np.array([winners]), 0.7, 0.15)
-        np.testing.assert_allclose(told, expected, rtol=1e-6)
-        assert told.dtype == np.float32
+        np.testing.assert_allclose(received, expected, rtol=1e-6)
+        assert received.dtype == np.float32
 
 
-def test_the_crf_is_told_only_what_may_be():
+def test_the_crf_receives_only_allowed_classes():
     constraints = free([0, 2, 5], (1, 3))
     constraints.allowed[1, 0, 0] = constraints.allowed[0, 0, 2] = False
     refine = Recorded()
@@ -213,8 +213,8 @@ def test_the_crf_is_told_only_what_may_be():
     maps = [[[0.9, 0.9, 0.01]], [[0.6, 0.6, 0.0]]]
     found = confident(maps, [2, 5], constraints, settings, refine)
     assert found.tolist() == [[5, 2, 2]]
-    for told, allowed in zip(refine.told, refine.allowed, strict=True):
-        assert told.argmax(axis=0).tolist() == [[2, 1, 1]]
+    for received, allowed in zip(refine.scores, refine.allowed, strict=True):
+        assert received.argmax(axis=0).tolist() == [[2, 1, 1]]
         np.testing.assert_array_equal(allowed, constraints.allowed)
 
 
@@ -222,11 +222,11 @@ def test_the_crf_is_told_only_what_may_be():
     "change",
     [{"refiner": "par"}, {"refiner": "none"}],
 )
-def test_else_the_refiner_is_told_the_maps(change):
+def test_other_refiners_receive_the_maps(change):
     refine, maps = Recorded(), smooth_maps(2, (5, 6))
     confident(maps, [1, 3], settings=PLAIN.model_copy(update=change), refine=refine)
-    for told, level in zip(refine.told, (0.3, 0.05), strict=True):
-        np.testing.assert_array_equal(told, with_background(maps, level, "constant"))
+    for received, level in zip(refine.scores, (0.3, 0.05), strict=True):
+        np.testing.assert_array_equal(received, with_background(maps, level, "constant"))
 
 
 def test_what_the_refiner_says_is_what_counts():

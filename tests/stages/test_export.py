@@ -98,7 +98,7 @@ def read_back(out, to):
 
 
 def same(found, labels):
-    """Whether label maps are those of a stage, one by one and pixel by pixel."""
+    """True if label maps are those of a stage, one by one and pixel by pixel."""
     expected = {path.stem: read_label_map(path) for path in labels.glob("*.png")}
     equal = all(np.array_equal(found[id], expected[id]) for id in found.keys() & expected.keys())
     return found.keys() == expected.keys() and equal
@@ -319,7 +319,7 @@ def test_estimates_of_older_labels_do_not_count(inspected, tmp_path):
 
 @pytest.mark.parametrize("key", ["corrections", "annotations"])
 def test_corrections_in_a_folder_of_fiftyone_come_in_again(run, scenes, key, tmp_path):
-    """Masks changed in their files, the photographs still in their own folder."""
+    """Masks changed in their files, the images still in their own folder."""
     out = tmp_path / "out"
     export_labels(run, out, ExportParams(to="fiftyone", images="none"))
     entries = json.loads((out / "samples.json").read_text())["samples"]

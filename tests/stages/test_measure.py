@@ -1,4 +1,4 @@
-"""What is kept of a stage's label maps, from the stage on disk to its figures."""
+"""Measurement of label maps, from the stage on disk to its figures."""
 
 import numpy as np
 import pytest
@@ -85,15 +85,15 @@ def test_confidence_is_counted_where_it_is_known(config, tmp_path):
     assert high.share == pytest.approx((sure > 0.5).mean())
 
 
-def test_what_cannot_be_measured_is_told_and_stops_nothing(config, tmp_path, capsys):
+def test_what_cannot_be_measured_is_reported_and_stops_nothing(config, tmp_path, capsys):
     one = sample(tmp_path, "a", TRUTHS["a"])
     (tmp_path / "a-mask.png").write_bytes(b"no mask")
     with open_run(config) as run:
         labels, truth = labels_of(run, LABELS), Truth(Dataset(CLASSES, (one,)))
         assert measure(run, labels, truth, [one]) is None
         assert read_counts(run.path, "seeds", CLASSES) is None
-    told = capsys.readouterr().err
-    assert "seeds/quality: skipped a" in told and "seeds: not measured" in told
+    output = capsys.readouterr().err
+    assert "seeds/quality: skipped a" in output and "seeds: not measured" in output
 
 
 def test_truth_that_says_nothing_is_not_measured(config, tmp_path):

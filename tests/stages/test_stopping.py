@@ -1,4 +1,4 @@
-"""When rounds end, and when labels get worse: verdicts from hand-made signals."""
+"""Verdicts on rounds from hand-made signals: rounds end, and labels get worse."""
 
 import numpy as np
 import pandas as pd
@@ -15,19 +15,19 @@ COUNT = 60
 
 
 def signals(area=0.2):
-    """Of a cow and a sheep in each of 60 images."""
+    """Signals of a cow and a sheep in each of 60 images."""
     rows = [(f"{n:02d}", label) for n in range(COUNT) for label in (1, 2)]
     return pd.DataFrame(rows, columns=["id", "class"]).assign(churn=0.1, area=area)
 
 
 def agreement(mean, spread=0.05, seed=0):
-    """Of the same, around a mean."""
+    """Agreement of these objects with their annotations, with noise around a mean."""
     noise = np.random.default_rng(seed).standard_normal(2 * COUNT)
     return signals()[["id", "class"]].assign(agreement=mean + spread * noise)
 
 
 def inspected(run, name, found, stats=None):
-    """A stage with its signals, and with what it says of agreement."""
+    """A stage with its signals, and with its statistics of agreement."""
     stage = run.stage(name)
     with working(stage):
         if stats is not None:
@@ -112,7 +112,7 @@ def test_classes_that_are_gone_count_as_vanished(tmp_path):
     assert found.vanished == 0.05
 
 
-def test_images_that_were_set_aside_have_not_vanished(tmp_path):
+def test_images_that_were_skipped_have_not_vanished(tmp_path):
     found = judged(tmp_path, agreement(0.6), last=signals().iloc[114:])
     assert found.vanished == 0 and not found.lost and not found.worse
 
@@ -189,8 +189,8 @@ def test_a_fixed_count_is_kept_but_the_alarm_is_raised(tmp_path, capsys):
     history = [inspected(run, "seeds", signals())]
     history.append(inspected(run, "round-1", signals(0.001), agreement(0.6)))
     assert not end_rounds(run, history, CLASSES)
-    told = capsys.readouterr().err
-    assert "WARNING: labels get worse: almost nothing is left of cow, sheep" in told
+    output = capsys.readouterr().err
+    assert "WARNING: labels get worse: almost nothing is left of cow, sheep" in output
     assert run.preferred_stages()[3] == "round-2"
 
 

@@ -201,7 +201,7 @@ def test_an_interrupted_generation_leaves_nothing_and_is_done_again(tmp_path, mo
 
 
 def test_a_folder_of_other_files_is_left_alone(tmp_path):
-    (tmp_path / "mine.txt").write_text("photographs")
+    (tmp_path / "mine.txt").write_text("images")
     with pytest.raises(InputError, match="new, empty or a folder of scenes"):
         write_scenes(tmp_path, train=1, val=0, seed=1, sides=(48, 48))
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]

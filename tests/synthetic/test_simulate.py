@@ -111,7 +111,7 @@ def test_shares_are_exact_up_to_rounding(count):
         assert assign(ids, mix, seed=1) != chosen
 
 
-def test_objects_of_outlines_are_told_apart(tmp_path):
+def test_objects_of_polygons_are_separated(tmp_path):
     folder = tmp_path / "data"
     (folder / "images").mkdir(parents=True)
     Image.fromarray(np.zeros((30, 40, 3), np.uint8)).save(folder / "images" / "a.png")
@@ -142,7 +142,7 @@ def test_images_without_truth_are_left_out_and_named(tmp_path):
         simulated(root, out, "points=1", overwrite=True)
 
 
-def test_a_file_that_exists_is_kept_unless_told(scenes, tmp_path):
+def test_a_file_that_exists_is_kept_by_default(scenes, tmp_path):
     out = tmp_path / "drawn.jsonl"
     out.write_text("hours of work")
     with pytest.raises(InputError, match="--overwrite"):
@@ -202,7 +202,7 @@ def test_the_command_refuses_what_it_cannot_do(arguments, scenes, tmp_path, caps
 
 @pytest.mark.slow
 @pytest.mark.parametrize("data", ["msrc15", "magnetic_tile"])
-def test_no_stroke_on_photographs_leaves_its_class(shared_data, data, tmp_path):
+def test_no_stroke_on_real_images_leaves_its_class(shared_data, data, tmp_path):
     root = shared_data / data
     truth, out = read_truth(root, splits=["train"]), tmp_path / "all.jsonl"
     mix = "tags+boxes+points+scribbles=0.8,masks=0.1,blocks=0.1"

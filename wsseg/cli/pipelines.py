@@ -29,11 +29,7 @@ def run_and_report(config: Config, folder: Path) -> None:
 
 
 def run_script(main: Callable[[Config], None]) -> None:
-    """Run a pipeline script with the arguments it was called with: CONFIG [key=value ...].
-
-    Args:
-        main: Main function of the script.
-    """
+    """Run a pipeline script with the arguments it was called with: CONFIG [key=value ...]."""
     with plain_errors():
         if len(sys.argv) < 2:
             hint = f"call python {sys.argv[0]} configs/demo_boxes.yaml"

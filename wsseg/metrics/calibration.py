@@ -101,14 +101,12 @@ def count_confidence(
     where: NDArray[np.bool_] | None = None,
     bins: int = BINS,
 ) -> Counts:
-    """Return the pixels of an image by label and confidence.
+    """Return the number of pixels (n_classes, bins) of an image by label and confidence.
 
     Args:
         label_map: (H, W) uint8; IGNORE does not count.
         confidence: (H, W) in 0..1.
-        n_classes: K.
         where: (H, W) bool, pixels to count; None counts all.
-        bins: B.
     """
     chosen = label_map != IGNORE if where is None else (label_map != IGNORE) & where
     bars = np.minimum((confidence[chosen] * bins).astype(np.int64), bins - 1)

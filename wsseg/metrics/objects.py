@@ -22,7 +22,7 @@ class ObjectCounts(NamedTuple):
         hits: Pixels of the object that are predicted as its class.
         predicted: Pixels predicted as the class that no other object of the class is nearer to.
         share: Share of the image that the object covers, 0..1.
-        is_cut: Whether the object touches the image border.
+        is_cut: True if the object touches the image border.
     """
 
     label: int

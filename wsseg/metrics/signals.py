@@ -37,7 +37,6 @@ def measure_signals(
     Args:
         label_map: (H, W) uint8, IGNORE where unknown.
         before: Label map of the stage before; None for the first stage.
-        sample: The image with its boxes and tags.
         stats: The stage's statistics of the image, by class.
 
     Returns:

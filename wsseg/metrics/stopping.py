@@ -1,4 +1,4 @@
-"""When rounds are no longer worth it, or make labels worse: judged from signals, without truth."""
+"""Rules that end rounds, or warn that labels get worse, from signals and without the truth."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Verdict:
     Attributes:
         stage: Name of the round, such as "round-2".
         agreement: Mean of ``annotation_agreement``, 0..1, of the round's network; NaN if unknown.
-        gain: Its change since the round before; None if there is nothing to compare.
+        gain: Change of ``agreement`` since the round before; None if there is nothing to compare.
         churn: Mean of 1 - IoU with the labels of the stage before.
         vanished: Share, 0..1, of the classes that had labels in an image and have none now.
         lost: Classes that have less than ``MIN_AREA`` of their first area.

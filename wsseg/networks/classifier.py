@@ -26,7 +26,6 @@ class TagClassifier(nn.Module):
 
     Args:
         encoder: Any module that maps (N, 3, H, W) images to (N, D, h, w) features.
-        channels: D.
         tags: K, the number of tags.
         pooling: "gap" is the mean over the map; "lse" is log-mean-exp, (1/r) log mean exp(r x).
 

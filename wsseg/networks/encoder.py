@@ -92,10 +92,10 @@ def build_encoder(params: ClassifierNetworkParams, pretrained: bool) -> TimmEnco
     """Return a timm model without its head, as a feature extractor in training mode.
 
     Args:
-        params: Its ``encoder`` is the name of the model; its ``output_stride`` (if set) and
+        params: ``encoder`` is the name of the model; ``output_stride`` (if set) and
             ``encoder_kwargs`` are passed to ``timm.create_model``.
-        pretrained: Whether timm loads its pretrained weights, which it downloads once. If not, the
-            weights are random.
+        pretrained: If True, timm loads its pretrained weights, which it downloads once; if False,
+            the weights are random.
 
     Raises:
         InputError: timm has no such model, the model does not accept an argument, or its weights

@@ -62,7 +62,7 @@ class Segmenter:
         network: Maps (N, 3, H, W) normalised images to (N, K, H, W) logits; in eval mode.
         classes: The K class names, the background first.
         params: The parameters that the network was built with.
-        prediction: How images are predicted unless a call says otherwise.
+        prediction: Scales, mirroring and tiles of calls that pass none.
 
     Example:
         >>> params = SegmenterParams(preset="demo")

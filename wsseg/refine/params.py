@@ -125,7 +125,7 @@ class WalkParams(Params):
 
 
 class CleaningParams(Params):
-    """When predictions are replaced by first labels; see ``wsseg.cleaning``."""
+    """Thresholds of the cleaning of predictions; see ``wsseg.cleaning``."""
 
     reset_iou: float = Field(0.5, ge=0, le=1)
     """Lowest IoU of a box with its predicted segment; below it the first labels come back."""

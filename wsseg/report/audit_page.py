@@ -20,7 +20,7 @@ def write_audit_page(audit: Audit, limit: int | None = None) -> Path:
         limit: Number of findings that are shown, the worst first; None for all.
     """
     shown = list(audit.findings[:limit])
-    rows = track(_rows(audit, shown), "pictures", len(shown))
+    rows = track(_rows(audit, shown), "figures", len(shown))
     affected = f"{len({finding.id for finding in audit.findings})} of {len(audit.samples)}"
     cards = [
         (finding, _class_names(audit, finding), pictures)

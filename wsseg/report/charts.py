@@ -88,7 +88,7 @@ class Chart:
         width: Pixels at full size; smaller screens scale the chart down.
         height: Pixels of the area inside the axes.
         grid: Axes that have grid lines, such as "xy".
-        is_downward: Whether the vertical axis runs from top to bottom.
+        is_downward: If True, the vertical axis runs from top to bottom.
     """
 
     def __init__(
@@ -134,8 +134,8 @@ class Chart:
             points: (x, y) from left to right.
             title: Name in the legend, none if empty.
             index: Number of the series, which gives its colour, dashes and markers.
-            has_markers: Whether each point is marked.
-            texts: What each point says when the pointer rests on it.
+            has_markers: If True, each point is marked.
+            texts: Text that each point shows when the pointer rests on it.
         """
         colour = SERIES[index % len(SERIES)]
         look = f'fill="none" stroke="{colour}" stroke-width="2.2"'

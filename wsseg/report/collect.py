@@ -52,7 +52,7 @@ def summarise(
 
     Args:
         stages: Finished stages of label maps in order.
-        result: The same, the preferred one first.
+        result: The same stages, the preferred one first.
         counts: Comparisons with the truth by stage, those of "<stage>/val" among them.
     """
     measured = {name: truth_stats(of_stage) for name, of_stage in counts.items()}

@@ -39,9 +39,9 @@ class ComparisonRow:
     """One recipe: the runs whose settings differ in nothing but the seed.
 
     Attributes:
-        name: Names of its runs.
-        runs: The same, one by one.
-        pipeline: Such as "full".
+        name: Names of its runs, joined.
+        runs: Names of its runs, one by one.
+        pipeline: Name of the pipeline, such as "full".
         val_miou: Validation mIoU, 0..1; None if no run has it.
         ratio: ``val_miou`` as a share of the upper bound's mean; None if there is none.
         first_label_miou: Label mIoU of the first measured stage, IGNORE counted as wrong.

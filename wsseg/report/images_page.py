@@ -59,11 +59,9 @@ def write_images_page(
     """Write ``images.html`` and ``images/``; those of an earlier report are replaced.
 
     Args:
-        folder: The report's folder.
         name: Heading of the page.
         stages: Folder of each stage of label maps by name, in order.
         classes: Names, background first.
-        samples: The images with their weak annotations.
         truth: Hidden truth; may cover none of them.
         counts: Comparisons with the truth, by stage.
         gains: Gain of IoU of each image, by stage; the page is sorted by it if it is given.

@@ -50,7 +50,7 @@ def change(difference: Interval | None, *, is_short: bool = False) -> str:
 
     Args:
         difference: -1..1, with its interval.
-        is_short: Whether the interval is left out.
+        is_short: If True, the interval is left out.
 
     Example:
         >>> change(Interval(0.02, 0.01, 0.03)), change(Interval(0.002, -0.01, 0.012))

@@ -53,7 +53,6 @@ def write_run_page(
 
     Args:
         folder: Usually ``<run>/report``; pictures of an earlier report in it are replaced.
-        summary: The figures.
         gallery: The images to show, in order.
         skipped: Images that could not be used.
     """

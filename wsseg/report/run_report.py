@@ -78,7 +78,7 @@ def report_run(
         masks: A list of images with masks that the estimate may learn from, see ``declare_masks``.
         dataset: The run's images and annotations; read from disk if not given.
         truth: Their hidden truth; read from disk if not given.
-        log: Whether the run itself asks: its loggers receive the figures of its stages, and it
+        log: If True, as in a run, its loggers receive the figures of its stages, and the call
             waits while another process writes the report.
 
     Raises:

@@ -19,7 +19,7 @@ def exclusive_folder(folder: Path, argument: str, marker: str, kind: str) -> Ite
     Args:
         argument: Option or setting that named the folder, such as "--out".
         marker: File that the caller writes first, by which the folder is recognised later.
-        kind: What such a folder holds, such as "a run".
+        kind: Expected content of the folder in words, such as "a run".
 
     Raises:
         InputError: Another process works in the folder, or it holds other files.
@@ -59,7 +59,7 @@ def folder_lock(folder: Path, subject: str, *, wait: bool = False) -> Iterator[N
     """Hold the lock of a folder, which is created; the system releases it when a process ends.
 
     Args:
-        subject: What an error names.
+        subject: The folder or option, as named in the error.
         wait: Wait for another process instead of raising an error.
 
     Raises:

@@ -14,10 +14,10 @@ from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import read_label_map, write_label_map
-from wsseg.parallel import Skipped
+from wsseg.parallel import keep_results
 from wsseg.runs.engine import map_samples
 from wsseg.runs.progress import log, track
-from wsseg.runs.records import Record, record_results, recorded_ids, rows_by_image
+from wsseg.runs.records import record_results, recorded_ids, rows_by_image
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import write_stats
@@ -100,21 +100,20 @@ def _map(  # noqa: PLR0917 - the arguments of map_stage
     before: Mapping[str, str],
     needs_one: bool,
 ) -> dict[str, Any]:
-    lines, skipped = stage.path / _LINES, list[Skipped]()
+    lines, unsorted = stage.path / _LINES, dict[str, str]()
     done = {id for id in recorded_ids(lines) if is_valid is None or is_valid(id)}
     remaining = [sample for sample in samples if sample.id not in done]
     results = map_samples(partial(_do, work=work, run=run.path), remaining, run.config)
     tracked = track(results, stage.name, len(samples), len(done))
-    record_results(lines, _collect_skipped(tracked, skipped))
-    skipped.sort(key=lambda item: item.id)
+    record_results(lines, keep_results(tracked, unsorted))
+    skipped = dict(sorted(unsorted.items()))
     if needs_one and len(skipped) == len(samples):
-        reason = f": {skipped[0].reason}" if skipped else ""
+        reason = f": {next(iter(skipped.values()))}" if skipped else ""
         raise InputError(f"stage {stage.name} has no usable image{reason}", hint="correct the data")
     write_stats(stage.path, rows_by_image(lines))
-    for item in skipped:
-        log(f"{stage.name}: skipped {item.id}: {item.reason}")
-    reasons = {**before, **{item.id: item.reason for item in skipped}}
-    return {"images": len(samples) - len(skipped), "skipped": reasons}
+    for identity, reason in skipped.items():
+        log(f"{stage.name}: skipped {identity}: {reason}")
+    return {"images": len(samples) - len(skipped), "skipped": {**before, **skipped}}
 
 
 def merge(*stats: Mapping[int, Mapping[str, Any]]) -> ClassStats:
@@ -197,11 +196,3 @@ def _has_label_map(stage: Stage, identity: str) -> bool:
     except InputError:
         return False
     return True
-
-
-def _collect_skipped(results: Iterable[Any], skipped: list[Skipped]) -> Iterator[Record]:
-    for result in results:
-        if isinstance(result, Skipped):
-            skipped.append(result)
-        else:
-            yield result

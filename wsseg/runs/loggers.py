@@ -74,7 +74,6 @@ def log_figures(
     """Replace the curves with the name "report" by figures of stages.
 
     Args:
-        names: Names of loggers.
         figures: Figures of each stage in order; the first stage is step 0. None, NaN and infinite
             values are left out.
 

@@ -24,8 +24,8 @@ def confident_labels(
 ) -> NDArray[np.uint8]:
     """Return the labels that hold for two scores of the background.
 
-    What is an object despite a high score of the background is confident foreground; what is
-    background despite a low score is confident background; the rest is IGNORE. Each decision is
+    Pixels of an object despite a high score of the background are confident foreground; pixels of
+    background despite a low score are confident background; the others are IGNORE. Each decision is
     sharpened by ``refine``, over the background and the classes that have a map.
 
     Args:

@@ -81,15 +81,15 @@ class CAMParams(Params):
     stride: int = Field(4, ge=1, le=32)
     """Side in pixels of the cells of the stored maps and of the random walk."""
     affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
-    """How maps are propagated to similar pixels before they become labels: "none", "par" or "pamr"
-    (pixel-adaptive refinement), or a random walk along "colour", along colour up to a "boundary",
+    """Propagation of the maps to similar pixels before they become labels: "none"; "par" or "pamr"
+    (pixel-adaptive refinement); or a random walk along "colour", along colour up to a "boundary",
     or along an affinity "learned" from confident labels.
     """
     affinity_steps: int = Field(250, ge=1)
     """Number of optimizer steps that train the "learned" affinity."""
     threshold: Literal["constant", "power", "otsu"] = "constant"
-    """What the maps (0 to 1) are compared with: a "constant"; a "power" of 1 - the maximum over all
-    maps; or "otsu", the threshold that separates the maps of each image best.
+    """Threshold of the maps (0 to 1): a "constant"; a "power" of 1 - the maximum over all maps; or
+    "otsu", the threshold that separates the maps of each image best.
     """
     foreground: float = Field(0.25, ge=0)
     """The constant (or the exponent of "power", such as 4) that a class must exceed to be

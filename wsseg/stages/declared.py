@@ -24,7 +24,6 @@ def declare_masks(run: Path, listed: Path, samples: Sequence[Sample], truth: Tru
         listed: File with an image id a line, as of ``wsseg select``. The run must not have learned
             from these masks, or their labels would say nothing about the other labels.
         samples: The run's training images.
-        truth: The masks.
 
     Raises:
         InputError: The list names no training image, or one without a mask, or one whose mask the

@@ -53,7 +53,7 @@ def export_labels(run: Path, out: Path, params: ExportParams) -> int:
     images without an estimate come last.
 
     Args:
-        run: Its data set must still be where it was.
+        run: Folder of a run whose data set has not been moved.
         out: A new or empty folder. A folder with files is refused: they may be corrections.
 
     Returns:

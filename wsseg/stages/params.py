@@ -45,7 +45,7 @@ class RoundParams(CleaningParams):
 
 
 class FilterParams(Params):
-    """Which predicted labels (pseudo-labels) are trained on; the others become IGNORE."""
+    """Choice of the predicted labels (pseudo-labels) to train on; the others become IGNORE."""
 
     rule: Literal["none", "global", "per_class", "calibrated"] = "global"
     """"none" accepts all; "global" accepts labels whose confidence is at least ``confidence``;
@@ -95,7 +95,7 @@ class ImageFileParams(Params):
 
 
 class ExportParams(ImageFileParams):
-    """Which label maps of a run are exported, and in which format."""
+    """Label maps of a run to export, and their format."""
 
     to: Literal["voc", "coco", "cvat", "fiftyone"]
     """Format: voc, coco, cvat or fiftyone."""

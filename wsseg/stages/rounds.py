@@ -143,7 +143,7 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
     Annotations change no label here, unlike in ``clean_labels``.
 
     Args:
-        run: The run; its ``config.prediction`` has the settings of prediction.
+        run: The run, which is predicted with ``config.prediction``.
         dataset: A data set with the images of the split ``config.data.val``.
         model: The complete stage of a trained network.
 

@@ -12,7 +12,7 @@ from wsseg.data.model import Classes, Sample
 from wsseg.data.truth import Truth, true_label_map
 from wsseg.labelmaps import read_scores
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
-from wsseg.parallel import Skipped
+from wsseg.parallel import keep_results
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key, scores_path, usable_samples
 from wsseg.runs.names import quality_name
@@ -58,13 +58,9 @@ def measure_thresholds(
 
     def compare() -> dict[str, Any]:
         work = partial(_matrices, maps=maps, n_classes=len(truth.classes))
-        total, skipped = np.zeros((), np.int64), dict[str, str]()
-        results = map_samples(work, known, run.config)
-        for result in track(results, stage.name, len(known)):
-            if isinstance(result, Skipped):
-                skipped[result.id] = result.reason
-            else:
-                total = total + result
+        results = track(map_samples(work, known, run.config), stage.name, len(known))
+        skipped = dict[str, str]()
+        total = sum(keep_results(results, skipped), np.zeros((), np.int64))
         return {"skipped": dict(sorted(skipped.items())), "matrices": total.tolist()}
 
     stage.run(compare)

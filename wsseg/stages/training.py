@@ -41,7 +41,7 @@ def training_stage(
     """Return the stage of a training, complete or not.
 
     Args:
-        name: Such as "round-1/model".
+        name: Name of the stage, such as "round-1/model".
         start: A stage with the network to start from; None starts from the encoder's weights.
         **inputs: Everything else that the result depends on, such as the stage of the labels.
     """
@@ -114,11 +114,11 @@ def fit_in_stage(
     nodes the training runs on the cluster.
 
     Args:
-        stage: Its folder gets ``loss.json`` and the checkpoints that an interrupted training
-            continues from.
+        stage: Stage whose folder gets ``loss.json`` and the checkpoints that an interrupted
+            training continues from.
         training: The network with its loss and optimiser; its weights are changed.
         batches: The batch of each step.
-        config: Its ``machine`` says where to train; it also names the loggers.
+        config: Settings; ``machine`` says where to train, ``loggers`` who receives the curves.
         callbacks: Further callbacks of Lightning.
         average: Decay per step of an exponential moving average of the weights that becomes the
             result, or None.

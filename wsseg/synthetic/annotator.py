@@ -189,7 +189,6 @@ def annotate(
         scene: The objects and background of the image, of ``find_objects``.
         kinds: Names of ``KINDS``, in any order. Give only one of "boxes" and "extremes", which
             both draw boxes; neither this nor unknown names are checked.
-        params: How to draw.
         seed: Non-negative integers, such as a seed and the bytes of the image's id. Each kind
             draws from a generator of its own, ``default_rng((*seed, number of the kind))``, so
             that the same boxes are drawn with and without scribbles.

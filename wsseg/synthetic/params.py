@@ -38,7 +38,7 @@ class AnnotatorParams(Params):
 
 
 class SimulationParams(AnnotatorParams):
-    """Which images of a data set get which annotations; either ``kinds`` or ``mix`` is set."""
+    """Annotations to simulate, and their images; either ``kinds`` or ``mix`` is set."""
 
     kinds: str | None = None
     """Annotations of every image: tags, boxes, extremes, points, scribbles, blocks, masks; several

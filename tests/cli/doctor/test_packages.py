@@ -78,7 +78,7 @@ def test_used_from_a_folder_versions_are_not_known():
     assert check.state == "warning" and "pip install -e ." in check.remedy
 
 
-def test_two_opencvs_are_told(checked):
+def test_two_opencvs_are_reported(checked):
     both = {"opencv-python": "4", "opencv-python-headless": "4"}
     checks = checked(alpha="2", beta="1", **both)["OpenCV"]
     assert checks.state == "warning"

@@ -187,7 +187,6 @@ def test_a_damaged_image_is_left_out(root, tmp_path, image, clicks):
 @pytest.mark.parametrize(
     ("content", "rule"),
     [
-        (b"", "readable JSON"),
         (b'{"2007_000032": [{"x": 3, "y"', "readable JSON"),
         (b'{"2007_000032": ' + b"[" * 100_000, "readable JSON"),
         (b'{"2007_000032": [{"x": 1' + b"0" * 10_000 + b"}]}", "readable JSON"),

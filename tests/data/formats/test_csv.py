@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from helpers.builders import write, write_image
+from helpers.builders import tags_of, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,10 +27,6 @@ def root(tmp_path):
     write_image(root / "images/b.png")
     write(root / "train.csv", "a.jpg,sheep,cow\nb.png,cow\n")
     return root
-
-
-def tags_of(dataset):
-    return {sample.id: sample.tags for sample in dataset.samples}
 
 
 def kinds(dataset):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from helpers.builders import tags_of
 from PIL import Image
 
 from wsseg.data.formats.table import detect_format, read_dataset
@@ -13,7 +14,7 @@ from wsseg.labelmaps import write_label_map
 SIZE = (30, 40)
 
 
-def photographs(root, *paths):
+def write_images(root, *paths):
     for path in paths:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", SIZE[::-1]).save(root / path)
@@ -23,11 +24,7 @@ def photographs(root, *paths):
 @pytest.fixture
 def root(tmp_path):
     """A cow and a sheep in "train", a cow in "val"."""
-    return photographs(tmp_path / "set", "train/cow/a.jpg", "train/sheep/b.png", "val/cow/c.jpg")
-
-
-def tags_of(dataset):
-    return {sample.id: sample.tags for sample in dataset.samples}
+    return write_images(tmp_path / "set", "train/cow/a.jpg", "train/sheep/b.png", "val/cow/c.jpg")
 
 
 def kinds(dataset):
@@ -51,14 +48,14 @@ def splits_of(dataset):
 
 
 def test_classes_are_those_of_all_splits(root):
-    photographs(root, "val/ant/d.jpg")
+    write_images(root, "val/ant/d.jpg")
     train, val = (read_dataset(root, "folders", [split], "tags") for split in ("train", "val"))
     assert train.classes == val.classes
     assert tags_of(val) == {"ant/d": Tags((1,)), "cow/c": Tags((2,))}
 
 
 def test_folders_of_classes_alone_are_one_split(tmp_path):
-    photographs(tmp_path, "cow/a.jpg", "cow/barn/2020/a.jpg", "sheep/b.jpg", "train/c.jpg")
+    write_images(tmp_path, "cow/a.jpg", "cow/barn/2020/a.jpg", "sheep/b.jpg", "train/c.jpg")
     dataset = read_dataset(tmp_path, use="tags")
     assert splits_of(dataset) == ("train",)
     assert dataset.classes.names == ("background", "cow", "sheep", "train")
@@ -71,7 +68,7 @@ def test_folders_of_classes_alone_are_one_split(tmp_path):
 
 
 def test_splits_may_have_any_name(tmp_path):
-    photographs(tmp_path, "monday/cow/a.jpg", "tuesday/cow/deep/b.jpg", "tuesday/ant/c.jpg")
+    write_images(tmp_path, "monday/cow/a.jpg", "tuesday/cow/deep/b.jpg", "tuesday/ant/c.jpg")
     assert splits_of(read_dataset(tmp_path, "folders", use="tags")) == ("monday", "tuesday")
     assert tags_of(read_dataset(tmp_path, "folders", ["tuesday"], "tags")) == {
         "ant/c": Tags((1,)),
@@ -81,14 +78,14 @@ def test_splits_may_have_any_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["background", "__background__", "Background"])
 def test_background_folder_shows_no_object(root, name):
-    photographs(root, f"train/{name}/d.jpg")
+    write_images(root, f"train/{name}/d.jpg")
     dataset = read_dataset(root, "folders", ["train"], "tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
     assert tags_of(dataset)[f"{name}/d"] == Tags(())
 
 
 def test_image_in_no_class_folder_is_left_out(root):
-    photographs(root, "train/d.jpg", "train/e.jpg")
+    write_images(root, "train/d.jpg", "train/e.jpg")
     dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["cow/a", "sheep/b"]
     assert kinds(dataset) == [("image in no class folder", True)]
@@ -96,14 +93,14 @@ def test_image_in_no_class_folder_is_left_out(root):
 
 
 def test_one_name_in_two_classes_is_two_images_and_two_suffixes_are_a_problem(root):
-    photographs(root, "train/sheep/a.jpg", "train/cow/a.png")
+    write_images(root, "train/sheep/a.jpg", "train/cow/a.png")
     dataset = read_dataset(root, "folders", ["train"], "tags")
     assert list(tags_of(dataset)) == ["cow/a", "sheep/a", "sheep/b"]
     assert [(p.subject, p.fatal) for p in dataset.problems] == [("train/cow/a.png", True)]
 
 
 def test_hidden_folders_and_other_files_play_no_part(root):
-    photographs(root, "train/.cache/d.jpg", ".thumbnails/cow/e.jpg")
+    write_images(root, "train/.cache/d.jpg", ".thumbnails/cow/e.jpg")
     (root / "train" / "cow" / "notes.txt").write_text("a note")
     dataset = read_dataset(root, use="tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
@@ -128,7 +125,7 @@ def test_linked_image_that_leads_out_is_left_out(root, tmp_path):
 
 @pytest.mark.parametrize("path", ["test", "train/ant"])
 def test_linked_folders_are_named_and_not_followed(root, tmp_path, path):
-    photographs(tmp_path, "outside/ant/a.jpg")
+    write_images(tmp_path, "outside/ant/a.jpg")
     (root / path).symlink_to(tmp_path / "outside")
     dataset = read_dataset(root, "folders", ["train"], "tags")
     assert dataset.classes.names == ("background", "cow", "sheep")
@@ -144,19 +141,19 @@ def test_unknown_split_names_the_known_ones(root, split):
 
 
 def test_folder_names_that_are_no_class_are_refused(root):
-    photographs(root, "train/co\x07w/d.jpg")
+    write_images(root, "train/co\x07w/d.jpg")
     with pytest.raises(InputError, match="printable name"):
         read_dataset(root, "folders", ["train"], "tags")
 
 
 def test_splits_without_class_folders_are_refused(tmp_path):
-    photographs(tmp_path, "train/a.jpg", "val/b.jpg")
+    write_images(tmp_path, "train/a.jpg", "val/b.jpg")
     with pytest.raises(InputError, match="<split>/<class>, got images directly in train, val"):
         read_dataset(tmp_path, "folders", use="tags")
 
 
 def test_only_background_is_refused(tmp_path):
-    photographs(tmp_path, "train/background/a.jpg")
+    write_images(tmp_path, "train/background/a.jpg")
     with pytest.raises(InputError, match="1 to 254 names"):
         read_dataset(tmp_path, "folders", ["train"], "tags")
 
@@ -181,7 +178,7 @@ def test_masks_lie_beside_the_splits(root):
 
 
 def test_masks_of_class_folders_alone(tmp_path):
-    photographs(tmp_path, "cow/a.jpg", "sheep/b.jpg")
+    write_images(tmp_path, "cow/a.jpg", "sheep/b.jpg")
     write_label_map(tmp_path / "masks/sheep/b.png", np.full(SIZE, 2, np.uint8))
     first, second = read_dataset(tmp_path, use="masks").samples
     assert first.annotations == ()
@@ -189,7 +186,7 @@ def test_masks_of_class_folders_alone(tmp_path):
 
 
 def test_class_called_masks_is_not_lost_in_silence(tmp_path):
-    photographs(tmp_path, "hats/a.jpg", "gloves/b.jpg", "masks/c.jpg", "masks/gloves/b.jpg")
+    write_images(tmp_path, "hats/a.jpg", "gloves/b.jpg", "masks/c.jpg", "masks/gloves/b.jpg")
     dataset = read_dataset(tmp_path, use="tags")
     assert dataset.classes.names == ("background", "gloves", "hats")
     assert kinds(dataset) == [("mask without image", False)]

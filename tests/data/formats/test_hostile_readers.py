@@ -20,7 +20,7 @@ def listed(folder):
 
 
 def check(dataset, root):
-    """What holds of any data set, whatever it was read from."""
+    """Check the invariants of a data set that was read from a folder."""
     assert dataset.samples or dataset.problems
     places = [(sample.split, sample.id) for sample in dataset.samples]
     assert len(places) == len({*places})

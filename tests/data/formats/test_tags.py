@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.builders import write, write_image
+from helpers.builders import tags_of, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,10 +33,6 @@ def voc(tmp_path):
     for id in "abc":
         write_image(root / f"JPEGImages/{id}.jpg")
     return root
-
-
-def tags_of(dataset):
-    return {sample.id: sample.tags for sample in dataset.samples}
 
 
 def notes(dataset):

@@ -1,4 +1,4 @@
-"""What all writers of label maps share: what they write is read back pixel by pixel."""
+"""Round trips of all writers of label maps: their files are read back pixel by pixel."""
 
 import tempfile
 import weakref
@@ -72,7 +72,7 @@ def read(format, root):
     assert dataset.problems == ()
     found = {}
     for each in dataset.samples:
-        # An image without an outline in an XML of CVAT is one that nobody looked at.
+        # An image without a polygon in an XML of CVAT counts as not annotated.
         found[each.id] = np.full(each.size, IGNORE, np.uint8)
         for drawn in each.annotations:
             found[each.id] = label_map_of(drawn, each.size, len(dataset.classes))

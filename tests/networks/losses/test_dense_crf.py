@@ -6,7 +6,7 @@ from wsseg.networks.losses.dense_crf import dense_crf_loss
 
 
 def example(size=(12, 16), n_classes=3, count=2):
-    """Logits and images that change smoothly, with noise, as photographs do."""
+    """Logits and images that change smoothly, with noise, as those of real images."""
     generator = torch.Generator().manual_seed(0)
 
     def smooth(channels):

@@ -37,7 +37,7 @@ def grid_edges(features, inside):
 
 
 def tree_edges(edges, count):
-    """Those of scipy's minimum spanning tree; it takes a length of 0 for no edge."""
+    """Edges of scipy's minimum spanning tree, where a length of 0 means no edge."""
     if not edges:
         return []
     ones, others, lengths = (np.array(each) for each in zip(*edges, strict=True))

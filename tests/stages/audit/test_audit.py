@@ -94,7 +94,7 @@ def test_a_stage_is_chosen_and_the_last_is_the_default(run, tmp_path, monkeypatc
     assert looked == ["round-1", "round-2"]
 
 
-def test_what_was_seen_is_kept_until_something_changes(run, monkeypatch):
+def test_evidence_is_kept_until_something_changes(run, monkeypatch):
     seen = []
     once = module.collect_evidence
     monkeypatch.setattr(
@@ -127,7 +127,7 @@ def test_an_interrupted_audit_goes_on(run, monkeypatch):
     assert found_in(run / "audit") == EXPECTED
 
 
-def test_bad_images_are_set_aside_and_the_others_looked_at(run, tmp_path):
+def test_bad_images_are_skipped_and_the_others_audited(run, tmp_path):
     (tmp_path / "data" / "images" / "misfit.png").write_bytes(b"no image")
     (tmp_path / "data" / "images" / "mixed.png").unlink()
     audit = audit_run(run)

@@ -1,4 +1,4 @@
-"""What is measured in a place is what the scores there say, in closed form."""
+"""Evidence of regions, compared with closed forms of their scores."""
 
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def test_a_box_with_nothing_in_it_suggests_none():
     assert (boxed.share, boxed.predicted_box, boxed.confidence, boxed.rle) == (0.0, (), 0.0, "")
 
 
-def test_a_box_of_one_pixel_is_looked_at():
+def test_a_box_of_one_pixel_is_measured():
     (boxed,) = of(collect(painted((2, *OBJECT)), Boxes((box(2, (30, 30, 31, 31)),))), "box")
     assert boxed.means[2] == pytest.approx(SURE, abs=1e-5)
     assert boxed.predicted_box == ()  # of the object, hardly anything is in the box
@@ -143,8 +143,8 @@ def test_parts_of_a_mask_that_look_otherwise(tmp_path):
 
 
 def test_regions_of_a_partial_mask_leave_the_rest_open():
-    outline = (20.0, 15.0, 50.0, 15.0, 50.0, 45.0, 20.0, 45.0)
-    marks = Regions((Region(1, (outline,)),), partial=True)
+    polygon = (20.0, 15.0, 50.0, 15.0, 50.0, 45.0, 20.0, 45.0)
+    marks = Regions((Region(1, (polygon,)),), partial=True)
     found = collect(painted((2, *OBJECT), (3, 60, 5, 78, 25)), marks)
     (part,) = of(found, "part")
     assert (part.annotated, part.predicted) == (1, 2)

@@ -1,4 +1,4 @@
-"""Which pseudo-labels are believed, through the stages."""
+"""Filtering of pseudo-labels by confidence, through the stages."""
 
 import numpy as np
 import pytest

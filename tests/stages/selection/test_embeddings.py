@@ -72,7 +72,7 @@ def test_every_image_has_its_vector(run, samples):
     assert stage.results["images"] == 6 and stage.skipped == {}
 
 
-def test_bad_images_are_set_aside(run, samples):
+def test_bad_images_are_skipped(run, samples):
     samples[1].image.write_bytes(samples[1].image.read_bytes()[:45])
     samples[4].image.unlink()
     stage = embed_images(run, samples, SOURCE)

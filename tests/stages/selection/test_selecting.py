@@ -91,7 +91,7 @@ def test_quotas_that_cannot_be_met_are_said(select, capsys):
     assert "of 50 images" in capsys.readouterr().out
 
 
-def test_bad_images_are_set_aside(select, scenes, tmp_path, capsys):
+def test_bad_images_are_skipped(select, scenes, tmp_path, capsys):
     images = sorted((scenes / "JPEGImages").glob("train-*"))
     images[0].write_bytes(images[0].read_bytes()[:200])
     Image.open(images[1]).convert("L").save(images[1])

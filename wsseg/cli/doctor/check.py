@@ -22,10 +22,10 @@ class Check:
     """The result of one check.
 
     Args:
-        subject: What was checked, such as "run_dir".
+        subject: Name of the setting or part that was checked, such as "run_dir".
         state: "problem" if a run would stop there, "warning" if it may.
-        message: What was found.
-        remedy: What the user can do; empty if nothing needs to be done.
+        message: The result in words.
+        remedy: The correction, in the imperative; empty if none is needed.
     """
 
     subject: str

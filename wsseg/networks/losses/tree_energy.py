@@ -54,7 +54,7 @@ def tree_energy(
             loss; None is all.
         scale: Side in pixels of a cell of the coarse grid.
         sigma: Squared distance of two neighbours' colours at which their weight exp(-D_ij) is 1/e.
-        feature_sigma: The same for features.
+        feature_sigma: Squared distance of two neighbours' features at which the weight is exp(-1).
 
     Returns:
         Scalar in 0..2, of the logits' dtype but at least float32; 0 with zero gradient if the loss

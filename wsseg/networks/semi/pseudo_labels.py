@@ -72,7 +72,6 @@ def consistency_loss(logits: Tensor, target: PseudoLabels, params: SemiParams) -
 
     Args:
         logits: (N, K, h, w) of the student on a strong view.
-        target: The labels for that view.
 
     Returns:
         Scalar; 0 if no pixel is kept.

@@ -164,8 +164,7 @@ class SemiTraining(TrainingModule):
         callbacks that write checkpoints run before ``on_train_batch_end`` of this module.
 
         Args:
-            *arguments: Those of ``LightningModule.optimizer_step``.
-            **named: The same.
+            *arguments, **named: Arguments of ``LightningModule.optimizer_step``.
         """
         super().optimizer_step(*arguments, **named)
         done = self.global_step + 1 - self.semi.burn_in

@@ -55,7 +55,6 @@ class ViewBatches(StepBatches):
     Args:
         samples: Images, with or without annotations.
         n_classes: K, including the background.
-        semi: The number of views, and whether annotations limit the classes.
     """
 
     def __init__(

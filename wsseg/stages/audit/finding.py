@@ -28,7 +28,6 @@ class Finding:
     """An annotation that the network contradicts.
 
     Args:
-        id: The id of the image.
         source: The wrong annotation: "box", "tag", "stroke", "mask", or "image" if it is missing.
         annotated: The annotated class, 0 for the background.
         suggested: The predicted class; None if the network only contradicts the annotated one.
@@ -68,7 +67,6 @@ class Audit:
     Args:
         run: The folder of the audited run.
         network: The network that predicted, such as "round-1" or "3 folds".
-        out: The folder of the audit.
         samples: All audited images by id, also those without findings.
         findings: The worst first.
         skipped: Images that could not be audited, with the reason.

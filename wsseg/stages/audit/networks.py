@@ -30,7 +30,7 @@ def find_network(run: Path, config: Config, stage: str | None) -> tuple[str, Net
     """Return the name and the network of a stage.
 
     Args:
-        stage: Such as "round-1"; None is the last complete round.
+        stage: Name of a stage, such as "round-1"; None is the last complete round.
 
     Raises:
         InputError: There is no such stage, or its training is not finished.

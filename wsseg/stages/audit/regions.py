@@ -26,7 +26,6 @@ class Evidence:
     """A region of an image, its annotation and its prediction.
 
     Args:
-        id: The id of the image.
         size: (H, W) of the image.
         annotated: The annotated class; for a segment the likeliest class that is allowed there.
         predicted: The predicted class of a part or segment; otherwise equal to ``annotated``.
@@ -40,7 +39,7 @@ class Evidence:
         predicted_box: For a box, the tight box of the predicted pixels of its class, or empty.
         confidence: For a box, the mean probability of its class over those pixels.
         covering: For a box, the classes of other boxes that cover at least half of it.
-        touches: For a part, whether it touches pixels with the predicted class or without a label.
+        touches: For a part, True if it touches pixels with the predicted class or without a label.
         rle: COCO run lengths of the predicted pixels; empty if there are none.
     """
 

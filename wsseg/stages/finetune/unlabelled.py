@@ -34,7 +34,7 @@ def unlabelled_images(run: Run, dataset: Dataset, base: BaseRun, predicted: Stag
     """Return the training images without masks, and those of ``finetune.semi.extra``.
 
     Args:
-        base: Its encoder tells which extra images differ from the data set.
+        base: Network whose encoder tells which extra images differ from the data set.
         predicted: A stage that has skipped unreadable images.
 
     Raises:

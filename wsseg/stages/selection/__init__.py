@@ -1,1 +1,1 @@
-"""Which images should be labelled pixel by pixel, when only some can be."""
+"""Selection of the images that are most worth labelling pixel by pixel."""

@@ -26,10 +26,8 @@ class Pool:
     """N images to choose from.
 
     Args:
-        embeddings: Embeddings of the N images.
         is_labelled: (N,) bool, True for images that count as chosen from the start.
         budget: Number of images to choose, at most the number of images that are not labelled.
-        seed: Seed of all random numbers.
     """
 
     embeddings: Embeddings

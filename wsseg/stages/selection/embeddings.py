@@ -15,7 +15,7 @@ from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.files import atomic_write, name_in_errors
 from wsseg.images import read_image
-from wsseg.parallel import Skipped
+from wsseg.parallel import keep_results
 from wsseg.runs.engine import map_samples
 from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import log, track
@@ -89,7 +89,6 @@ class Embeddings:
     """Unit vectors of N images, stored on disk.
 
     Args:
-        rows: The file.
         index: (N,) row of each image in the file.
     """
 
@@ -211,12 +210,9 @@ def _embed_missing(
     row_of = {sample.id: row for row, sample in enumerate(samples)}
     missing = [sample for sample, is_done in zip(samples, done, strict=True) if not is_done]
     results = map_samples(partial(_embed, source=source, key=stage.key), missing, run.config)
-    skipped = {}
-    for result in track(results, stage.name, count, int(done.sum())):
-        if isinstance(result, Skipped):
-            skipped[result.id] = result.reason
-            continue
-        identity, vector = result
+    skipped = dict[str, str]()
+    tracked = track(results, stage.name, count, int(done.sum()))
+    for identity, vector in keep_results(tracked, skipped):
         rows.create(count, len(vector))
         rows.write(row_of[identity], vector)
     return skipped

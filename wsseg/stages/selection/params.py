@@ -14,7 +14,7 @@ def _split(value: Any) -> Any:
 
 
 class SelectionParams(Params):
-    """Which images to choose, and by which method."""
+    """Number of images to choose, and the method that chooses them."""
 
     dataset: LocalPath
     """Folder of a data set in any format that wsseg reads."""

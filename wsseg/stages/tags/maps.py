@@ -114,7 +114,6 @@ def label_by_maps(
 
     Args:
         maps: The stage of ``locate_tags`` or ``spread_maps``; None makes no stage.
-        name: Name of the stage.
         cam: Used instead of ``config.cam``.
     """
     config, params = run.config, cam or run.config.cam
