@@ -38,7 +38,7 @@ from benchmarks.crf import SIZE, parsed_size, pictures
 from wsseg.data.model import Classes
 from wsseg.networks.classifier import TrainedClassifier, build_classifier, image_tensor
 from wsseg.networks.params import ClassifierNetworkParams
-from wsseg.seeds.cam import activation_maps, class_activation
+from wsseg.seeds.cam import STRIDE, activation_maps, class_activation
 from wsseg.seeds.params import CAMParams
 
 TAGS = (1, 3, 5)
@@ -151,7 +151,7 @@ def of_package(
         for views in scaled(classifier, image, settings):
             maps = peer(views.repeat(len(labels), 1, 1, 1), targets)
             result.append(np.asarray(maps, np.float32).reshape(len(labels), 2, *maps.shape[1:]))
-    return summed(result, image.shape, settings.stride)
+    return summed(result, image.shape, STRIDE)
 
 
 def ours_as_the_package_sums(
@@ -172,7 +172,7 @@ def ours_as_the_package_sums(
         lowest = large - large.amin(dim=(2, 3), keepdim=True)
         most = lowest.amax(dim=(2, 3), keepdim=True).clamp(min=_TINY)
         result.append((lowest / most).numpy())
-    return summed(result, image.shape, settings.stride)
+    return summed(result, image.shape, STRIDE)
 
 
 _TINY = 1e-30  # so that a map of zeros stays one

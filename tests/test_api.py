@@ -56,8 +56,10 @@ def test_a_seed_is_a_name_or_a_function(dataset):
     assert (wsseg.seed(example, lambda _: box) == box).all()
     assert (wsseg.seed(example) == wsseg.seed(example, "grabcut")).all()  # boxes only
     assert not (wsseg.seed(example, "box_inner", share=0.1) == box).all()
-    votes = wsseg.seed(example, "grabcut_votes", votes=3)
+    votes = wsseg.seed(example, "grabcut_votes")
     assert example.constraints.allows(votes).all()
+    quick = wsseg.seed(example, "grabcut_strokes", iterations=1)
+    assert example.constraints.allows(quick).all()
 
 
 @pytest.mark.parametrize(

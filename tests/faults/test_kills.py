@@ -12,7 +12,7 @@ SCENES = "scenes"
 SMALL = "{steps: 8, batch_size: 4, crop: [48, 48]}"
 OF_TAGS = [
     f"classifier={{trainer: {SMALL}}}",
-    "cam={scales: [1.0], refiner: none, affinity: learned, affinity_steps: 8}",
+    "cam={scales: [1.0], refiner: none, affinity: learned}",
     "machine.checkpoint_every=3",
     "rounds.count=1",
     "rounds.min_island=0.01",
@@ -25,7 +25,7 @@ RECIPES = {
     "mixed": [
         "pipeline=weak",
         *("data.weak=none", "data.annotations=[mixed.jsonl]", "seeds.name=auto", *OF_TAGS),
-        *("rounds.count=auto", "rounds.max_rounds=2"),
+        "rounds.count=auto",
     ],
     "finetune": [
         "pipeline=finetune",

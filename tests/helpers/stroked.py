@@ -10,12 +10,9 @@ from wsseg.data.constraints import Constraints
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds import strokes, superpixels, walker
 from wsseg.seeds.apply import Seed
-from wsseg.seeds.params import GrabCutParams, SuperpixelVotesParams
+from wsseg.seeds.params import GrabCutParams
 
-PARAMS = {
-    strokes.grabcut_strokes: GrabCutParams,
-    superpixels.superpixel_votes: SuperpixelVotesParams,
-}
+PARAMS = {strokes.grabcut_strokes: GrabCutParams}
 
 
 def disc(size=(70, 80), centre=(35, 40), radius=20):

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import timm
@@ -105,36 +103,11 @@ def test_a_model_without_a_feature_map_is_refused(found, got):
         TimmEncoder(Odd(found))(torch.zeros(1, 3, 8, 8))
 
 
-def pooled(maps, pooling, sharpness=4.0):
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("wsseg.networks.classifier._SHARPNESS", sharpness)
-        return TagClassifier(nn.Identity(), 1, 1, pooling).pool(maps)
-
-
-@pytest.mark.parametrize("sharpness", [0.1, 1, 4, 30])
-def test_lse_is_the_formula(sharpness):
-    maps = torch.randn(3, 2, 5, 7) * 3
-    exponents = np.exp(sharpness * maps.double().numpy()).mean(axis=(2, 3))
-    expected = np.log(exponents) / sharpness
-    np.testing.assert_allclose(pooled(maps, "lse", sharpness), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_lse_lies_between_mean_and_maximum_and_nears_both():
-    maps = torch.randn(3, 2, 5, 7) * 3
-    mean, most = maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))
-    torch.testing.assert_close(pooled(maps, "gap"), mean)
-    torch.testing.assert_close(pooled(maps, "lse", 1e-3), mean, atol=0.02, rtol=0)
-    torch.testing.assert_close(pooled(maps, "lse", 1e3), most, atol=0.02, rtol=0)
-    between = pooled(maps, "lse", 2)
-    assert ((between > mean) & (between < most)).all()
-    bound = math.log(5 * 7) / 2
-    assert (between >= most - bound).all()
-
-
-def test_lse_of_large_values_is_finite():
-    torch.testing.assert_close(
-        pooled(torch.full((1, 1, 2, 2), 900.0), "lse"), torch.full((1, 1), 900.0)
-    )
+def test_a_score_is_the_mean_of_its_map():
+    network, images = TagClassifier(nn.Identity(), 3, 2), torch.randn(4, 3, 5, 7)
+    maps = network.class_maps(images)
+    assert maps.shape == (4, 2, 5, 7)
+    torch.testing.assert_close(network(images), maps.mean(dim=(2, 3)))
 
 
 @pytest.mark.parametrize("encoder", ["resnet10t", "mobilenetv2_050"])
@@ -255,7 +228,7 @@ def test_frozen_blocks_do_not_train():
 
 
 def saved(folder, **changes):
-    settings = settings_of(pooling="lse", scale=0.5, **changes)
+    settings = settings_of(scale=0.5, **changes)
     network = build_classifier(settings, 3).eval()
     with torch.no_grad():
         network.encoder.model.bn1.running_mean += 0.1

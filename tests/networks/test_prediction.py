@@ -46,10 +46,11 @@ def test_any_size(segmenter, size):
     np.testing.assert_allclose(scores.sum(axis=0), 1, atol=1e-5)
 
 
-def test_tiles_give_what_one_pass_gives(segmenter):
+def test_tiles_give_what_one_pass_gives(segmenter, monkeypatch):
     image = half_bright(150, 301)
     whole = segmenter.predict(image, PredictionParams(scales=(1.0,)))
-    tiled = segmenter.predict(image, PredictionParams(scales=(1.0,), tile=64))
+    monkeypatch.setattr("wsseg.networks.prediction._TILE", 64)
+    tiled = segmenter.predict(image, PredictionParams(scales=(1.0,)))
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
     assert (whole.argmax(axis=0) == (image[..., 0] > 0)).all()
 

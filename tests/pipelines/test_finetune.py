@@ -146,13 +146,9 @@ def test_what_cannot_work_is_one_line_before_any_training(
     assert not (tmp_path / "run/masks-only").exists()
 
 
-@pytest.mark.parametrize(
-    ("method", "rate", "factor"),
-    [("augment", None, 1), ("pretrain", None, 0.1), ("pretrain", 0.5, 0.5), ("semi", 0.5, 0.5)],
-)
-def test_rates_of_the_last_training(method, rate, factor):
-    settings = {"method": method, "lr_factor": rate}
-    given = {"run_dir": "run", "data": {"root": "data"}, "finetune": settings}
+@pytest.mark.parametrize(("method", "factor"), [("augment", 1), ("pretrain", 0.1), ("semi", 1)])
+def test_rates_of_the_last_training(method, factor):
+    given = {"run_dir": "run", "data": {"root": "data"}, "finetune": {"method": method}}
     given["trainer"] = {"steps": 7}
     config = Config.model_validate(given)
     last, first = _last_config(config).trainer, config.trainer

@@ -96,11 +96,7 @@ def test_strokes_are_never_overwritten(finished, dataset):
     [
         ["rounds.clean=false"],
         ["rounds.refiner=par", "seeds.strokes=grabcut_strokes"],
-        [
-            "seeds.strokes=superpixel_votes",
-            "seeds.boxes=grabcut_votes",
-            "seeds.grabcut.votes=3",
-        ],
+        ["seeds.strokes=superpixel_votes", "seeds.boxes=grabcut_votes"],
         ["seeds.name=strokes", "rounds.refiner=none", "rounds.min_island=0.2"],
         ["data.closed=false", "data.stroke_width=5"],
     ],

@@ -118,8 +118,7 @@ def test_gradient_methods(finished, scenes, config_file, tmp_path, method):
 def test_a_learned_affinity(finished, scenes, config_file, tmp_path):
     run = shutil.copytree(finished, tmp_path / "run")
     arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0", "cam.affinity=learned"]
-    trainer = "cam.affinity_steps=3"
-    assert wsseg("run", config_file, *arguments, trainer) == 0
+    assert wsseg("run", config_file, *arguments) == 0
     assert manifest(run, "classifier") == manifest(finished, "classifier")
     assert (run / "affinity" / "model.ckpt").exists()
     for sample in read_dataset(scenes, "voc", ["train"], use="tags").samples:

@@ -140,9 +140,10 @@ def test_figures_of_stages_are_curves_in_tensorboard(finished, scenes, config_fi
     assert {"val_miou", "signals/fill", "signals/churn"} <= set(found.Tags()["scalars"])
 
 
-def test_automatic_rounds_end_by_themselves(scenes, config_file, tmp_path, capsys):
+def test_automatic_rounds_end_by_themselves(scenes, config_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("wsseg.stages.params._MAX_ROUNDS", 5)
     run = tmp_path / "run"
-    more = ["rounds.count=auto", "rounds.max_rounds=5", "rounds.clean=false"]
+    more = ["rounds.count=auto", "rounds.clean=false"]
     assert wsseg("run", config_file, f"run_dir={run}", f"data.root={scenes}", *more) == 0
     output = capsys.readouterr().err
     assert "WARNING: labels get worse" in output and "rounds end" in output

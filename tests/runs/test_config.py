@@ -27,7 +27,7 @@ def test_overrides_win_over_the_file(config_file):
         ("modle.scale=2", "did you mean 'model'"),
         ("rounds.count=many", "rounds.count in .* of at least 0, or auto, got 'many'"),
         ("rounds.count=-1", "a whole number of at least 0, or auto, got -1"),
-        ("rounds.max_rounds=0", "greater than or equal to 1, got 0"),
+        ("trainer.steps=0", "greater than or equal to 1, got 0"),
         ("rounds.count", "must be key=value"),
         ("run_dir=null", "run_dir in "),
         ("trainer.crop=[1]", "trainer.crop.1"),

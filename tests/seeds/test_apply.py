@@ -18,10 +18,18 @@ OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
 BOXES = (Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30), Box(1, 0, 36, 1, 37))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_votes():
+    """Few votes of "grabcut_votes", to be quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsseg.seeds.grabcut._VOTES", 5)
+        yield
+
+
 def seeded(name, *annotations, constraints=None, image=None, **settings):
     if image is None:
         image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    seed = find_seed(SeedParams(name=name, **{"grabcut": {"votes": 5}, **settings}))
+    seed = find_seed(SeedParams(name=name, **settings))
     example = example_from(image, *annotations, constraints=constraints, n_classes=4)
     return seed(example, np.random.default_rng(0))
 

@@ -23,6 +23,14 @@ def image():
     return pixels
 
 
+@pytest.fixture(autouse=True, scope="module")
+def few_votes():
+    """Few votes of "grabcut_votes", to be quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsseg.seeds.grabcut._VOTES", 5)
+        yield
+
+
 def seeded(image, *annotations, **settings):
     seed = find_seed(SeedParams(**settings))
     return seed(example_from(image, *annotations, n_classes=4), np.random.default_rng(0))
@@ -30,10 +38,10 @@ def seeded(image, *annotations, **settings):
 
 @pytest.mark.parametrize("name", ["grabcut", "grabcut_votes"])
 def test_on_boxes_it_is_the_seed_of_boxes_to_the_bit(image, name):
-    boxes, few = Boxes((Box(1, 6, 6, 24, 24), Box(2, 36, 20, 58, 39))), {"votes": 5}
+    boxes = Boxes((Box(1, 6, 6, 24, 24), Box(2, 36, 20, 58, 39)))
     np.testing.assert_array_equal(
-        seeded(image, boxes, boxes=name, grabcut=few),
-        seeded(image, boxes, name=name, grabcut=few),
+        seeded(image, boxes, boxes=name),
+        seeded(image, boxes, name=name),
     )
 
 

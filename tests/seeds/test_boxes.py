@@ -61,8 +61,8 @@ def test_the_core_has_the_asked_share_in_the_middle(share):
     assert (columns.stop - columns.start) / 1000 == pytest.approx(math.sqrt(share), rel=0.01)
 
 
-def test_the_share_of_each_side():
-    params = BoxInnerParams(share=0.2, mode="side")
+def test_a_fifth_of_each_side_is_a_share_of_its_square():
+    params = BoxInnerParams(share=0.2**2)
     rows, columns = core(Box(1, 100, 50, 1100, 550), params)
     assert (rows, columns) == (slice(250, 350), slice(500, 700))
     label_map = seeded("box_inner", [Box(1, 0, 0, 10, 10)], (10, 10), box_inner=params)

@@ -37,8 +37,9 @@ def segment(name, example, seed=0, **chosen):
     """The label map of one of both seeds, with few votes."""
     if name == "grabcut":
         return grabcut(example, GrabCutParams(**chosen), np.random.default_rng(seed))
-    params = GrabCutParams(votes=10, **chosen)
-    return grabcut_votes(example, params, np.random.default_rng(seed))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wsseg.seeds.grabcut._VOTES", 10)
+        return grabcut_votes(example, GrabCutParams(**chosen), np.random.default_rng(seed))
 
 
 def segment_boxes(name, image, boxes, **chosen):

@@ -42,8 +42,9 @@ def cases(draw):
 def test_marks_are_kept_and_nothing_is_forbidden_or_modified(seed, case):
     image, constraints = case
     copies = image.copy(), constraints.allowed.copy()
-    quick = {grabcut_strokes: {"iterations": 1}, superpixel_votes: {"count": 9}}
-    with at_most(16):
+    quick = {grabcut_strokes: {"iterations": 1}}
+    with at_most(16), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(superpixels, "_COUNT", 9)
         label_map = seeded(seed, image, constraints, **quick.get(seed, {}))
     known = constraints.known
     assert label_map.dtype == np.uint8

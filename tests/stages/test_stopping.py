@@ -14,6 +14,12 @@ CLASSES = Classes(("background", "cow", "sheep"))
 COUNT = 60
 
 
+@pytest.fixture(autouse=True)
+def five_rounds(monkeypatch):
+    """At most five rounds with "auto"."""
+    monkeypatch.setattr("wsseg.stages.params._MAX_ROUNDS", 5)
+
+
 def signals(area=0.2):
     """Signals of a cow and a sheep in each of 60 images."""
     rows = [(f"{n:02d}", label) for n in range(COUNT) for label in (1, 2)]
@@ -38,7 +44,7 @@ def inspected(run, name, found, stats=None):
 
 
 def run_of(path, count=3):
-    raw = {"run_dir": path, "data": {"root": path}, "rounds": {"count": count, "max_rounds": 5}}
+    raw = {"run_dir": path, "data": {"root": path}, "rounds": {"count": count}}
     return Run(path, Config.model_validate(raw))
 
 

@@ -1,6 +1,5 @@
 """Classifier of image tags, built for class activation maps."""
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,44 +17,32 @@ from wsseg.networks.encoder import build_encoder
 from wsseg.networks.params import ClassifierNetworkParams
 from wsseg.networks.weights import freeze_encoder, load_encoder_weights, local_file
 
-_SHARPNESS = 4.0  # r of "lse": towards 0 it is the mean, towards infinity the maximum
-
 
 class TagClassifier(nn.Module):
-    """Feature map -> a map for each tag (1x1 convolution) -> a score for each tag (pooling).
+    """Feature map -> a map for each tag (1x1 convolution) -> a score for each tag (the mean).
 
     Args:
         encoder: Any module that maps (N, 3, H, W) images to (N, D, h, w) features.
         tags: K, the number of tags.
-        pooling: "gap" is the mean over the map; "lse" is log-mean-exp, (1/r) log mean exp(r x).
 
     References:
         Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016,
-        arXiv:1512.04150 (gap); Pinheiro and Collobert, From Image-level to Pixel-level Labeling
-        with Convolutional Networks, CVPR 2015, arXiv:1411.6228 (lse).
+        arXiv:1512.04150.
     """
 
-    def __init__(self, encoder: nn.Module, channels: int, tags: int, pooling: str = "gap") -> None:
+    def __init__(self, encoder: nn.Module, channels: int, tags: int) -> None:
         super().__init__()
-        self.encoder, self.pooling = encoder, pooling
+        self.encoder = encoder
         self.head = nn.Conv2d(channels, tags, 1, bias=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) of normalised images (N, 3, H, W)."""
-        return self.pool(self.class_maps(images))
+        return self.class_maps(images).flatten(2).mean(dim=2)
 
     def class_maps(self, images: Tensor) -> Tensor:
         """Return the class maps (N, K, h, w) of normalised images (N, 3, H, W)."""
         maps: Tensor = self.head(self.encoder(images))
         return maps
-
-    def pool(self, maps: Tensor) -> Tensor:
-        """Return the logits (N, K) of class maps (N, K, h, w)."""
-        flat = maps.flatten(2)
-        if self.pooling == "gap":
-            return flat.mean(dim=2)
-        total = torch.logsumexp(_SHARPNESS * flat, dim=2) - math.log(flat.shape[2])
-        return total / _SHARPNESS
 
 
 @dataclass(frozen=True)
@@ -94,7 +81,7 @@ def build_classifier(params: ClassifierNetworkParams, tags: int) -> TagClassifie
     """
     local = _local_weights(params)
     encoder = build_encoder(params, pretrained=params.weights is not None and local is None)
-    network = TagClassifier(encoder, encoder.channels, tags, params.pooling)
+    network = TagClassifier(encoder, encoder.channels, tags)
     freeze_encoder(network, params.frozen_blocks)
     if local:
         load_encoder_weights(encoder, local)

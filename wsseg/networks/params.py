@@ -101,8 +101,6 @@ class ClassifierNetworkParams(NetworkParams):
     """A model of timm, such as "mobilenetv2_100" or "hf-hub:..."."""
     output_stride: PositiveInt | None = None
     """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
-    pooling: Literal["gap", "lse"] = "gap"
-    """Pooling of a class map to a score: "gap" is the mean, "lse" a soft maximum."""
 
 
 def _none_if_auto(value: object) -> object:
@@ -227,8 +225,6 @@ class ClassifierParams(Params):
     """A network of timm, such as "mobilenetv2_100"; null is the encoder of ``model``."""
     output_stride: PositiveInt | None = None
     """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
-    pooling: Literal["gap", "lse"] = "gap"
-    """Pooling of a class map to a score: "gap" is the mean, "lse" a soft maximum."""
     frozen_blocks: int = Field(0, ge=0)
     """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
     trainer: ClassifierTrainingParams = ClassifierTrainingParams()
@@ -244,7 +240,7 @@ class ClassifierParams(Params):
             encoder=self.encoder or model.encoder.removeprefix("tu-"),
             encoder_kwargs={} if self.encoder else model.encoder_kwargs,
             **model.model_dump(include={"weights", "mean", "std", "freeze_batch_norm"}),
-            **self.model_dump(include={"output_stride", "pooling", "frozen_blocks"}),
+            **self.model_dump(include={"output_stride", "frozen_blocks"}),
         )
 
 
@@ -255,7 +251,3 @@ class PredictionParams(Params):
     """Factors of the image size; the predictions at all of them are averaged."""
     flip: bool = True
     """Average with the predictions of the mirrored image."""
-    tile: int = Field(1024, ge=64)
-    """Larger images are predicted in overlapping tiles of this side, in pixels of the network's
-    input.
-    """

@@ -20,6 +20,10 @@ from wsseg.networks.checkpoints import load_network, saved_classes
 from wsseg.networks.params import PredictionParams, SegmenterParams
 from wsseg.networks.segmenter import build_network, output_stride
 
+# Larger images are predicted in tiles of this side, in pixels of the network's input, that overlap
+# by a quarter: memory does not grow with the image.
+_TILE = 1024
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -87,7 +91,7 @@ class Segmenter:
 
         Args:
             image: (H, W, 3) uint8 RGB of any size, 0..255, or an image file.
-            params: Scales, mirroring and tiles; None is ``prediction``.
+            params: Scales and mirroring; None is ``prediction``.
 
         Returns:
             Its ``label_map`` (H, W) uint8, ``scores`` (K, H, W) float32 and ``confidence``.
@@ -122,18 +126,18 @@ class Segmenter:
         for scale in params.scales:
             size = _scaled_size(image, scale * self.params.scale)
             resized = functional.interpolate(image, size, mode="bilinear", antialias=True)
-            yield self._probabilities(resized, params.tile)
+            yield self._probabilities(resized)
             if params.flip:
-                yield self._probabilities(resized.flip(3), params.tile).flip(3)
+                yield self._probabilities(resized.flip(3)).flip(3)
 
-    def _probabilities(self, image: Tensor, tile: int) -> Tensor:
+    def _probabilities(self, image: Tensor) -> Tensor:
         height, width = image.shape[2:]
-        if max(height, width) <= tile:
+        if max(height, width) <= _TILE:
             return self._forward(image)
         total = image.new_zeros(1, len(self.classes), height, width)
         counts = image.new_zeros(1, 1, height, width)
-        for rows in _windows(height, tile):
-            for columns in _windows(width, tile):
+        for rows in _windows(height):
+            for columns in _windows(width):
                 total[..., rows, columns] += self._forward(image[..., rows, columns])
                 counts[..., rows, columns] += 1
         return total / counts
@@ -199,7 +203,8 @@ def _scaled_size(image: Tensor, factor: float) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def _windows(length: int, tile: int) -> list[slice]:
-    count = -(-max(length - tile // 4, 1) // (tile - tile // 4))
-    starts = np.linspace(0, max(length - tile, 0), count).round().astype(int)
-    return [slice(int(start), int(start) + tile) for start in starts]
+def _windows(length: int) -> list[slice]:
+    overlap = _TILE // 4
+    count = -(-max(length - overlap, 1) // (_TILE - overlap))
+    starts = np.linspace(0, max(length - _TILE, 0), count).round().astype(int)
+    return [slice(int(start), int(start) + _TILE) for start in starts]

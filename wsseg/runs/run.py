@@ -85,7 +85,7 @@ class Run:
         rounds = self.config.rounds
         if rounds.count == "auto":
             ending = self.finished(names.ENDING)
-            count = ending.results["rounds"] if ending else rounds.max_rounds
+            count = ending.results["rounds"] if ending else len(rounds.numbers)
         else:
             count = max(rounds.count, 1)  # pipeline "full" trains once, whatever the count
         numbered = [names.round_name(number) for number in range(1, count + 1)]

@@ -52,10 +52,10 @@ def core(box: Box, params: BoxInnerParams = BoxInnerParams()) -> tuple[slice, sl
     It has at least one pixel, and is as far from the left edge as from the right.
 
     Example:
-        >>> core(Box(1, left=0, top=0, right=10, bottom=5), BoxInnerParams(mode="side"))
+        >>> core(Box(1, left=0, top=0, right=10, bottom=5), BoxInnerParams(share=0.04))
         (slice(2, 3, None), slice(4, 6, None))
     """
-    side = math.sqrt(params.share) if params.mode == "area" else params.share
+    side = math.sqrt(params.share)
     return _middle(box.top, box.bottom, side), _middle(box.left, box.right, side)
 
 

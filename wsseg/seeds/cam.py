@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
 from wsseg.plugins import find_named, takes
+from wsseg.refine.params import WalkParams
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import max_normalise
 
@@ -24,6 +24,10 @@ name -> (T, h, w) maps of at least 0."""
 
 ENTRY_POINTS = "wsseg.activations"
 """Entry point group of activation maps from other packages, such as CLIP's."""
+
+STRIDE = WalkParams().stride
+"""Side in pixels of the cells of stored maps; a random walk and the learned affinity have the same
+cells."""
 
 _TINY = 1e-6
 
@@ -112,8 +116,8 @@ def activation_maps(
     """Return the activation maps of images for some of their classes.
 
     All classes of an image, and all images of one size, share each forward pass; gradient methods
-    propagate from the score to the layer only. Maps of all scales and mirrored images are clipped
-    at 0, summed and divided by their maximum.
+    propagate from the score to the last feature map only. Maps of all scales and mirrored images
+    are clipped at 0, summed and divided by their maximum.
 
     Args:
         images: (H, W, 3) uint8 RGB of any sizes.
@@ -121,10 +125,10 @@ def activation_maps(
 
     Returns:
         (T, h, w) float32, 0..1, for each image, in the order of its labels; one cell covers
-        ``params.stride`` pixels. A map that is nowhere positive is 0 everywhere.
+        ``STRIDE`` pixels. A map that is nowhere positive is 0 everywhere.
 
     Raises:
-        InputError: An unknown method or layer, or a label that the classifier does not know.
+        InputError: An unknown method, or a label that the classifier does not know.
     """
     highest = len(classifier.classes) - 1
     for label in {label for labels_of_image in labels for label in labels_of_image}:
@@ -172,9 +176,9 @@ def _by_gradient(
     if params.method not in WEIGHTINGS:
         remedy = f"choose one of {', '.join(['cam', *WEIGHTINGS])}"
         raise InputError("cam.method", "a method of tag classifiers", repr(params.method), remedy)
-    with torch.enable_grad(), capture(network, params.layer) as captured:
+    with torch.enable_grad(), _capture(network) as captured:
         logits = network(images)
-        activations = _single(captured, params.layer)
+        (activations,) = captured
         # The k-th pass back explains the k-th label of every image at once.
         passes: list[Tensor] = []
         for k in range(max(map(len, labels), default=0)):
@@ -199,7 +203,7 @@ def _sum_over_views(
     """Return the maps of images of one size, summed over scales and mirrored images."""
     device = next(classifier.network.parameters()).device
     pixels = torch.cat([image_tensor(image, classifier.params, device) for image in images])
-    size = [-(-side // params.stride) for side in images[0].shape[:2]]
+    size = [-(-side // STRIDE) for side in images[0].shape[:2]]
     totals = [pixels.new_zeros(len(labels_of_image), *size) for labels_of_image in labels]
     for scale in params.scales:
         scaled = [max(1, round(side * scale)) for side in pixels.shape[2:]]
@@ -232,51 +236,16 @@ def _evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def capture(network: TagClassifier, layer: str | None) -> Iterator[list[Tensor]]:
-    """Yield a list to which the forward pass adds a layer's output, as a leaf for gradients.
-
-    Args:
-        layer: A submodule of the encoder; None is the input of the head.
-
-    Raises:
-        InputError: The encoder has no such submodule.
-    """
+def _capture(network: TagClassifier) -> Iterator[list[Tensor]]:
+    """Yield a list to which the forward pass adds the input of the head, a leaf for gradients."""
     captured: list[Tensor] = []
 
-    def keep(output: Any) -> Any:
-        if not isinstance(output, Tensor):
-            return output
-        captured.append(output.detach().requires_grad_())
-        return captured[-1].clone()  # later modules may work in place
+    def keep(_: nn.Module, args: tuple[Tensor]) -> tuple[Tensor]:
+        captured.append(args[0].detach().requires_grad_())
+        return (captured[-1],)
 
-    if layer is None:
-        handle = network.head.register_forward_pre_hook(lambda _, args: (keep(*args),))
-    else:
-        part = _submodule(network.encoder, layer)
-        handle = part.register_forward_hook(lambda _, __, output: keep(output))
+    handle = network.head.register_forward_pre_hook(keep)
     try:
         yield captured
     finally:
         handle.remove()
-
-
-def _single(captured: list[Tensor], layer: str | None) -> Tensor:
-    if len(captured) != 1 or captured[0].ndim != 4:
-        shapes = ", ".join(f"{tuple(output.shape)}" for output in captured) or "no result"
-        rule = "a submodule that makes one feature map (N, D, h, w) of the images"
-        raise InputError("cam.layer", rule, f"{layer!r} with {shapes}", "choose another or null")
-    return captured[0]
-
-
-def _submodule(encoder: nn.Module, name: str) -> nn.Module:
-    body = getattr(encoder, "model", encoder)
-    if getattr(body, "output_fmt", "NCHW") != "NCHW":
-        rule = "null for an encoder whose modules put channels last"
-        raise InputError("cam.layer", rule, repr(name), "remove it")
-    try:
-        submodule: nn.Module = body.get_submodule(name)
-    except AttributeError as error:
-        known = ", ".join(name for name, _ in body.named_children())
-        remedy = f"choose a part of {known}"
-        raise InputError("cam.layer", "a submodule of the encoder", repr(name), remedy) from error
-    return submodule

@@ -29,6 +29,7 @@ MIN_FILL = 0.2
 _MIN_SIDE = 9  # pixels: a box with a shorter side is filled, and crops keep their boxes above it
 _PADDING = 0.5  # surroundings of a box, as a share of its sides
 _BORDER = 0.05  # share of a crop below which the box's own border is a sample of the background
+_VOTES = 150  # perturbed runs of each box, about as many as in Simple Does It
 _VOTES_SIDE = 96  # pixels: crops of perturbed runs are downscaled to this longer side
 _JITTER = 0.05  # share of a side by which the edges of the box move
 _BAND = (0.1, 0.6)  # range of the surroundings of a perturbed box, as a share of its sides
@@ -80,7 +81,7 @@ def grabcut_votes(
     pixels, label_map = _with_edges(example, params.edges), _empty_boxes(example)
     for box, visible in _back_to_front(example, label_map):
         inside = label_map[box.slices]
-        share = vote_share(pixels, example.constraints, box, params.votes, rng)
+        share = vote_share(pixels, example.constraints, box, _VOTES, rng)
         foreground = share >= _FOREGROUND
         if _has_failed(foreground, visible):
             inside[:] = IGNORE

@@ -6,16 +6,14 @@ from typing import Any, Literal
 from pydantic import Field, PositiveFloat
 
 from wsseg.params import Params
-from wsseg.refine.params import WalkParams
 
 
 class BoxInnerParams(Params):
     """Parameters of the seed ``box_inner``."""
 
     share: float = Field(0.2, gt=0, le=1)
-    """Share of the box in its middle that keeps its class; the rest becomes IGNORE."""
-    mode: Literal["area", "side"] = "area"
-    """"area" if ``share`` is a share of the area, "side" if it is one of each side."""
+    """Share of the area of the box, in its middle, that keeps its class; the rest becomes IGNORE.
+    """
 
 
 class GrabCutParams(Params):
@@ -23,19 +21,10 @@ class GrabCutParams(Params):
 
     iterations: int = Field(5, ge=1)
     """Number of GrabCut iterations per box or class; ``grabcut_votes`` draws its own."""
-    votes: int = Field(150, ge=1)
-    """Number of perturbed GrabCut runs per box of ``grabcut_votes``."""
     edges: Path | None = None
     """Folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255, that ``grabcut`` and
     ``grabcut_votes`` use beside the colours (GrabCut+).
     """
-
-
-class SuperpixelVotesParams(Params):
-    """Parameters of the seed ``superpixel_votes``."""
-
-    count: int = Field(400, ge=1)
-    """Approximate number of superpixels per image."""
 
 
 class SeedParams(Params):
@@ -57,7 +46,6 @@ class SeedParams(Params):
     """Folder of "folder" with label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
-    superpixel_votes: SuperpixelVotesParams = SuperpixelVotesParams()
     plugins: dict[str, dict[str, Any]] = Field({})
     """Parameters of methods of other packages, by their names."""
 
@@ -72,21 +60,13 @@ class CAMParams(Params):
 
     method: str = "cam"
     """"cam", "gradcam", "gradcam++", "layercam", or the name of a plug-in."""
-    layer: str | None = None
-    """Layer whose activations the gradient methods weight, a submodule of the encoder such as
-    "blocks.5"; null is the last one.
-    """
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
     """Factors of the image size; the maps at all of them are summed."""
-    stride: int = Field(4, ge=1, le=32)
-    """Side in pixels of the cells of the stored maps and of the random walk."""
     affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
     """Propagation of the maps to similar pixels before they become labels: "none"; "par" or "pamr"
     (pixel-adaptive refinement); or a random walk along "colour", along colour up to a "boundary",
     or along an affinity "learned" from confident labels.
     """
-    affinity_steps: int = Field(250, ge=1)
-    """Number of optimizer steps that train the "learned" affinity."""
     threshold: Literal["constant", "power", "otsu"] = "constant"
     """Threshold of the maps (0 to 1): a "constant"; a "power" of 1 - the maximum over all maps; or
     "otsu", the threshold that separates the maps of each image best.
@@ -103,8 +83,3 @@ class CAMParams(Params):
     """Refiner of the scores before both decisions: "crf", "par", "pamr", "none", or the name of a
     plug-in.
     """
-
-    @property
-    def walk(self) -> WalkParams:
-        """The random walk that propagates the maps."""
-        return WalkParams(stride=self.stride)

@@ -38,7 +38,7 @@ def spread(
         return maps
     large = _resize(maps, image.shape[:2])
     if affinity := _WALKS.get(params.affinity):
-        large = propagate(large, image, params.walk, affinity, features)
+        large = propagate(large, image, affinity=affinity, features=features)
     else:
         scores = np.concatenate([1 - large.max(axis=0, keepdims=True), large])
         variant = PARParams.model_validate({"variant": params.affinity})

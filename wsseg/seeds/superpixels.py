@@ -12,16 +12,15 @@ from skimage.segmentation import slic
 from wsseg.data.example import Example
 from wsseg.seeds.grabcut import MAX_SIDE
 from wsseg.seeds.markers import OUTSIDE, UNMARKED, Markers, labels_of, markers_of, resize_nearest
-from wsseg.seeds.params import SuperpixelVotesParams
 
+# Superpixels per image, approximately; chosen on 55 photographs (docs/log.md, section 10).
+_COUNT = 400
 _COMPACTNESS = 10.0  # weight of position beside Lab colour: larger values give squarer regions
 _MAX_CHANGE = 20.0  # Lab units, over which superpixels without a mark take the class of others
 _MIN_LENGTH = 1e-3  # Lab units; scipy reads a distance of 0 as no link
 
 
-def superpixel_votes(
-    example: Example, params: SuperpixelVotesParams = SuperpixelVotesParams()
-) -> NDArray[np.uint8]:
+def superpixel_votes(example: Example) -> NDArray[np.uint8]:
     """Return superpixels filled with the class of most of their marks.
 
     A superpixel without a mark takes the class from which the path over neighbours changes colour
@@ -33,7 +32,7 @@ def superpixel_votes(
         2012, doi:10.1109/TPAMI.2012.120.
     """
     marks = markers_of(example, MAX_SIDE)
-    regions = segment_superpixels(marks.pixels, params.count)
+    regions = segment_superpixels(marks.pixels, _COUNT)
     markers = _majority(regions, marks)
     if (markers != UNMARKED).any():
         markers = _spread(markers, _links(regions, rgb2lab(marks.pixels)), _MAX_CHANGE)

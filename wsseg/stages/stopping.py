@@ -55,7 +55,7 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
         log(f"{last.stage}: WARNING: labels get worse: {last.reason}")
     if run.config.rounds.count != "auto":
         return False
-    if not last.enough and len(known) < run.config.rounds.max_rounds:
+    if not last.enough and len(known) < len(run.config.rounds.numbers):
         shutil.rmtree(ending.path, ignore_errors=True)
         return False
     best = best_round(known)

@@ -96,7 +96,7 @@ def test_masks_do_not_reach_what_they_calibrate(run, dataset, base):
     [
         {"rule": "none"},
         {"rule": "global", "confidence": 0.6},
-        {"rule": "per_class", "keep": 0.4},
+        {"rule": "per_class"},
         {"rule": "calibrated", "precision": 0.7},
     ],
     ids=lambda settings: settings["rule"],

@@ -69,9 +69,9 @@ def test_random_weights_are_always_the_same_and_leave_the_random_state():
     ("sections", "section"),
     [
         ({}, "classifier"),
-        ({"classifier": {"pooling": "lse"}}, "classifier"),
+        ({"classifier": {"output_stride": 16}}, "classifier"),
         ({"model": {"encoder": "resnet18"}}, "model"),
-        ({"model": {"encoder": "resnet18"}, "classifier": {"pooling": "lse"}}, "classifier"),
+        ({"model": {"encoder": "resnet18"}, "classifier": {"output_stride": 16}}, "classifier"),
     ],
 )
 def test_the_section_that_the_settings_have(sections, section):

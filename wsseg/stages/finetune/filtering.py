@@ -26,6 +26,8 @@ from wsseg.stages.finetune.masks import samples_with_masks
 from wsseg.stages.finetune.pseudo_labels import read_confidence
 from wsseg.stages.params import FilterParams
 
+_KEPT_SHARE = 0.5  # of the pixels of each class, by the rule "per_class"
+
 
 def calibrate(run: Run, dataset: Dataset, predicted: Stage) -> Stage:
     """Return the complete stage "calibration": the confidence that a label of each class needs.
@@ -118,7 +120,7 @@ def _thresholds(
     samples = usable_samples(predicted, dataset.split(config.data.train))
     count = partial(_count_all, predicted=predicted, n_classes=n_classes)
     total = _sum(count, samples, config, np.zeros((n_classes, BINS), np.int64))
-    return [*thresholds_that_keep(total, params.keep)]
+    return [*thresholds_that_keep(total, _KEPT_SHARE)]
 
 
 def _sum(count: Any, samples: Sequence[Sample], config: Config, total: Any) -> Any:

@@ -37,7 +37,8 @@ from wsseg.stages.training import (
     training_stage,
 )
 
-# A few masks alone make a network forget what it learned before, unless it learns them slowly.
+# A few masks alone make a network forget what it learned before, unless it learns them slowly: at
+# the full learning rates 27 masks cost it 13 points (docs/log.md, section 11).
 _PRETRAIN_LR_FACTOR = 0.1
 # Added to the seed, so that crops without masks are drawn independently of those with masks.
 _SEED_OFFSET = 1_000_033
@@ -267,9 +268,8 @@ def _pairs(sources: Sources, run: Run, *, with_mask: bool) -> list[TrainingPair]
 
 def _last_config(config: Config) -> Config:
     """Return the settings of the last training."""
-    trainer, params = config.trainer, config.finetune
-    default = _PRETRAIN_LR_FACTOR if params.method == "pretrain" else 1.0
-    factor = params.lr_factor or default
+    trainer = config.trainer
+    factor = _PRETRAIN_LR_FACTOR if config.finetune.method == "pretrain" else 1.0
     changed = {
         "encoder_lr": trainer.encoder_lr * factor,
         "decoder_lr": trainer.decoder_lr * factor,

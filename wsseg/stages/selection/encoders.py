@@ -93,7 +93,7 @@ class EncoderSource:
 
     def key(self) -> dict[str, Any]:
         """Return everything that the vectors depend on, for the key of a stage."""
-        unused = {"preset", "pooling", "frozen_blocks", "freeze_batch_norm"}
+        unused = {"preset", "frozen_blocks", "freeze_batch_norm"}
         weights = self.checkpoint or Path(self.settings.weights or "")
         return {
             "section": self.section,

@@ -13,6 +13,7 @@ from wsseg.networks.encoder import TimmEncoder
 from wsseg.networks.params import TrainingParams
 from wsseg.networks.train import TrainingModule
 from wsseg.networks.training_data import Target, TrainingBatches, TrainingPair
+from wsseg.refine.params import WalkParams
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import label_path, usable_samples
 from wsseg.runs.names import AFFINITY, CONFIDENT
@@ -25,6 +26,7 @@ from wsseg.stages.training import fit_in_stage
 # no class exceeds the second one, both after a CRF.
 _FOREGROUND, _BACKGROUND = 0.30, 0.05
 _BATCH_SIZE = 4
+_MAX_STEPS = 250  # those of the results in docs/results.md
 
 
 def learn_affinity(
@@ -59,7 +61,7 @@ def learn_affinity(
         AFFINITY,
         labels=confident,
         classifier=classifier,
-        radius=config.cam.walk.radius,
+        radius=WalkParams().radius,
         trainer=affinity_training(config),
         machine=config.machine.numerics,
         seed=config.seed,
@@ -71,8 +73,10 @@ def learn_affinity(
 
 def affinity_training(config: Config) -> TrainingParams:
     """Return how the network of ``cam.affinity: learned`` is trained."""
-    crop = config.classifier.trainer.crop
-    return TrainingParams(steps=config.cam.affinity_steps, crop=crop, batch_size=_BATCH_SIZE)
+    classifier = config.classifier.trainer
+    # A short trial of the classifier is to be a short trial of what is learned from it, too.
+    steps = min(_MAX_STEPS, classifier.steps)
+    return TrainingParams(steps=steps, crop=classifier.crop, batch_size=_BATCH_SIZE)
 
 
 def _train(
@@ -84,7 +88,7 @@ def _train(
         raise TypeError("a saved classifier has an encoder of timm")
     lightning.seed_everything(config.seed, verbose=False)
     network = AffinityNet(trained.network.encoder)
-    objective = partial(_objective, radius=config.cam.walk.radius)
+    objective = partial(_objective, radius=WalkParams().radius)
     training = TrainingModule(network, trainer, objective, seed=config.seed, freeze_batch_norm=True)
     batches = TrainingBatches(pairs, trained.params, trainer, seed=config.seed)
     curve = fit_in_stage(stage, training, batches, config)

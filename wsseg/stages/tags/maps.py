@@ -31,7 +31,7 @@ from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
 
-_OF_MAPS = {"method", "layer", "scales", "stride"}
+_OF_MAPS = {"method", "scales"}
 
 
 def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
@@ -89,7 +89,6 @@ def spread_maps(
         affinity_net=affinity_net,
         samples=samples_key(samples),
         affinity=affinity,
-        stride=config.cam.stride,
     )
     work = partial(
         _spread,
@@ -125,7 +124,7 @@ def label_by_maps(
         name,
         maps=maps,
         samples=samples_key(samples),
-        rule=params.model_dump(exclude={*_OF_MAPS, "affinity", "affinity_steps"}),
+        rule=params.model_dump(exclude={*_OF_MAPS, "affinity"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
