@@ -11,8 +11,9 @@ from PIL import Image
 
 from wsseg import cleaning
 from wsseg.data.example import Example
+from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
-from wsseg.data.formats.views import View, view
+from wsseg.data.formats.views import view
 from wsseg.data.load import with_annotations
 from wsseg.data.model import Dataset
 from wsseg.data.truth import read_truth as load_truth

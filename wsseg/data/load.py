@@ -6,11 +6,12 @@ from pathlib import Path
 
 from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
+from wsseg.data.formats.fitting import View
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
 from wsseg.data.formats.raw import RawDataset, RawFile
 from wsseg.data.formats.reading import DAMAGED
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
-from wsseg.data.formats.views import View, view
+from wsseg.data.formats.views import view
 from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes

@@ -262,15 +262,12 @@ def _object(subject: str, name: str, entry: dict[str, Any]) -> RawObject:
     encoded = segmentation if isinstance(segmentation, dict) else None
     corners = bounds([[number(value) for value in polygon] for polygon in polygons])
     box = entry.get("bbox")
-    left, top, width, height = map(number, box if _has_four(box) else [None] * 4)
+    four = box if isinstance(box, list) and len(box) == 4 else [None] * 4
+    left, top, width, height = map(number, four)
     if not polygons or math.isfinite(left + top + width + height):
         corners = left, top, left + width, top + height
     is_crowd = str(entry.get("iscrowd", 0)).strip().lower() in _TRUE
     return RawObject(subject, name, corners, polygons, encoded, is_crowd)
-
-
-def _has_four(box: object) -> bool:
-    return isinstance(box, list) and len(box) == 4
 
 
 def _is_coco(root: Path) -> bool:

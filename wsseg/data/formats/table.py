@@ -9,6 +9,7 @@ from wsseg.data.formats.coco import COCO
 from wsseg.data.formats.csv_tags import CSV
 from wsseg.data.formats.cvat import CVAT
 from wsseg.data.formats.files import beginning, opening_once
+from wsseg.data.formats.fitting import View
 from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
@@ -16,7 +17,7 @@ from wsseg.data.formats.labelstudio import LABELSTUDIO
 from wsseg.data.formats.paths import files_by_id, shown
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset
-from wsseg.data.formats.views import View, view
+from wsseg.data.formats.views import view
 from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
 from wsseg.data.model import Dataset

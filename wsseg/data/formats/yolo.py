@@ -16,8 +16,8 @@ from wsseg.data.formats.raw import (
     RawObject,
 )
 from wsseg.data.formats.reading import ProblemLog, SampleList, choose_splits, classes_of
-from wsseg.data.formats.yolo_settings import (
-    YoloSettings,
+from wsseg.data.formats.yolo_folder import (
+    YoloFolder,
     class_names,
     n_pose,
     names_classes,
@@ -79,7 +79,7 @@ def read_yolo_labels(path: Path) -> RawFile:
     root, log = path.parent, ProblemLog()
     content = read_yaml(path)
     names = class_names(content.get("names"), path)
-    settings = YoloSettings(path, root, names, {}, n_pose(content))
+    settings = YoloFolder(path, root, names, {}, n_pose(content))
     is_inside, images = guard(root), list[RawImage]()
     for id, (file, *_) in files_by_id(inside(root / "labels", root), (".txt",)).items():
         first, _, rest = id.partition("/")
@@ -93,7 +93,7 @@ def read_yolo_labels(path: Path) -> RawFile:
 
 
 def _images(
-    index: ImageIndex, split: str, settings: YoloSettings, log: ProblemLog
+    index: ImageIndex, split: str, settings: YoloFolder, log: ProblemLog
 ) -> list[tuple[str, Path]]:
     root = index.root
     places = [place_of(root, settings, entry, split) for entry in settings.splits[split]]
@@ -123,13 +123,13 @@ def _label_file(image: Path, root: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _objects(text: str, name: str, settings: YoloSettings) -> Iterator[RawObject]:
+def _objects(text: str, name: str, settings: YoloFolder) -> Iterator[RawObject]:
     for row, line in enumerate(text.splitlines(), 1):
         if line.strip():
             yield _object(line, f"{name}:{row}", settings)
 
 
-def _object(line: str, subject: str, settings: YoloSettings) -> RawObject:
+def _object(line: str, subject: str, settings: YoloFolder) -> RawObject:
     written, *fields = line.split()
     values = [number(field) for field in fields]
     first, names = number(written), settings.names

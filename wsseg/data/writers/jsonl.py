@@ -70,9 +70,11 @@ def _marks(annotation: Annotation, classes: Classes, folder: Path) -> Iterator[d
             yield from _region(region, classes.names[region.label])
     elif isinstance(annotation, Unknown):
         for name in [classes.names[label] for label in annotation.labels] or [""]:
-            left, top, right, bottom = annotation.area or (None, None, None, None)
-            points = {"points": [[left, top], [right, bottom]]} if annotation.area else {}
-            yield {"type": "unknown", "class": name, **points}
+            mark: dict[str, Any] = {"type": "unknown", "class": name}
+            if annotation.area:
+                left, top, right, bottom = annotation.area
+                mark["points"] = [[left, top], [right, bottom]]
+            yield mark
     elif not isinstance(annotation, Tags):
         message = f"Annotations of the type {type(annotation).__name__} cannot be written"
         raise InputError(message, hint="they belong to another package: write them yourself")

@@ -1,4 +1,4 @@
-"""Settings of a YOLO folder: data.yaml, Darknet's obj.data, or only a list of class names."""
+"""Classes and splits of a YOLO folder: data.yaml, obj.data of Darknet, or a list of names."""
 
 import math
 import os
@@ -25,7 +25,7 @@ _LABEL = re.compile(r"\d+(\.0*)?(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class YoloSettings:
+class YoloFolder:
     """The classes and splits of a YOLO folder.
 
     Args:
@@ -73,7 +73,7 @@ def _has_labels(root: Path) -> bool:
     return any(p and p.name not in others and _LABEL.match(beginning(p)) for p in first)
 
 
-def read_settings(root: Path, log: ProblemLog) -> YoloSettings:
+def read_settings(root: Path, log: ProblemLog) -> YoloFolder:
     """Return the settings of a YOLO folder.
 
     Raises:
@@ -88,10 +88,10 @@ def read_settings(root: Path, log: ProblemLog) -> YoloSettings:
         return _of_darknet(path, root)
     if path.suffix not in {".txt", ".names"}:
         return _of_yaml(path, root, log)
-    return YoloSettings(path, root, dict(enumerate(read_names(path))), _folders(root))
+    return YoloFolder(path, root, dict(enumerate(read_names(path))), _folders(root))
 
 
-def _of_yaml(path: Path, root: Path, log: ProblemLog) -> YoloSettings:
+def _of_yaml(path: Path, root: Path, log: ProblemLog) -> YoloFolder:
     content = read_yaml(path)
     names, count = class_names(content.get("names"), path), number(content.get("nc"))
     if "nc" in content and count != len(names):
@@ -101,7 +101,7 @@ def _of_yaml(path: Path, root: Path, log: ProblemLog) -> YoloSettings:
     listed = {split: _entries(content[split], path) for split in _KEYS if split in content}
     base = _base(root, content.get("path"), path, log)
     splits = {split: entries for split, entries in listed.items() if entries}
-    return YoloSettings(path, base, names, splits or _folders(root), n_pose(content))
+    return YoloFolder(path, base, names, splits or _folders(root), n_pose(content))
 
 
 def n_pose(content: dict[str, Any]) -> int:
@@ -112,13 +112,13 @@ def n_pose(content: dict[str, Any]) -> int:
     return int(product) if 0 < product < math.inf else 0
 
 
-def _of_darknet(path: Path, root: Path) -> YoloSettings:
+def _of_darknet(path: Path, root: Path) -> YoloFolder:
     pairs = (line.partition("=") for line in read_names(path))
     content = {key.strip(): value.strip() for key, _, value in pairs}
     listed = (root / content.get("names", ""), root / "obj.names")
     names = next((file for file in listed if file.is_file()), root / "obj.names")
     splits = {split: [content[split]] for split in _KEYS if content.get(split)}
-    return YoloSettings(path, root, dict(enumerate(read_names(inside(names, root)))), splits)
+    return YoloFolder(path, root, dict(enumerate(read_names(inside(names, root)))), splits)
 
 
 def _folders(root: Path) -> dict[str, list[str]]:
@@ -193,7 +193,7 @@ def _existing(path: Path, root: Path) -> Path | None:
         return None
 
 
-def place_of(root: Path, settings: YoloSettings, entry: str, split: str) -> Path:
+def place_of(root: Path, settings: YoloFolder, entry: str, split: str) -> Path:
     """Return a split's folder or list of images, written for this or another folder.
 
     Some tools write "../train/images" for "train/images", others "data/train.txt" for "train.txt".
