@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import beginning, read_json
+from wsseg.data.formats.files import HEAD, beginning, read_json
 from wsseg.data.formats.geometry import bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
 from wsseg.data.formats.labelstudio import is_labelstudio
@@ -275,7 +275,10 @@ def _is_coco(root: Path) -> bool:
 
 
 def _fits(path: Path) -> bool:
-    return path.suffix.lower() == ".json" and bool(_FIRST_KEY.match(beginning(path)))
+    if path.suffix.lower() != ".json" or not _FIRST_KEY.match(text := beginning(path)):
+        return False
+    # notes.json of Label Studio has categories too, but no images.
+    return '"images"' in text or len(text.encode()) >= HEAD
 
 
 COCO = Format(

@@ -18,7 +18,9 @@ from wsseg.safe_io import open_regular
 
 T = TypeVar("T")
 
-_HEAD = 4096  # bytes that tell formats apart
+HEAD = 4096
+"""Number of bytes that tell formats apart."""
+
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 _NATIVE_ENCODINGS = {"utf-8", "utf8", "utf-16", "iso-8859-1", "us-ascii"}
 _MOST_OPEN = 100  # files: systems allow 256 or more
@@ -65,7 +67,7 @@ def beginning(path: Path) -> str:
     try:
         file = files.pop(path, None) or open_regular(path)
         file.seek(0)
-        head = file.read(_HEAD)
+        head = file.read(HEAD)
     except OSError:
         return ""
     if opened and len(files) < _MOST_OPEN:
@@ -169,7 +171,7 @@ def _native_xml(file: IO[bytes]) -> tuple[IO[bytes], str | None]:
 
     Files that declare an encoding unknown to expat are decoded here.
     """
-    declared = _ENCODING.match(file.read(_HEAD))
+    declared = _ENCODING.match(file.read(HEAD))
     file.seek(0)
     encoding = declared[1].decode("ascii") if declared else "utf-8"
     if encoding.lower() in _NATIVE_ENCODINGS:

@@ -41,7 +41,7 @@ def read_voc_files(root: Path, splits: Sequence[str] | None = None) -> RawDatase
         found = {**dict.fromkeys(_images_beside(found)), **found}
         for image, page in sorted(found.items()):
             with log.image(shown(image, root)):
-                sample = _sample(image, page, split, root)
+                sample = _sample(index.inside(image), page, split, root)
                 if page is None:
                     of_boxes.add(sample.id, "no XML file; not annotated", "image without XML")
                 raw = page or RawImage(sample.id, sample.id)

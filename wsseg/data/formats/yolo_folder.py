@@ -20,6 +20,7 @@ from wsseg.errors import InputError
 _KEYS = ("train", "val", "valid", "test")
 _MOST_CHARACTERS = 2**20  # of data.yaml: YAML takes a thousand times as long to read as JSON
 _EMPTY = ("", "~", "null", "None")
+_NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt")
 _NAMES = re.compile(r"^(names|nc)\s*:", re.MULTILINE)
 _LABEL = re.compile(r"\d+(\.0*)?(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.MULTILINE)
 
@@ -68,9 +69,11 @@ def names_classes(path: Path) -> bool:
 def _has_labels(root: Path) -> bool:
     """Return whether a label file lies in labels/, a folder in it, obj_train_data/ or the root."""
     patterns = ("labels/*.txt", "labels/*/*.txt", "obj_train_data/*.txt", "*.txt")
-    first = (next(iter(sorted(root.glob(pattern))[:1]), None) for pattern in patterns)
-    others = ("classes.txt", "train.txt", "val.txt", "test.txt")
-    return any(p and p.name not in others and _LABEL.match(beginning(p)) for p in first)
+    for pattern in patterns:
+        paths = (path for path in sorted(root.glob(pattern)) if path.name not in _NO_LABELS)
+        if (first := next(paths, None)) and _LABEL.match(beginning(first)):
+            return True
+    return False
 
 
 def read_settings(root: Path, log: ProblemLog) -> YoloFolder:
