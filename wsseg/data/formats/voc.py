@@ -99,15 +99,13 @@ class _Folder:
     def report_unread_masks(self, log: ProblemLog) -> None:
         """Report files among the masks that are no PNG of an image."""
         folder = self.root / "SegmentationClass"
-        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        unread = [n for n in names if not is_junk(n) and n not in self._mask_names()]
-        if unread:
-            message = f"holds {len(unread)} files that are no <id>.png, such as {some_of(unread)}"
-            log.add(folder.name, f"{message}; not read, save them as PNG", "file that is no mask")
-
-    def _mask_names(self) -> set[str]:
-        paths = (path for id, paths in self.masks.items() if id in self.images for path in paths)
-        return {path.name for path in paths}
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        of_images = (paths for id, paths in self.masks.items() if id in self.images)
+        unread = names - {path.name for paths in of_images for path in paths}
+        if unread := {name for name in unread if not is_junk(name)}:
+            message = f"holds {len(unread)} files that are no <id>.png, such as"
+            message = f"{message} {some_of(sorted(unread))}; not read, save them as PNG"
+            log.add(folder.name, message, "file that is no mask")
 
     def page(self, id: str) -> RawImage | InputError | None:
         """Return the content of the XML file of an image, or its error; None without a file."""
