@@ -40,7 +40,11 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     if data.masks:
         dataset = _with_given_masks(dataset, raw, data)
     samples = (
-        replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
+        replace(
+            sample,
+            annotations=tuple(_set_options(a, data) for a in sample.annotations),
+            reading=data.reading,
+        )
         for sample in dataset.samples
     )
     return replace(dataset, samples=tuple(samples))
