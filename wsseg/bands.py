@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from wsseg.errors import InputError
 from wsseg.params import Params
@@ -29,24 +29,35 @@ class ImageParams(Params):
     of it or there is none; "percentile" takes 1 to 99 % of each band of each image, so that
     brightness no longer differs among images; [0, 4095] is the same range in all images.
     """
-    bands: tuple[int, ...] | None = Field(None, min_length=1, max_length=3)
+    bands: tuple[int, ...] | None = None
     """Numbers, from 0, of the three bands that are used as red, green and blue, such as [3, 2, 1];
     one band is used as all three. Null takes the colours of an image and drops its alpha channel;
     images of two, or of four and more bands need it.
     """
 
-    @field_validator("range")
+    @field_validator("range", mode="before")
     @classmethod
-    def _has_a_span(cls, range: Any) -> Any:
+    def _is_known(cls, range: Any) -> Any:
+        if range in ("auto", "percentile"):
+            return range
+        try:
+            low, high = map(float, range.split(",") if isinstance(range, str) else range)
+        except (TypeError, ValueError) as error:
+            raise ValueError("auto, percentile or two numbers") from error
         # Infinite bounds and NaN have no finite difference.
-        if isinstance(range, tuple) and not 0 < range[1] - range[0] < math.inf:
+        if not 0 < high - low < math.inf:
             raise ValueError("two finite numbers, the lower one first")
-        return range
+        return low, high
+
+    @field_validator("bands", mode="before")
+    @classmethod
+    def _split(cls, bands: Any) -> Any:
+        return bands.split(",") if isinstance(bands, str) else bands
 
     @field_validator("bands")
     @classmethod
     def _are_one_or_three(cls, bands: tuple[int, ...] | None) -> tuple[int, ...] | None:
-        if bands is not None and (len(bands) == 2 or min(bands) < 0):
+        if bands is not None and (len(bands) not in (1, 3) or min(bands) < 0):
             raise ValueError("one or three numbers from 0")
         return bands
 

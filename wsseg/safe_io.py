@@ -86,8 +86,9 @@ def _regular(path: str, flags: int) -> int:
 
 def _opened(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     with warnings.catch_warnings():
-        # Our limit is the one at which Pillow raises an error; below it a warning is noise.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Our limit is the one at which Pillow raises an error; below it a warning is noise, as
+        # are warnings of damaged metadata of a file that cannot be opened or has pixels.
+        warnings.simplefilter("ignore")
         try:
             return Image.open(file, formats=formats)
         except Image.DecompressionBombError as error:

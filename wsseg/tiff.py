@@ -21,6 +21,7 @@ _SAMPLES, _BITS, _PHOTOMETRIC, _EXTRA, _ORIENTATION = 277, 258, 262, 338, 274
 _GRAY, _RGB = (0, 1), 2
 _ALPHA = (1, 2)
 _UNCOMPRESSED, _COMPRESSIONS = 1, (5, 8, 32773, 32946)  # LZW, Deflate, PackBits, old Deflate
+_PREDICTORS = (1, 2)  # none, and differences between neighbours
 _DATA = 122  # offset behind a directory of 9 tags
 _MAX_BYTES = 8 * MAX_PIXELS
 
@@ -39,7 +40,7 @@ def needs_tifffile(file: IO[bytes], *, every_band: bool = False) -> bool:
     if not is_tiff:
         return False
     try:
-        with open_image(file) as image:
+        with _silent("PIL.TiffImagePlugin"), open_image(file) as image:
             tags = dict(getattr(image, "tag_v2", {}))
     except DECODER_ERRORS:
         return True
@@ -63,10 +64,11 @@ def open_tiff(file: IO[bytes]) -> Iterator["TiffPage"]:
     """
     import tifffile  # noqa: PLC0415 - takes 0.2 s, and few files need it
 
-    # It warns of every odd tag; what matters is raised.
-    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
-    with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages.first
+    with _silent("tifffile"):
+        try:
+            page = tifffile.TiffFile(file).pages.first
+        except DECODER_ERRORS as error:  # some of them name a number alone
+            raise ValueError("damaged TIFF") from error
         if not isinstance(page, tifffile.TiffPage):
             raise ValueError("damaged TIFF")
         pixels = page.imagewidth * page.imagelength * page.imagedepth
@@ -107,6 +109,8 @@ def read_page(page: "TiffPage") -> NDArray[Any]:
     if compression not in (_UNCOMPRESSED, *_COMPRESSIONS):
         name = getattr(page.compression, "name", compression)
         raise ValueError(f"{name} compression of {page.dtype} values (save it uncompressed)")
+    if page.predictor not in _PREDICTORS:
+        raise ValueError("floats with a predictor (save it uncompressed)")
     # Segments are decompressed here: tifffile decodes no LZW, and Deflate without any limit.
     page.compression = type(page.compression)(_UNCOMPRESSED)
     planes, _, height, width, samples = page.shaped
@@ -124,6 +128,17 @@ def read_page(page: "TiffPage") -> NDArray[Any]:
         block = block[0, : height - top, : width - left]
         values[plane, top : top + block.shape[0], left : left + block.shape[1]] = block
     return values[0] if planes == 1 else np.moveaxis(values[..., 0], 0, 2)
+
+
+@contextmanager
+def _silent(logger: str) -> Iterator[None]:
+    """Let no message of a library appear: they are about odd tags; what matters is raised."""
+    level = logging.getLogger(logger).level
+    logging.getLogger(logger).setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.getLogger(logger).setLevel(level)
 
 
 def _segment(page: "TiffPage", offset: int, count: int) -> bytes:
@@ -155,5 +170,8 @@ def _decompressed(data: bytes, compression: int, size: int) -> bytes:
     )
     directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + directory + bytes(4)
-    with open_image(io.BytesIO(head + data), ("TIFF",)) as image:
-        return image.tobytes()
+    try:
+        with open_image(io.BytesIO(head + data), ("TIFF",)) as image:
+            return image.tobytes()
+    except OSError as error:  # it names a number of libtiff
+        raise ValueError("damaged TIFF") from error

@@ -82,8 +82,8 @@ def _scaled(sample: Sample, dtype: np.dtype[Any], deep: bool) -> Iterator[Proble
         levels = math.ceil((last - first) / most * 255) + 1
         message = f"{message} (at most {levels} from 0..{most})"
     if sample.reading.range == "auto":
-        _, high = scaling.ranges[0]
-        message = f"{message}; set data.range=[0, {high:g}] to scale all images alike"
+        low, high = scaling.ranges[0]
+        message = f"{message}; set data.range=[{low:g}, {high:g}] to scale all images alike"
     kind = f"{name} values are scaled from {scaling.source} to 8 bits"
     yield Problem(sample.id, message, kind=kind)
 
