@@ -24,6 +24,7 @@ _UNCOMPRESSED, _COMPRESSIONS = 1, (5, 8, 32773, 32946)  # LZW, Deflate, PackBits
 _PREDICTORS = (1, 2)  # none, and differences between neighbours
 _DATA = 122  # offset behind a directory of 9 tags
 _MAX_BYTES = 8 * MAX_PIXELS
+_DAMAGED = "damaged TIFF"
 
 
 def needs_tifffile(file: IO[bytes], *, every_band: bool = False) -> bool:
@@ -64,21 +65,31 @@ def open_tiff(file: IO[bytes]) -> Iterator["TiffPage"]:
     """
     import tifffile  # noqa: PLC0415 - takes 0.2 s, and few files need it
 
-    with _silent("tifffile"):
-        try:
-            page = tifffile.TiffFile(file).pages.first
-        except DECODER_ERRORS as error:  # some of them name a number alone
-            raise ValueError("damaged TIFF") from error
-        if not isinstance(page, tifffile.TiffPage):
-            raise ValueError("damaged TIFF")
-        pixels = page.imagewidth * page.imagelength * page.imagedepth
-        if pixels > MAX_PIXELS:
-            raise ValueError(TOO_LARGE)
-        if page.dtype is None or page.dtype.kind not in "uif" or page.imagedepth != 1:
-            raise ValueError(f"values of {page.bitspersample} bits, which are not read")
-        if pixels * page.samplesperpixel * page.dtype.itemsize > _MAX_BYTES:
-            raise ValueError(f"more than {_MAX_BYTES:,} bytes of values (cut it into tiles)")
-        yield page
+    try:
+        with _silent("tifffile"):
+            page = _first_page(file)
+            pixels = page.imagewidth * page.imagelength * page.imagedepth
+            if pixels > MAX_PIXELS:
+                raise ValueError(TOO_LARGE)
+            if page.dtype is None or page.dtype.kind not in "uif" or page.imagedepth != 1:
+                raise ValueError(f"values of {page.bitspersample} bits, which are not read")
+            if pixels * page.samplesperpixel * page.dtype.itemsize > _MAX_BYTES:
+                raise ValueError(f"more than {_MAX_BYTES:,} bytes of values (cut it into tiles)")
+            yield page
+    except tifffile.TiffFileError as error:
+        raise ValueError(_DAMAGED) from error
+
+
+def _first_page(file: IO[bytes]) -> "TiffPage":
+    import tifffile  # noqa: PLC0415 - see ``open_tiff``
+
+    try:
+        page = tifffile.TiffFile(file).pages.first
+    except DECODER_ERRORS as error:  # some of them name a number alone
+        raise ValueError(_DAMAGED) from error
+    if not isinstance(page, tifffile.TiffPage):
+        raise ValueError(_DAMAGED)
+    return page
 
 
 def count_colours(page: "TiffPage") -> int:
@@ -158,7 +169,7 @@ def _segment_bytes(page: "TiffPage", number: int) -> int:
         rows = min(rows, page.imagelength - number % strips * rows)
     size = math.ceil(width * samples * page.bitspersample / 8) * rows
     if size > _MAX_BYTES:
-        raise ValueError("damaged TIFF")
+        raise ValueError(_DAMAGED)
     return size
 
 
@@ -174,4 +185,4 @@ def _decompressed(data: bytes, compression: int, size: int) -> bytes:
         with open_image(io.BytesIO(head + data), ("TIFF",)) as image:
             return image.tobytes()
     except OSError as error:  # it names a number of libtiff
-        raise ValueError("damaged TIFF") from error
+        raise ValueError(_DAMAGED) from error
