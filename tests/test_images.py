@@ -165,9 +165,9 @@ def _gray_alpha_png(gray, alpha):
 
 def test_bands_of_ordinary_images_are_chosen(tmp_path):
     path = tmp_path / "image.png"
-    Image.fromarray(PICTURE).save(path)
-    assert (read_image(path, ImageParams(bands=(2, 1, 0))) == PICTURE[..., ::-1]).all()
-    assert (read_image(path, ImageParams(bands=(1,))) == PICTURE[..., 1:2]).all()
+    Image.fromarray(UPRIGHT).save(path)
+    assert (read_image(path, ImageParams(bands=(2, 1, 0))) == UPRIGHT[..., ::-1]).all()
+    assert (read_image(path, ImageParams(bands=(1,))) == UPRIGHT[..., 1:2]).all()
     with pytest.raises(InputError, match=r"has 3 bands, but data\.bands asks for band 3; name"):
         read_image(path, ImageParams(bands=(3,)))
 
@@ -175,5 +175,5 @@ def test_bands_of_ordinary_images_are_chosen(tmp_path):
 @pytest.mark.parametrize("range", ["percentile", (0, 10)])
 def test_images_of_8_bits_keep_their_values(tmp_path, range):
     path = tmp_path / "image.png"
-    Image.fromarray(PICTURE).save(path)
-    assert (read_image(path, ImageParams(range=range)) == PICTURE).all()
+    Image.fromarray(UPRIGHT).save(path)
+    assert (read_image(path, ImageParams(range=range)) == UPRIGHT).all()
