@@ -86,7 +86,7 @@ def photographs(root: Path, count: int) -> Iterator[tuple[NDArray[np.uint8], Box
     """Yield the boxes of images spread evenly over a data set."""
     samples = read_dataset(root).samples
     for sample in samples[:: max(1, len(samples) // count)][:count]:
-        image = read_image(sample.image)
+        image = read_image(sample.image, sample.reading)
         for box in sample.boxes:
             # plain OpenCV stops with an error where there is no background at all
             if box.area < sample.size[0] * sample.size[1]:

@@ -162,7 +162,7 @@ def crops(root: Path | None, count: int, size: tuple[int, int]) -> Tensor:
     """Return the upper left corners of photographs, or of generated scenes."""
     if root:
         samples = read_dataset(root).samples[:count]
-        pixels = [read_image(sample.image) for sample in samples]
+        pixels = [read_image(sample.image, sample.reading) for sample in samples]
     else:
         pixels = [generate_scene(np.random.default_rng(seed), size)[0] for seed in range(count)]
     shown = [torch.from_numpy(image[: size[0], : size[1]].copy()) for image in pixels]

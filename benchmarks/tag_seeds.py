@@ -83,7 +83,7 @@ def _measured(
         del variants["walk, learned"]
     totals = {name: np.zeros((n_classes, n_classes + 1), np.int64) for name in variants}
     for sample in samples:
-        image, true = read_image(sample.image), truth.label_map(sample)
+        image, true = read_image(sample.image, sample.reading), truth.label_map(sample)
         labels = sample.tagged
         (maps,) = activation_maps(classifier, [image], [labels], config.cam)
         for name, own in variants.items():

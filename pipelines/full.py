@@ -51,7 +51,7 @@ def main(config: Config) -> None:
 
 
 def _copied(sample: Sample, n_classes: int) -> tuple[NDArray[np.uint8], ClassStats]:
-    read_image(sample.image)  # raises for a damaged image, which is then skipped
+    read_image(sample.image, sample.reading)  # raises for a damaged image, which is then skipped
     return true_label_map(sample, n_classes), {}
 
 

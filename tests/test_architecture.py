@@ -9,7 +9,8 @@ from wsseg.runs.config import Config
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = REPOSITORY / "wsseg"
 LIBRARY = (
-    *("errors", "params", "files", "safe_io", "images", "labelmaps", "plugins", "parallel"),
+    *("errors", "params", "files", "safe_io", "labelmaps", "plugins", "parallel"),
+    *("bands", "image_kinds", "images", "tiff"),
     *("data", "synthetic", "seeds", "refine", "cleaning", "networks", "metrics"),
 )
 PIPELINE = ("runs", "stages", "report", "cli", "api")

@@ -3,18 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg import cleaning
+from wsseg.bands import ImageParams
 from wsseg.data.example import Example
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import with_annotations
+from wsseg.data.load import with_annotations, with_reading
 from wsseg.data.model import Dataset
 from wsseg.data.truth import read_truth as load_truth
 from wsseg.labelmaps import overlay
@@ -37,6 +38,8 @@ def load_dataset(
     *,
     weak: View = "all",
     annotations: Sequence[str | Path] = (),
+    bands: Sequence[int] | None = None,
+    range: Literal["auto", "percentile"] | tuple[float, float] = "auto",
 ) -> Dataset:
     """Return the images of a folder with their weak annotations; no pixel is decoded.
 
@@ -46,6 +49,8 @@ def load_dataset(
         weak: Annotations to use: "all" (except full masks), "boxes", "tags", "masks" or
             "none".
         annotations: Annotation files that are laid over the data set.
+        bands: Bands that become red, green and blue, for images of two or more than three.
+        range: Values of images of more than 8 bits that become 0 and 255, see ``ImageParams``.
 
     Returns:
         The data set with ``len(ds)``, ``ds[0]``, ``ds.split("train")`` and ``ds.classes``. Unusable
@@ -66,7 +71,8 @@ def load_dataset(
         True
     """
     dataset = view(read_raw(Path(root), format), weak)
-    return with_annotations(dataset, [Path(path) for path in annotations])
+    dataset = with_annotations(dataset, [Path(path) for path in annotations])
+    return with_reading(dataset, ImageParams(range=range, bands=bands and tuple(bands)))
 
 
 def seed(

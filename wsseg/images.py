@@ -1,48 +1,84 @@
 """Reading of images: the only module that decodes them and applies EXIF orientation."""
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from wsseg.bands import ImageParams, Scaling, choose_bands, scale
 from wsseg.errors import InputError
-from wsseg.safe_io import DECODER_ERRORS, open_image
+from wsseg.image_kinds import visible_files
+from wsseg.safe_io import DECODER_ERRORS, HAS_AVIF, open_image, open_regular
+from wsseg.tiff import count_colours, needs_tifffile, open_tiff, orientation_of, read_page
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".tif", ".tiff"),
+    *(".webp", ".gif", ".jp2", ".j2k", ".jpc", ".jpf", ".jpx", ".j2c", ".ppm", ".pgm", ".pbm"),
+    *((".pnm", ".avif") if HAS_AVIF else (".pnm",)),
+)
+"""Suffixes of image files in lower case; ``image_kinds.OTHER_KINDS`` holds those not read."""
+
 _ORIENTATION = 0x0112
-_STRIP = 256  # rows
 _SIDEWAYS = (5, 6, 7, 8)
 _TIFF_SIZE = (256, 257)
 _PNG_METADATA = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
-_DEEP_MODES = {"I;16": 65535.0, "I;16L": 65535.0, "I;16B": 65535.0, "I": 65535.0, "F": 1.0}
+_DEEP_PNG = (b"\x10\2", b"\x10\4", b"\x10\6")  # 16 bits of RGB, gray with alpha, RGBA
+_DTYPES = {"I;16": "uint16", "I;16L": "uint16", "I;16B": "uint16", "I": "int32", "F": "float32"}
+_CHANNELS = ("L", "LA", "RGB", "RGBA", *_DTYPES)
+_DEFAULT = ImageParams()
 
 
-def read_image(path: Path) -> NDArray[np.uint8]:
+def read_image(path: Path, params: ImageParams = _DEFAULT) -> NDArray[np.uint8]:
     """Return an upright RGB image.
 
     EXIF orientation is applied; grayscale, palette, CMYK and alpha images become RGB (alpha is
-    dropped); 16-bit images are scaled from 0..65535 and float images from 0..1 to 0..255; of an
-    animation the first frame is read. An image of more than ``MAX_PIXELS`` pixels (about 179
-    million) is refused before any of them is decoded.
+    dropped); values of more than 8 bits are scaled from ``params.range`` to 0..255; of an animation
+    the first frame is read. An image of more than ``MAX_PIXELS`` pixels (about 179 million) is
+    refused before any of them is decoded.
+
+    Args:
+        params: Range of deep values, and the bands that become red, green and blue.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        InputError: The file is missing, truncated, not an image, or too large.
+        InputError: The file is missing, truncated, not an image, or too large, or it has bands of
+            which three must be chosen.
     """
-    try:
-        with open_image(path) as image:
-            upright = ImageOps.exif_transpose(_eight_bit(image))
-            return np.asarray(upright.convert("RGB"))
-    except DECODER_ERRORS as error:
-        raise _unreadable(path, error) from error
+    return read_scaled(path, params)[0]
+
+
+def read_scaled(
+    path: Path, params: ImageParams = _DEFAULT
+) -> tuple[NDArray[np.uint8], Scaling | None]:
+    """Return ``read_image``, and how its values were scaled, None for an image of 8 bits."""
+    with _input_errors(path), open_regular(path) as file:
+        if needs_tifffile(file, every_band=params.bands is not None):
+            with open_tiff(file) as page:
+                colours, orientation = count_colours(page), orientation_of(page)
+                values = read_page(page)
+            return _rgb(values, colours, orientation, params, path)
+        is_deep = _is_deep_png(file)
+        with open_image(file) as image:
+            if not is_deep and image.mode not in _DTYPES and params.bands is None:
+                return np.asarray(ImageOps.exif_transpose(image).convert("RGB")), None
+            values = np.asarray(image if image.mode in _CHANNELS else image.convert("RGB"))
+            orientation = int(image.getexif().get(_ORIENTATION, 1))
+        if is_deep:  # Pillow has checked the file, but cuts its values to 8 bits.
+            values = _deep_png(file)
+        values = values.reshape(*values.shape[:2], -1)
+        colours = 1 if values.shape[2] < 3 else 3
+        return _rgb(values, colours, orientation, params, path)
 
 
 @dataclass(frozen=True)
@@ -52,12 +88,14 @@ class Header:
     Attributes:
         size: (H, W) of the upright image.
         orientation: EXIF orientation: 1 is upright, 5 to 8 lie on a side.
-        mode: Pillow's name of the pixel format, such as "RGB".
+        mode: Pillow's name of the pixel format, such as "RGB"; empty if Pillow does not read it.
+        dtype: NumPy's name of the type of the stored values, such as "uint8".
     """
 
     size: tuple[int, int]
     orientation: int
     mode: str
+    dtype: str = "uint8"
 
 
 def read_header(path: Path) -> Header:
@@ -66,13 +104,18 @@ def read_header(path: Path) -> Header:
     Raises:
         InputError: The file is missing, its header is damaged, or it is too large.
     """
-    try:
-        with open_image(path) as image:
-            (width, height), orientation = _stored_size(image), _orientation(image)
-            size = (width, height) if orientation in _SIDEWAYS else (height, width)
-            return Header(size, orientation, image.mode)
-    except DECODER_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _input_errors(path), open_regular(path) as file:
+        if needs_tifffile(file):
+            with open_tiff(file) as page:
+                width, height, orientation = page.imagewidth, page.imagelength, orientation_of(page)
+                mode, dtype = "", str(page.dtype)
+        else:
+            is_deep = _is_deep_png(file)
+            with open_image(file) as image:
+                (width, height), orientation = _stored_size(image), _orientation(image)
+                mode, dtype = image.mode, "uint16" if is_deep else _DTYPES.get(image.mode, "uint8")
+        size = (width, height) if orientation in _SIDEWAYS else (height, width)
+        return Header(size, orientation, mode, dtype)
 
 
 def image_size(path: Path) -> tuple[int, int]:
@@ -85,9 +128,11 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """Return the files below a folder that have a suffix of images, sorted."""
-    paths = sorted(folder.rglob("*"))
-    return [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    """Return the files below a folder that have a suffix of images, sorted.
+
+    Hidden files and folders are left out, and ``__MACOSX``, which holds no images.
+    """
+    return [path for path in visible_files(folder) if path.suffix.lower() in SUFFIXES]
 
 
 def _stored_size(image: Image.Image) -> tuple[int, int]:
@@ -122,22 +167,38 @@ def _metadata_follows_pixels(file: IO[bytes] | None) -> bool:
         file.seek(position)
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode not in _DEEP_MODES:
-        return image
-    orientation, most = image.getexif().get(_ORIENTATION), _DEEP_MODES[image.mode]
-    values = np.asarray(image)
-    strips = []
-    # Strips of rows: as floats a large image would take gigabytes.
-    for first in range(0, len(values), _STRIP):
-        shares = values[first : first + _STRIP].astype(np.float64) / most
-        strips.append((np.nan_to_num(shares).clip(0, 1) * 255).round().astype(np.uint8))
-    flat = Image.fromarray(np.concatenate(strips))
-    if orientation:
-        flat.getexif()[_ORIENTATION] = orientation
-    return flat
+def _is_deep_png(file: IO[bytes]) -> bool:
+    head = file.read(26)
+    file.seek(0)
+    return head.startswith(b"\x89PNG") and head[24:] in _DEEP_PNG
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
-    got = "no such file" if isinstance(error, FileNotFoundError) else f"{error}"
-    return InputError(path, "a readable image", got, "replace or remove it")
+def _deep_png(file: IO[bytes]) -> NDArray[Any]:
+    """Return the 16-bit values (H, W, 3) of a PNG with colours or an alpha channel."""
+    file.seek(0)
+    values = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if values is None or values.dtype != np.uint16 or values.ndim != 3:
+        raise ValueError("damaged PNG")
+    return np.asarray(values[..., 2::-1])
+
+
+def _rgb(
+    values: NDArray[Any], colours: int, orientation: int, params: ImageParams, path: Path
+) -> tuple[NDArray[np.uint8], Scaling | None]:
+    chosen, scaling = choose_bands(values, colours, params.bands, str(path)), None
+    if chosen.dtype != np.uint8:
+        chosen, scaling = scale(chosen, params.range)
+    image = Image.fromarray(np.broadcast_to(chosen, (*chosen.shape[:2], 3)))
+    image.getexif()[_ORIENTATION] = orientation
+    return np.asarray(ImageOps.exif_transpose(image)), scaling
+
+
+@contextmanager
+def _input_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
+    except DECODER_ERRORS as error:
+        got = "no such file" if isinstance(error, FileNotFoundError) else f"{error}"
+        raise InputError(path, "a readable image", got, "replace or remove it") from error

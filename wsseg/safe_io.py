@@ -6,7 +6,8 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -19,10 +20,16 @@ A few bytes can claim any size, so it is checked before any pixel is decoded. Im
 megapixels, for which Pillow warns, are read without a warning.
 """
 
-FORMATS = ("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
+HAS_AVIF = find_spec("PIL._avif") is not None
+"""Whether the installed Pillow decodes AVIF."""
+
+FORMATS = (
+    *("JPEG", "PNG", "BMP", "DIB", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000"),
+    *(("AVIF",) if HAS_AVIF else ()),
+)
 """Pillow's names of the accepted formats; for others it may run Ghostscript."""
 
-_TOO_LARGE = f"more than {MAX_PIXELS:,} pixels (cut it into tiles)"
+TOO_LARGE = f"more than {MAX_PIXELS:,} pixels (cut it into tiles)"
 
 DECODER_ERRORS = (
     OSError,
@@ -54,16 +61,17 @@ def open_image(
     """Yield an image whose pixels are not decoded yet.
 
     Args:
+        source: A path, or an open file, which stays open.
         formats: Pillow's names of the accepted formats, whatever the suffix of the file.
 
     Raises:
         ValueError: The image has more than ``MAX_PIXELS`` pixels.
         OSError: The file is missing or not an image; or another of ``DECODER_ERRORS``.
     """
-    file = open_regular(source) if isinstance(source, Path) else source
-    with file, _opened(file, formats) as image:
+    opened = open_regular(source) if isinstance(source, Path) else nullcontext(source)
+    with opened as file, _opened(file, formats) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise ValueError(_TOO_LARGE)
+            raise ValueError(TOO_LARGE)
         yield image
 
 
@@ -78,11 +86,12 @@ def _regular(path: str, flags: int) -> int:
 
 def _opened(file: IO[bytes], formats: tuple[str, ...]) -> Image.Image:
     with warnings.catch_warnings():
-        # Our limit is the one at which Pillow raises an error; below it a warning is noise.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # Our limit is the one at which Pillow raises an error; below it a warning is noise, as
+        # are warnings of damaged metadata of a file that cannot be opened or has pixels.
+        warnings.simplefilter("ignore")
         try:
             return Image.open(file, formats=formats)
         except Image.DecompressionBombError as error:
-            raise ValueError(_TOO_LARGE) from error
+            raise ValueError(TOO_LARGE) from error
         except UnidentifiedImageError as error:  # its message does not name the path
             raise ValueError("no image of a known kind, or a damaged one") from error

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsseg.bands import ImageParams
 from wsseg.data.check import Report, check_dataset
 from wsseg.data.model import Classes, Problem
 from wsseg.errors import InputError
@@ -435,6 +436,53 @@ def test_many_equal_problems_are_counted_not_printed():
         "  and 4997 more; --all lists them",
         "1 errors, 5000 warnings",
     ]
+
+
+def deep_folder(root, most):
+    root.mkdir()
+    (root / "train.csv").write_text("a.png,cow\n")
+    values = np.linspace(0, most, 40, dtype=np.uint16).reshape(1, 40).repeat(30, axis=0)
+    Image.fromarray(values).save(root / "a.png")
+    return root
+
+
+@pytest.mark.parametrize(
+    ("most", "reading", "source", "message"),
+    [
+        (
+            2800,
+            {},
+            "0..4095",
+            "values from 0 to 2800 are scaled from 0..4095 to 8 bits, 40 grey levels "
+            "(at most 12 from 0..65535); set data.range=[0, 4095] to scale all images alike",
+        ),
+        (
+            60_000,
+            {},
+            "0..65535",
+            "values from 0 to 60000 are scaled from 0..65535 to 8 bits, 40 grey levels; "
+            "set data.range=[0, 65535] to scale all images alike",
+        ),
+        (
+            2800,
+            {"range": (0, 65535)},
+            "0..65535",
+            "values from 0 to 2800 are scaled from 0..65535 to 8 bits, 12 grey levels "
+            "(at most 12 from 0..65535)",
+        ),
+    ],
+)
+def test_deep_images_report_their_range_and_levels(tmp_path, most, reading, source, message):
+    root = deep_folder(tmp_path / "deep", most)
+    problems = check_dataset(root, workers=1, reading=ImageParams(**reading)).problems
+    (problem,) = (p for p in problems if "bit" in p.kind)
+    assert (problem.kind, problem.message, problem.fatal) == (
+        f"16-bit values are scaled from {source} to 8 bits",
+        message,
+        False,
+    )
+    fast = check_dataset(root, workers=1, deep=False).problems
+    assert "16-bit values are scaled to 8 bits" in [p.kind for p in fast]
 
 
 def test_real_folders(shared_data):

@@ -1,6 +1,9 @@
 """Hostile images and masks."""
 
+import io
+
 import numpy as np
+import tifffile
 from helpers.formats import HEIGHT, WIDTH, encoded
 from hostile.bombs import png, text_chunk, tiff, zeros
 from hostile.changes import LINE, Case, both, coco, fifo, folder, link, moved, put, saved
@@ -11,6 +14,13 @@ _TOO_LARGE = "got more than 178,956,970 pixels (cut it into tiles)"
 
 def _deep():
     return Image.fromarray(np.arange(HEIGHT * WIDTH, dtype=np.uint16).reshape(HEIGHT, WIDTH) * 85)
+
+
+def _bands(count):
+    values = np.zeros((count, HEIGHT, WIDTH), np.uint16)
+    kind, file = "rgb" if count == 3 else "minisblack", io.BytesIO()
+    tifffile.imwrite(file, values, photometric=kind, planarconfig="separate")
+    return file.getvalue
 
 
 def _frames():
@@ -126,6 +136,24 @@ IMAGES = (
     Case("CMYK JPEG", "voc", saved(_plain("CMYK"), "jpg"), 0, "CMYK"),
     Case("16-bit PNG", "voc", saved(_deep(), "png"), 0, "16-bit values are scaled"),
     Case("16-bit TIFF", "voc", saved(_deep(), "tiff"), 0, "16-bit values are scaled"),
+    Case(
+        "16-bit TIFF of three planes", "voc", put("JPEGImages/a.png", _bands(3)), 0, "16-bit values"
+    ),
+    Case("TIFF of four bands", "voc", put("JPEGImages/a.png", _bands(4)), 1, "has 4 bands; choose"),
+    Case(
+        "TIFF of four bands that claims 50,000 x 50,000 pixels",
+        "voc",
+        put("JPEGImages/a.png", lambda: tiff(_bands(4)(), 50_000, 50_000)),
+        1,
+        _TOO_LARGE,
+    ),
+    Case(
+        "TIFF of four bands that is cut off",
+        "voc",
+        put("JPEGImages/a.png", lambda: _bands(4)()[:-900]),
+        1,
+        "got truncated TIFF",
+    ),
     Case(
         "float TIFF of NaN and infinity",
         "voc",

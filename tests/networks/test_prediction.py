@@ -3,9 +3,10 @@ import pytest
 import torch
 from torch import nn
 
+from wsseg.bands import ImageParams
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
-from wsseg.networks.checkpoints import save_network
+from wsseg.networks.checkpoints import read_checkpoint, save_network, write_checkpoint
 from wsseg.networks.params import PredictionParams, SegmenterParams
 from wsseg.networks.prediction import Segmenter, load_segmenter
 from wsseg.networks.segmenter import build_network
@@ -70,6 +71,17 @@ def test_file_round_trip(model_settings, tmp_path):
     torch.testing.assert_close(
         {k: v.cpu() for k, v in loaded.network.state_dict().items()}, network.state_dict()
     )
+
+
+def test_files_say_how_images_are_read(model_settings, tmp_path):
+    path, reading = tmp_path / "model.ckpt", ImageParams(range=(0, 3000), bands=(3, 1, 0))
+    network = build_network(model_settings, 2)
+    save_network(path, "segmenter", network, model_settings, CLASSES, reading=reading)
+    assert load_segmenter(path).reading == reading
+    content = read_checkpoint(path)
+    del content["reading"]  # as in files of earlier versions
+    write_checkpoint(path, content)
+    assert load_segmenter(path).reading == ImageParams()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"rubbish"])

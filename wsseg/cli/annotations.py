@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from wsseg.bands import ImageParams
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
@@ -19,6 +20,7 @@ from wsseg.synthetic.params import SimulationParams
 
 @app.command()
 @plain_errors()
+@options(ImageParams)
 def check(
     dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
     annotations: Annotated[
@@ -28,13 +30,16 @@ def check(
     format_: Annotated[
         str, typer.Option("--format", help="Format, such as voc, coco or jsonl; auto detects it.")
     ] = DataParams.model_fields["format"].default,
+    params: ImageParams,
     all_: Annotated[bool, typer.Option("--all", help="List every problem of each kind.")] = False,
     fast: Annotated[bool, typer.Option(help="Read only the headers of images and masks.")] = False,
 ) -> None:
     """Report the contents and the problems of a data set; exit code 1 if there are errors."""
     from wsseg.data.check import check_dataset
 
-    report = check_dataset(dataset, format_, deep=not fast, annotations=annotations or ())
+    report = check_dataset(
+        dataset, format_, deep=not fast, annotations=annotations or (), reading=params
+    )
     for line in report.lines(most=None) if all_ else report.lines():
         typer.echo(line)
     raise typer.Exit(1 if any(problem.fatal for problem in report.problems) else 0)

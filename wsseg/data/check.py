@@ -8,15 +8,17 @@ from functools import partial
 from itertools import chain, combinations, zip_longest
 from pathlib import Path
 
+from wsseg.bands import ImageParams
 from wsseg.data.counts import SplitCounts, split_counts, split_lines
 from wsseg.data.examine import examine
 from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import joined, with_annotations
+from wsseg.data.load import joined, with_annotations, with_reading
 from wsseg.data.model import Classes, Problem, Sample
 from wsseg.parallel import Skipped, map_locally
 
+_READING = ImageParams()
 _SHOWN = 3
 _LEAK = "the same image in two splits"
 
@@ -59,6 +61,8 @@ def check_dataset(
     deep: bool = True,
     workers: int | None = None,
     annotations: Sequence[Path] = (),
+    *,
+    reading: ImageParams = _READING,
 ) -> Report:
     """Return the contents of a data set and all its problems.
 
@@ -67,6 +71,7 @@ def check_dataset(
         deep: Decode every image and mask; otherwise only headers are read.
         workers: Number of processes; None: one per core.
         annotations: Files that are laid over the data set, see ``with_annotations``.
+        reading: Range and bands that the images are read with.
 
     Returns:
         The report. The problems of the readers come first, then those of each image, then those
@@ -82,7 +87,7 @@ def check_dataset(
         weak = with_annotations(weak, annotations)
     problems = [
         *dict.fromkeys((*weak.problems, *masks.problems)),
-        *_of_images(joined(weak, masks).samples, classes, deep, workers),
+        *_of_images(with_reading(joined(weak, masks), reading).samples, classes, deep, workers),
         *_same_names(weak.samples),
         *_same_content(weak.samples),
     ]

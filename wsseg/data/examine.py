@@ -1,13 +1,15 @@
 """Check one image and its annotations."""
 
+import math
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.data.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
-from wsseg.images import read_header, read_image
+from wsseg.images import read_header, read_scaled
 from wsseg.labelmaps import IGNORE, read_label_map
 
 _SMALL_SIDE = 9
@@ -16,11 +18,6 @@ _MODES = {
     "RGBA": "the alpha channel is dropped",
     "LA": "the alpha channel is dropped",
     "PA": "the alpha channel is dropped",
-    "I": "16-bit values are scaled to 8 bits",
-    "I;16": "16-bit values are scaled to 8 bits",
-    "I;16B": "16-bit values are scaled to 8 bits",
-    "I;16L": "16-bit values are scaled to 8 bits",
-    "F": "float values from 0 to 1 are scaled to 8 bits",
 }
 
 
@@ -32,12 +29,10 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
         deep: Decode the image and its mask; otherwise only headers are read.
     """
     try:
-        problems = [*_header(sample), *_boxes(sample), *_tags(sample, names)]
+        problems = [*_header(sample, deep), *_boxes(sample), *_tags(sample, names)]
         # On an image of another size, the strokes would be drawn elsewhere.
         if not any(problem.fatal for problem in problems):
             problems += _strokes(sample, names)
-        if deep:
-            read_image(sample.image)
     except InputError as error:
         return (Problem(sample.id, str(error), fatal=True, kind="unreadable image"),)
     for mask in sample.annotations if deep else ():
@@ -46,7 +41,7 @@ def examine(sample: Sample, names: tuple[str, ...], deep: bool) -> tuple[Problem
     return tuple(problems)
 
 
-def _header(sample: Sample) -> Iterator[Problem]:
+def _header(sample: Sample, deep: bool) -> Iterator[Problem]:
     header = read_header(sample.image)
     orientation, (height, width) = header.orientation, header.size
     annotated = f"annotated {sample.size[1]}x{sample.size[0]}"
@@ -66,6 +61,31 @@ def _header(sample: Sample) -> Iterator[Problem]:
         yield Problem(sample.id, message, fatal=True, kind="image of another size than annotated")
     if note := _MODES.get(header.mode):
         yield Problem(sample.id, note, kind=note)
+    if deep or header.dtype != "uint8":
+        yield from _scaled(sample, np.dtype(header.dtype), deep)
+
+
+def _scaled(sample: Sample, dtype: np.dtype[Any], deep: bool) -> Iterator[Problem]:
+    """Decode the image if ``deep``, and report how values of more than 8 bits are scaled."""
+    name = "float" if dtype.kind == "f" else f"{8 * dtype.itemsize}-bit"
+    if not deep:
+        note = f"{name} values are scaled to 8 bits"
+        yield Problem(sample.id, note, kind=note)
+        return
+    image, scaling = read_scaled(sample.image, sample.reading)
+    if scaling is None:
+        return
+    first, last = scaling.extent
+    message = f"values from {first:g} to {last:g} are scaled from {scaling.source} to 8 bits"
+    message = f"{message}, {np.unique(image).size} grey levels"
+    if dtype.kind != "f" and last < (most := np.iinfo(dtype).max) / 4:
+        levels = math.ceil((last - first) / most * 255) + 1
+        message = f"{message} (at most {levels} from 0..{most})"
+    if sample.reading.range == "auto":
+        low, high = scaling.ranges[0]
+        message = f"{message}; set data.range=[{low:g}, {high:g}] to scale all images alike"
+    kind = f"{name} values are scaled from {scaling.source} to 8 bits"
+    yield Problem(sample.id, message, kind=kind)
 
 
 def _boxes(sample: Sample) -> Iterator[Problem]:

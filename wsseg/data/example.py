@@ -49,7 +49,7 @@ def read_sample_image(sample: Sample) -> NDArray[np.uint8]:
     Raises:
         InputError: The file cannot be read, or its size differs from ``sample.size``.
     """
-    image = read_image(sample.image)
+    image = read_image(sample.image, sample.reading)
     _check_size(sample, image)
     return image
 

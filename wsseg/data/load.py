@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from wsseg.bands import ImageParams
 from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.fitting import View
@@ -43,7 +44,12 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
         replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
         for sample in dataset.samples
     )
-    return replace(dataset, samples=tuple(samples))
+    return with_reading(replace(dataset, samples=tuple(samples)), data.reading)
+
+
+def with_reading(dataset: Dataset, reading: ImageParams) -> Dataset:
+    """Return a data set whose images are read with this range and these bands."""
+    return replace(dataset, samples=tuple(replace(s, reading=reading) for s in dataset.samples))
 
 
 @opening_once()

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsseg.bands import ImageParams
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
@@ -206,6 +207,7 @@ class Sample:
         id: Name of the image inside the data set; labels are stored as ``<id>.png``.
         size: (H, W) of the upright image.
         classes: Class names of the data set that the sample belongs to; None outside of one.
+        reading: Range and bands that the image is read with, as in the settings ``data``.
 
     Raises:
         InputError: The id is unprintable, or could name a file outside its folder.
@@ -217,6 +219,7 @@ class Sample:
     annotations: tuple[Annotation, ...]
     split: str
     classes: Classes | None = field(default=None, repr=False, compare=False)
+    reading: ImageParams = field(default_factory=ImageParams, repr=False)
 
     def __post_init__(self) -> None:
         parts = {*self.id.split("/")} - {"", "."}

@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from wsseg.params import AbsolutePath, Params
+from wsseg.bands import ImageParams
+from wsseg.params import AbsolutePath
 
 
-class DataParams(Params):
+class DataParams(ImageParams):
     """The images and annotations of a run."""
 
     format: str = "auto"
@@ -52,6 +53,11 @@ class DataParams(Params):
         if val is not None and val == known.data.get("train"):
             raise ValueError("another split than data.train, or null")
         return val
+
+    @property
+    def reading(self) -> ImageParams:
+        """The settings of reading images alone."""
+        return ImageParams(range=self.range, bands=self.bands)
 
     @property
     def splits(self) -> tuple[str, ...]:

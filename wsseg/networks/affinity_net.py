@@ -120,7 +120,7 @@ def load_affinity(path: Path, device: str = "auto") -> TrainedAffinity:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    network, params, _ = load_network(
+    network, params, *_ = load_network(
         path,
         "affinity network",
         ClassifierNetworkParams,

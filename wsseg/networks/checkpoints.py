@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from torch import nn
 
+from wsseg.bands import ImageParams
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.files import atomic_write
@@ -17,6 +18,7 @@ from wsseg.networks.params import NetworkParams
 from wsseg.networks.weights import device_of
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
+_READING = ImageParams()
 _REMEDY = "delete its folder to train again, or name a run whose training has ended"
 
 Kind = Literal["segmenter", "tag classifier", "affinity network"]
@@ -25,22 +27,33 @@ P = TypeVar("P", bound=NetworkParams)
 
 
 def save_network(
-    path: Path, kind: Kind, network: nn.Module, params: NetworkParams, classes: Classes
+    path: Path,
+    kind: Kind,
+    network: nn.Module,
+    params: NetworkParams,
+    classes: Classes,
+    *,
+    reading: ImageParams = _READING,
 ) -> None:
-    """Write a trained network and the parameters that it was built with to one file, atomically."""
+    """Write a trained network and the parameters that it was built with to one file, atomically.
+
+    Args:
+        reading: Range and bands that the images of the training were read with.
+    """
     content = {
         "kind": kind,
         "state_dict": network.state_dict(),
         "params": params.model_dump(mode="json"),
         "classes": list(classes),
+        "reading": reading.model_dump(mode="json"),
     }
     write_checkpoint(path, content)
 
 
 def load_network(
     path: Path, kind: Kind, params_type: type[P], build: Callable[[P, int], N], device: str = "auto"
-) -> tuple[N, P, Classes]:
-    """Return a network of ``save_network`` in eval mode, its parameters and its classes.
+) -> tuple[N, P, Classes, ImageParams]:
+    """Return a network of ``save_network`` in eval mode, and its parameters, classes and reading.
 
     Args:
         build: (parameters without pre-trained weights, number of classes) -> network.
@@ -55,13 +68,14 @@ def load_network(
         classes = Classes(tuple(content["classes"]))
         network = build(params.model_copy(update={"weights": None}), len(classes))
         network.load_state_dict(content["state_dict"])
+        reading = ImageParams.model_validate(content.get("reading", {}))
     except InputError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         sentence = f"no {kind} can be made of {path} ({reason})"
         raise InputError(sentence, hint=_REMEDY) from error
-    return network.to(device_of(device)).eval(), params, classes
+    return network.to(device_of(device)).eval(), params, classes, reading
 
 
 def saved_classes(path: Path) -> Classes:

@@ -106,7 +106,7 @@ def load_classifier(path: Path, device: str = "auto") -> TrainedClassifier:
     Raises:
         InputError: The file is missing, damaged or of another kind.
     """
-    network, params, classes = load_network(
+    network, params, classes, _ = load_network(
         path,
         "tag classifier",
         ClassifierNetworkParams,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from wsseg.bands import ImageParams
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -67,6 +68,7 @@ class Segmenter:
         classes: The K class names, the background first.
         params: The parameters that the network was built with.
         prediction: Scales, mirroring and tiles of calls that pass none.
+        reading: Range and bands that image files are read with, those of the training.
 
     Example:
         >>> params = SegmenterParams(preset="demo")
@@ -83,6 +85,7 @@ class Segmenter:
     classes: Classes
     params: SegmenterParams
     prediction: PredictionParams = field(default_factory=PredictionParams)
+    reading: ImageParams = field(default_factory=ImageParams)
 
     def __call__(
         self, image: NDArray[np.uint8] | Path | str, params: PredictionParams | None = None
@@ -99,8 +102,9 @@ class Segmenter:
         Raises:
             InputError: The file is missing, damaged or too large.
         """
-        pixels = read_image(Path(image)) if isinstance(image, Path | str) else image
-        return Prediction(self.predict(pixels, params), self.classes, pixels)
+        if isinstance(image, Path | str):
+            image = read_image(Path(image), self.reading)
+        return Prediction(self.predict(image, params), self.classes, image)
 
     def predict(
         self, image: NDArray[np.uint8], params: PredictionParams | None = None
@@ -161,10 +165,11 @@ def load_segmenter(path: Path | str, device: str = "auto") -> Segmenter:
         InputError: The file is missing, damaged or of another kind.
     """
     file = Path(path) / "model.ckpt" if Path(path).is_dir() else Path(path)
-    network, params, classes = load_network(
+    network, params, classes, reading = load_network(
         file, "segmenter", SegmenterParams, build_network, device
     )
-    return Segmenter(network.to(memory_format=torch.channels_last), classes, params)
+    network = network.to(memory_format=torch.channels_last)
+    return Segmenter(network, classes, params, reading=reading)
 
 
 @lru_cache(maxsize=4)

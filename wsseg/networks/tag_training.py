@@ -40,7 +40,7 @@ class TagBatches(StepBatches):
         seed: int,
     ) -> None:
         super().__init__(len(samples), trainer, seed=seed)
-        self.images = [sample.image for sample in samples]
+        self.samples = tuple(samples)
         self.targets = tag_targets(samples, classes)
         self.model, self.zoom = model, trainer.zoom
         self.augment = v2.Compose(
@@ -53,7 +53,8 @@ class TagBatches(StepBatches):
 
     def example(self, index: int) -> tuple[Tensor, Tensor]:
         """Return a crop (3, h, w) float32, normalised, and the target (K,) of its image."""
-        pixels = read_image(self.images[index])
+        sample = self.samples[index]
+        pixels = read_image(sample.image, sample.reading)
         size = random_size(pixels.shape[:2], self.model.scale, self.zoom)
         image = torch.from_numpy(pixels.copy()).permute(2, 0, 1)
         crop = self.augment(v2.functional.resize(image, size))

@@ -1,7 +1,7 @@
 """Augmented crops of images and label maps for trainings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
+from wsseg.bands import ImageParams
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.networks.batches import GRAY, JITTER, StepBatches, normalize, random_size
@@ -27,11 +28,13 @@ class TrainingPair:
     Attributes:
         label_map: A palette PNG of the image's size.
         possible: For each class whether it can occur in the image; empty if no loss asks for it.
+        reading: Range and bands that the image is read with.
     """
 
     image: Path
     label_map: Path
     possible: tuple[bool, ...] = ()
+    reading: ImageParams = field(default_factory=ImageParams)
 
 
 class Target(NamedTuple):
@@ -74,7 +77,7 @@ class TrainingBatches(StepBatches):
         """Return a crop (3, h, w) float32, normalised, and its target."""
         pair = self.pairs[index]
         label_map = read_label_map(pair.label_map).astype(np.int16)
-        pixels = read_image(pair.image)
+        pixels = read_image(pair.image, pair.reading)
         image, padded = self.augment(*zoom_randomly(pixels, label_map, self.model, self.trainer))
         labels = padded.as_subclass(Tensor)[0].long()
         inside = labels != _OUTSIDE

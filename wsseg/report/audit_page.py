@@ -63,7 +63,7 @@ def _rows(audit: Audit, findings: Sequence[Finding]) -> Iterator[GalleryRow]:
     for finding in findings:
         sample = audit.samples[finding.id]
         try:
-            image = read_image(sample.image)
+            image = read_image(sample.image, sample.reading)
         except InputError:  # deleted since the audit
             yield GalleryRow(finding.id, ())
             continue

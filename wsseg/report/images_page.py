@@ -126,7 +126,7 @@ def _write(
     work: _Work, folder: Path, stages: Mapping[str, Path], n_classes: int
 ) -> tuple[str, dict[str, Any]]:
     sample = work.sample
-    image = read_image(sample.image)
+    image = read_image(sample.image, sample.reading)
     maps, rules = (_maps(stages, kind, work.id) for kind in ("labels", "rules"))
     truth = true_label_map(work.mask, n_classes) if work.mask else None
     height, width = sample.size

@@ -200,7 +200,7 @@ def _gallery(report: Report) -> list[GalleryRow]:
         if report.truth.covers(sample):
             label_maps["truth"] = report.truth.label_map(sample)
         activation = _activation(report.run / maps, sample) if maps else None
-        image = read_image(sample.image)
+        image = read_image(sample.image, sample.reading)
         rows.append(gallery_row(sample.id, image, sample.boxes, label_maps, activation))
     return rows
 

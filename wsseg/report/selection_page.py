@@ -25,6 +25,7 @@ def write_selection_page(selection: Selection) -> Path:
         Path of the page.
     """
     page = selection.params.out / "index.html"
+    chosen = [selection.candidates.samples[image] for image in selection.choice.order]
     points, explained = project(selection.embeddings)
     content = {
         "count": len(selection.choice.order),
@@ -38,8 +39,8 @@ def write_selection_page(selection: Selection) -> Path:
         "any_labelled": bool(selection.candidates.is_labelled.any()),
         "quota": selection.quota,
         "images": [
-            (image, encode_image(read_image(image.path), _SIDE), _scores(image))
-            for image in selection.images()
+            (image, encode_image(read_image(image.path, sample.reading), _SIDE), _scores(image))
+            for image, sample in zip(selection.images(), chosen, strict=True)
         ],
         "skipped": selection.skipped.items(),
     }

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.bands import ImageParams
 from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.files import fingerprint
@@ -152,7 +153,8 @@ def samples_key(samples: Iterable[Sample]) -> str:
     for sample in samples:
         masks = [fingerprint(a.path) for a in sample.annotations if isinstance(a, MaskFile)]
         drawn = [a for a in sample.annotations if not isinstance(a, MaskFile)]
-        described = (sample.id, sample.size, fingerprint(sample.image), drawn, masks)
+        reading = [] if sample.reading == ImageParams() else [sample.reading]
+        described = (sample.id, sample.size, fingerprint(sample.image), drawn, masks, *reading)
         digest.update(repr(described).encode())
     return digest.hexdigest()
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from wsseg.errors import InputError
 from wsseg.files import atomic_write
+from wsseg.image_kinds import unread_files, visible_files
 from wsseg.images import SUFFIXES, image_files, read_image
 from wsseg.labelmaps import overlay, write_label_map
 from wsseg.networks.params import PredictionParams
@@ -59,7 +60,7 @@ def predict_files(run: Path, images: Sequence[Path], out: Path, strict: bool = F
 def _predict_file(
     segmenter: Segmenter, prediction: PredictionParams, path: Path, out: Path, name: str
 ) -> None:
-    image = read_image(path)
+    image = read_image(path, segmenter.reading)
     label_map = segmenter.predict(image, prediction).argmax(axis=0).astype("uint8")
     write_label_map(out / "labels" / f"{name}.png", label_map)
     with atomic_write(out / "overlays" / f"{name}.jpg") as file:
@@ -92,10 +93,20 @@ def _output_names(images: Sequence[Path]) -> dict[str, Path]:
                 got = f"{names[name]} and {path}"
                 raise InputError("image names", "distinct", got, "predict them to two folders")
             names[name] = path
+    others = _unread(images)
+    for line in others:
+        log(f"skipped: {line}")
     if not names:
         rule = f"files or folders with {', '.join(SUFFIXES)}"
-        raise InputError("IMAGES", rule, "no image", "check the paths")
+        got = "no image" + "".join(f"; {line}" for line in others)
+        raise InputError("IMAGES", rule, got, "check the paths")
     return names
+
+
+def _unread(images: Sequence[Path]) -> list[str]:
+    """Return sentences about the files in folders that show images but cannot be read."""
+    folders = [path for path in images if path.is_dir()]
+    return [str(unread) for f in folders for unread in unread_files(visible_files(f))]
 
 
 def _files(path: Path) -> Iterator[tuple[Path, Path]]:

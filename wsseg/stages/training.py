@@ -91,9 +91,8 @@ def train_on_pairs(
         loss = fit_in_stage(
             stage, training, batches, config, callbacks, average=config.trainer.average
         )
-        save_network(
-            stage.path / "model.ckpt", "segmenter", training.network, config.model, classes
-        )
+        path, reading = stage.path / "model.ckpt", config.data.reading
+        save_network(path, "segmenter", training.network, config.model, classes, reading=reading)
         return {"loss": loss}
 
     return stage.run(train)
@@ -235,7 +234,8 @@ def labelled_pairs(
         if sample.id in labelled:
             candidates = {*candidate_classes(sample, len(classes)), *labelled[sample.id]}
             possible = tuple(label in candidates for label in range(len(classes)))
-            pairs.append(TrainingPair(sample.image, label_path(labels, sample), possible))
+            path = label_path(labels, sample)
+            pairs.append(TrainingPair(sample.image, path, possible, sample.reading))
     return pairs
 
 

@@ -8,6 +8,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+from wsseg.bands import ImageParams
 from wsseg.data.model import Classes
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.checkpoints import save_network
@@ -29,10 +30,20 @@ class Snapshots(Callback):
     Args:
         folder: Gets ``snapshot-1.ckpt`` and ``snapshot-2.ckpt``.
         steps: Length of the training in optimiser steps.
+        reading: Range and bands that the images are read with.
     """
 
-    def __init__(self, folder: Path, classes: Classes, params: SegmenterParams, steps: int) -> None:
-        self.folder, self.classes, self.params = folder, classes, params
+    def __init__(
+        self,
+        folder: Path,
+        classes: Classes,
+        params: SegmenterParams,
+        steps: int,
+        *,
+        reading: ImageParams,
+    ) -> None:
+        self.folder, self.classes = folder, classes
+        self.params, self.reading = params, reading
         self.moments = {max(1, round(steps * share)): i + 1 for i, share in enumerate(SNAPSHOTS)}
 
     def on_train_batch_end(self, trainer: Any, training: Any, *_: Any) -> None:
@@ -40,7 +51,8 @@ class Snapshots(Callback):
         number = self.moments.get(trainer.global_step)
         if number and trainer.is_global_zero:
             path = self.folder / f"snapshot-{number}.ckpt"
-            save_network(path, "segmenter", training.network, self.params, self.classes)
+            network, reading = training.network, self.reading
+            save_network(path, "segmenter", network, self.params, self.classes, reading=reading)
 
 
 class CollapseAlarm(Callback):

@@ -86,7 +86,7 @@ class ViewBatches(StepBatches):
         """Return a weak view (3, h, w) float32, normalised, and its ``Views``."""
         sample = self.samples[index]
         numbers, sets = self._allowed_sets(sample)
-        pixels = read_image(sample.image)
+        pixels = read_image(sample.image, sample.reading)
         weak, placed = self.weak(*zoom_randomly(pixels, numbers, self.model, self.trainer))
         places = placed.as_subclass(Tensor)[0].long()
         inside = places != _OUTSIDE

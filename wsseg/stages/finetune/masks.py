@@ -72,7 +72,9 @@ def train_supervised(run: Run, dataset: Dataset, masks: Stage) -> BaseRun:
     stage = training_stage(
         run, model_name(MASKS_ONLY), classes, labels=masks, snapshots=wants_snapshots
     )
-    snapshots = Snapshots(stage.path, classes, config.model, config.trainer.steps)
+    snapshots = Snapshots(
+        stage.path, classes, config.model, config.trainer.steps, reading=config.data.reading
+    )
     pairs = partial(labelled_pairs, masks, classes, samples_with_masks(dataset, config))
     callbacks = [snapshots] if wants_snapshots else []
     stage = train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)

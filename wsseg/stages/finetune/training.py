@@ -157,7 +157,8 @@ def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
     loss = fit_in_stage(stage, training, batches, config, [alarm], average=config.trainer.average)
     network = training.result if alarm.step is None else segmenter_of(base).network
     classes = sources.dataset.classes
-    save_network(stage.path / "model.ckpt", "segmenter", network, config.model, classes)
+    path, reading = stage.path / "model.ckpt", sources.run.config.data.reading
+    save_network(path, "segmenter", network, config.model, classes, reading=reading)
     return {"loss": loss} | ({} if alarm.step is None else {"collapsed": alarm.step})
 
 

@@ -12,6 +12,7 @@ from sklearn.metrics import euclidean_distances
 from wsseg.data.classes import has_full_mask
 from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.images import image_files, image_size
 from wsseg.networks.params import PredictionParams
@@ -44,7 +45,7 @@ def unlabelled_images(run: Run, dataset: Dataset, base: BaseRun, predicted: Stag
     samples = usable_samples(predicted, dataset.split(config.data.train))
     unlabelled = [sample for sample in samples if not has_full_mask(sample)]
     if semi.extra:
-        extra = extra_images(semi.extra, config.data.train)
+        extra = extra_images(semi.extra, config.data)
         if semi.reject:
             extra = reject_outliers(run, base, samples, extra, semi.reject)
         unlabelled += extra
@@ -54,27 +55,27 @@ def unlabelled_images(run: Run, dataset: Dataset, base: BaseRun, predicted: Stag
     return unlabelled
 
 
-def extra_images(folder: Path, split: str) -> list[Sample]:
-    """Return all readable images below a folder as samples of a split, without annotations.
+def extra_images(folder: Path, data: DataParams) -> list[Sample]:
+    """Return all readable images below a folder as training samples without annotations.
 
     Raises:
         InputError: There is no readable image in it.
     """
-    samples = [sample for path in image_files(folder) for sample in _open(path, folder, split)]
+    samples = [sample for path in image_files(folder) for sample in _open(path, folder, data)]
     if not samples:
         rule, remedy = "a folder with images", "check the path"
         raise InputError(f"finetune.semi.extra {folder}", rule, "no readable image", remedy)
     return samples
 
 
-def _open(path: Path, folder: Path, split: str) -> Iterator[Sample]:
+def _open(path: Path, folder: Path, data: DataParams) -> Iterator[Sample]:
     try:
         size = image_size(path)
     except InputError as error:
         log(f"left out: {error}")
         return
     name = path.relative_to(folder).with_suffix("").as_posix()
-    yield Sample(f"extra/{name}", path, size, (), split)
+    yield Sample(f"extra/{name}", path, size, (), data.train, reading=data.reading)
 
 
 def reject_outliers(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.bands import ImageParams
 from wsseg.data.classes import has_full_mask, present_classes
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_ids, with_annotations
@@ -16,6 +17,8 @@ from wsseg.errors import InputError
 from wsseg.runs.engine import report_problems
 from wsseg.runs.progress import log
 from wsseg.stages.selection.params import SelectionParams
+
+_READING = ImageParams()
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +69,15 @@ class Candidates:
             raise InputError("--budget", rule, budget, "lower it")
 
 
-def read_candidates(params: SelectionParams) -> tuple[Candidates, dict[str, str]]:
+def read_candidates(
+    params: SelectionParams, reading: ImageParams = _READING
+) -> tuple[Candidates, dict[str, str]]:
     """Return the images of ``params.split``, of which some are to be chosen.
 
     Images are labelled if ``params.labelled`` lists them or they have a full mask.
+
+    Args:
+        reading: Range and bands that the images are read with.
 
     Returns:
         The usable images, and for each unusable one its id and the reason.
@@ -84,7 +92,7 @@ def read_candidates(params: SelectionParams) -> tuple[Candidates, dict[str, str]
     report_problems([problem for problem in dataset.problems if problem.fatal], strict=False)
     split = dataset.split(params.split)
     labels, skipped = _labels_of(split)
-    samples = tuple(sample for sample in split if sample.id in labels)
+    samples = tuple(replace(s, reading=reading) for s in split if s.id in labels)
     shows = np.zeros((len(samples), len(dataset.classes)), bool)
     for number, sample in enumerate(samples):
         shows[number, list(labels[sample.id])] = True

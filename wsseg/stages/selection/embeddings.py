@@ -219,7 +219,7 @@ def _embed_missing(
 
 
 def _embed(sample: Sample, source: EncoderSource, key: str) -> tuple[str, NDArray[np.float32]]:
-    return sample.id, _load(source, key).embed(read_image(sample.image))
+    return sample.id, _load(source, key).embed(read_image(sample.image, sample.reading))
 
 
 @lru_cache(maxsize=1)

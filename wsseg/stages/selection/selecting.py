@@ -124,9 +124,10 @@ def select_images(params: SelectionParams) -> Selection:
         InputError: The parameters do not fit the data set, or no image can be chosen.
     """
     checkpoint = checkpoint_of(params.run) if params.run else None
-    source = encoder_source(_network_settings(params), params.encoder, checkpoint)
+    settings = _network_settings(params)
+    source = encoder_source(settings, params.encoder, checkpoint)
     source.check()
-    candidates, skipped = read_candidates(params)
+    candidates, skipped = read_candidates(params, settings.data.reading)
     if params.uncertainty and checkpoint:
         check_classes(f"--run {params.run}", checkpoint, candidates.dataset_classes)
     cache = params.cache or params.out / "cache"

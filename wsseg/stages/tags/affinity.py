@@ -67,7 +67,10 @@ def learn_affinity(
         seed=config.seed,
     )
     samples = usable_samples(confident, dataset.split(config.data.train))
-    pairs = [TrainingPair(sample.image, label_path(confident, sample)) for sample in samples]
+    pairs = [
+        TrainingPair(sample.image, label_path(confident, sample), reading=sample.reading)
+        for sample in samples
+    ]
     return stage.run(lambda: {"loss": _train(stage, pairs, classifier, config)})
 
 

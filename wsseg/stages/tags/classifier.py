@@ -125,7 +125,7 @@ def _readable(samples: Sequence[Sample], config: Config) -> tuple[list[Sample], 
 
 
 def _decode(sample: Sample) -> None:
-    read_image(sample.image)
+    read_image(sample.image, sample.reading)
 
 
 def _train(stage: Stage, tagged: list[Sample], classes: Classes, config: Config) -> list[float]:
@@ -158,7 +158,7 @@ def _precision(stage: Stage, val: list[Sample], config: Config) -> dict[str, flo
     if not val:
         return {}
     classifier = load_classifier(stage.path / "model.ckpt", config.machine.device)
-    scores = [torch.from_numpy(classifier.scores(read_image(s.image))) for s in val]
+    scores = [torch.from_numpy(classifier.scores(read_image(s.image, s.reading))) for s in val]
     classes = classifier.classes
     return average_precision(torch.stack(scores), tag_targets(val, classes), classes)
 

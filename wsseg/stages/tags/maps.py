@@ -171,7 +171,7 @@ def _spread(
     device: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample.id))
-    image = read_image(sample.image)
+    image = read_image(sample.image, sample.reading)
     vectors = affinity_net.load(_affinity, device).vectors(image) if affinity_net else None
     propagated = spread(image, scores, params, vectors)
     write_scores(scores_path(stage, sample.id), labels.tolist(), propagated)
