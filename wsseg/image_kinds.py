@@ -1,5 +1,6 @@
 """Kinds of files that show images but are not read, and what to do about them."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,7 @@ OTHER_KINDS = {
 """Suffixes, in lower case, of images that are not read: the kind and the remedy."""
 
 _SHOWN = 3
+_JUNK = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir"))
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,24 @@ def unread_files(paths: Iterable[Path]) -> tuple[Unread, ...]:
     return tuple(Unread(*found, tuple(group)) for found, group in groups.items())
 
 
-def visible_files(folder: Path) -> list[Path]:
-    """Return the files below a folder, sorted, without hidden ones and those of ``__MACOSX``."""
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(map(_is_hidden, path.relative_to(folder).parts))
-    ]
+def is_junk(name: str) -> bool:
+    """Return whether a file or folder is a hidden or leftover one of a file manager or notebook.
+
+    Example:
+        >>> is_junk(".ipynb_checkpoints"), is_junk("__MACOSX"), is_junk("cow.jpg")
+        (True, True, False)
+    """
+    return name.startswith(".") or name.lower() in _JUNK
 
 
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
+def visible_files(folder: Path, follow_links: bool = False) -> list[Path]:
+    """Return the files below a folder, sorted, without junk.
+
+    Args:
+        follow_links: Also list folders that are symbolic links.
+    """
+    found: list[Path] = []
+    for parent, folders, names in os.walk(folder, followlinks=follow_links):
+        folders[:] = [name for name in folders if not is_junk(name)]
+        found += (Path(parent, name) for name in names if not is_junk(name))
+    return sorted(path for path in found if path.is_file())

@@ -10,21 +10,11 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from wsseg.errors import InputError
+from wsseg.image_kinds import Unread, is_junk, unread_files, unread_kind
 from wsseg.images import SUFFIXES
 
-_JUNK = frozenset(("__macosx", "thumbs.db", "desktop.ini", "@eadir"))
 _DRIVE = re.compile(r"^[A-Za-z]:/|^file:/+|^/+")
 _follow_links: ContextVar[bool] = ContextVar("follow_links", default=False)
-
-
-def is_junk(name: str) -> bool:
-    """Return whether a file or folder is a hidden or leftover one of a file manager or notebook.
-
-    Example:
-        >>> is_junk(".ipynb_checkpoints"), is_junk("__MACOSX"), is_junk("cow.jpg")
-        (True, True, False)
-    """
-    return name.startswith(".") or name.lower() in _JUNK
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -57,6 +47,12 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     for parent, folders, names in walk:
         folders[:] = sorted(name for name in folders if not is_junk(name))
         yield Path(parent), sorted(name for name in names if not is_junk(name))
+
+
+def unread_images(folder: Path) -> tuple[Unread, ...]:
+    """Return the images below a folder that are not read, by kind, such as HEIC."""
+    paths = (parent / name for parent, names in _walk(folder) for name in names)
+    return unread_files(path for path in paths if unread_kind(path))
 
 
 def matching_files(
@@ -199,6 +195,10 @@ class ImageIndex:
         if found:
             got = " and ".join(shown(path, self.root) for path in found[:3])
             raise InputError(f"Image {name!r:.200} may be {got}", hint="write its suffix too")
+        for unread in unread_images(self.root):
+            if same := [p for p in unread.paths if p.stem.lower() == written.stem.lower()]:
+                message = f"{shown(same[0], self.root)} is {unread.kind}, which is not read"
+                raise InputError(message, hint=unread.remedy)
         places = ", ".join(shown(folder, self.root) for folder in folders)
         remedy = "add the file or remove its entry"
         rule, got = "a file of the data set", f"none in {places}"

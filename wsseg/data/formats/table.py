@@ -14,13 +14,13 @@ from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
-from wsseg.data.formats.paths import files_by_id, shown
+from wsseg.data.formats.paths import files_by_id, shown, unread_images
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset
 from wsseg.data.formats.views import view
 from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
-from wsseg.data.model import Dataset
+from wsseg.data.model import Dataset, Problem
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
 from wsseg.synthetic.scenes import write_scenes
@@ -86,7 +86,13 @@ def read_raw(root: Path, format: str = "auto", splits: Sequence[str] | None = No
         if name != "scenes":  # these are generated
             _check_folder(root)
         raw = read(root, None if splits is None else tuple(dict.fromkeys(splits)))
-        return replace(raw, format=name)
+        others = (
+            Problem(
+                shown(unread.paths[0], root), str(unread), kind="image of a kind that is not read"
+            )
+            for unread in unread_images(root)
+        )
+        return replace(raw, format=name, problems=(*raw.problems, *others))
 
 
 def read_dataset(

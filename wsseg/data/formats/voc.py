@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsseg.data.formats.paths import (
+    ImageIndex,
     files_by_id,
     guard,
-    is_junk,
     matching_files,
     shown,
     some_of,
@@ -20,6 +20,7 @@ from wsseg.data.formats.voc_lists import ImageSets, NamedTags
 from wsseg.data.formats.voc_xml import is_voc_file, read_page, voc_classes, xml_files
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
+from wsseg.image_kinds import is_junk
 from wsseg.images import SUFFIXES, image_size
 
 
@@ -85,7 +86,7 @@ class _Folder:
     """The files of a VOC folder, listed once; each XML is parsed at most once."""
 
     def __init__(self, root: Path) -> None:
-        self.root, self.inside = root, guard(root)
+        self.root, self.inside, self.index = root, guard(root), ImageIndex(root)
         self.images, self.xmls, self.masks = (
             files_by_id(self.inside(root / name), suffixes)
             for name, suffixes in (
@@ -143,8 +144,7 @@ def _listed_id(line: str, folder: _Folder) -> str:
 
 def _image(id: str, folder: _Folder, log: ProblemLog) -> Path:
     if id not in folder.images:
-        rule, remedy = "an image in JPEGImages", "add it, or remove its line from ImageSets"
-        raise InputError(f"image {id!r}", rule, "no such file", remedy)
+        return folder.index.find(id, [folder.root / "JPEGImages"])[1]
     paths = sorted(folder.images[id], key=lambda path: (path.suffix != ".jpg", path))
     if len(paths) > 1:
         message = f"{' and '.join(path.name for path in paths)}: {paths[0].name} is used"

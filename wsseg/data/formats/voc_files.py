@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from wsseg.data.formats.paths import ImageIndex, files_by_id, inside, is_junk, shown
+from wsseg.data.formats.paths import ImageIndex, files_by_id, inside, shown
 from wsseg.data.formats.raw import SPLIT_NAMES, RawDataset, RawImage
 from wsseg.data.formats.reading import DAMAGED, ProblemLog, SampleList, choose_splits
 from wsseg.data.formats.voc_xml import read_page, voc_classes, xml_files
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
+from wsseg.image_kinds import is_junk
 from wsseg.images import SUFFIXES, image_size
 
 
