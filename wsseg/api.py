@@ -1,6 +1,6 @@
 """The functions behind ``import wsseg`` that combine several modules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,9 @@ from wsseg.data.example import Example
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import with_annotations
+from wsseg.data.load import lay_over, prepare
 from wsseg.data.model import Dataset
+from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth as load_truth
 from wsseg.labelmaps import overlay
 from wsseg.params import Params
@@ -37,6 +38,9 @@ def load_dataset(
     *,
     weak: View = "all",
     annotations: Sequence[str | Path] = (),
+    classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    split: float | None = None,
+    group: str | None = None,
 ) -> Dataset:
     """Return the images of a folder with their weak annotations; no pixel is decoded.
 
@@ -46,13 +50,18 @@ def load_dataset(
         weak: Annotations to use: "all" (except full masks), "boxes", "tags", "masks" or
             "none".
         annotations: Annotation files that are laid over the data set.
+        classes: Names of classes to use, or new names with lists of old ones, as ``data.classes``.
+        split: Share of the images to hold out as the split "val" if there is none, as
+            ``data.split``.
+        group: Images that ``split`` keeps together, as ``data.group``.
 
     Returns:
         The data set with ``len(ds)``, ``ds[0]``, ``ds.split("train")`` and ``ds.classes``. Unusable
         images are left out and listed in ``ds.problems``.
 
     Raises:
-        InputError: The folder is of no known format, or a file that describes it is damaged.
+        InputError: The folder is of no known format, a file that describes it is damaged, one of
+            ``classes`` is unknown, or ``split`` is set and there is a validation split.
 
     Example:
         >>> from wsseg.synthetic.scenes import write_scenes
@@ -65,8 +74,10 @@ def load_dataset(
         >>> example.image.shape[:2] == ds[0].size
         True
     """
-    dataset = view(read_raw(Path(root), format), weak)
-    return with_annotations(dataset, [Path(path) for path in annotations])
+    values = {"classes": classes, "split": split, "group": group, "annotations": annotations}
+    data = DataParams(root=Path(root), **values)
+    raw = prepare(read_raw(Path(root), format), data)
+    return lay_over(view(raw, weak), data, raw.files_classes)
 
 
 def seed(

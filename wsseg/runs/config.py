@@ -122,11 +122,11 @@ def _check_aliases(text: str) -> None:
 
 
 def _merged(base: Any, overrides: Any) -> Any:
-    """Merge overrides into the settings of a file; losses are replaced as a whole."""
+    """Merge overrides into the settings of a file; losses and classes are replaced as a whole."""
     merged = OmegaConf.merge(base, overrides)
-    for weights in ("trainer.loss", "rounds.loss"):
-        if (given := OmegaConf.select(overrides, weights)) is not None:
-            OmegaConf.update(merged, weights, given, merge=False)
+    for name in ("trainer.loss", "rounds.loss", "data.classes"):
+        if (given := OmegaConf.select(overrides, name)) is not None:
+            OmegaConf.update(merged, name, given, merge=False)
     return merged
 
 
