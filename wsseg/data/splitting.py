@@ -56,7 +56,7 @@ def hold_out(
     if len({*groups}) < 2:
         got, remedy = f"one group of {len(chosen)} images", "set data.val=null or change data.group"
         raise InputError("data.split", "possible, which takes two groups of images", got, remedy)
-    held_out = divide(_shown_classes(raw, chosen), groups, share)
+    held_out = divide(shown_classes(raw, chosen), groups, share)
     sides = {id(e): val if out else train for e, out in zip(chosen, held_out, strict=True)}
     samples = (
         replace(e, sample=replace(e.sample, split=sides[id(e)])) if id(e) in sides else e
@@ -159,7 +159,7 @@ def _groups(samples: Sequence[Sample], group: str | None) -> list[str]:
     ]
 
 
-def _shown_classes(raw: RawDataset, entries: Sequence[RawSample]) -> NDArray[np.bool_]:
+def shown_classes(raw: RawDataset, entries: Sequence[RawSample]) -> NDArray[np.bool_]:
     """Return whether each image shows each class, (N, C) without the background.
 
     Mask files are read only for images about which nothing else is known.
