@@ -206,7 +206,7 @@ def test_a_file_is_never_replaced(tmp_path, capfd):
 def test_what_cannot_be_read_is_refused_and_nothing_is_written(tmp_path, capfd):
     (tmp_path / "empty").mkdir()
     assert wsseg("init", "empty") == 2
-    assert "must be a data set with one of" in capfd.readouterr().err
+    assert "empty is of no known format" in capfd.readouterr().err
     assert wsseg("init", "missing") == 2
     assert "data.root missing must be a folder, got no such folder" in capfd.readouterr().err
     write(tmp_path / "bare" / "images" / "a.png", image_bytes())

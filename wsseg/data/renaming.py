@@ -40,14 +40,14 @@ class Renaming:
         """
         if name in self.names or name in self.after.labels:
             return self.names.get(name, name)
-        meant = self._in_lower_case.get(name.strip().lower(), [])
+        meant = self._by_folded_case.get(name.strip().casefold(), [])
         return self.names[meant[0]] if len(meant) == 1 else name
 
     @cached_property
-    def _in_lower_case(self) -> dict[str, list[str]]:
+    def _by_folded_case(self) -> dict[str, list[str]]:
         found: dict[str, list[str]] = {}
         for name in self.names:
-            found.setdefault(name.lower(), []).append(name)
+            found.setdefault(name.casefold(), []).append(name)
         return found
 
 
