@@ -1,6 +1,6 @@
 """The functions behind ``import wsseg`` that combine several modules."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsseg import cleaning
-from wsseg.bands import ImageParams
 from wsseg.data.example import Example
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import with_annotations, with_reading
+from wsseg.data.load import lay_over, prepare, with_reading
 from wsseg.data.model import Dataset
+from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth as load_truth
 from wsseg.labelmaps import overlay
 from wsseg.params import Params
@@ -40,6 +40,9 @@ def load_dataset(
     annotations: Sequence[str | Path] = (),
     bands: Sequence[int] | None = None,
     range: Literal["auto", "percentile"] | tuple[float, float] = "auto",
+    classes: Sequence[str] | Mapping[str, Sequence[str]] | None = None,
+    split: float | None = None,
+    group: str | None = None,
 ) -> Dataset:
     """Return the images of a folder with their weak annotations; no pixel is decoded.
 
@@ -51,13 +54,18 @@ def load_dataset(
         annotations: Annotation files that are laid over the data set.
         bands: Bands that become red, green and blue, for images of two or more than three.
         range: Values of images of more than 8 bits that become 0 and 255, see ``ImageParams``.
+        classes: Names of classes to use, or new names with lists of old ones, as ``data.classes``.
+        split: Share of the images to hold out as the split "val" if there is none, as
+            ``data.split``.
+        group: Images that ``split`` keeps together, as ``data.group``.
 
     Returns:
         The data set with ``len(ds)``, ``ds[0]``, ``ds.split("train")`` and ``ds.classes``. Unusable
         images are left out and listed in ``ds.problems``.
 
     Raises:
-        InputError: The folder is of no known format, or a file that describes it is damaged.
+        InputError: The folder is of no known format, a file that describes it is damaged, one of
+            ``classes`` is unknown, or ``split`` is set and there is a validation split.
 
     Example:
         >>> from wsseg.synthetic.scenes import write_scenes
@@ -70,9 +78,10 @@ def load_dataset(
         >>> example.image.shape[:2] == ds[0].size
         True
     """
-    dataset = view(read_raw(Path(root), format), weak)
-    dataset = with_annotations(dataset, [Path(path) for path in annotations])
-    return with_reading(dataset, ImageParams(range=range, bands=bands and tuple(bands)))
+    values = {"classes": classes, "split": split, "group": group, "annotations": annotations}
+    data = DataParams(root=Path(root), bands=bands, range=range, **values)
+    raw = prepare(read_raw(Path(root), format), data)
+    return with_reading(lay_over(view(raw, weak), data, raw.files_classes), data.reading)
 
 
 def seed(

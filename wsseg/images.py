@@ -81,6 +81,27 @@ def read_scaled(
         return _rgb(values, colours, orientation, params, path)
 
 
+def read_thumbnail(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return an upright gray image, reduced to a small size; a JPEG is decoded at about that size.
+
+    Args:
+        size: (H, W) of the result; the proportions of the image are not kept.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        InputError: As ``read_image``.
+    """
+    try:
+        with open_image(path) as image:
+            image.draft("L", (8 * size[1], 8 * size[0]))
+            upright = ImageOps.exif_transpose(_eight_bit(image)).convert("RGB").convert("L")
+            return np.asarray(upright.resize(size[::-1], Image.Resampling.BOX))
+    except DECODER_ERRORS as error:
+        raise _unreadable(path, error) from error
+
+
 @dataclass(frozen=True)
 class Header:
     """The header of an image.

@@ -49,10 +49,13 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
         image.save(file, "png", compress_type=_LZ77_RLE)
 
 
-def read_label_map(path: Path) -> NDArray[np.uint8]:
+def read_label_map(path: Path, labels: Sequence[int] | None = None) -> NDArray[np.uint8]:
     """Return the label map of an image file with one 8-bit channel, such as a PNG.
 
     The labels are the palette indices or gray values of the file; its palette is not used.
+
+    Args:
+        labels: The label of each value of the file, as of ``MaskFile``.
 
     Returns:
         (H, W) uint8 labels, 0 to 255; IGNORE is 255. They are not compared with a list of classes.
@@ -65,7 +68,7 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
         with open_image(path) as image:
             image.verify()  # verifies checksums and closes the image
         with open_image(path) as image:
-            mode, labels = image.mode, np.asarray(image)
+            mode, values = image.mode, np.asarray(image)
     except DECODER_ERRORS as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         remedy = "replace or remove it (in a run: delete the folder of its stage)"
@@ -73,7 +76,12 @@ def read_label_map(path: Path) -> NDArray[np.uint8]:
     if mode not in ("P", "L"):
         remedy = "save class numbers as a palette or grayscale PNG"
         raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)
-    return labels
+    if labels is None:
+        return values
+    table = np.arange(256, dtype=np.uint8)
+    table[: len(labels)] = labels
+    label_map: NDArray[np.uint8] = table[values]
+    return label_map
 
 
 def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:

@@ -77,6 +77,23 @@ def test_doctor_opens_each_annotation_file_once(small, tmp_path):
     assert opened.keys() >= {*made.drawn} - {"val.txt"}  # its split is not used
 
 
+def test_changed_classes_and_a_new_split_open_nothing_twice(small, tmp_path):
+    made, root = small
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        f"run_dir: {tmp_path}/run\n"
+        f"data: {{root: {root}, val: v, split: 0.5, classes: {{animal: [cow]}}}}\n"
+    )
+    for command in ("check", "doctor"):
+        with opens_below(root) as opened:
+            wsseg(command, config)
+        assert {name for name, count in opened.items() if count > 1} == set()
+        assert opened.keys() >= {*made.drawn} - {made.over and f"{made.over}/clicks.json"}
+    with opens_below(root) as opened:
+        assert wsseg("init", root, "--out", tmp_path / "new.yaml") in {0, 2}
+    assert {name for name, count in opened.items() if count > 1} == set()
+
+
 def test_run_and_report_open_each_annotation_file_once(finished, scenes, config_file, tmp_path):
     """The run is finished but for its last label maps, so that every stage is visited."""
     run = shutil.copytree(finished, tmp_path / "run")

@@ -11,6 +11,7 @@ from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.data.params import DataParams
+from wsseg.runs.config import load_config
 from wsseg.runs.progress import log, track
 from wsseg.runs.recipes import find_config
 from wsseg.stages.audit.params import AuditParams
@@ -22,7 +23,9 @@ from wsseg.synthetic.params import SimulationParams
 @plain_errors()
 @options(ImageParams)
 def check(
-    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Folder of any format that wsseg reads, or YAML file of a run.")
+    ],
     annotations: Annotated[
         list[Path] | None, typer.Argument(help="Files that are laid over it, such as points.jsonl.")
     ] = None,
@@ -37,8 +40,10 @@ def check(
     """Report the contents and the problems of a data set; exit code 1 if there are errors."""
     from wsseg.data.check import check_dataset
 
+    is_config = dataset.suffix in {".yaml", ".yml"} and not dataset.is_dir()
+    data = load_config(find_config(dataset)).data if is_config else dataset
     report = check_dataset(
-        dataset, format_, deep=not fast, annotations=annotations or (), reading=params
+        data, format_, deep=not fast, annotations=annotations or (), reading=params
     )
     for line in report.lines(most=None) if all_ else report.lines():
         typer.echo(line)

@@ -1,6 +1,7 @@
-"""Commands for the first steps: doctor, demo."""
+"""Commands for the first steps: init, doctor, demo."""
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,37 @@ from rich.console import Console
 from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.pipelines import run_and_report
+from wsseg.errors import InputError
 from wsseg.runs.config import load_config
+from wsseg.runs.progress import log
 from wsseg.runs.recipes import find_config, shipped_config
+
+
+@app.command()
+@plain_errors()
+def init(
+    dataset: Annotated[Path, typer.Argument(help="Folder of any format that wsseg reads.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="YAML file to write; default NAME.yaml of the folder's name."),
+    ] = None,
+) -> None:
+    """Write settings that fit a data set and this machine, and print what to do next."""
+    from wsseg.cli.proposal import find_out, run_name, settings_text
+
+    path = out or Path(f"{run_name(dataset)}.yaml")
+    if path.exists():
+        raise InputError(f"{path} exists", hint="remove it, or name another file with --out")
+    findings = find_out(dataset)
+    text = settings_text(findings)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("x", encoding="utf-8") as file:
+        file.write(text)
+    typer.echo(text)
+    for warning in findings.warnings():
+        log(f"warning: {warning}")
+    name = shlex.quote(str(path))
+    typer.echo(f"{path} is written. Next:\n  wsseg check {name}\n  wsseg run {name}")
 
 
 @app.command()

@@ -14,8 +14,9 @@ from wsseg.data.examine import examine
 from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import joined, with_annotations, with_reading
+from wsseg.data.load import joined, lay_over, read_base, with_annotations, with_reading
 from wsseg.data.model import Classes, Problem, Sample
+from wsseg.data.params import DataParams
 from wsseg.parallel import Skipped, map_locally
 
 _READING = ImageParams()
@@ -56,7 +57,7 @@ class Report:
 
 @opening_once()
 def check_dataset(
-    root: Path,
+    data: Path | DataParams,
     format: str = "auto",
     deep: bool = True,
     workers: int | None = None,
@@ -67,11 +68,13 @@ def check_dataset(
     """Return the contents of a data set and all its problems.
 
     Args:
-        format: A name in ``READABLE``, or "auto" to detect it.
+        data: Folder of a data set; or the settings of a run, whose splits, classes and files that
+            are laid over the data set apply.
+        format: A name in ``READABLE``, or "auto" to detect it; the settings have their own.
         deep: Decode every image and mask; otherwise only headers are read.
         workers: Number of processes; None: one per core.
         annotations: Files that are laid over the data set, see ``with_annotations``.
-        reading: Range and bands that the images are read with.
+        reading: Range and bands that the images are read with; the settings have their own.
 
     Returns:
         The report. The problems of the readers come first, then those of each image, then those
@@ -80,9 +83,11 @@ def check_dataset(
     Raises:
         InputError: As ``read_raw`` and ``with_annotations``.
     """
-    raw = read_raw(root, format)
+    raw = read_raw(data, format) if isinstance(data, Path) else read_base(data)
     weak, masks = view(raw, "all"), view(raw, "masks")
     classes = raw.classes
+    if isinstance(data, DataParams):
+        weak, reading = lay_over(weak, data, raw.files_classes), data.reading
     if annotations:
         weak = with_annotations(weak, annotations)
     problems = [
@@ -186,7 +191,8 @@ def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iter
         for label, name in enumerate(classes.names[1:], 1):
             if split.tagged[label] and split.tagged[label] + split.unsure[label] == split.with_tags:
                 message = f"in every tagged image of {split.name}; a classifier learns it only"
-                message = f"{message} from images without it too, add some"
+                message = f"{message} from images without it too: add some, or leave the class out"
+                message = f"{message} with data.classes"
                 yield Problem(f"class {name}", message, kind="class in every tagged image")
     if tagged and len(classes) == 2:
         message = f"{classes.names[1]} is the only one; a classifier tells it from images without"

@@ -68,7 +68,8 @@ def present_classes(sample: Sample) -> tuple[int, ...]:
     present = {label for annotation in sample.annotations for label in _labels(annotation)}
     for annotation in sample.annotations:
         if isinstance(annotation, MaskFile):
-            present |= {int(label) for label in np.unique(read_label_map(annotation.path))}
+            label_map = read_label_map(annotation.path, annotation.labels)
+            present |= {*np.unique(label_map).tolist()}
     return tuple(sorted(present - {0, IGNORE}))
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -156,7 +155,7 @@ def label_map_of(
         InputError: A file has another size, or classes that the data set does not have.
     """
     if isinstance(annotation, MaskFile):
-        return _read_mask(annotation.path, size, n_classes)
+        return _read_mask(annotation, size, n_classes)
     label_map = np.full(size, IGNORE if annotation.partial else 0, np.uint8)
     regions = [(_run_lengths(region, size), region) for region in annotation.items]
     if not annotation.partial:
@@ -208,8 +207,8 @@ def _allowed_by_boxes(
     return allowed
 
 
-def _read_mask(path: Path, size: tuple[int, int], n_classes: int) -> NDArray[np.uint8]:
-    label_map = read_label_map(path)
+def _read_mask(mask: MaskFile, size: tuple[int, int], n_classes: int) -> NDArray[np.uint8]:
+    path, label_map = mask.path, read_label_map(mask.path, mask.labels)
     if label_map.shape != size:
         raise InputError(path, f"of the image's size {size}", label_map.shape, "export it again")
     unknown = label_map[(label_map >= n_classes) & (label_map != IGNORE)]

@@ -148,7 +148,7 @@ def _named(labels: Iterable[int], names: tuple[str, ...]) -> str:
 def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
     subject = f"{sample.id} ({mask.path.name})"
     try:
-        labels = read_label_map(mask.path)
+        labels = read_label_map(mask.path, mask.labels)
     except InputError as error:
         yield Problem(subject, str(error), fatal=True, kind="unreadable mask, or one of colours")
         return

@@ -1,7 +1,7 @@
 """The weak labels of a run: a data set, and the annotations that are laid over it."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsseg.bands import ImageParams
@@ -13,10 +13,38 @@ from wsseg.data.formats.raw import RawDataset, RawFile
 from wsseg.data.formats.reading import DAMAGED
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.model import Annotation, Boxes, Dataset, Regions, Tags, Unknown
+from wsseg.data.model import Annotation, Boxes, Classes, Dataset, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
+from wsseg.data.renaming import Renaming, rename_dataset, rename_file, renaming_of
+from wsseg.data.split_names import matching_split
+from wsseg.data.splitting import hold_out
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
+
+
+def read_base(data: DataParams) -> RawDataset:
+    """Return the content of the used splits, with ``data.classes`` and ``data.split`` applied.
+
+    Raises:
+        InputError: As ``read_raw`` and ``prepare``.
+    """
+    raw = read_raw(data.root, data.format, None if data.split else data.splits)
+    raw = prepare(raw, data)
+    samples = tuple(entry for entry in raw.samples if entry.sample.split in data.splits)
+    return replace(raw, samples=samples)
+
+
+def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
+    """Return a data set with the classes and the validation split that the settings describe.
+
+    Raises:
+        InputError: As ``renaming_of`` and ``hold_out``.
+    """
+    if data.classes is not None:
+        raw = rename_dataset(raw, renaming_of(data.classes, raw.classes))
+    if data.split is not None and data.val is not None:
+        raw = hold_out(raw, data.train, data.val, data.split, data.group)
+    return raw
 
 
 @opening_once()
@@ -24,20 +52,17 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     """Return the images of ``data.splits`` with the weak labels that a run learns from.
 
     Args:
-        raw: The content of the data set, if it has been read already.
+        raw: The content of the data set as ``read_base`` returns it, if it has been read already.
 
     Raises:
-        InputError: As ``read_raw``, or the format has no such labels.
+        InputError: As ``read_base``, or the format has no such labels.
     """
-    raw = raw or read_raw(data.root, data.format, data.splits)
+    raw = raw or read_base(data)
     kind: View = "boxes" if data.weak == "boxes_as_tags" else data.weak
     dataset = view(raw, kind)
     if data.weak == "boxes_as_tags":
         dataset = tags_from_boxes(dataset)
-    if data.annotations:
-        dataset = with_annotations(dataset, data.annotations)
-    if data.corrections:
-        dataset = with_annotations(dataset, data.corrections, instead=True)
+    dataset = lay_over(dataset, data, raw.files_classes)
     if data.masks:
         dataset = _with_given_masks(dataset, raw, data)
     samples = (
@@ -52,8 +77,69 @@ def with_reading(dataset: Dataset, reading: ImageParams) -> Dataset:
     return replace(dataset, samples=tuple(replace(s, reading=reading) for s in dataset.samples))
 
 
+def lay_over(dataset: Dataset, data: DataParams, files_classes: Classes | None) -> Dataset:
+    """Return a data set with the annotations and corrections of the settings laid over it.
+
+    Args:
+        files_classes: Classes in the files, if ``data.classes`` changed them.
+    """
+    adapt = Adaptation(frozenset(sample.split for sample in dataset.samples))
+    if data.classes is not None and files_classes is not None:
+        adapt = replace(adapt, renaming=renaming_of(data.classes, files_classes))
+    if data.split is not None:
+        adapt = replace(adapt, places={sample.id: sample.split for sample in dataset.samples})
+    if data.annotations:
+        dataset = with_annotations(dataset, data.annotations, adapt=adapt)
+    if data.corrections:
+        dataset = with_annotations(dataset, data.corrections, instead=True, adapt=adapt)
+    return dataset
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What fits files to a data set whose classes or splits are not those of its own files.
+
+    Args:
+        splits: The splits of the data set.
+        renaming: New names of the classes.
+        places: Splits by image id, where a file's own names of splits do not count.
+    """
+
+    splits: frozenset[str] = frozenset()
+    renaming: Renaming | None = None
+    places: Mapping[str, str] | None = None
+
+    def file(self, content: RawFile) -> RawFile:
+        """Return what a file says, in the classes and splits of the data set."""
+        images = (
+            replace(image, split=None if self.places else matching_split(image.split, self.splits))
+            if image.split
+            else image
+            for image in content.images
+        )
+        content = replace(content, images=tuple(images))
+        return rename_file(content, self.renaming) if self.renaming else content
+
+    def folder(self, raw: RawDataset) -> RawDataset:
+        """Return another data set in the classes and splits of the data set."""
+        if self.renaming and raw.classes == self.renaming.before:
+            raw = rename_dataset(raw, self.renaming)
+        samples = []
+        for entry in raw.samples:
+            split = matching_split(entry.sample.split, self.splits)
+            split = (self.places or {}).get(entry.sample.id, split)
+            samples.append(replace(entry, sample=replace(entry.sample, split=split)))
+        return replace(raw, samples=tuple(samples))
+
+
 @opening_once()
-def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool = False) -> Dataset:
+def with_annotations(
+    dataset: Dataset,
+    paths: Sequence[Path],
+    *,
+    instead: bool = False,
+    adapt: Adaptation = Adaptation(),
+) -> Dataset:
     """Return a data set with more annotations on its images.
 
     Args:
@@ -62,6 +148,7 @@ def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool =
             or folders of other data sets, which give their full masks if they have any.
         instead: Whether the annotations of a file replace those that its images had. Folders then
             give weak labels only.
+        adapt: How the classes and splits of the files become those of the data set.
 
     Raises:
         InputError: A path is missing, damaged or of no known format, or is about none of the
@@ -71,15 +158,17 @@ def with_annotations(dataset: Dataset, paths: Sequence[Path], *, instead: bool =
     for path in paths:
         raw = None if instead else _read_folder(path)
         if raw is None:
-            overlay.add(path, overlay.read(path, OVERLAYS))
+            files = overlay.read(path, OVERLAYS)
+            overlay.add(path, (replace(f, content=adapt.file(f.content)) for f in files))
             continue
+        raw = adapt.folder(raw)
         other = view(raw, "masks")
         if any(sample.annotations for sample in other.samples) or not raw.images:
             masks.append((path, other))
         else:
             # That the folder has no images is no problem here.
             problems = tuple(p for p in raw.problems if not p.fatal or p.kind == DAMAGED)
-            content = RawFile(raw.images, raw.classes.names, problems)
+            content = adapt.file(RawFile(raw.images, raw.classes.names, problems))
             objects = [item for image in raw.images for item in image.objects or ()]
             has_masks = any(item.polygons or item.encoded for item in objects)
             kind: View = "masks" if has_masks else "all"

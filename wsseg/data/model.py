@@ -136,9 +136,15 @@ class Tags:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A full label map on disk: a palette or grayscale PNG of the image's size."""
+    """A full label map on disk: a palette or grayscale PNG of the image's size.
+
+    Args:
+        labels: The label of each value of the file, where ``data.classes`` changes them; larger
+            values stay as they are. None: the values are the labels.
+    """
 
     path: Path
+    labels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)

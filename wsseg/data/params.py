@@ -1,11 +1,47 @@
 """The location of a data set and the annotations that are used."""
 
-from typing import Literal
+import re
+from collections import Counter
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 
 from wsseg.bands import ImageParams
 from wsseg.params import AbsolutePath
+
+_BACKGROUND = "background"
+_ClassLists = dict[str, tuple[str, ...]]
+
+
+def _read_classes(value: Any) -> Any:
+    """Return lists of old names by new name; YAML reads names such as 1 and yes as other types."""
+    if isinstance(value, list | tuple):
+        repeated = [name for name, count in Counter(map(str, value)).items() if count > 1]
+        if repeated:
+            raise ValueError(f"a list of distinct classes ({repeated[0]} occurs twice)")
+        value = {name: [name] for name in value if name != _BACKGROUND}
+    if not isinstance(value, dict):
+        return value
+    lists = {new: old if isinstance(old, list | tuple) else [old] for new, old in value.items()}
+    for name in (*lists, *(old for olds in lists.values() for old in olds)):
+        if isinstance(name, bool) or not isinstance(name, str | int | float):
+            raise ValueError("made of names; put names such as yes, no and null in quotes")
+    return {str(new): tuple(map(str, olds)) for new, olds in lists.items()}
+
+
+def _check_classes(classes: _ClassLists | None) -> _ClassLists | None:
+    if classes is None:
+        return None
+    if not [new for new in classes if new != _BACKGROUND]:
+        raise ValueError("at least one class beside the background")
+    if empty := [new for new, olds in classes.items() if not olds]:
+        raise ValueError(f"new names with one or more old ones each ({empty[0]} has none)")
+    uses = Counter(old for olds in classes.values() for old in olds)
+    if twice := [old for old, count in uses.items() if count > 1]:
+        raise ValueError(f"a mapping that uses each old class once ({twice[0]} occurs twice)")
+    if _BACKGROUND in uses and _BACKGROUND not in classes.get(_BACKGROUND, ()):
+        raise ValueError("a mapping of object classes; the background cannot become one of them")
+    return classes
 
 
 class DataParams(ImageParams):
@@ -44,8 +80,29 @@ class DataParams(ImageParams):
     """
     train: str = "train"
     """Name of the split to train on."""
-    val: str | None = "val"
-    """Name of the split on which networks are measured; null for none."""
+    val: str | None = Field("val", validate_default=True)
+    """Name of the split on which networks are measured; null for none. If there is no split of this
+    or the training split's name, usual other names are tried: "valid", "validation", "training".
+    """
+    split: float | None = Field(None, gt=0, lt=1)
+    """Share of the images of ``train`` that becomes the split ``val``, such as 0.2; the only split
+    of a data set serves as ``train``, whatever its name. Classes are balanced, and the same images
+    are held out at every call. null is the data set's own splits.
+    """
+    group: str | None = None
+    """Images that ``split`` keeps together: a regular expression whose first group, or whole match,
+    in the image id names the group, such as "^(.*)_[0-9]+$" for the frames of a video; or
+    "similar" for near-duplicates, for which every command decodes every image at a small size.
+    """
+    classes: Annotated[
+        _ClassLists | None,
+        BeforeValidator(_read_classes),
+        AfterValidator(_check_classes),
+    ] = None
+    """Classes to use, in the order of their labels: a list of names, or new names with lists of the
+    old ones, such as ``{animal: [cow, sheep], car: [car]}``. Objects of other classes, and of those
+    listed for "background", become background. null is all classes.
+    """
 
     @field_validator("val")
     @classmethod
@@ -53,6 +110,26 @@ class DataParams(ImageParams):
         if val is not None and val == known.data.get("train"):
             raise ValueError("another split than data.train, or null")
         return val
+
+    @field_validator("split")
+    @classmethod
+    def _has_a_name(cls, split: float | None, known: ValidationInfo) -> float | None:
+        if split is not None and known.data.get("val", "") is None:
+            raise ValueError("null where data.val is null, or data.val the name of the new split")
+        return split
+
+    @field_validator("group")
+    @classmethod
+    def _is_a_pattern(cls, group: str | None, known: ValidationInfo) -> str | None:
+        if group is None:
+            return None
+        if known.data.get("split") is None:
+            raise ValueError("null unless data.split is set")
+        try:
+            re.compile(group)
+        except re.error as error:
+            raise ValueError(f'"similar" or a regular expression ({error})') from error
+        return group
 
     @property
     def reading(self) -> ImageParams:

@@ -122,12 +122,14 @@ def _check_aliases(text: str) -> None:
 
 
 def _merged(base: Any, overrides: Any) -> Any:
-    """Merge overrides into the settings of a file; losses are replaced as a whole."""
-    merged = OmegaConf.merge(base, overrides)
-    for weights in ("trainer.loss", "rounds.loss"):
-        if (given := OmegaConf.select(overrides, weights)) is not None:
-            OmegaConf.update(merged, weights, given, merge=False)
-    return merged
+    """Merge overrides into the settings of a file; losses and classes are replaced as a whole."""
+    for name in ("trainer.loss", "rounds.loss", "data.classes"):
+        if (
+            OmegaConf.select(overrides, name) is not None
+            and OmegaConf.select(base, name) is not None
+        ):
+            OmegaConf.update(base, name, None, merge=False)
+    return OmegaConf.merge(base, overrides)
 
 
 def config_from_values(values: Any, source: str) -> Config:

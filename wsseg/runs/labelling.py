@@ -151,7 +151,11 @@ def samples_key(samples: Iterable[Sample]) -> str:
     """Return a hexadecimal SHA-256 that changes with the files and annotations of samples."""
     digest = hashlib.sha256()
     for sample in samples:
-        masks = [fingerprint(a.path) for a in sample.annotations if isinstance(a, MaskFile)]
+        masks = [
+            fingerprint(a.path) if a.labels is None else (fingerprint(a.path), a.labels)
+            for a in sample.annotations
+            if isinstance(a, MaskFile)
+        ]
         drawn = [a for a in sample.annotations if not isinstance(a, MaskFile)]
         reading = [] if sample.reading == ImageParams() else [sample.reading]
         described = (sample.id, sample.size, fingerprint(sample.image), drawn, masks, *reading)

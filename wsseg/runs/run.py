@@ -132,7 +132,7 @@ def open_run(config: Config) -> Iterator[Run]:
     with exclusive_folder(path, "run_dir", _ENVIRONMENT, "a run"):
         discard_partial(path, ".")
         write_json(path / _ENVIRONMENT, {"layout": LAYOUT, **environment(config.seed)})
-        write_text(path / _CONFIG, yaml.safe_dump(config.model_dump(mode="json")))
+        write_text(path / _CONFIG, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
         yield Run(path, config)
 
 

@@ -79,7 +79,11 @@ def _sections(params: type[Params], prefix: str) -> Iterator[str]:
 
 
 def _short(value: Any) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").strip()
+    return (
+        yaml.safe_dump(value, default_flow_style=True, sort_keys=False, width=1000)
+        .removesuffix("...\n")
+        .strip()
+    )
 
 
 def _defaults(params: type[Params]) -> dict[str, Any]:

@@ -190,7 +190,7 @@ class Fitter:
             yield Regions(objects)
         for mark, label in drawn:
             if mark.kind == "mask" and mark.file:
-                yield MaskFile(inside(mark.file, self.root))
+                yield MaskFile(inside(mark.file, self.root), mark.labels)
             elif mark.kind == "other" and kind == "all":
                 yield from self._other(mark, label)
 

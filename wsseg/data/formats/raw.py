@@ -34,6 +34,7 @@ class RawMark:
         runs: For "runs": run lengths, checked against the image size (``fitted_runs``).
         file: For "mask": the absolute path of a label map.
         values: For "other": the mark as it stands in the file, including "type".
+        labels: For "mask": the label of each value of the file; None if they are the same.
     """
 
     subject: str
@@ -44,6 +45,7 @@ class RawMark:
     runs: RunLengths | None = None
     file: Path | None = None
     values: Mapping[str, Any] | None = None
+    labels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,16 @@ class RawFile:
 
 @dataclass(frozen=True, slots=True)
 class RawSample:
-    """An image without annotations, the entries of files about it, and its full label map."""
+    """An image without annotations, the entries of files about it, and its full label map.
+
+    Args:
+        labels: The label of each value of the mask file; None if they are the same.
+    """
 
     sample: Sample
     images: tuple[RawImage, ...] = ()
     mask: Path | None = None
+    labels: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +151,7 @@ class RawDataset:
         has_tags: Whether people wrote the tags; otherwise they are the classes of the objects.
         refused: Views that this data set does not have, with the error to raise.
         images: Also those that were not located.
+        files_classes: Class names in the files, where ``data.classes`` changed them.
     """
 
     root: Path
@@ -156,6 +164,7 @@ class RawDataset:
     refused: Mapping[str, InputError] = field(default_factory=dict)
     images: tuple[RawImage, ...] = ()
     format: str = ""
+    files_classes: Classes | None = None
 
 
 ReadDataset = Callable[[Path, Sequence[str] | None], RawDataset]

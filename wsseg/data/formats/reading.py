@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from wsseg.data.formats.raw import RawImage, RawSample
 from wsseg.data.model import Annotation, Boxes, Classes, Problem, Regions, Sample, Tags
+from wsseg.data.split_names import matching_split, split_remedy
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
 
@@ -136,27 +137,41 @@ def is_background(name: str) -> bool:
 
 
 def choose_splits(
-    root: Path, splits: Sequence[str] | None, known: Iterable[str], rule: str = "", got: str = ""
+    root: Path,
+    splits: Sequence[str] | None,
+    known: Iterable[str],
+    rule: str = "",
+    got: str = "none",
 ) -> tuple[str, ...]:
     """Return the splits to read, all of them if none are named.
 
     Args:
-        rule: What a split must be, for errors; if it is empty, unknown names are not refused here.
+        rule: What a split must be, for errors; if it is empty, a name that begins as a known split
+            does, or the reverse, is not refused here.
         got: What an unknown split is, for errors.
+
+    Returns:
+        Names as the data set has them: "valid" where "val" is wanted and only "valid" is known.
 
     Raises:
         InputError: There is no split, or one is unknown; the message lists those that are known.
     """
     names = tuple(known)
-    chosen = names if splits is None else tuple(splits)
+    chosen = names if splits is None else tuple(matching_split(name, names) for name in splits)
     if not chosen:
         remedy = "list the images of a split, such as train"
         raise InputError(root, "a data set with at least one split", "none", remedy)
-    for split in chosen if rule else ():
-        if split not in names:
-            remedy = f"known: {', '.join(names) or 'none'}"
-            raise InputError(f"split {split!r}", rule, got, remedy)
+    for split in chosen:
+        # Readers without a rule know further names, such as "trainval" or "train" for "train2017".
+        similar = not rule and (not names or any(_begin_alike(split, name) for name in names))
+        if split not in names and not similar:
+            remedy = split_remedy(split, splits or (), names)
+            raise InputError(f"split {split!r}", rule or "a split of the data set", got, remedy)
     return chosen
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def merged(annotations: Iterable[Annotation]) -> tuple[Annotation, ...]:

@@ -16,11 +16,12 @@ from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
 from wsseg.data.formats.paths import files_by_id, shown, unread_images
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
-from wsseg.data.formats.raw import Format, RawDataset
+from wsseg.data.formats.raw import Format, RawDataset, RawSample
 from wsseg.data.formats.views import view
 from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
 from wsseg.data.model import Dataset, Problem
+from wsseg.data.split_names import matching_split
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
 from wsseg.synthetic.scenes import write_scenes
@@ -86,13 +87,26 @@ def read_raw(root: Path, format: str = "auto", splits: Sequence[str] | None = No
         if name != "scenes":  # these are generated
             _check_folder(root)
         raw = read(root, None if splits is None else tuple(dict.fromkeys(splits)))
-        others = (
-            Problem(
-                shown(unread.paths[0], root), str(unread), kind="image of a kind that is not read"
-            )
+        others = tuple(
+            Problem(shown(unread.paths[0], root), str(unread), kind="image that is not read")
             for unread in unread_images(root)
         )
-        return replace(raw, format=name, problems=(*raw.problems, *others))
+        samples = _with_split_names(raw.samples, splits or ())
+        return replace(raw, format=name, samples=samples, problems=(*raw.problems, *others))
+
+
+def _with_split_names(
+    samples: tuple[RawSample, ...], wanted: Sequence[str]
+) -> tuple[RawSample, ...]:
+    """Return samples whose splits have the names that were asked for: "val" if it is "valid"."""
+    known = {entry.sample.split for entry in samples} - {*wanted}
+    names = {matching_split(name, known): name for name in wanted}
+    if not names.keys() & known:
+        return samples
+    return tuple(
+        replace(s, sample=replace(s.sample, split=names.get(s.sample.split, s.sample.split)))
+        for s in samples
+    )
 
 
 def read_dataset(
