@@ -14,7 +14,7 @@ from wsseg.data.example import Example
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import lay_over, prepare, with_reading
+from wsseg.data.load import lay_over, prepare
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth as load_truth
@@ -81,7 +81,7 @@ def load_dataset(
     values = {"classes": classes, "split": split, "group": group, "annotations": annotations}
     data = DataParams(root=Path(root), bands=bands, range=range, **values)
     raw = prepare(read_raw(Path(root), format), data)
-    return with_reading(lay_over(view(raw, weak), data, raw.files_classes), data.reading)
+    return lay_over(view(raw, weak), data, raw.files_classes)
 
 
 def seed(

@@ -81,11 +81,14 @@ def read_scaled(
         return _rgb(values, colours, orientation, params, path)
 
 
-def read_thumbnail(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
+def read_thumbnail(
+    path: Path, size: tuple[int, int], params: ImageParams = _DEFAULT
+) -> NDArray[np.uint8]:
     """Return an upright gray image, reduced to a small size; a JPEG is decoded at about that size.
 
     Args:
         size: (H, W) of the result; the proportions of the image are not kept.
+        params: As in ``read_image``.
 
     Returns:
         (H, W) uint8.
@@ -93,13 +96,14 @@ def read_thumbnail(path: Path, size: tuple[int, int]) -> NDArray[np.uint8]:
     Raises:
         InputError: As ``read_image``.
     """
-    try:
-        with open_image(path) as image:
-            image.draft("L", (8 * size[1], 8 * size[0]))
-            upright = ImageOps.exif_transpose(_eight_bit(image)).convert("RGB").convert("L")
-            return np.asarray(upright.resize(size[::-1], Image.Resampling.BOX))
-    except DECODER_ERRORS as error:
-        raise _unreadable(path, error) from error
+    with _input_errors(path), open_regular(path) as file:
+        if path.suffix.lower() in {".jpg", ".jpeg"}:
+            with open_image(file) as image:
+                image.draft("L", (8 * size[1], 8 * size[0]))
+                upright = ImageOps.exif_transpose(image).convert("L")
+        else:
+            upright = Image.fromarray(read_image(path, params)).convert("L")
+    return np.asarray(upright.resize(size[::-1], Image.Resampling.BOX))
 
 
 @dataclass(frozen=True)

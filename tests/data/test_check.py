@@ -289,7 +289,7 @@ def test_dangling_link_is_an_unreadable_image(root):
 
 
 def test_folder_of_no_format_is_refused(tmp_path):
-    with pytest.raises(InputError, match="none of these"):
+    with pytest.raises(InputError, match="of no known format: it has no image"):
         check_dataset(tmp_path)
 
 

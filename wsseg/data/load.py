@@ -35,11 +35,13 @@ def read_base(data: DataParams) -> RawDataset:
 
 
 def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
-    """Return a data set with the classes and the validation split that the settings describe.
+    """Return a data set with the classes, split and reading of images that the settings describe.
 
     Raises:
         InputError: As ``renaming_of`` and ``hold_out``.
     """
+    samples = (replace(s, sample=replace(s.sample, reading=data.reading)) for s in raw.samples)
+    raw = replace(raw, samples=tuple(samples))
     if data.classes is not None:
         raw = rename_dataset(raw, renaming_of(data.classes, raw.classes))
     if data.split is not None and data.val is not None:
@@ -69,7 +71,7 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
         replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
         for sample in dataset.samples
     )
-    return with_reading(replace(dataset, samples=tuple(samples)), data.reading)
+    return replace(dataset, samples=tuple(samples))
 
 
 def with_reading(dataset: Dataset, reading: ImageParams) -> Dataset:

@@ -51,7 +51,8 @@ def difference_hash(thumbnail: NDArray[np.uint8]) -> int:
 
 
 def _hashed(sample: Sample) -> tuple[str, int]:
-    return sample.id, difference_hash(read_thumbnail(sample.image, (_SIDE, _SIDE + 1)))
+    thumbnail = read_thumbnail(sample.image, (_SIDE, _SIDE + 1), sample.reading)
+    return sample.id, difference_hash(thumbnail)
 
 
 def _components(hashes: NDArray[np.uint64]) -> NDArray[np.int32]:

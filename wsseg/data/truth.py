@@ -12,7 +12,7 @@ from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import read_base, read_weak, with_reading
+from wsseg.data.load import read_base, read_weak
 from wsseg.data.model import Classes, Dataset, MaskFile, Regions, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
@@ -124,8 +124,7 @@ def load(data: DataParams) -> LabelledData:
         InputError: As ``read_weak``.
     """
     raw = read_base(data)
-    masks = with_reading(view(raw, "masks"), data.reading)
-    return LabelledData(read_weak(data, raw), Truth(masks))
+    return LabelledData(read_weak(data, raw), Truth(view(raw, "masks")))
 
 
 def read_truth(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> Truth:
