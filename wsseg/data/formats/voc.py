@@ -1,6 +1,7 @@
 """Pascal VOC: one XML of boxes for each image, palette PNG masks, and text files of splits."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -134,12 +135,11 @@ def _ids(text: str, split: str, folder: _Folder, log: ProblemLog) -> list[str]:
 
 
 def _listed_id(line: str, folder: _Folder) -> str:
-    """Return the id in a line, which may have a suffix and a second column."""
+    """Return the id in a line, which may have folders, a suffix and a second column."""
     first = line.split(maxsplit=1)[0]
-    for name in (line, first, os.path.splitext(line)[0], os.path.splitext(first)[0]):  # noqa: PTH122
-        if name in folder.images:
-            return name
-    return first
+    written = [line, first, *(os.path.splitext(name)[0] for name in (line, first))]  # noqa: PTH122
+    last = re.split(r"[/\\]", written[-1])[-1]
+    return next((name for name in (*written, last) if name in folder.images), first)
 
 
 def _image(id: str, folder: _Folder, log: ProblemLog) -> Path:
