@@ -49,13 +49,18 @@ def write_label_map(path: Path, label_map: NDArray[np.uint8]) -> None:
         image.save(file, "png", compress_type=_LZ77_RLE)
 
 
-def read_label_map(path: Path, labels: Sequence[int] | None = None) -> NDArray[np.uint8]:
+def read_label_map(
+    path: Path,
+    labels: Sequence[int] | None = None,
+    colours: Sequence[tuple[int, int, int]] | None = None,
+) -> NDArray[np.uint8]:
     """Return the label map of an image file with one 8-bit channel, such as a PNG.
 
     The labels are the palette indices or gray values of the file; its palette is not used.
 
     Args:
         labels: The label of each value of the file, as of ``MaskFile``.
+        colours: The RGB colour of each value, for a file of colours; other colours are IGNORE.
 
     Returns:
         (H, W) uint8 labels, 0 to 255; IGNORE is 255. They are not compared with a list of classes.
@@ -68,12 +73,16 @@ def read_label_map(path: Path, labels: Sequence[int] | None = None) -> NDArray[n
         with open_image(path) as image:
             image.verify()  # verifies checksums and closes the image
         with open_image(path) as image:
-            mode, values = image.mode, np.asarray(image)
+            mode = image.mode
+            is_coloured = colours is not None and mode in ("RGB", "RGBA")
+            values = np.asarray(image.convert("RGB") if is_coloured else image)
     except DECODER_ERRORS as error:
         got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
         remedy = "replace or remove it (in a run: delete the folder of its stage)"
         raise InputError(path, "a readable label map", got, remedy) from error
-    if mode not in ("P", "L"):
+    if colours is not None and is_coloured:
+        values = _values_of(values, colours)
+    elif mode not in ("P", "L"):
         remedy = "save class numbers as a palette or grayscale PNG"
         raise InputError(path, "one 8-bit channel of class numbers", f"mode {mode}", remedy)
     if labels is None:
@@ -82,6 +91,16 @@ def read_label_map(path: Path, labels: Sequence[int] | None = None) -> NDArray[n
     table[: len(labels)] = labels
     label_map: NDArray[np.uint8] = table[values]
     return label_map
+
+
+def _values_of(
+    pixels: NDArray[np.uint8], colours: Sequence[tuple[int, int, int]]
+) -> NDArray[np.uint8]:
+    """Return the index of the colour (R, G, B) of each pixel, IGNORE for other colours."""
+    values = np.full(pixels.shape[:2], IGNORE, np.uint8)
+    for value, colour in enumerate(colours):
+        values[(pixels == np.array(colour, np.uint8)).all(axis=2)] = value
+    return values
 
 
 def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:

@@ -182,6 +182,8 @@ def test_masks_that_do_not_fit(root, change, kind, fatal):
 def test_coloured_mask(root):
     path, labels = first_mask(root)
     Image.fromarray(np.stack([labels] * 3, -1)).save(path)
+    assert found(root) == {("mask of other colours than labelmap.txt", False)}
+    (root / "labelmap.txt").write_text((root / "labelmap.txt").read_text().replace("0,0,0", ""))
     assert found(root) == {("unreadable mask, or one of colours", True)}
 
 

@@ -9,7 +9,7 @@ from itertools import chain, combinations, zip_longest
 from pathlib import Path
 
 from wsseg.bands import ImageParams
-from wsseg.data.counts import SplitCounts, split_counts, split_lines
+from wsseg.data.counts import SplitCounts, split_counts, split_lines, with_masks
 from wsseg.data.examine import examine
 from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
@@ -97,7 +97,9 @@ def check_dataset(
         *_same_content(weak.samples),
     ]
     names = dict.fromkeys(sample.split for sample in weak.samples)
-    splits = tuple(split_counts(weak.split(name), len(classes)) for name in names)
+    splits = tuple(
+        with_masks(split_counts(weak.split(name), len(classes)), masks.samples) for name in names
+    )
     problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
     return Report(raw.format, classes, splits, tuple(problems))
 

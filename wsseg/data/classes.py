@@ -7,7 +7,7 @@ import numpy as np
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags, Unknown
 from wsseg.data.strokes import Strokes
-from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.labelmaps import IGNORE
 
 
 def candidate_classes(sample: Sample, n_classes: int) -> tuple[int, ...]:
@@ -68,7 +68,7 @@ def present_classes(sample: Sample) -> tuple[int, ...]:
     present = {label for annotation in sample.annotations for label in _labels(annotation)}
     for annotation in sample.annotations:
         if isinstance(annotation, MaskFile):
-            label_map = read_label_map(annotation.path, annotation.labels)
+            label_map = annotation.read()
             present |= {*np.unique(label_map).tolist()}
     return tuple(sorted(present - {0, IGNORE}))
 

@@ -13,7 +13,7 @@ from wsseg.data.custom import CustomAnnotation
 from wsseg.data.model import Boxes, MaskFile, Region, Regions, Sample
 from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
-from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.labelmaps import IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,7 +208,7 @@ def _allowed_by_boxes(
 
 
 def _read_mask(mask: MaskFile, size: tuple[int, int], n_classes: int) -> NDArray[np.uint8]:
-    path, label_map = mask.path, read_label_map(mask.path, mask.labels)
+    path, label_map = mask.path, mask.read()
     if label_map.shape != size:
         raise InputError(path, f"of the image's size {size}", label_map.shape, "export it again")
     unknown = label_map[(label_map >= n_classes) & (label_map != IGNORE)]

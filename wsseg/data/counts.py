@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from wsseg.data.classes import has_full_mask
 from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample
 from wsseg.data.strokes import Strokes
 from wsseg.errors import printable
@@ -72,6 +73,16 @@ def split_counts(samples: Sequence[Sample], n_classes: int) -> SplitCounts:
         marked=by_class(any(totals[kind] for kind in _MARKS), *_MARKS),
         drawn={kind: totals[kind] for kind in (*_MARKS, "masks") if totals[kind]},
     )
+
+
+def with_masks(split: SplitCounts, samples: Sequence[Sample]) -> SplitCounts:
+    """Return the counts of a split with the number of its full masks, which are no weak labels.
+
+    Args:
+        samples: Images with their full masks, of all splits.
+    """
+    masked = sum(sample.split == split.name and has_full_mask(sample) for sample in samples)
+    return replace(split, drawn=split.drawn | ({"full masks": masked} if masked else {}))
 
 
 def _entries(sample: Sample) -> Iterator[tuple[str, int]]:

@@ -10,7 +10,7 @@ from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.data.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.images import read_header, read_scaled
-from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.labelmaps import IGNORE
 
 _SMALL_SIDE = 9
 _MODES = {
@@ -148,7 +148,7 @@ def _named(labels: Iterable[int], names: tuple[str, ...]) -> str:
 def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Problem]:
     subject = f"{sample.id} ({mask.path.name})"
     try:
-        labels = read_label_map(mask.path, mask.labels)
+        labels = mask.read()
     except InputError as error:
         yield Problem(subject, str(error), fatal=True, kind="unreadable mask, or one of colours")
         return
@@ -160,6 +160,10 @@ def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Pr
     no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
     if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
         values = "only 0 and 255" if present else "only 255"
+        if mask.colours:
+            message = "no object has a colour of labelmap.txt; pixels of other colours are ignored"
+            yield Problem(subject, message, kind="mask of other colours than labelmap.txt")
+            return
         message = f"0/255 confusion: holds {values}; 255 means ignore; write the object's class"
         yield Problem(subject, f"{message} number", kind="0/255 confusion in a mask")
     elif unknown := sorted(label for label in present if label >= len(names)):

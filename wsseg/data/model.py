@@ -7,11 +7,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wsseg.bands import ImageParams
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError, printable
-from wsseg.labelmaps import IGNORE
+from wsseg.labelmaps import IGNORE, read_label_map
 
 if TYPE_CHECKING:
     from wsseg.data.example import Example
@@ -136,15 +139,21 @@ class Tags:
 
 @dataclass(frozen=True)
 class MaskFile:
-    """A full label map on disk: a palette or grayscale PNG of the image's size.
+    """A full label map on disk: a palette or grayscale PNG of the image's size, or one of colours.
 
     Args:
         labels: The label of each value of the file, where ``data.classes`` changes them; larger
             values stay as they are. None: the values are the labels.
+        colours: For a file of colours: the RGB colour of each value. Other colours are IGNORE.
     """
 
     path: Path
     labels: tuple[int, ...] | None = None
+    colours: tuple[tuple[int, int, int], ...] | None = None
+
+    def read(self) -> NDArray[np.uint8]:
+        """Return the label map (H, W) uint8; see ``read_label_map``."""
+        return read_label_map(self.path, self.labels, self.colours)
 
 
 @dataclass(frozen=True)

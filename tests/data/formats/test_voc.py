@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import READABLE, detect_format, read_dataset
 from wsseg.data.formats.voc_lists import ImageSets
 from wsseg.data.formats.voc_xml import VOC_NAMES
@@ -379,3 +380,27 @@ def test_real_folder(shared_data):
     assert dataset.problems == ()
     masks = read_dataset(shared_data / "msrc15", splits=["val"], use="masks")
     assert all(isinstance(sample.annotations[0], MaskFile) for sample in masks.samples)
+
+
+def test_masks_of_colours_are_read_by_labelmap(root):
+    write(
+        root / "labelmap.txt",
+        "# label:color_rgb\nbackground:0,0,0::\ncow:9,8,7::\nsheep:200,0,4::\n",
+    )
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[3:9, 4:8], pixels[20:, 30:], pixels[0, 0] = (9, 8, 7), (200, 0, 4), (1, 1, 1)
+    (root / "SegmentationClass").mkdir(exist_ok=True)
+    Image.fromarray(pixels).save(root / "SegmentationClass" / "a.png")
+    (mask,) = only_sample(read_dataset(root, "voc", ["train"], "masks")).annotations
+    expected = np.zeros((30, 40), np.uint8)
+    expected[3:9, 4:8], expected[20:, 30:], expected[0, 0] = 1, 2, 255
+    assert (label_map_of(mask, (30, 40), 3) == expected).all()
+
+
+def test_masks_of_colours_without_their_list_are_refused(root):
+    write(root / "labelmap.txt", "background:0,0,0::\ncow:::\n")
+    (root / "SegmentationClass").mkdir(exist_ok=True)
+    Image.new("RGB", (40, 30)).save(root / "SegmentationClass" / "a.png")
+    (mask,) = only_sample(read_dataset(root, "voc", ["train"], "masks")).annotations
+    with pytest.raises(InputError, match="one 8-bit channel"):
+        label_map_of(mask, (30, 40), 2)

@@ -144,6 +144,7 @@ class RawDataset:
     Args:
         root: Folder that mask files must lie in.
         classes: Class names.
+        colours: RGB colour of each class in mask files of colours; None if nothing tells them.
         samples: Images that can be used, in order.
         problems: Everything that was left out or repaired in any view.
         of_boxes: Problems of boxes.
@@ -163,6 +164,7 @@ class RawDataset:
     has_tags: bool = False
     refused: Mapping[str, InputError] = field(default_factory=dict)
     images: tuple[RawImage, ...] = ()
+    colours: tuple[tuple[int, int, int], ...] | None = None
     format: str = ""
     files_classes: Classes | None = None
 

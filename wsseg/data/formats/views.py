@@ -49,7 +49,9 @@ def view(raw: RawDataset, kind: View) -> Dataset:
                 fitter = Fitter(image, entry.sample.size, raw.classes, log, raw.root)
                 annotations += fitter.annotations(kind, has_tags=raw.has_tags)
             if kind == "masks" and entry.mask:
-                annotations.append(MaskFile(inside(entry.mask, raw.root), entry.labels))
+                annotations.append(
+                    MaskFile(inside(entry.mask, raw.root), entry.labels, raw.colours)
+                )
             if all(isinstance(annotation, Unknown) for annotation in annotations):
                 annotations = []  # says no more than no annotation
             samples.append(replace(entry.sample, annotations=merged(annotations)))

@@ -18,7 +18,7 @@ from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import ProblemLog, SampleList, choose_splits
 from wsseg.data.formats.voc_files import read_voc_files
 from wsseg.data.formats.voc_lists import ImageSets, NamedTags
-from wsseg.data.formats.voc_xml import is_voc_file, read_page, voc_classes, xml_files
+from wsseg.data.formats.voc_xml import is_voc_file, label_colours, read_page, voc_classes, xml_files
 from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.image_kinds import is_junk
@@ -79,6 +79,7 @@ def read_voc(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
         of_tags.problems if tagged else (),
         has_tags=True,
         refused=refused,
+        colours=label_colours(root),
         images=tuple(image for image in folder.pages.values() if isinstance(image, RawImage)),
     )
 

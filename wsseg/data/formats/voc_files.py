@@ -7,7 +7,7 @@ from pathlib import Path
 from wsseg.data.formats.paths import ImageIndex, files_by_id, inside, shown
 from wsseg.data.formats.raw import SPLIT_NAMES, RawDataset, RawImage
 from wsseg.data.formats.reading import DAMAGED, ProblemLog, SampleList, choose_splits
-from wsseg.data.formats.voc_xml import read_page, voc_classes, xml_files
+from wsseg.data.formats.voc_xml import label_colours, read_page, voc_classes, xml_files
 from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.image_kinds import is_junk
@@ -50,6 +50,7 @@ def read_voc_files(root: Path, splits: Sequence[str] | None = None) -> RawDatase
     return RawDataset(
         *(root, classes, samples.samples, log.problems, of_boxes.problems),
         images=tuple(pages.values()),
+        colours=label_colours(root),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.formats.files import beginning, child_text, read_text, read_xml
+from wsseg.data.formats.files import beginning, child_text, read_names, read_xml
 from wsseg.data.formats.geometry import Corners, bounds, number, plausible_size
 from wsseg.data.formats.paths import inside, matching_files
 from wsseg.data.formats.raw import RawImage, RawObject
@@ -23,6 +23,7 @@ VOC_NAMES = (
 """The classes of Pascal VOC in the order of their labels, 1 to 20."""
 
 _VOC_ID = re.compile(r"\d{4}_\d{6}|\d{6}")
+_COLOUR = re.compile(r"[^:]*:\s*(\d+)\s*,\s*(\d+)\s*,\s*(\d+)")
 _NO_CLASS = ("ignored", "ignore", "void", "unlabeled", "unlabelled")
 
 
@@ -43,8 +44,7 @@ def voc_classes(
     """
     path = root / "labelmap.txt"
     if path.is_file():
-        text = read_text(inside(path, root))
-        return classes_of(_label_map_names(text, path), str(path))
+        return classes_of(_label_map_names(path, root), str(path))
     objects = {item.name for image in images for item in image.objects or ()}
     names = {name for name in objects if not is_background(name)} or {*tagged}
     if not names:
@@ -55,10 +55,30 @@ def voc_classes(
     return classes_of(VOC_NAMES if is_challenge else sorted(names), str(root))
 
 
-def _label_map_names(text: str, path: Path) -> list[str]:
+def label_colours(root: Path) -> tuple[tuple[int, int, int], ...] | None:
+    """Return the RGB colours of the classes that ``labelmap.txt`` gives, background first.
+
+    They are None if there is no such file, or a class has no colour.
+    """
+    path = root / "labelmap.txt"
+    if not path.is_file():
+        return None
+    entries = {line.split(":")[0].strip(): _COLOUR.match(line) for line in _entries(path, root)}
+    names = _label_map_names(path, root)
+    if not is_background(names[0]):
+        names = ["background", *names]
+    matches = [entries.get(name) for name in names]
+    colours = [tuple(min(int(v), 255) for v in match.groups()) for match in matches if match]
+    return tuple(colours) if len(colours) == len(names) else None  # type: ignore[arg-type]
+
+
+def _entries(path: Path, root: Path) -> list[str]:
+    return [line for line in read_names(inside(path, root)) if not line.startswith("#")]
+
+
+def _label_map_names(path: Path, root: Path) -> list[str]:
     """Return the object classes; masks number the lines, so background is first, void last."""
-    lines = [line.strip() for line in text.splitlines()]
-    names = [line.split(":")[0].strip() for line in lines if line and not line.startswith("#")]
+    names = [line.split(":")[0].strip() for line in _entries(path, root)]
     named = [name for name in names if name.lower() not in _NO_CLASS]
     if names[: len(named)] != named:
         raise InputError(path, f"ended by {_NO_CLASS}", "a class after it", "move it to the end")
