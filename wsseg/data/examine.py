@@ -160,7 +160,7 @@ def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Pr
     no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
     if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
         values = "only 0 and 255" if present else "only 255"
-        if mask.colours:
+        if mask.colours and read_header(mask.path).mode.startswith("RGB"):
             message = "no object has a colour of labelmap.txt; pixels of other colours are ignored"
             yield Problem(subject, message, kind="mask of other colours than labelmap.txt")
             return
