@@ -1,6 +1,7 @@
 """The weak labels of a run: a data set, and the annotations that are laid over it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.overlays import Overlay, OverlayFile, find_files
-from wsseg.data.formats.raw import RawDataset, RawFile
+from wsseg.data.formats.paths import following_links
+from wsseg.data.formats.raw import RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import DAMAGED
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import view
@@ -42,6 +44,8 @@ def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
     """
     samples = (replace(s, sample=replace(s.sample, reading=data.reading)) for s in raw.samples)
     raw = replace(raw, samples=tuple(samples))
+    if data.crowds == "objects":
+        raw = _without_crowds(raw)
     if data.classes is not None:
         raw = rename_dataset(raw, renaming_of(data.classes, raw.classes))
     if data.split is not None and data.val is not None:
@@ -49,7 +53,24 @@ def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
     return raw
 
 
-@opening_once()
+def _without_crowds(raw: RawDataset) -> RawDataset:
+    """Return a data set whose crowds are single objects."""
+
+    def of_objects(image: RawImage) -> RawImage:
+        objects = image.objects and tuple(replace(item, crowd=False) for item in image.objects)
+        return replace(image, objects=objects)
+
+    samples = (replace(s, images=tuple(map(of_objects, s.images))) for s in raw.samples)
+    return replace(raw, samples=tuple(samples))
+
+
+@contextmanager
+def reading_files(data: DataParams) -> Iterator[None]:
+    """Open each file once within the block, and follow links if the settings say so."""
+    with opening_once(), following_links(data.links):
+        yield
+
+
 def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     """Return the images of ``data.splits`` with the weak labels that a run learns from.
 
@@ -59,14 +80,15 @@ def read_weak(data: DataParams, raw: RawDataset | None = None) -> Dataset:
     Raises:
         InputError: As ``read_base``, or the format has no such labels.
     """
-    raw = raw or read_base(data)
     kind: View = "boxes" if data.weak == "boxes_as_tags" else data.weak
-    dataset = view(raw, kind)
-    if data.weak == "boxes_as_tags":
-        dataset = tags_from_boxes(dataset)
-    dataset = lay_over(dataset, data, raw.files_classes)
-    if data.masks:
-        dataset = _with_given_masks(dataset, raw, data)
+    with reading_files(data):
+        raw = raw or read_base(data)
+        dataset = view(raw, kind)
+        if data.weak == "boxes_as_tags":
+            dataset = tags_from_boxes(dataset)
+        dataset = lay_over(dataset, data, raw.files_classes)
+        if data.masks:
+            dataset = _with_given_masks(dataset, raw, data)
     samples = (
         replace(sample, annotations=tuple(_set_options(a, data) for a in sample.annotations))
         for sample in dataset.samples

@@ -66,6 +66,12 @@ class DataParams(ImageParams):
     """Files as in ``annotations`` that replace all other annotations of their images, such as those
     that an audit found wrong and that were corrected in CVAT.
     """
+    crowds: Literal["ignore", "objects"] = "ignore"
+    """Meaning of COCO's crowds (``iscrowd`` 1): "ignore" leaves their pixels out; "objects" takes
+    each as one object, for tools that write every brush mask as a crowd.
+    """
+    links: bool = False
+    """Follow symbolic links that lead out of the data set."""
     closed: bool | None = None
     """Whether images with points, scribbles or polygons show no class without such a mark; null is
     what the file of the marks says, or true.

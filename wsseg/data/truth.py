@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.constraints import label_map_of
-from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.load import read_base, read_weak
+from wsseg.data.load import read_base, read_weak, reading_files
 from wsseg.data.model import Classes, Dataset, MaskFile, Regions, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
@@ -116,15 +115,15 @@ class LabelledData:
     truth: Truth
 
 
-@opening_once()
 def load(data: DataParams) -> LabelledData:
     """Return the weak labels and the truth of a data set; each annotation file is opened once.
 
     Raises:
         InputError: As ``read_weak``.
     """
-    raw = read_base(data)
-    return LabelledData(read_weak(data, raw), Truth(view(raw, "masks")))
+    with reading_files(data):
+        raw = read_base(data)
+        return LabelledData(read_weak(data, raw), Truth(view(raw, "masks")))
 
 
 def read_truth(root: Path, format: str = "auto", splits: Sequence[str] | None = None) -> Truth:

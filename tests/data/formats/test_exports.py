@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from wsseg.data.constraints import constraints_of
-from wsseg.data.formats.paths import following_links
 from wsseg.data.formats.table import detect_format, read_dataset
+from wsseg.data.load import read_weak
 from wsseg.data.model import Box, Boxes, Unknown
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.apply import find_seed
@@ -332,15 +333,6 @@ def test_splits_of_xml_files_are_their_folders(tmp_path):
     ]
 
 
-def test_links_out_of_the_folder_are_a_matter_of_a_setting(tmp_path):
-    labelimg_flat(tmp_path / "data")
-    (tmp_path / "data/im0.jpg").rename(tmp_path / "outside.jpg")
-    (tmp_path / "data/im0.jpg").symlink_to(tmp_path / "outside.jpg")
-    assert [s.id for s in read_dataset(tmp_path / "data").samples] == ["im1"]
-    with following_links():
-        assert [s.id for s in read_dataset(tmp_path / "data").samples] == ["im0", "im1"]
-
-
 def test_what_no_reader_knows_is_described(tmp_path):
     put(tmp_path, "shapes.json", '{"polygons": []}')
     put_images(tmp_path)
@@ -405,3 +397,29 @@ def test_an_object_without_class_leaves_its_pixels_out_of_a_full_mask(tmp_path):
     assert (labels[SHEEP[1] : SHEEP[3], SHEEP[0] : SHEEP[2]] == IGNORE).all()
     assert (labels[COW[1] : COW[3], COW[0] : COW[2]] == 1).all()
     assert (labels == 0).sum() == HEIGHT * WIDTH - 10 * 10 - 12 * 12
+
+
+def test_crowds_are_objects_by_a_setting(tmp_path):
+    put_images(tmp_path)
+    put(tmp_path, "annotations.json", coco(crowd=1))
+    for crowds, expected in (("ignore", True), ("objects", False)):
+        dataset = read_weak(DataParams(root=tmp_path, val=None, crowds=crowds))
+        assert {box.crowd for sample in dataset.samples for box in sample.boxes} == {expected}
+
+
+def test_links_are_followed_by_a_setting(tmp_path):
+    labelimg_flat(tmp_path / "data")
+    (tmp_path / "data/im0.jpg").rename(tmp_path / "outside.jpg")
+    (tmp_path / "data/im0.jpg").symlink_to(tmp_path / "outside.jpg")
+    for links, ids in ((False, ["im1"]), (True, ["im0", "im1"])):
+        dataset = read_weak(DataParams(root=tmp_path / "data", val=None, links=links))
+        assert [sample.id for sample in dataset.samples] == ids
+
+
+def test_a_mask_is_never_taken_for_a_missing_image(tmp_path):
+    voc(tmp_path)
+    put(tmp_path, "SegmentationClass/im0.png")
+    (tmp_path / "JPEGImages/im0.jpg").unlink()
+    dataset = read_dataset(tmp_path)
+    assert [sample.id for sample in dataset.samples] == ["im1"]
+    assert [problem.subject for problem in dataset.problems if problem.fatal] == ["im0"]

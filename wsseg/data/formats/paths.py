@@ -13,6 +13,9 @@ from wsseg.errors import InputError
 from wsseg.image_kinds import Unread, is_junk, unread_files, unread_kind
 from wsseg.images import SUFFIXES
 
+_MASK_FOLDERS = frozenset(
+    ("segmentationclass", "segmentationobject", "segmentationclassaug", "masks", "labels")
+)
 _DRIVE = re.compile(r"^[A-Za-z]:/|^file:/+|^/+")
 _follow_links: ContextVar[bool] = ContextVar("follow_links", default=False)
 
@@ -147,7 +150,8 @@ def tail_of(name: str) -> PurePosixPath:
 class ImageIndex:
     """The image files below the root of a data set, found by the names that files write.
 
-    The folder is listed only if an image does not lie where its name says.
+    The folder is listed only if an image does not lie where its name says. Files in folders of
+    masks, such as SegmentationClass, are no images.
     """
 
     def __init__(self, root: Path) -> None:
@@ -176,8 +180,9 @@ class ImageIndex:
     def _by_last_parts(self, name: str, written: PurePosixPath, folders: Sequence[Path]) -> Path:
         if self._by_stem is None:
             self._by_stem = defaultdict(list)
-            for paths in files_by_id(self.root, SUFFIXES).values():
-                for path in paths:
+            for id, paths in files_by_id(self.root, SUFFIXES).items():
+                is_mask = any(part.lower() in _MASK_FOLDERS for part in id.split("/")[:-1])
+                for path in () if is_mask else paths:
                     for stem in {path.name.lower(), path.stem.lower()}:
                         self._by_stem[stem].append(path)
         found: list[Path] = []
