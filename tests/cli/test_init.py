@@ -12,8 +12,8 @@ from helpers.running import wsseg
 from PIL import Image
 
 from wsseg.cli import proposal
-from wsseg.cli.proposal import COPIES, FRAMES, TILES, group_pattern
 from wsseg.data.load import read_weak
+from wsseg.data.name_patterns import FRAMES
 from wsseg.runs.config import load_config
 
 
@@ -214,30 +214,3 @@ def test_what_cannot_be_read_is_refused_and_nothing_is_written(tmp_path, capfd):
     assert wsseg("init", "bare") == 2
     assert "No image of bare has an annotation" in capfd.readouterr().err
     assert not list(tmp_path.glob("*.yaml"))
-
-
-def one_class(n):
-    return np.ones((n, 1), bool)
-
-
-@pytest.mark.parametrize(
-    ("ids", "pattern"),
-    [
-        ([f"v{v}/f{f}" for v in range(3) for f in range(4)], FRAMES),
-        ([f"v{v}_{f}" for v in range(3) for f in range(0, 120, 30)], FRAMES),
-        ([f"s{s}_{y}_{x}" for s in range(3) for y in (0, 256) for x in (0, 256)], TILES),
-        ([f"p{p}_jpg.rf.{copy}" for p in range(4) for copy in "ab"], COPIES),
-        ([f"img_{n:04}" for n in range(20)], None),  # one group
-        ([f"{n:012}" for n in range(20)], None),
-        ([f"{y}_{n:06}" for y in (2007, 2008) for n in (3, 70, 95, 301)], None),
-        ([f"{letter}" for letter in "abcdef"], None),
-    ],
-)
-def test_patterns_of_names(ids, pattern):
-    assert group_pattern(ids, one_class(len(ids))) == pattern
-
-
-def test_names_that_are_classes_are_no_groups():
-    ids = [f"{name}/{n}" for name in ("cow", "sheep") for n in range(5)]
-    shows = np.repeat(np.eye(2, dtype=bool), 5, axis=0)
-    assert group_pattern(ids, shows) is None
