@@ -13,7 +13,19 @@ from helpers.running import wsseg
 from wsseg.data.formats.table import read_raw
 
 SUFFIXES = {".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml"}
-SMALL = ("voc", "coco", "yolo", "csv", "cvat", "labelme", "labelstudio", "jsonl", "clicks")
+SMALL = (
+    "voc",
+    "coco",
+    "yolo",
+    "csv",
+    "cvat",
+    "labelme",
+    "labelstudio",
+    "jsonl",
+    "clicks",
+    "csv_boxes",
+    "pairs",
+)
 _counters = []
 
 

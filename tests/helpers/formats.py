@@ -184,6 +184,19 @@ def csv():
     return Small("csv", files, ("train.csv", "classes.txt"))
 
 
+def csv_boxes():
+    """Boxes in CSV."""
+    rows = "image,xmin,ymin,xmax,ymax,label\na.png,4,3,20,18,cow\na.png,22,2,30,9,sheep\nb,,,,,\n"
+    files = {**_images("images/{}.png"), "train.csv": rows.encode()}
+    return Small("csv", files, ("train.csv",))
+
+
+def pairs():
+    """Images and masks in two folders."""
+    files = {**_images("images/{}.png"), "masks/a.png": mask(), "masks/b.png": mask()}
+    return Small("pairs", {**files, "classes.txt": b"cow\nsheep\n"}, ("classes.txt",))
+
+
 def folders():
     """Tags by folder, with a mask."""
     names = ("train/cow/a.png", "train/sheep/b.png")
@@ -331,5 +344,6 @@ FORMATS: dict[str, Callable[[], Small]] = {
     **{"voc": voc, "coco": coco, "yolo": yolo, "csv": csv, "folders": folders, "cvat": cvat},
     **{"labelme": labelme, "labelstudio": labelstudio, "jsonl": jsonl, "clicks": clicks},
     **{"scribbles_xml": scribbles_xml, "scribbles_png": scribbles_png},
+    **{"csv_boxes": csv_boxes, "pairs": pairs},
 }
 """The small data sets by format."""

@@ -61,7 +61,7 @@ PATHS = (
         "csv",
         put("train.csv", "../secret.png,cow\na,sheep\n"),
         1,
-        "a relative name without '..'",
+        "must be a file of the data set",
     ),
     Case(
         "image ../secret.png in JSON Lines",

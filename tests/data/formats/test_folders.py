@@ -190,7 +190,8 @@ def test_class_called_masks_is_not_lost_in_silence(tmp_path):
     dataset = read_dataset(tmp_path, use="tags")
     assert dataset.classes.names == ("background", "gloves", "hats")
     assert kinds(dataset) == [("mask without image", False)]
-    assert dataset.problems[0].message.startswith("2 files such as c ")
+    message = "2 files such as b.jpg, c.jpg are no <id>.png of an image; not read"
+    assert dataset.problems[0].message == message
 
 
 @pytest.mark.parametrize(
@@ -226,3 +227,47 @@ def test_each_image_is_opened_once(root, monkeypatch):
     )
     read_dataset(root, use="tags")
     assert len(opened) == len(set(opened)) == 3
+
+
+def test_all_kinds_of_images_are_read_and_others_are_named(tmp_path):
+    write_images(tmp_path, "cow/1.jfif", "cow/2.gif", "cow/3.ppm", "sheep/4.JPE", "sheep/5.webp")
+    (tmp_path / "cow/6.HEIC").write_bytes(b"heic")
+    dataset = read_dataset(tmp_path, use="tags")
+    assert [sample.id for sample in dataset.samples] == [
+        *("cow/1", "cow/2", "cow/3", "sheep/4", "sheep/5")
+    ]
+    (problem,) = dataset.problems
+    assert problem.message == "6.HEIC is HEIC, which is not read; convert it to JPEG"
+
+
+@pytest.mark.parametrize(
+    "junk", ["__MACOSX/cow/._a.jpg", "cow/.ipynb_checkpoints/a-checkpoint.jpg", "@eaDir/x/a.jpg"]
+)
+def test_leftovers_of_other_programs_are_ignored(tmp_path, junk):
+    write_images(tmp_path, "cow/a.jpg", "sheep/b.jpg")
+    (tmp_path / junk).parent.mkdir(parents=True)
+    (tmp_path / junk).write_bytes((tmp_path / "cow/a.jpg").read_bytes())
+    dataset = read_dataset(tmp_path, use="tags")
+    assert dataset.classes.names == ("background", "cow", "sheep")
+    assert list(tags_of(dataset)) == ["cow/a", "sheep/b"] and dataset.problems == ()
+
+
+def test_folder_of_an_archive_is_no_split_of_its_own(tmp_path):
+    write_images(tmp_path, "Animals/cow/a.jpg", "Animals/sheep/b.jpg")
+    assert splits_of(read_dataset(tmp_path, use="tags")) == ("train",)
+
+
+def test_masks_beside_the_images_of_class_folders_are_no_images(tmp_path):
+    write_images(tmp_path, "cow/a.png", "cow/a_mask.png", "sheep/b.png", "sheep/b_mask.png")
+    dataset = read_dataset(tmp_path, "folders", use="tags")
+    assert list(tags_of(dataset)) == ["cow/a", "sheep/b"]
+    (problem,) = dataset.problems
+    message = "2 files such as cow/a_mask are masks by their names, and no images; not read"
+    assert problem.message == message
+
+
+@pytest.mark.parametrize("names", [("obj_train_data", "obj_valid_data"), ("ann", "img")])
+def test_folders_of_other_formats_are_no_classes(tmp_path, names):
+    write_images(tmp_path, *(f"{name}/{index}.jpg" for index, name in enumerate(names)))
+    with pytest.raises(InputError, match="of no known format"):
+        detect_format(tmp_path)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wsseg.data.formats.coco import COCO
-from wsseg.data.formats.csv_tags import CSV
+from wsseg.data.formats.csv_tables import CSV
 from wsseg.data.formats.cvat import CVAT
 from wsseg.data.formats.files import beginning, opening_once
 from wsseg.data.formats.fitting import View
@@ -14,6 +14,7 @@ from wsseg.data.formats.folders import FOLDERS
 from wsseg.data.formats.jsonl import JSONL
 from wsseg.data.formats.labelme import LABELME
 from wsseg.data.formats.labelstudio import LABELSTUDIO
+from wsseg.data.formats.pairs import PAIRS
 from wsseg.data.formats.paths import files_by_id, shown, unread_images
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset, RawSample
@@ -49,7 +50,7 @@ def read_scenes(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        *(VOC, COCO, YOLO, JSONL, CVAT, LABELME, LABELSTUDIO, CSV, FOLDERS),
+        *(VOC, COCO, YOLO, JSONL, CVAT, LABELME, LABELSTUDIO, CSV, PAIRS, FOLDERS),
         *(Format("scenes", read=read_scenes), CLICKS, SCRIBBLES),
     )
 }
@@ -124,7 +125,7 @@ def detect_format(root: Path) -> str:
     """Return the format of a data set folder.
 
     Returns:
-        A name in ``READABLE``; "csv", and then "folders", only if no other format fits.
+        A name in ``READABLE``; "csv", then "pairs" and "folders", only if no other format fits.
 
     Raises:
         InputError: There is no such folder, or no format fits, or more than one.

@@ -44,7 +44,7 @@ def voc_classes(
     """
     path = root / "labelmap.txt"
     if path.is_file():
-        return classes_of(_label_map_names(path, root), str(path))
+        return classes_of(label_map_names(path, root), str(path))
     objects = {item.name for image in images for item in image.objects or ()}
     names = {name for name in objects if not is_background(name)} or {*tagged}
     if not names:
@@ -64,7 +64,7 @@ def label_colours(root: Path) -> tuple[tuple[int, int, int], ...] | None:
     if not path.is_file():
         return None
     entries = {line.split(":")[0].strip(): _COLOUR.match(line) for line in _entries(path, root)}
-    names = _label_map_names(path, root)
+    names = label_map_names(path, root)
     if not is_background(names[0]):
         names = ["background", *names]
     matches = [entries.get(name) for name in names]
@@ -76,7 +76,7 @@ def _entries(path: Path, root: Path) -> list[str]:
     return [line for line in read_names(inside(path, root)) if not line.startswith("#")]
 
 
-def _label_map_names(path: Path, root: Path) -> list[str]:
+def label_map_names(path: Path, root: Path) -> list[str]:
     """Return the object classes; masks number the lines, so background is first, void last."""
     names = [line.split(":")[0].strip() for line in _entries(path, root)]
     named = [name for name in names if name.lower() not in _NO_CLASS]
