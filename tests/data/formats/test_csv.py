@@ -109,7 +109,7 @@ def test_name_without_suffix_that_two_files_fit_is_refused(root):
     assert tags_of(dataset) == {"a": Tags((2,))}
     (problem,) = dataset.problems
     assert (problem.subject, problem.fatal) == ("train.csv:1", True)
-    assert "may be images/a.jpg and images/a.png; write its suffix too" in problem.message
+    assert "may be images/a.jpg and images/a.png; write its folder and suffix" in problem.message
 
 
 @pytest.mark.parametrize(

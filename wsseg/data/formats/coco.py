@@ -37,7 +37,7 @@ _SPLIT = re.compile(rf"instances_.*|({'|'.join(SPLIT_NAMES)})[-_]?(\d{{4}})?")
 _PATTERNS = ("*.json", "annotations/*.json", "*/*.json")
 _MOST_FILES = 20  # a folder of more JSON files belongs to a tool that writes one for each image
 _YEAR = re.compile(r"[-_]?(19|20)\d\d$")
-_FIRST_KEY = re.compile(r'\{\s*"(info|licenses|images|annotations|categories|type)"\s*:\s*["\[{]')
+_LIST = re.compile(r'"(images|annotations|categories|licenses)"\s*:\s*\[')
 _TRUE = ("1", "1.0", "true")
 
 
@@ -275,7 +275,8 @@ def _is_coco(root: Path) -> bool:
 
 
 def _fits(path: Path) -> bool:
-    if path.suffix.lower() != ".json" or not _FIRST_KEY.match(text := beginning(path)):
+    text = beginning(path) if path.suffix.lower() == ".json" else ""
+    if not (text.startswith("{") and _LIST.search(text)):
         return False
     # notes.json of Label Studio has categories too, but no images.
     return '"images"' in text or len(text.encode()) >= HEAD

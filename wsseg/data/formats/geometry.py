@@ -57,9 +57,8 @@ def fitted_box(
 ) -> tuple[Box | None, Problem | None]:
     """Return a box in whole pixels inside its image of size (H, W), and what was wrong with it.
 
-    Edges move outwards to whole pixels and are clipped to the image; a box thinner than a pixel
-    becomes one pixel wide. Swapped edges are exchanged if both lie in the image; otherwise one of
-    them is an error. The box is None if it cannot be used.
+    Edges move outwards to whole pixels and are clipped to the image. Swapped edges are exchanged if
+    both lie in the image; otherwise one of them is an error. The box is None if it cannot be used.
 
     Example:
         >>> fitted_box(1, (9.5, 0, 20, 30.2), (100, 100), "a.xml")
@@ -81,9 +80,6 @@ def fitted_box(
     if is_swapped:
         kind, shown = "box with swapped corners", _shown(corners, size)
         return box, Problem(subject, f"{shown}: its corners are exchanged", kind=kind)
-    if min(right - left, bottom - top) == 0:
-        kind, shown = "box is thinner than a pixel", _shown((left, top, right, bottom), size)
-        return box, Problem(subject, f"{shown}: drawn as one pixel", kind=kind)
     return box, None
 
 
@@ -167,6 +163,8 @@ def _unusable(corners: Corners, size: tuple[int, int]) -> str:
         return "box has a corner that is no finite number"
     if right < left or bottom < top:
         return "box is inverted"
+    if right == left or bottom == top:
+        return "box has no area"
     if right <= 0 or bottom <= 0 or left >= size[1] or top >= size[0]:
         return "box lies outside the image"
     return ""

@@ -64,11 +64,12 @@ def matching_files(
     """Yield the files of a folder that match a pattern and are of a format, sorted.
 
     Args:
-        patterns: Such as "annotations/*.json".
+        patterns: Such as "annotations/*.json"; files in upper case are found too.
         fits: Called as late as possible.
     """
-    candidates = sorted({path for pattern in patterns for path in folder.glob(pattern)})
-    for path in candidates:
+    parts = (pattern.rpartition(".") for pattern in patterns)
+    both = [f"{stem}.{end}" for stem, _, suffix in parts for end in (suffix, suffix.upper())]
+    for path in sorted({path for pattern in both for path in folder.glob(pattern)}):
         is_hidden = any(is_junk(part) for part in path.relative_to(folder).parts)
         if not is_hidden and path.is_file() and fits(path):
             yield path
@@ -199,7 +200,9 @@ class ImageIndex:
             return found[0]
         if found:
             got = " and ".join(shown(path, self.root) for path in found[:3])
-            raise InputError(f"Image {name!r:.200} may be {got}", hint="write its suffix too")
+            raise InputError(
+                f"Image {name!r:.200} may be {got}", hint="write its folder and suffix"
+            )
         for unread in unread_images(self.root):
             if same := [p for p in unread.paths if p.stem.lower() == written.stem.lower()]:
                 message = f"{shown(same[0], self.root)} is {unread.kind}, which is not read"

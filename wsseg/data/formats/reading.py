@@ -4,6 +4,7 @@ import reprlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,12 +86,16 @@ class SampleList:
     def add(self, sample: Sample, *images: RawImage, mask: Path | None = None) -> None:
         """Append a sample, what files say about it, and its mask.
 
+        A second entry of an image file adds to the first.
+
         Raises:
-            InputError: Its split has an image of this id already.
+            InputError: Its split has another image of this id already.
         """
-        raw = RawSample(sample, images, mask)
-        first = self._by_place.setdefault((sample.split, sample.id), raw)
-        if first is not raw:
+        place = sample.split, sample.id
+        first = self._by_place.setdefault(place, RawSample(sample, (), mask))
+        if first.sample.image == sample.image:
+            self._by_place[place] = replace(first, images=(*first.images, *images))
+        else:
             got = f"{first.sample.image.name} and {sample.image.name}"
             rule = "the name of one image, suffix aside"
             raise InputError(f"image id {sample.id!r}", rule, got, "rename or remove one")

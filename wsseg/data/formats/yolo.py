@@ -129,8 +129,14 @@ def _objects(text: str, name: str, settings: YoloFolder) -> Iterator[RawObject]:
             yield _object(line, f"{name}:{row}", settings)
 
 
+def _fields(line: str) -> list[str]:
+    """Return the values of a line; commas separate them, or mark decimals as in some countries."""
+    fields = line.split()
+    return line.replace(",", " ").split() if len(fields) == 1 else line.replace(",", ".").split()
+
+
 def _object(line: str, subject: str, settings: YoloFolder) -> RawObject:
-    written, *fields = line.split()
+    written, *fields = _fields(line)
     values = [number(field) for field in fields]
     first, names = number(written), settings.names
     class_name = names.get(int(first), "") if first.is_integer() else ""

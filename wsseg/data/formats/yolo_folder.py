@@ -199,14 +199,17 @@ def _existing(path: Path, root: Path) -> Path | None:
 def place_of(root: Path, settings: YoloFolder, entry: str, split: str) -> Path:
     """Return a split's folder or list of images, written for this or another folder.
 
-    Some tools write "../train/images" for "train/images", others "data/train.txt" for "train.txt".
+    Some tools write "../train/images" for "train/images", others "data/train.txt" for "train.txt",
+    or the path of another machine: the longest end of the path that exists is taken.
 
     Raises:
         InputError: It does not exist in the data set.
     """
-    entry = entry.replace("\\", "/")
-    base, stripped = settings.base, re.sub(r"^(\.\./|\./|data/)+", "", entry)
-    for candidate in (base / entry, root / entry, base / stripped, root / stripped):
+    written = os.path.normpath(entry.replace("\\", "/"))
+    parts = [part for part in written.split("/") if part not in {"", ".."}]
+    ends = [Path(*parts[first:]) for first in range(len(parts))]
+    folders = dict.fromkeys((settings.base, root))
+    for candidate in (settings.base / written, *(base / end for end in ends for base in folders)):
         if existing := _existing(candidate, root):
             return plain_path(existing, root)
     rule = f"a folder or list of images inside {root}"
