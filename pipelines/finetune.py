@@ -12,7 +12,7 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
-from wsseg.stages.checks import check_settings
+from wsseg.stages.checks import check_before_work, check_settings
 from wsseg.stages.finetune.base_run import load_base_run
 from wsseg.stages.finetune.filtering import calibrate, filter_labels
 from wsseg.stages.finetune.masks import label_masks, train_supervised
@@ -31,6 +31,7 @@ def main(config: Config) -> None:
         loaded = load(data)
         dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
+        check_before_work(config, dataset)
         training_images = dataset.split(data.train)
         validation_images = dataset.split(data.val) if data.val else ()
 

@@ -20,7 +20,7 @@ from wsseg.runs.engine import report_problems
 from wsseg.runs.labelling import ClassStats, label_images, samples_key
 from wsseg.runs.names import SEEDS
 from wsseg.runs.run import open_run
-from wsseg.stages.checks import check_settings
+from wsseg.stages.checks import check_before_work, check_settings
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import predict_val, train_segmenter
 
@@ -37,6 +37,7 @@ def main(config: Config) -> None:
         loaded = load(data)
         dataset, truth = loaded.dataset, loaded.truth  # the truth measures and never teaches
         report_problems(dataset.problems, config.strict)
+        check_before_work(config, dataset)
         validation_images = dataset.split(data.val) if data.val else ()
 
         masks = [truth.with_mask(s) for s in dataset.split(data.train) if truth.covers(s)]

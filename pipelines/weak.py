@@ -13,7 +13,7 @@ from wsseg.report.run_report import report_run
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.run import open_run
-from wsseg.stages.checks import check_settings
+from wsseg.stages.checks import check_before_work, check_settings
 from wsseg.stages.measure import measure
 from wsseg.stages.rounds import clean_labels, predict_val, seed_labels, train_segmenter
 from wsseg.stages.signals import inspect
@@ -31,6 +31,7 @@ def main(config: Config) -> None:
         data = load(config.data)
         dataset, truth = data.dataset, data.truth  # The truth measures; it never makes labels.
         report_problems(dataset.problems, config.strict)
+        check_before_work(config, dataset)
         training_images = dataset.split(config.data.train)
         validation_images = dataset.split(config.data.val) if config.data.val else ()
 

@@ -360,12 +360,20 @@ def test_a_tag_that_vanished_gets_its_first_labels_back():
     gone, first = np.zeros(SIZE, np.uint8), filled(COW)
     result = cleaned(gone, first=first, tagged=(1,), constraints=anywhere(1))
     np.testing.assert_array_equal(result.label_map, first)
-    assert result.restored == (1,)
+    assert result.restored == result.missed == (1,)
     left = gone.copy()
     left[5, 5] = 1
     result = cleaned(left, first=first, tagged=(1,), constraints=anywhere(1))
     np.testing.assert_array_equal(result.label_map, left)
-    assert result.restored == ()
+    assert result.restored == result.missed == ()
+
+
+def test_a_box_without_a_predicted_pixel_is_reset_and_missed():
+    sheep = Box(2, 16, 4, 22, 12)
+    first = filled(COW, sheep)
+    result = cleaned(filled(COW), COW, sheep, first=first)
+    np.testing.assert_array_equal(result.label_map, first)
+    assert result.missed == (2,) and result.resets == (False, True)
 
 
 def test_a_tag_without_first_labels_stays_away():

@@ -30,12 +30,15 @@ class Cleaned:
         resets: True for each box that was reset to its first label, in the order of the boxes.
         restored: Tagged classes that had vanished and got their first labels back.
         rules: (H, W) uint8, the index into ``RULES`` of the origin of each pixel's label.
+        missed: Classes of the first labels that the network predicts nowhere, or that were
+            restored.
     """
 
     label_map: NDArray[np.uint8]
     resets: tuple[bool, ...]
     restored: tuple[int, ...]
     rules: NDArray[np.uint8]
+    missed: tuple[int, ...]
 
     def rules_over(self, best: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return ``rules`` for a network that predicts more classes than the image may show.
@@ -118,7 +121,9 @@ def clean(
     forbidden = constraints.classes[scores.argmax(axis=0)] != predicted
     by_rule = [back, unsure, reset, refined != predicted, forbidden]
     rules = np.select(by_rule, [*range(len(RULES) - 1, 0, -1)], 0).astype(np.uint8)
-    return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, rules)
+    unpredicted = {*np.unique(first).tolist()} - {*np.unique(predicted).tolist(), 0, IGNORE}
+    missed = tuple(sorted({*unpredicted, *restored}))
+    return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, rules, missed)
 
 
 def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:

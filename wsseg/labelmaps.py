@@ -103,6 +103,22 @@ def _values_of(
     return values
 
 
+def zero_255_confusion(label_map: NDArray[np.uint8]) -> str | None:
+    """Return a sentence about a mask whose objects seem to be written as 255, which means IGNORE.
+
+    Args:
+        label_map: Of an image that shows an object.
+
+    Returns:
+        Fault and remedy; None if some pixel has a class, or none is 255.
+    """
+    present = {*np.unique(label_map).tolist()}
+    if IGNORE not in present or present - {0, IGNORE}:
+        return None
+    values = "only 0 and 255" if 0 in present else "only 255"
+    return f"0/255 confusion: holds {values}; 255 means ignore; write the object's class number"
+
+
 def write_confidence(path: Path, confidence: NDArray[np.floating]) -> None:
     """Write the confidence (H, W), 0..1, of predictions as a grayscale PNG, atomically."""
     with atomic_write(path) as file:

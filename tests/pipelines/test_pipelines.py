@@ -245,7 +245,8 @@ def test_labels_of_ignore_alone_are_refused(scenes, config_file, tmp_path, capsy
         write_label_map(mask, np.full_like(read_label_map(mask), IGNORE))
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={data}", "pipeline=full"]
     assert wsseg("run", config_file, *arguments) == 2
-    assert "stage seeds must be labelled in some pixel, got only IGNORE" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "stage seeds must be labelled as an object in some pixel, got only IGNORE" in said
 
 
 def test_a_finished_run_keeps_its_network_and_no_checkpoint(finished):

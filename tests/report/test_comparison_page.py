@@ -1,7 +1,12 @@
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.report.comparison_page import comparison_table, cost_points, write_comparison
+from wsseg.report.comparison_page import (
+    compare_runs,
+    comparison_table,
+    cost_points,
+    write_comparison,
+)
 from wsseg.report.summary import Summary
 
 
@@ -54,6 +59,26 @@ def test_the_ratio_is_to_the_first_full_recipe():
 def test_first_and_last_label_figures():
     (row,) = comparison_table({"a": _run(labels=(0.5, 0.8, 0.75))})
     assert (row.first_label_miou.mean, row.last_label_miou.mean) == (0.5, 0.75)
+
+
+def test_labels_with_ignore_are_compared_on_covered_pixels_too(tmp_path):
+    run = _run()
+    stages = [
+        stage.model_copy(update={"label_miou_covered": 0.9, "coverage": share})
+        for stage, share in zip(run.stages, (0.4, 1.0), strict=True)
+    ]
+    unsure = run.model_copy(update={"stages": stages})
+    unsure.save(tmp_path / "unsure" / "report")
+    run.save(tmp_path / "plain" / "report")
+    (row,) = comparison_table({"a": unsure})
+    assert (row.first_covered.mean, row.first_coverage.mean) == (0.9, 0.4)
+    assert (row.last_covered.mean, row.last_coverage.mean) == (0.9, 1.0)
+    titles, figures = compare_runs([tmp_path / "unsure"], tmp_path / "page")
+    assert titles.count("on covered") == titles.count("coverage") == 2
+    assert figures.split()[3:9] == ["50.0", "90.0", "40.0", "70.0", "90.0", "100.0"]
+    assert "on covered pixels" in (tmp_path / "page" / "index.html").read_text()
+    assert "covered" not in compare_runs([tmp_path / "plain"], tmp_path / "other")[0]
+    assert "on covered" not in (tmp_path / "other" / "index.html").read_text()
 
 
 def test_figures_that_no_run_has_are_absent():

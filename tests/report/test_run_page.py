@@ -187,6 +187,23 @@ def test_verdicts_are_said_in_words(tmp_path):
     assert texts[first : first + 4] == ["round-2", "61.8", "-10.0 (-12.0 to -8.0)", "10.0"]
 
 
+def test_a_page_has_one_agreement_and_says_of_which_images(tmp_path):
+    summary = _summary()
+    for stage in summary["stages"]:
+        stage["signals"] = {"agreement": 0.384, "churn": 0.1}
+    verdict = {"stage": summary["stages"][1]["name"], "agreement": 0.221, "gain": None}
+    verdict |= {"churn": 0.1, "vanished": 0.85, "resets": 0.81, "images": "validation"}
+    verdict |= {"worse": False, "learned_little": True, "reason": "more steps"}
+    verdict |= {"word": "the network has learned little"}
+    _write(tmp_path, {**summary, "verdicts": [RoundStats(**verdict)]})
+    texts = _page(tmp_path).texts
+    assert "agreement, validation images, %" in texts
+    assert "22.1" in texts and "81.0" in texts and "85.0" in texts
+    page = (tmp_path / "index.html").read_text()
+    assert "agreement, validation images, " in page and "38.4" not in page
+    assert "the network has learned little: more steps" in texts
+
+
 def test_the_same_run_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
         _write(tmp_path / name, _summary(), [_row()], [Skipped("x", "damaged")])

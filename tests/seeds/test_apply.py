@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from helpers.examples import example_from
 from helpers.plugged import plug_in
+from PIL import Image
 from pydantic import Field
 
-from wsseg.data.model import Box, Boxes, MaskFile
+from wsseg.data.model import Box, Boxes, MaskFile, Tags
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
 from wsseg.params import Params
@@ -185,3 +186,29 @@ def test_a_seed_can_be_sent_to_other_processes():
 def test_seeds_that_could_label_no_image_are_refused_before_any_work(changes):
     with pytest.raises(InputError, match="seeds"):
         find_seed(SeedParams(**changes))
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "annotation", "refused"),
+    [
+        ([0, IGNORE], "L", Boxes(BOXES), True),
+        ([IGNORE], "L", Tags((1,)), True),
+        ([0], "L", Boxes(BOXES), False),
+        ([0, IGNORE], "L", Boxes(()), False),
+        ([0, 1, IGNORE], "L", Boxes(BOXES), False),
+        ([0, IGNORE], "P", Boxes(BOXES), False),  # as this program writes unsure boxes
+    ],
+)
+def test_black_and_white_masks_in_a_folder_are_refused(tmp_path, values, mode, annotation, refused):
+    pixels = np.resize(np.array(values, np.uint8), SIZE)
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image.putpalette(bytes(768))
+    image.save(tmp_path / "a.png")
+    if not refused:
+        seeded("folder", annotation, folder=tmp_path)
+        return
+    with pytest.raises(InputError, match="0/255 confusion: holds only") as error:
+        seeded("folder", annotation, folder=tmp_path)
+    assert error.value.remedy == "write the object's class number"
+    assert str(tmp_path / "a.png") in str(error.value)

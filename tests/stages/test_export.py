@@ -7,6 +7,7 @@ from xml.etree.ElementTree import SubElement, parse
 
 import numpy as np
 import pytest
+from helpers.builders import write, write_image
 from helpers.running import working, wsseg
 
 from wsseg.data.constraints import constraints_of, label_map_of
@@ -458,3 +459,39 @@ def test_quality_of_images_of_any_name(tmp_path):
             ["3", ids[2], "0.9", "cow", "0.9"],
             ["4", ids[3], "", "", ""],
         ]
+
+
+def test_images_and_categories_of_coco_keep_their_ids(tmp_path):
+    root = tmp_path / "data"
+    for name in ("a", "b"):
+        write_image(root / "images" / "train" / f"{name}.png", (20, 30))
+    content = {
+        "images": [
+            {"id": number, "file_name": f"{name}.png", "height": 20, "width": 30}
+            for number, name in ((881, "a"), (12, "b"))
+        ],
+        "categories": [{"id": 44, "name": "sheep"}, {"id": 21, "name": "cow"}],
+        "annotations": [{"id": 1, "image_id": 881, "category_id": 44, "bbox": [1, 2, 9, 9]}],
+    }
+    write(root / "annotations" / "instances_train.json", content)
+    data = DataParams(root=root, val=None)
+    config = Config(run_dir=tmp_path / "run", data=data, machine={"workers": 1, "device": "cpu"})
+    dataset = read_weak(data)
+    with open_run(config) as made:
+        label_images(made, made.stage("seeds"), labelled_sheep, dataset.split("train"))
+    assert dataset.classes.names[1:] == ("cow", "sheep")
+    export_labels(config.run_dir, tmp_path / "out", ExportParams(to="coco"))
+    written = json.loads((tmp_path / "out" / "annotations" / "instances_train.json").read_text())
+    assert {entry["file_name"]: entry["id"] for entry in written["images"]} == {
+        "a.png": 881,
+        "b.png": 12,
+    }
+    assert written["categories"] == [{"id": 21, "name": "cow"}, {"id": 44, "name": "sheep"}]
+    assert {entry["category_id"] for entry in written["annotations"]} == {44}
+    assert same(read_back(tmp_path / "out", "coco"), config.run_dir / "seeds" / "labels")
+
+
+def labelled_sheep(sample):
+    label_map = np.zeros(sample.size, np.uint8)
+    label_map[2:11, 1:10] = 2
+    return label_map, {}

@@ -60,7 +60,7 @@ def judged(path, *rounds, last=None):
 
 
 def test_the_first_round_is_never_enough(tmp_path):
-    found = judged(tmp_path, agreement(0.3))
+    found = judged(tmp_path, agreement(0.4))
     assert (found.enough, found.worse, found.gain) == (False, False, None)
 
 
@@ -69,6 +69,7 @@ def test_rounds_go_on_while_agreement_rises(tmp_path):
     assert not found.enough and "better" in found.reason
     assert found.gain is not None and found.gain.value == pytest.approx(0.05, abs=0.02)
     assert found.agreement == pytest.approx(0.65, abs=0.02)
+    assert found.images == "training"
 
 
 @pytest.mark.parametrize("rise", [0.0, 0.003], ids=["none", "too small to matter"])
@@ -96,6 +97,7 @@ def test_validation_images_count_before_training_images(tmp_path):
             agreement(val).to_parquet(tmp_path / f"round-{number}/val/stats.parquet")
     found = verdicts(tmp_path, ["seeds", "round-1", "round-2"], CLASSES)[-1]
     assert found.worse and found.agreement == pytest.approx(0.5, abs=0.02)
+    assert found.images == "validation"
 
 
 def test_vanished_classes_raise_the_alarm_after_the_first_round(tmp_path):
@@ -104,6 +106,52 @@ def test_vanished_classes_raise_the_alarm_after_the_first_round(tmp_path):
     found = judged(tmp_path, agreement(0.6), last=table)
     assert found.vanished == 0.1 and found.worse and found.enough
     assert "10.0 % of the classes in images have vanished" in found.reason
+
+
+def cleaned(mean, resets=0.0, missed=0.0):
+    """Agreement around a mean, and shares of the boxes and classes that cleaning replaced."""
+    table = agreement(mean).assign(boxes=1, resets=0, missed=np.nan)
+    table.loc[: round(2 * COUNT * resets) - 1, "resets"] = 1
+    table.loc[: round(2 * COUNT * missed) - 1, "missed"] = 1
+    return table
+
+
+@pytest.mark.parametrize(
+    ("table", "little"),
+    [
+        (cleaned(0.14, resets=0.8), True),
+        (cleaned(0.15, missed=406 / 480), True),
+        (cleaned(0.45, resets=0.8), True),
+        (cleaned(0.45, missed=0.7), True),
+        (cleaned(0.25), True),
+        (cleaned(0.45, resets=0.5, missed=0.3), False),
+        (cleaned(0.75, resets=0.5), False),
+        (cleaned(0.6, resets=1.0, missed=1.0), False),
+    ],
+)
+def test_a_network_that_has_learned_little_needs_steps_and_no_rounds(tmp_path, table, little):
+    found = judged(tmp_path, table)
+    assert (found.learned_little, found.enough, found.worse) == (little, little, False)
+    assert (found.word == "the network has learned little") == little
+    assert found.reason.startswith("more steps, not more rounds (") == little
+
+
+def test_what_cleaning_restores_counts_as_vanished_but_not_as_worse(tmp_path):
+    found = judged(tmp_path, cleaned(0.15, resets=0.8, missed=406 / 480))
+    assert found.vanished == pytest.approx(406 / 480, abs=0.005) and found.emptied == 0
+    assert found.reason.endswith(
+        "agree to 15 % with the annotations, 80 % of the boxes were reset, 85 % of the classes in"
+        " images were not predicted)"
+    )
+
+
+def test_little_learning_ends_rounds_with_a_warning(tmp_path, capsys):
+    run = run_of(tmp_path, "auto")
+    history = [inspected(run, "seeds", signals())]
+    history.append(inspected(run, "round-1", signals(), cleaned(0.1, resets=1.0)))
+    assert end_rounds(run, history, CLASSES)
+    told = capsys.readouterr().err
+    assert "WARNING: the network has learned little: more steps, not more rounds" in told
 
 
 def test_a_class_that_is_lost_is_named(tmp_path):

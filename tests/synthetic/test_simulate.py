@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.builders import write
 from helpers.running import wsseg
 from PIL import Image
 
@@ -14,7 +15,7 @@ from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError
-from wsseg.labelmaps import IGNORE, read_label_map
+from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
 from wsseg.synthetic.params import SimulationParams, read_kinds, read_mix
 from wsseg.synthetic.scenes import write_scenes
 from wsseg.synthetic.simulate import assign, simulate_dataset
@@ -126,6 +127,32 @@ def test_objects_of_polygons_are_separated(tmp_path):
     assert [(box.left, box.right) for box in sample.boxes] == [(5, 20), (20, 35)]
 
 
+@pytest.mark.parametrize(
+    ("side", "params", "boxes"),
+    [
+        (200, {}, 226),  # small photographs: only min_area counts
+        (1000, {}, 1),
+        (1000, {"min_share": 0.0}, 226),
+        (200, {"min_area": 17}, 1),
+    ],
+)
+def test_specks_are_not_annotated(tmp_path, side, params, boxes):
+    label_map = np.zeros((side, side), np.uint8)
+    label_map[-40:-10, -40:-10] = 1
+    for number in range(225):
+        row, column = divmod(number, 25)
+        label_map[6 * row : 6 * row + 4, 6 * column : 6 * column + 4] = 1
+    for folder in ("JPEGImages", "SegmentationClass"):
+        (tmp_path / folder).mkdir()
+    Image.fromarray(np.zeros((side, side, 3), np.uint8)).save(tmp_path / "JPEGImages" / "a.jpg")
+    write_label_map(tmp_path / "SegmentationClass" / "a.png", label_map)
+    write(tmp_path / "ImageSets" / "Segmentation" / "train.txt", "a")
+    write(tmp_path / "labelmap.txt", "background:0,0,0::\ncow:128,0,0::\n")
+    params = SimulationParams(kinds="boxes", workers=1, format="voc", **params)
+    found = simulate_dataset(tmp_path, tmp_path / "boxes.jsonl", params)
+    assert len(found.samples[0].boxes) == boxes
+
+
 def test_images_without_truth_are_left_out_and_named(tmp_path):
     root, out = tmp_path / "scenes", tmp_path / "points.jsonl"
     write_scenes(root, train=4, val=0, seed=0, sides=(48, 60))
@@ -185,7 +212,9 @@ def test_the_command_writes_the_file_and_says_what_it_holds(scenes, tmp_path, ca
     boxes = sum(len(sample.boxes) for sample in samples)
     assert f"boxes: {boxes} in 10 images" in said
     assert f"points: {boxes + 20} in 10 images" in said
-    assert f"annotation time: {7 * boxes + 22 * 10} s" in said
+    first = sum(len({stroke.label for stroke in sample.strokes}) for sample in samples)
+    points = 18.5 * 10 + 2.4 * first + 0.9 * (boxes + 20 - first)
+    assert f"annotation time: {7 * boxes + points:.0f} s" in said
     assert wsseg(*arguments, "--kinds", "points") == 2
     assert "--overwrite" in capsys.readouterr().err
     assert wsseg(*arguments, "--mix", "points=1", "--overwrite") == 0

@@ -11,7 +11,7 @@ from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.cli.pipelines import run_and_report
 from wsseg.runs.config import load_config
-from wsseg.runs.recipes import find_config
+from wsseg.runs.recipes import end_with, find_config
 from wsseg.stages.params import ExportParams
 
 
@@ -23,11 +23,19 @@ def run_pipeline(
         list[str] | None,
         typer.Argument(help="key=value, such as run_dir=runs/x seed=1 data.root=my/images."),
     ] = None,
+    *,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="End after seeds, or after a round such as round-1; without it the same command"
+            " continues."
+        ),
+    ] = None,
 ) -> None:
     """Run a pipeline; finished stages are skipped, interrupted ones are resumed."""
     config = find_config(config)
     settings = load_config(config, overrides or [])
-    run_and_report(settings, config.parent)
+    run_and_report(end_with(settings, until) if until else settings, config.parent)
 
 
 @app.command("config")
@@ -62,11 +70,18 @@ def predict(
     strict: Annotated[
         bool, typer.Option(help="Stop at the first unusable image instead of skipping it.")
     ] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            help="Also write annotations in this format of wsseg export, such as coco or cvat, to"
+            " label new images in a tool; the images are not copied."
+        ),
+    ] = None,
 ) -> None:
     """Write a palette PNG and an overlay for every image, of any size."""
     from wsseg.stages.predict import predict_files
 
-    predict_files(run, images, out, strict)
+    predict_files(run, images, out, strict, to)
 
 
 @app.command()

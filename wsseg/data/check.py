@@ -1,16 +1,20 @@
 """Check a data set: count its annotations and find its problems."""
 
-import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, combinations, zip_longest
 from pathlib import Path
 
 from wsseg.bands import ImageParams
 from wsseg.data.counts import SplitCounts, split_counts, split_lines, with_masks
 from wsseg.data.examine import examine
+from wsseg.data.findings import (
+    between_images,
+    missing_objects,
+    tags_without_contrast,
+    unlearned_classes,
+)
 from wsseg.data.formats.files import opening_once
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
@@ -21,7 +25,6 @@ from wsseg.parallel import Skipped, map_locally
 
 _READING = ImageParams()
 _SHOWN = 3
-_LEAK = "the same image in two splits"
 
 
 @dataclass(frozen=True)
@@ -90,17 +93,20 @@ def check_dataset(
         weak, reading = lay_over(weak, data, raw.files_classes), data.reading
     if annotations:
         weak = with_annotations(weak, annotations)
+    both = joined(weak, masks)
     problems = [
         *dict.fromkeys((*weak.problems, *masks.problems)),
-        *_of_images(with_reading(joined(weak, masks), reading).samples, classes, deep, workers),
-        *_same_names(weak.samples),
-        *_same_content(weak.samples),
+        *_of_images(with_reading(both, reading).samples, classes, deep, workers),
+        *between_images(weak.samples),
     ]
     names = dict.fromkeys(sample.split for sample in weak.samples)
     splits = tuple(
         with_masks(split_counts(weak.split(name), len(classes)), masks.samples) for name in names
     )
-    problems += [*_classes_without_box(splits, classes), *_tags_to_learn_from(splits, classes)]
+    train = data.train if isinstance(data, DataParams) else "train"
+    problems += unlearned_classes(splits, classes)
+    problems += tags_without_contrast(weak.samples, classes, train)
+    problems += missing_objects(both.samples, train)
     return Report(raw.format, classes, splits, tuple(problems))
 
 
@@ -118,87 +124,6 @@ def _examined(
     sample: Sample, names: tuple[str, ...], deep: bool
 ) -> tuple[Path, tuple[Problem, ...]]:
     return sample.image, examine(sample, names, deep)
-
-
-def _same_names(samples: Sequence[Sample]) -> Iterator[Problem]:
-    for id, group in _grouped(samples, lambda sample: sample.id).items():
-        for one, other in combinations(group, 2):
-            splits = f"{one.split} and {other.split}"
-            if one.image == other.image:
-                message = f"{id} is in {splits}; figures measured on it mean nothing, remove one"
-                yield Problem(id, message, fatal=True, kind=_LEAK)
-            else:
-                message = f"{splits} each have an image {id}; rename one if both are exported"
-                yield Problem(id, message, kind="one name for two images")
-    for group in _grouped(samples, lambda sample: sample.id.lower()).values():
-        if len(ids := sorted({sample.id for sample in group})) > 1:
-            message = f"{' and '.join(ids)} are one file where case does not count; rename one"
-            yield Problem(ids[0], message, kind="names that differ in case only")
-
-
-def _same_content(samples: Sequence[Sample]) -> Iterator[Problem]:
-    once = {sample.image: sample for sample in samples if sample.image.is_file()}.values()
-    by_size = _grouped(once, lambda sample: str(sample.image.stat().st_size))
-    candidates = (group for group in by_size.values() if len(group) > 1)
-    copies = (_grouped(group, lambda s: _digest(s.image)).values() for group in candidates)
-    for one, *others in chain.from_iterable(copies):
-        for other in others:
-            message = f"{one.id} ({one.split}) and {other.id} ({other.split}) hold the same image"
-            if one.split == other.split:
-                yield Problem(one.id, message, kind="image stored twice")
-            else:
-                message += "; figures measured on it mean nothing, remove one"
-                yield Problem(one.id, message, fatal=True, kind=_LEAK)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _grouped(samples: Iterable[Sample], key: Callable[[Sample], str]) -> dict[str, list[Sample]]:
-    groups = defaultdict(list)
-    for sample in samples:
-        groups[key(sample)].append(sample)
-    return dict(groups)
-
-
-def _classes_without_box(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
-    boxes = {
-        split.name: [a + b for a, b in zip_longest(split.boxes, split.marked, fillvalue=0)]
-        for split in splits
-        if split.boxes
-    }
-    for name, where in _without(boxes, classes):
-        message = f"no box in {where}; it cannot be learned or measured there"
-        yield Problem(f"class {name}", message, kind="class without any box")
-
-
-def _without(counts: Mapping[str, Sequence[int]], classes: Classes) -> Iterator[tuple[str, str]]:
-    """Yield the classes that some splits lack, and the names of these splits."""
-    for label, name in enumerate(classes.names[1:], 1):
-        if splits := [split for split, numbers in counts.items() if numbers[label] == 0]:
-            yield name, "any split" if len(splits) == len(counts) else ", ".join(splits)
-
-
-def _tags_to_learn_from(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
-    tagged = {split.name: split.tagged for split in splits if split.tagged}
-    said = set(_without({split.name: split.boxes for split in splits if split.boxes}, classes))
-    for name, where in (missing for missing in _without(tagged, classes) if missing not in said):
-        message = f"no image tagged so in {where}; it cannot be learned or measured there"
-        yield Problem(f"class {name}", message, kind="class without any tagged image")
-    trained = [split for split in splits if split.tagged and split.name == "train"]
-    # A run may learn from any split of a data set without a split "train".
-    for split in trained or [split for split in splits if split.tagged]:
-        for label, name in enumerate(classes.names[1:], 1):
-            if split.tagged[label] and split.tagged[label] + split.unsure[label] == split.with_tags:
-                message = f"in every tagged image of {split.name}; a classifier learns it only"
-                message = f"{message} from images without it too: add some, or leave the class out"
-                message = f"{message} with data.classes"
-                yield Problem(f"class {name}", message, kind="class in every tagged image")
-    if tagged and len(classes) == 2:
-        message = f"{classes.names[1]} is the only one; a classifier tells it from images without"
-        yield Problem("classes", f"{message} it, tagged so", kind="only one class")
 
 
 def _problem_lines(title: str, problems: Sequence[Problem], most: int | None) -> Iterator[str]:

@@ -78,6 +78,22 @@ def has_full_mask(sample: Sample) -> bool:
     return any(is_full(annotation) for annotation in sample.annotations)
 
 
+def shows_object(sample: Sample) -> bool:
+    """Return whether an image has a tag or a mark of an object that is no crowd.
+
+    A mask file, which is not read, counts as one, and so does an annotation of a plug-in.
+    """
+    unread = any(isinstance(a, MaskFile | CustomAnnotation) for a in sample.annotations)
+    regions = (item for a in sample.annotations if isinstance(a, Regions) for item in a.items)
+    return (
+        unread
+        or bool(sample.tagged)
+        or any(stroke.label for stroke in sample.strokes)
+        or any(not box.crowd for box in sample.boxes)
+        or any(region.label and not region.crowd for region in regions)
+    )
+
+
 def is_only_tagged(sample: Sample) -> bool:
     """Return whether an image has tags and no other annotation."""
     certain = [a for a in sample.annotations if not isinstance(a, Unknown)]

@@ -10,7 +10,7 @@ from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
 from wsseg.data.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.images import read_header, read_scaled
-from wsseg.labelmaps import IGNORE
+from wsseg.labelmaps import IGNORE, zero_255_confusion
 
 _SMALL_SIDE = 9
 _MODES = {
@@ -158,14 +158,13 @@ def _mask(mask: MaskFile, sample: Sample, names: tuple[str, ...]) -> Iterator[Pr
         yield Problem(subject, message, fatal=True, kind="mask of another size than its image")
     present = set(np.unique(labels).tolist()) - {IGNORE}
     no_object = (_is_boxed(sample) and not sample.boxes) or sample.tags == Tags(())
-    if not present or (present == {0} and (labels == IGNORE).any() and not no_object):
-        values = "only 0 and 255" if present else "only 255"
+    confusion = zero_255_confusion(labels)
+    if confusion and not (present and no_object):
         if mask.colours and read_header(mask.path).mode.startswith("RGB"):
             message = "no object has a colour of labelmap.txt; pixels of other colours are ignored"
             yield Problem(subject, message, kind="mask of other colours than labelmap.txt")
             return
-        message = f"0/255 confusion: holds {values}; 255 means ignore; write the object's class"
-        yield Problem(subject, f"{message} number", kind="0/255 confusion in a mask")
+        yield Problem(subject, confusion, kind="0/255 confusion in a mask")
     elif unknown := sorted(label for label in present if label >= len(names)):
         message = f"labels {unknown[:8]} but the classes end at {len(names) - 1}"
         remedy = "name the missing classes, or write unlabelled pixels as 255"

@@ -22,6 +22,16 @@ MAX_VANISHED = 0.05
 MIN_IMAGES = 8
 """Fewer images are not compared."""
 
+MIN_AGREEMENT = 1 / 3
+"""Agreement below which a network has learned little."""
+
+DOUBTFUL_AGREEMENT = 0.5
+"""Agreement below which it has, if annotations had to replace most of its predictions, too."""
+
+MOST = 2 / 3
+"""Share of the boxes that were reset, or of the classes in images that were not predicted, that is
+most of them."""
+
 MIN_AREA = 0.1
 """Share of its first area below which a class counts as lost."""
 
@@ -32,19 +42,38 @@ class Verdict:
 
     Attributes:
         stage: Name of the round, such as "round-2".
+        images: The images whose annotations are compared: "validation" or "training".
         agreement: Mean of ``annotation_agreement``, 0..1, of the round's network; NaN if unknown.
         gain: Change of ``agreement`` since the round before; None if there is nothing to compare.
         churn: Mean of 1 - IoU with the labels of the stage before.
-        vanished: Share, 0..1, of the classes that had labels in an image and have none now.
+        resets: Share, 0..1, of the boxes that were reset to their first label; NaN without boxes.
+        vanished: Share, 0..1, of the classes with first labels in an image that the network does
+            not predict there, or that have no label left. Restored labels do not count.
+        emptied: The same after first labels were restored.
         lost: Classes that have less than ``MIN_AREA`` of their first area.
+        is_judged: Whether there are enough images to judge the agreement itself.
     """
 
     stage: str
+    images: str
     agreement: float
     gain: Interval | None
     churn: float
+    resets: float
     vanished: float
+    emptied: float
     lost: tuple[str, ...]
+    is_judged: bool
+
+    @property
+    def learned_little(self) -> bool:
+        """True if the predictions have little to do with the annotations.
+
+        Resets alone say nothing: half of the boxes were reset in runs that went well.
+        """
+        is_replaced = self.resets >= MOST or self.vanished >= MOST
+        least = DOUBTFUL_AGREEMENT if is_replaced else MIN_AGREEMENT
+        return self.is_judged and self.agreement < least
 
     @property
     def falls(self) -> bool:
@@ -54,7 +83,7 @@ class Verdict:
     @property
     def has_lost_classes(self) -> bool:
         """True if classes are disappearing from the labels."""
-        return bool(self.lost) or self.vanished >= MAX_VANISHED
+        return bool(self.lost) or self.emptied >= MAX_VANISHED
 
     @property
     def worse(self) -> bool:
@@ -65,31 +94,47 @@ class Verdict:
     def enough(self) -> bool:
         """True if another round is not worth it."""
         rises = self.gain is None or (self.gain.low > 0 and self.gain.value >= MIN_GAIN)
-        return self.worse or not rises
+        return self.learned_little or self.worse or not rises
 
     @property
     def word(self) -> str:
         """The verdict in a few words."""
+        if self.learned_little:
+            return "the network has learned little"
         return "labels get worse" if self.worse else "enough" if self.enough else "go on"
 
     @property
     def reason(self) -> str:
         """The reason of the verdict, as a sentence without a full stop."""
+        if self.learned_little:
+            return f"more steps, not more rounds ({self._shortfall})"
         if self.lost:
             return f"almost nothing is left of {', '.join(self.lost)}"
-        if self.vanished >= MAX_VANISHED:
-            return f"{100 * self.vanished:.1f} % of the classes in images have vanished"
+        if self.emptied >= MAX_VANISHED:
+            return f"{100 * self.emptied:.1f} % of the classes in images have vanished"
         if self.gain is None:
             return "there is no earlier round, or too few images, to compare it with"
         if self.falls:
             return "the network agrees less with the annotations than that of the round before"
-        if self.enough:
-            return "the network agrees no better with the annotations than that of the round before"
-        return "the network agrees better with the annotations than that of the round before"
+        better = "no better" if self.enough else "better"
+        return f"the network agrees {better} with the annotations than that of the round before"
+
+    @property
+    def _shortfall(self) -> str:
+        parts = [f"its predictions agree to {100 * self.agreement:.0f} % with the annotations"]
+        if self.resets > 0:
+            parts.append(f"{100 * self.resets:.0f} % of the boxes were reset")
+        if self.vanished > 0:
+            parts.append(f"{100 * self.vanished:.0f} % of the classes in images were not predicted")
+        return ", ".join(parts)
 
 
 def judge_rounds(
-    signals: Mapping[str, pd.DataFrame], agreement: Mapping[str, pd.Series], classes: Classes
+    signals: Mapping[str, pd.DataFrame],
+    agreement: Mapping[str, pd.Series],
+    corrections: Mapping[str, pd.DataFrame],
+    classes: Classes,
+    images: str = "validation",
 ) -> list[Verdict]:
     """Return a verdict on each round.
 
@@ -100,17 +145,24 @@ def judge_rounds(
     Args:
         signals: Tables of signals by stage, the seeds first; by index of image and class.
         agreement: Agreement of each round's network with the annotations, by image and class.
+        corrections: What cleaning changed in each round, by image and class: "boxes", "resets" and
+            "missed" (1 if the network predicts nothing of the class), as far as they apply.
+        images: The images of ``agreement``: "validation" or "training".
     """
     stages = [*signals]
     first = signals[stages[0]] if stages else pd.DataFrame()
     return [
         Verdict(
             name,
+            images=images,
             agreement=float(agreement[name].mean()),
             gain=_gain(agreement[before], agreement[name]) if before in agreement else None,
             churn=float(signals[name]["churn"].mean()),
-            vanished=_vanished(first, signals[name]),
+            resets=_reset_share(corrections[name]),
+            vanished=_vanished(first, signals[name], _column(corrections[name], "missed")),
+            emptied=_vanished(first, signals[name]),
             lost=_lost(first, signals[name], classes),
+            is_judged=_image_count(agreement[name].dropna()) >= MIN_IMAGES,
         )
         for before, name in pairwise(stages)
     ]
@@ -130,16 +182,31 @@ def _gain(before: pd.Series, now: pd.Series) -> Interval | None:
     change = (now - before).dropna()
     if change.empty:
         return None
-    images = change.index.get_level_values("id").factorize()[0]
-    if images.max() + 1 < MIN_IMAGES:
+    if _image_count(change) < MIN_IMAGES:
         return None
+    images = change.index.get_level_values("id").factorize()[0]
     return mean_interval(change.to_numpy(float), images, LEVEL)
 
 
-def _vanished(first: pd.DataFrame, now: pd.DataFrame) -> float:
+def _image_count(values: pd.Series) -> int:
+    return values.index.get_level_values("id").nunique() if len(values) else 0
+
+
+def _column(table: pd.DataFrame, name: str) -> pd.Series:
+    return table[name].fillna(0) if name in table else pd.Series(dtype=float)
+
+
+def _reset_share(table: pd.DataFrame) -> float:
+    boxes = _column(table, "boxes").sum()
+    return float(_column(table, "resets").sum() / boxes) if boxes else np.nan
+
+
+def _vanished(first: pd.DataFrame, now: pd.DataFrame, missed: pd.Series | None = None) -> float:
     shown = _shared(first, now).query("area > 0").index
-    area = now["area"].reindex(shown).fillna(0)
-    return float((area == 0).mean()) if len(shown) else 0.0
+    gone = now["area"].reindex(shown).fillna(0) == 0
+    if missed is not None:
+        gone |= missed.reindex(shown).fillna(0) > 0
+    return float(gone.mean()) if len(shown) else 0.0
 
 
 def _lost(first: pd.DataFrame, now: pd.DataFrame, classes: Classes) -> tuple[str, ...]:

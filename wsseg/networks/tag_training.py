@@ -90,7 +90,7 @@ def check_targets(targets: Tensor, classes: Classes) -> list[str]:
     for name, with_it, without in zip(classes.names[1:], present, absent, strict=True):
         if with_it and not without:
             rule = "absent from some training images, as a classifier learns from the difference"
-            remedy = "add images without it (with an empty tag list), or draw boxes"
+            remedy = "add images without it, draw boxes, or leave it out of data.classes"
             raise InputError(f"tag {name!r}", rule, f"present in all {int(with_it)}", remedy)
     return [name for name, count in zip(classes.names[1:], present, strict=True) if not count]
 

@@ -1,14 +1,72 @@
 """Pre-trained encoder weights, frozen layers, and the device of a network."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import timm
 import torch
+from huggingface_hub import try_to_load_from_cache
 from safetensors.torch import load_file
+from segmentation_models_pytorch.encoders import encoders
 from torch import Tensor, nn
 
 from wsseg.errors import InputError
+from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 
 _MIN_SHARE = 0.95  # of the encoder's tensors that a weight file must hold
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_TIMM_PREFIX = "tu-"  # segmentation-models-pytorch's prefix for encoders of timm
+_HUB_PREFIXES = ("hf-hub:", "hf_hub:")
+
+
+@dataclass(frozen=True)
+class WeightSource:
+    """The source of downloaded weights: a repository on the Hugging Face Hub or a URL."""
+
+    repository: str = ""
+    revision: str | None = None
+    url: str = ""
+
+    def __str__(self) -> str:
+        return self.repository or self.url
+
+    @property
+    def is_cached(self) -> bool:
+        """True if the weights are on this machine."""
+        in_hub_cache = any(
+            isinstance(try_to_load_from_cache(self.repository, file, revision=self.revision), str)
+            for file in _WEIGHT_FILES
+            if self.repository
+        )
+        file = Path(torch.hub.get_dir()) / "checkpoints" / self.url.rpartition("/")[2]
+        return in_hub_cache or (bool(self.url) and file.is_file())
+
+
+def weight_source(network: SegmenterParams | ClassifierNetworkParams) -> WeightSource | None:
+    """Return where the pre-trained weights of an encoder are downloaded from.
+
+    Args:
+        network: Its ``weights`` are the name of hub weights.
+
+    Returns:
+        The source; None if the encoder has no weights of this name.
+    """
+    if isinstance(network, ClassifierNetworkParams):
+        return _timm_source(network.encoder)
+    if network.encoder not in encoders:
+        return _timm_source(network.encoder.removeprefix(_TIMM_PREFIX))
+    settings = encoders[network.encoder]["pretrained_settings"].get(network.weights)
+    return WeightSource(settings["repo_id"], settings.get("revision")) if settings else None
+
+
+def _timm_source(encoder: str) -> WeightSource | None:
+    """Return the source of timm's weights, which depend on the encoder's name alone."""
+    if encoder.startswith(_HUB_PREFIXES):
+        return WeightSource(encoder.partition(":")[2])
+    config = timm.get_pretrained_cfg(encoder)
+    if config is None or not config.has_weights:
+        return None
+    return WeightSource(str(config.hf_hub_id or ""), None, str(config.url or ""))
 
 
 def local_file(weights: str | None) -> Path | None:

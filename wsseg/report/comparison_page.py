@@ -14,10 +14,11 @@ from wsseg.errors import InputError
 from wsseg.report.charts import SERIES, Chart, category_axis, linear_axis, log_axis
 from wsseg.report.page import percent, write_page
 from wsseg.report.run_charts import share_curves
-from wsseg.report.summary import Summary, read_summary
+from wsseg.report.summary import StageStats, Summary, read_summary
 
 _NOT_THE_RECIPE = ("seed", "run_dir", "machine", "strict", "loggers")
 _WIDTH = 860  # pixels of a chart
+_COVERED = 0.9995  # coverage that is shown as 100 %
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class ComparisonRow:
         ratio: ``val_miou`` as a share of the upper bound's mean; None if there is none.
         first_label_miou: Label mIoU of the first measured stage, IGNORE counted as wrong.
         last_label_miou: Label mIoU of the last measured stage up to the result.
+        first_covered: Label mIoU of the first measured stage on the pixels that are not IGNORE.
+        first_coverage: Share of its pixels that are not IGNORE.
+        last_covered: As ``first_covered``, of the last measured stage up to the result.
+        last_coverage: Its share of the pixels.
         per_class: Mean validation IoU of each class that has one.
         seconds: Annotation time of an image, with boxes by extreme clicks and with drawn ones;
             None if no run has it.
@@ -60,6 +65,16 @@ class ComparisonRow:
     last_label_miou: Spread | None
     per_class: dict[str, float]
     seconds: tuple[float, float] | None = None
+    first_covered: Spread | None = None
+    first_coverage: Spread | None = None
+    last_covered: Spread | None = None
+    last_coverage: Spread | None = None
+
+    @property
+    def has_ignore(self) -> bool:
+        """True if some pixels of the labels are IGNORE, which counts as wrong in label mIoU."""
+        shares = (self.first_coverage, self.last_coverage)
+        return any(share is not None and share.mean < _COVERED for share in shares)
 
     @property
     def mean_seconds(self) -> float:
@@ -82,10 +97,16 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
         write_comparison(out, summaries)
     rows = comparison_table(summaries)
     width = max(len(row.name) for row in rows)
-    titles = ["s an image", "first labels", "last labels", "val mIoU", "of full"]
+    covered = ["on covered", "coverage"] if any(row.has_ignore for row in rows) else []
+    titles = ["s an image", "first labels", *covered, "last labels", *covered]
+    titles += ["val mIoU", "of full"]
     lines = [f"{'recipe':<{width}}  runs" + "".join(f"{title:>14}" for title in titles)]
     for row in rows:
-        figures = [row.first_label_miou, row.last_label_miou, row.val_miou, row.ratio]
+        first, last = [row.first_label_miou], [row.last_label_miou]
+        if covered:
+            first += [row.first_covered, row.first_coverage]
+            last += [row.last_covered, row.last_coverage]
+        figures = [*first, *last, row.val_miou, row.ratio]
         cells = [_range(row.seconds), *(percent(None) if f is None else str(f) for f in figures)]
         line = f"{row.name:<{width}}  {len(row.runs):>4}"
         lines.append(line + "".join(f"{cell:>14}" for cell in cells))
@@ -148,6 +169,7 @@ def write_comparison(folder: Path, summaries: Mapping[str, Summary]) -> None:
         "curves": run_curves(summaries, recipes),
         "classes": next(iter(summaries.values())).classes,
         "measured": [row for row in rows if row.per_class],
+        "has_ignore": any(row.has_ignore for row in rows),
         "range": _range,
     }
     write_page(folder / "index.html", "comparison.html.j2", content)
@@ -228,7 +250,8 @@ def cost_points(rows: Sequence[ComparisonRow]) -> Markup | None:
 
 def _row(runs: Mapping[str, Summary], bound: float | None) -> ComparisonRow:
     summaries = [*runs.values()]
-    labels = [_label_mious(summary) for summary in summaries]
+    measured = [stages for summary in summaries if (stages := _label_stages(summary))]
+    first, last = [stages[0] for stages in measured], [stages[-1] for stages in measured]
     val = [summary.val_miou for summary in summaries]
     per_class = {
         name: _spread(summary.val_per_class.get(name) for summary in summaries)
@@ -240,22 +263,26 @@ def _row(runs: Mapping[str, Summary], bound: float | None) -> ComparisonRow:
         pipeline=str(summaries[0].config.get("pipeline", "")),
         val_miou=_spread(val),
         ratio=_spread(miou / bound for miou in val if miou is not None) if bound else None,
-        first_label_miou=_spread(mious[0] for mious in labels if mious),
-        last_label_miou=_spread(mious[-1] for mious in labels if mious),
+        first_label_miou=_spread(stage.label_miou for stage in first),
+        last_label_miou=_spread(stage.label_miou for stage in last),
+        first_covered=_spread(stage.label_miou_covered for stage in first),
+        first_coverage=_spread(stage.coverage for stage in first),
+        last_covered=_spread(stage.label_miou_covered for stage in last),
+        last_coverage=_spread(stage.coverage for stage in last),
         per_class={name: spread.mean for name, spread in per_class.items() if spread},
         seconds=next((s.annotation_seconds for s in summaries if s.annotation_seconds), None),
     )
 
 
-def _label_mious(summary: Summary) -> list[float]:
-    """Return the label mIoU of the stages in order, up to the one that is the result."""
-    mious = []
+def _label_stages(summary: Summary) -> list[StageStats]:
+    """Return the stages whose labels were measured, in order, up to the one that is the result."""
+    stages = []
     for stage in summary.stages:
         if stage.label_miou is not None:
-            mious.append(stage.label_miou)
+            stages.append(stage)
         if stage.name == summary.result:
             break
-    return mious
+    return stages
 
 
 def _spread(values: Iterable[float | None]) -> Spread | None:

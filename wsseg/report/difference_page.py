@@ -72,6 +72,7 @@ def report_difference(first: Path, second: Path, masks: Path | None = None) -> P
         "other": other.name,
         "has_labels": has_labels,
         "pairs": pairs,
+        "has_ignore": _has_ignore(pairs),
         "curves": run_curves(summaries, {name: index for index, name in enumerate(summaries)}),
         "lost": _extremes(gains, 1),
         "gained": _extremes(gains, -1),
@@ -100,6 +101,11 @@ def _side(report: Report, name: str) -> Side:
             if stage in report.counts:
                 counts.setdefault(kind, (stage, report.counts[stage]))
     return Side(name, report, labels, counts)
+
+
+def _has_ignore(pairs: Pairs) -> bool:
+    """Return whether measured labels of either run have pixels that are IGNORE."""
+    return "labels" in pairs and any(c.quality.coverage < 1 for c in pairs["labels"][1:])
 
 
 def _gains(pairs: Pairs) -> dict[str, float]:

@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from wsseg.metrics.calibration import ReliabilityBin
 from wsseg.report.charts import SERIES, Chart, category_axis, linear_axis
-from wsseg.report.summary import StageStats
+from wsseg.report.summary import RoundStats, StageStats
 
 _CURVES = {
     "label_miou": "label mIoU, IGNORE counted as wrong",
@@ -23,10 +23,22 @@ def truth_curves(stages: Sequence[StageStats], width: int = 560) -> Markup | Non
     return share_curves("curves", [stage.name for stage in stages], rows, width)
 
 
-def signal_curves(stages: Sequence[StageStats], width: int = 560) -> Markup | None:
-    """Return a line for each important signal, over the inspected stages."""
+def signal_curves(
+    stages: Sequence[StageStats], verdicts: Sequence[RoundStats] = (), width: int = 560
+) -> Markup | None:
+    """Return a line for each important signal, over the inspected stages.
+
+    Args:
+        verdicts: Verdicts on the rounds. The line of the agreement shows theirs, which may be that
+            of other images than the labels', so that a page has one agreement for each round.
+    """
     inspected = [stage for stage in stages if stage.signals]
     rows = {key: [stage.signals.get(key) for stage in inspected] for key in _SIGNALS}
+    if verdicts:
+        known = {verdict.stage: verdict.agreement for verdict in verdicts}
+        del rows["agreement"]
+        title = f"agreement, {verdicts[0].images} images"
+        rows = {title: [known.get(stage.name) for stage in inspected], **rows}
     rows = {key: shares if any(shares) else [None] for key, shares in rows.items()}
     return share_curves("signals", [stage.name for stage in inspected], rows, width)
 

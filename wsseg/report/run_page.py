@@ -57,10 +57,11 @@ def write_run_page(
         skipped: Images that could not be used.
     """
     stages = summary.stages
-    curves, signals = run_charts.truth_curves(stages), run_charts.signal_curves(stages)
+    curves = run_charts.truth_curves(stages)
+    signals = run_charts.signal_curves(stages, summary.verdicts)
     if not (curves and signals):
         curves = run_charts.truth_curves(stages, _SINGLE)
-        signals = run_charts.signal_curves(stages, _SINGLE)
+        signals = run_charts.signal_curves(stages, summary.verdicts, _SINGLE)
     class_columns = {stage.name: stage.per_class for stage in stages if stage.per_class}
     if summary.val_per_class:
         class_columns["validation"] = summary.val_per_class

@@ -98,7 +98,10 @@ class RoundStats(_Record):
     gain: Interval | None
     churn: Figure
     vanished: Figure
+    images: str = "validation"
+    resets: Figure = None
     lost: tuple[str, ...] = ()
+    learned_little: bool = False
     worse: bool
     word: str
     reason: str

@@ -59,7 +59,7 @@ def _stages(stages: Sequence[StageStats]) -> Table:
 def _rounds(verdicts: Sequence[RoundStats]) -> Iterator[RenderableType]:
     if not verdicts:
         return
-    figures = ("agreement", "change", "changed", "vanished")
+    figures = ("agreement", "change", "changed", "reset", "vanished")
     table = _table("is another round worth it? in %", "after", figures, "verdict")
     for verdict in verdicts:
         table.add_row(
@@ -67,8 +67,9 @@ def _rounds(verdicts: Sequence[RoundStats]) -> Iterator[RenderableType]:
             percent(verdict.agreement),
             change(verdict.gain, is_short=True),
             percent(verdict.churn),
+            percent(verdict.resets),
             percent(verdict.vanished),
-            Text(verdict.word, style="bold red" if verdict.worse else ""),
+            Text(verdict.word, "bold red" if verdict.worse or verdict.learned_little else ""),
         )
     yield table
     yield Text(f"{verdicts[-1].stage}: {verdicts[-1].reason}")

@@ -8,14 +8,17 @@ from typing import Any
 import wsseg
 from wsseg.errors import InputError
 from wsseg.runs.config import Config, load_config
+from wsseg.runs.names import SEEDS, round_name
 from wsseg.runs.run import Run
 
 
-def run(config: str | Path, **overrides: Any) -> Run:
+def run(config: str | Path, until: str | None = None, **overrides: Any) -> Run:
     """Run the pipeline of a config; finished stages are skipped.
 
     Args:
         config: A YAML file, or the name of a config that comes with wsseg.
+        until: Stage of label maps to end with, "seeds" or such as "round-1"; the next call
+            continues from there.
         **overrides: Settings that replace those of the file, such as ``seed=1``; nested ones as
             ``**{"rounds.count": 2}``.
 
@@ -28,8 +31,31 @@ def run(config: str | Path, **overrides: Any) -> Run:
     path = find_config(Path(config))
     texts = [f"{key}={json.dumps(value, default=str)}" for key, value in overrides.items()]
     settings = load_config(path, texts)
+    if until is not None:
+        settings = end_with(settings, until)
     run_pipeline(settings, path.parent)
     return Run(settings.run_dir, settings)
+
+
+def end_with(config: Config, stage: str) -> Config:
+    """Return settings with which a run ends after the seeds or after a round.
+
+    Args:
+        stage: "seeds", or such as "round-1".
+
+    Raises:
+        InputError: The run has no such stage, or is none of rounds.
+    """
+    rounds = config.rounds
+    if Path(config.pipeline).stem in ("finetune", "full"):
+        problem = f"--until {stage}: the pipeline {config.pipeline} has no rounds"
+        raise InputError(problem, hint="leave it out, or choose pipeline=weak")
+    numbers = {SEEDS: 0, **{round_name(number): number for number in rounds.numbers}}
+    if stage not in numbers:
+        rule = f"one of {', '.join(numbers)}"
+        raise InputError("--until", rule, stage, "choose one, or raise rounds.count")
+    update = {"count": numbers[stage]}
+    return config.model_copy(update={"rounds": rounds.model_copy(update=update)})
 
 
 def run_pipeline(config: Config, folder: Path) -> None:

@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.classes import shows_object
 from wsseg.data.constraints import label_map_of
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.example import Example
 from wsseg.data.model import MaskFile, Sample
 from wsseg.errors import InputError
-from wsseg.labelmaps import IGNORE
+from wsseg.images import read_header
+from wsseg.labelmaps import IGNORE, zero_255_confusion
 from wsseg.params import Params
 from wsseg.plugins import find_named, takes
 from wsseg.seeds.boxes import box, box_inner
@@ -183,10 +185,18 @@ def read_from_folder(example: Example, folder: Path) -> NDArray[np.uint8]:
     """Return a label map of another program (SAM, MCG, a person, ...): ``<id>.png`` in a folder.
 
     Raises:
-        InputError: The file is missing, damaged or has another size.
+        InputError: The file is missing, damaged or has another size, or it is a grayscale image of
+            0 and 255 alone although the image shows an object.
     """
-    sample = example.sample
-    return label_map_of(MaskFile(folder / f"{sample.id}.png"), sample.size, n_classes=IGNORE)
+    sample, path = example.sample, folder / f"{example.sample.id}.png"
+    label_map = label_map_of(MaskFile(path), sample.size, n_classes=IGNORE)
+    confusion = zero_255_confusion(label_map) if shows_object(sample) else None
+    # Palette images come from programs that know IGNORE, such as this one; black-and-white masks
+    # of objects are grayscale images.
+    if confusion and read_header(path).mode != "P":
+        fault, _, remedy = confusion.rpartition("; ")
+        raise InputError(f"{path}: {fault}", hint=remedy)
+    return label_map
 
 
 def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from wsseg.data.formats.paths import safe_name
 from wsseg.data.load import read_weak
 from wsseg.data.model import Classes, MaskFile, Sample
 from wsseg.data.writers.coco import write_coco
+from wsseg.data.writers.coco_ids import read_coco_ids
 from wsseg.data.writers.cvat import write_cvat
 from wsseg.data.writers.fiftyone import write_fiftyone
 from wsseg.data.writers.regions import DIGITS, LabelledImage, mean_estimate
@@ -75,6 +77,9 @@ def export_labels(run: Path, out: Path, params: ExportParams) -> int:
         raise InputError(f"--worst: stage {stage.name} has no estimates of quality", hint=hint)
     if len(safe_name(split).parts) > 1:  # it becomes a part of file names; JSON Lines allow any
         raise InputError("split", "a name without '/'", repr(split), "rename it")
+    if params.to == dataset.format == "coco":
+        known = read_coco_ids(config.data.root, split, dataset.split(split), dataset.classes)
+        write = partial(write_coco, known=known)
     samples = sorted(dataset.split(split), key=lambda sample: _rank(estimates.get(sample.id, {})))
     skipped = {s.id: stage.skipped[s.id] for s in samples if s.id in stage.skipped}
     with new_folder(out) as folder:

@@ -1,6 +1,6 @@
 """The stages of the rounds: first labels, training, and cleaned predictions (Simple Does It)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
+from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import labelled_pixels
 from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
@@ -19,6 +20,7 @@ from wsseg.metrics.confidence import mean_confidence
 from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.refine.scores import normalise
+from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
     confidence_path,
@@ -28,7 +30,7 @@ from wsseg.runs.labelling import (
     samples_key,
     usable_samples,
 )
-from wsseg.runs.names import SEEDS, labels_name, model_name, round_name, val_name
+from wsseg.runs.names import SEEDS, is_round, labels_name, model_name, round_name, val_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
@@ -76,8 +78,8 @@ def train_segmenter(
         previous: The network of the last round, to continue from unless ``rounds.restart``.
 
     Raises:
-        InputError: Settings of the network or the trainer break a rule, or every pixel of the
-            label maps is IGNORE.
+        InputError: Settings of the network or the trainer break a rule, or no pixel of the label
+            maps has the label of an object.
         DivergenceError: The loss is NaN or infinite.
     """
     config = run.config
@@ -89,17 +91,30 @@ def train_segmenter(
     stage = training_stage(
         run, model_name(round_name(number)), dataset.classes, start, labels=labels
     )
-    pairs = partial(labelled_pairs, labels, dataset.classes, dataset.split(config.data.train))
+    samples = dataset.split(config.data.train)
+    remedy = _remedy_without_objects(config, labels, samples)
+    pairs = partial(labelled_pairs, labels, dataset.classes, samples, remedy)
     return train_on_pairs(stage, pairs, dataset.classes, config, start)
+
+
+def _remedy_without_objects(config: Config, labels: Stage, samples: Sequence[Sample]) -> str:
+    """Return what to do if the labels of a round show no object, by the likely cause."""
+    if is_round(labels.name):
+        return "the network has learned little: raise trainer.steps"
+    if config.seeds.folder:
+        return "if its masks hold 0 and 255, write the object's class number in place of 255"
+    if any(map(is_only_tagged, samples)):
+        return "the classifier has learned little: raise classifier.trainer.steps"
+    return "look at the first labels in the report of this run, and choose another seeds.name"
 
 
 def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stage:
     """Return the complete stage "round-N": cleaned predictions for the training images.
 
     ``rules/<id>.png`` are maps of ``wsseg.cleaning.RULES``. The statistics of a class are "boxes",
-    "resets", "restored", "kept" (the share of its pixels that the network predicted; without
-    cleaning the share that the annotations allow), "confidence", and "agreement" of the prediction
-    with the annotations.
+    "resets", "restored", "missed" (1 if the network predicts nothing of it), "kept" (the share of
+    its pixels that the network predicted; without cleaning the share that the annotations allow),
+    "confidence", and "agreement" of the prediction with the annotations.
 
     Args:
         model: The trained network of the round.
@@ -216,6 +231,7 @@ def _clean(
     return cleaned.label_map, merge(
         _named("kept", cleaned.share("network")),
         _resets_and_restored(sample, cleaned),
+        _named("missed", dict.fromkeys(cleaned.missed, 1)),
         _named("confidence", confidence),
         _named("agreement", agreement),
     )

@@ -30,16 +30,18 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
     """
     signals = dict(_read_tables(run, stages))
     rounds = [*signals][1:]
-    agreement = {name: _agreement(run, f"{name}/val") for name in rounds}
+    agreement, images = {name: _agreement(run, f"{name}/val") for name in rounds}, "validation"
     if any(values.empty for values in agreement.values()):
-        agreement = {name: _agreement(run, name) for name in rounds}
-    return judge_rounds(signals, agreement, classes)
+        agreement, images = {name: _agreement(run, name) for name in rounds}, "training"
+    corrections = {name: _stats(run, name) for name in rounds}
+    return judge_rounds(signals, agreement, corrections, classes, images)
 
 
 def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
-    """Warn if labels get worse, and decide with ``rounds.count: auto`` whether rounds should end.
+    """Warn of a bad round, and decide with ``rounds.count: auto`` whether rounds should end.
 
-    If they end, the stage "ending" records how many rounds there are and which one is the best.
+    A warning follows a network that has learned little, and labels that get worse. If rounds end,
+    the stage "ending" records how many rounds there are and which one is the best.
 
     Args:
         history: Complete stages of label maps, the seeds first.
@@ -51,8 +53,8 @@ def end_rounds(run: Run, history: Sequence[Stage], classes: Classes) -> bool:
     if not known:
         return False
     last, ending = known[-1], run.stage(ENDING, labels=history[-1])
-    if last.worse:
-        log(f"{last.stage}: WARNING: labels get worse: {last.reason}")
+    if last.worse or last.learned_little:
+        log(f"{last.stage}: WARNING: {last.word}: {last.reason}")
     if run.config.rounds.count != "auto":
         return False
     if not last.enough and len(known) < len(run.config.rounds.numbers):
@@ -73,7 +75,13 @@ def _read_tables(run: Path, stages: Sequence[str]) -> Iterator[tuple[str, pd.Dat
 
 def _agreement(run: Path, name: str) -> pd.Series:
     """Agreement by image and class; empty if the stage has none."""
-    if not finished_stage(run, name):
-        return pd.Series(dtype=float)
-    table = read_stats(run / name).to_pandas().set_index(["id", "class"])
+    table = _stats(run, name)
     return table["agreement"].dropna() if "agreement" in table else pd.Series(dtype=float)
+
+
+def _stats(run: Path, name: str) -> pd.DataFrame:
+    """The statistics of a stage by image and class; empty if it is not finished or has none."""
+    if not finished_stage(run, name) or not (run / name / "stats.parquet").exists():
+        return pd.DataFrame()
+    table: pd.DataFrame = read_stats(run / name).to_pandas().set_index(["id", "class"])
+    return table

@@ -213,22 +213,29 @@ def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.M
 
 
 def labelled_pairs(
-    labels: Stage, classes: Classes, samples: Iterable[Sample]
+    labels: Stage,
+    classes: Classes,
+    samples: Iterable[Sample],
+    remedy: str = "correct the annotations or choose another seed",
 ) -> list[TrainingPair]:
     """Return images and their label maps, without those whose every pixel is IGNORE.
 
     Args:
         labels: A complete stage of label maps.
+        remedy: What to do if the label maps show no object.
 
     Raises:
-        InputError: Every pixel of every label map is IGNORE.
+        InputError: No pixel of any label map has the label of an object.
     """
     table = read_stats(labels.path).to_pandas()
     known = table[(table["class"] != IGNORE) & (table["pixels"] > 0)]
     labelled = known.groupby("id")["class"].agg(set).to_dict()
-    if not labelled:
-        rule, remedy = "labelled in some pixel", "correct the annotations or choose another seed"
-        raise InputError(f"label maps of stage {labels.name}", rule, "only IGNORE", remedy)
+    if not (known["class"] > 0).any():
+        pixels = table.groupby(table["class"] == IGNORE)["pixels"].sum()
+        share = pixels.get(True, 0) / pixels.sum()
+        got = f"{1 - share:.0%} background and {share:.0%} IGNORE" if labelled else "only IGNORE"
+        rule = "labelled as an object in some pixel"
+        raise InputError(f"label maps of stage {labels.name}", rule, got, remedy)
     pairs = []
     for sample in usable_samples(labels, samples):
         if sample.id in labelled:

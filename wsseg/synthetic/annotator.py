@@ -48,7 +48,7 @@ class SceneObjects:
 def find_objects(
     label_map: NDArray[np.uint8],
     instances: NDArray[np.integer] | None = None,
-    min_area: int = 1,
+    min_area: float = 1,
 ) -> SceneObjects:
     """Find the objects of a label map (H, W) of at least ``min_area`` pixels.
 

@@ -31,6 +31,9 @@ class AnnotatorParams(Params):
     """One point per "object", or one per "class", on its largest object."""
     min_area: PositiveInt = 9
     """Objects with fewer pixels are not annotated."""
+    min_share: float = Field(1e-4, ge=0, lt=1)
+    """Objects that cover a smaller share of the image are not annotated either. Below 90,000 pixels
+    the default adds nothing to ``min_area``."""
     blocks: PositiveInt = 5
     """Squares of an image with blocks."""
     block_side: float = Field(0.1, gt=0, le=1)

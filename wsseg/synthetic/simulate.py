@@ -162,7 +162,8 @@ def _annotate(
         path = masks / f"{sample.id}.png"
         write_label_map(path, label_map)
         return replace(sample, annotations=(MaskFile(path),))
-    scene = find_objects(label_map, _instances(sample), params.min_area)
+    smallest = max(params.min_area, params.min_share * label_map.size)
+    scene = find_objects(label_map, _instances(sample), smallest)
     annotations = annotate(scene, kinds, params, (params.seed, *sample.id.encode()))
     return replace(sample, annotations=annotations)
 

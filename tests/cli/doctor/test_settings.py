@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wsseg.cli.doctor import settings
+from wsseg.networks import weights
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 
 SMALL_TAGS = [
@@ -82,7 +83,7 @@ def test_data_without_permission_is_a_problem(configured, monkeypatch):
 @pytest.fixture
 def empty_caches(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "torch"))
-    monkeypatch.setattr(settings, "try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr(weights, "try_to_load_from_cache", lambda *_, **__: None)
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
 
 
@@ -125,7 +126,7 @@ def test_weights_in_a_cache(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "mobilenetv2_100_ra-b33bc2c4.pth").write_bytes(b"0")
     assert weights_of(ClassifierNetworkParams(encoder="mobilenetv2_100")).state == "ok"
-    monkeypatch.setattr(settings, "try_to_load_from_cache", lambda *_, **__: "/cache/x")
+    monkeypatch.setattr(weights, "try_to_load_from_cache", lambda *_, **__: "/cache/x")
     check = weights_of(SegmenterParams(encoder="resnet34"))
     assert check.state == "ok" and check.message.endswith("downloaded already")
 

@@ -3,11 +3,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.builders import write
 from pycocotools.coco import COCO
 
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.model import Box, Boxes, Classes, Sample, Tags
 from wsseg.data.writers.coco import write_coco
+from wsseg.data.writers.coco_ids import CocoIds, read_coco_ids
 from wsseg.data.writers.regions import LabelledImage
 from wsseg.labelmaps import IGNORE
 
@@ -79,3 +81,33 @@ def test_boxes_and_tags_are_read_too(root):
     assert second.annotations == (Boxes(()),)
     first, second = read_dataset(root, "coco", ["val"], "tags").samples
     assert (first.annotations, second.annotations) == ((Tags((1, 2)),), (Tags(()),))
+
+
+def test_known_ids_stay_and_others_are_new(tmp_path):
+    samples = [Sample(id, Path(f"{id}.jpg"), DRAWN.shape, (), "val") for id in ("a", "b", "c")]
+    images = [LabelledImage(sample, DRAWN) for sample in samples]
+    known = CocoIds({"a": 397133, "c": 37}, {2: 21})
+    write_coco(tmp_path, CLASSES, images, "val", known)
+    content = json.loads((tmp_path / "annotations" / "instances_val.json").read_text())
+    assert [entry["id"] for entry in content["images"]] == [397133, 397134, 37]
+    assert content["categories"] == [{"id": 22, "name": "cow"}, {"id": 21, "name": "sheep"}]
+    crowds = {entry["category_id"]: entry["iscrowd"] for entry in content["annotations"]}
+    assert crowds.keys() == {21, 22} and crowds[21] == 0
+    assert {entry["image_id"] for entry in content["annotations"]} == {397133, 397134, 37}
+
+
+def test_ids_of_the_files_that_a_data_set_was_read_from(tmp_path):
+    for split, number in (("train", 7), ("val", 9)):
+        content = {
+            "images": [{"id": number, "file_name": "x\\im.png", "width": 5, "height": 4}],
+            "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "cow"}],
+            "annotations": [],
+        }
+        write(tmp_path / "annotations" / f"instances_{split}.json", content)
+    classes = Classes(("background", "cow", "dog", "merged"))
+    image = tmp_path / "images" / "x" / "im.png"
+    samples = [Sample("x/im", image, (4, 5), (), "val"), Sample("y", Path("y.png"), (4, 5), (), "")]
+    found = read_coco_ids(tmp_path, "val", samples, classes)
+    assert found == CocoIds({"x/im": 9}, {1: 3, 2: 18})
+    both = [samples[0], Sample("im", image, (4, 5), (), "val")]
+    assert read_coco_ids(tmp_path, "val", both, classes).images == {}
