@@ -496,3 +496,19 @@ def test_real_folders(shared_data):
         assert not any("tag" in problem.kind for problem in report.problems)
         if name == "msrc15":
             assert all(split.tagged[1:] == split.images_with[1:] for split in report.splits)
+
+
+def test_classes_that_differ_in_case_are_named(root):
+    listed = (root / "labelmap.txt").read_text().splitlines()
+    (root / "labelmap.txt").write_text(
+        "\n".join([*listed, f"{listed[2].split(':')[0].upper()}:::"])
+    )
+    assert ("classes that differ in case or blanks only", False) in found(root)
+
+
+def test_masks_alone_are_annotations(root):
+    for path in (root / "Annotations").glob("*.xml"):
+        path.unlink()
+    report = check_dataset(root, deep=False, workers=1)
+    assert all(split.annotated == split.drawn["full masks"] for split in report.splits)
+    assert not any(problem.kind.startswith("class without") for problem in report.problems)

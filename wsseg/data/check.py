@@ -10,6 +10,7 @@ from wsseg.bands import ImageParams
 from wsseg.data.counts import SplitCounts, split_counts, split_lines, with_masks
 from wsseg.data.examine import examine
 from wsseg.data.findings import (
+    alike_classes,
     between_images,
     missing_objects,
     tags_without_contrast,
@@ -104,7 +105,7 @@ def check_dataset(
         with_masks(split_counts(weak.split(name), len(classes)), masks.samples) for name in names
     )
     train = data.train if isinstance(data, DataParams) else "train"
-    problems += unlearned_classes(splits, classes)
+    problems += [*alike_classes(classes), *unlearned_classes(splits, classes)]
     problems += tags_without_contrast(weak.samples, classes, train)
     problems += missing_objects(both.samples, train)
     return Report(raw.format, classes, splits, tuple(problems))

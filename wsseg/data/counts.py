@@ -82,7 +82,11 @@ def with_masks(split: SplitCounts, samples: Sequence[Sample]) -> SplitCounts:
         samples: Images with their full masks, of all splits.
     """
     masked = sum(sample.split == split.name and has_full_mask(sample) for sample in samples)
-    return replace(split, drawn=split.drawn | ({"full masks": masked} if masked else {}))
+    if not masked:
+        return split
+    if not split.annotated:  # a data set of masks alone
+        split = replace(split, annotated=masked, boxes=(), images_with=())
+    return replace(split, drawn=split.drawn | {"full masks": masked})
 
 
 def _entries(sample: Sample) -> Iterator[tuple[str, int]]:
@@ -120,7 +124,8 @@ def split_lines(split: SplitCounts, classes: Classes) -> Iterator[str]:
             parts.append(f"tagged in {split.tagged[label]}{unsure}")
         if split.marked:
             parts.append(f"{split.marked[label]} marks")
-        yield f"  {name}: {', '.join(parts)}"
+        if parts:
+            yield f"  {name}: {', '.join(parts)}"
     if any(split.marked[:1]):
         yield f"  background: {split.marked[0]} marks"
     if any(split.tagged[:1]):

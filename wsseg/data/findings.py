@@ -4,10 +4,13 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, zip_longest
+from typing import TypeVar
 
 from wsseg.data.classes import shows_object, tags_of
 from wsseg.data.counts import SplitCounts
 from wsseg.data.model import Classes, MaskFile, Problem, Sample
+
+T = TypeVar("T")
 
 LEAK = "the same image in two splits"
 NO_OBJECT = "no object to learn from"
@@ -35,7 +38,7 @@ def missing_objects(samples: Sequence[Sample], split: str = "train") -> Iterator
         fault, remedy = "no image is annotated", "annotate some, or name a file in data.annotations"
         if crowds:
             fault = f"all of its {crowds} objects are crowds (iscrowd 1), whose pixels are ignored"
-            remedy = "write iscrowd 0 for marks of single objects"
+            remedy = "set data.crowds=objects if each is one object, or write iscrowd 0"
         elif any(sample.annotations for sample in group):
             fault = f"no annotation of its {len(group)} images names an object"
             remedy = "correct those that could not be used, or annotate images with objects"
@@ -64,6 +67,17 @@ def tags_without_contrast(
                 message = f"in every tagged image of {name}, so that a classifier cannot learn it"
                 remedy = "add images without it, draw boxes, or leave it out of data.classes"
                 yield Problem(f"class {class_name}", f"{message}; {remedy}", kind=EVERY_IMAGE)
+
+
+def alike_classes(classes: Classes) -> Iterator[Problem]:
+    """Yield the classes whose names differ in case or blanks only."""
+    for group in _grouped(
+        classes.names[1:], lambda name: " ".join(name.split()).casefold()
+    ).values():
+        if len(group) > 1:
+            names = " and ".join(map(repr, group))
+            message = f"{names} are different classes; if they are one, join them with data.classes"
+            yield Problem("classes", message, kind="classes that differ in case or blanks only")
 
 
 def unlearned_classes(splits: Sequence[SplitCounts], classes: Classes) -> Iterator[Problem]:
@@ -146,8 +160,8 @@ def _digest(sample: Sample) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _grouped(samples: Iterable[Sample], key: Callable[[Sample], str]) -> dict[str, list[Sample]]:
+def _grouped(items: Iterable[T], key: Callable[[T], str]) -> dict[str, list[T]]:
     groups = defaultdict(list)
-    for sample in samples:
-        groups[key(sample)].append(sample)
+    for item in items:
+        groups[key(item)].append(item)
     return dict(groups)
