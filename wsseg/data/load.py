@@ -170,17 +170,21 @@ def with_annotations(
         dataset: Its images are found by path or name; see ``Overlay``.
         paths: Files of a format in ``OVERLAYS``, or folders of such files, which give weak labels;
             or folders of other data sets, which give their full masks if they have any.
+<<<<<<< HEAD
         instead: Whether the annotations of a file replace those that its images had. Folders then
             give weak labels only.
         adapt: How the classes and splits of the files become those of the data set.
+=======
+        instead: Whether what a file says about an image replaces the annotations that it had.
+>>>>>>> 03de5c4 (Readers of annotation tools: unusable shapes leave their class unknown; Label Studio JSON_MIN, bitmasks and both names of uploads; corrections replace only what was reviewed)
 
     Raises:
         InputError: A path is missing, damaged or of no known format, or is about none of the
             images, or masks are numbered by other classes.
     """
-    overlay, masks = Overlay(dataset, instead=instead), list[tuple[Path, Dataset]]()
+    overlay = Overlay(dataset, instead=instead)
     for path in paths:
-        raw = None if instead else _read_folder(path)
+        raw = _read_folder(path, overlay.setting)
         if raw is None:
             files = overlay.read(path, OVERLAYS)
             overlay.add(path, (replace(f, content=adapt.file(f.content)) for f in files))
@@ -188,7 +192,7 @@ def with_annotations(
         raw = adapt.folder(raw)
         other = view(raw, "masks")
         if any(sample.annotations for sample in other.samples) or not raw.images:
-            masks.append((path, other))
+            overlay.add_masks(path, other)
         else:
             # That the folder has no images is no problem here.
             problems = tuple(p for p in raw.problems if not p.fatal or p.kind == DAMAGED)
@@ -197,13 +201,10 @@ def with_annotations(
             has_masks = any(item.polygons or item.encoded for item in objects)
             kind: View = "masks" if has_masks else "all"
             overlay.add(path, [OverlayFile(path, path, content)], kind)
-    dataset = overlay.dataset
-    for path, other in masks:
-        dataset = _with_masks(dataset, other, path)
-    return dataset
+    return overlay.dataset
 
 
-def _read_folder(path: Path) -> RawDataset | None:
+def _read_folder(path: Path, setting: str) -> RawDataset | None:
     """Return the data set of a folder; None for files, and for folders of annotation files."""
     if not path.is_dir() or find_files(path, MARKS)[0]:
         return None
@@ -214,20 +215,8 @@ def _read_folder(path: Path) -> RawDataset | None:
             return None
         rule = f"of a known format ({', '.join(OVERLAYS)}), or a data set with masks"
         got, remedy = "neither", "export it as one of them"
-        raise InputError(f"data.annotations {path}", rule, got, remedy) from error
+        raise InputError(f"{setting} {path}", rule, got, remedy) from error
     return read_raw(path, format)
-
-
-def _with_masks(dataset: Dataset, other: Dataset, path: Path) -> Dataset:
-    if other.classes != dataset.classes:
-        rule, got = f"of the classes {', '.join(dataset.classes)}", ", ".join(other.classes)
-        raise InputError(f"data.annotations {path}", rule, got, "export it with these classes")
-    places = {(sample.split, sample.id) for sample in dataset.samples}
-    if not places & {(sample.split, sample.id) for sample in other.samples}:
-        got, remedy = "none of them", "check data.annotations and data.root"
-        raise InputError(path, "about images of the data set, in its splits", got, remedy)
-    problems = (*dataset.problems, *other.problems)
-    return replace(joined(dataset, other), problems=problems)
 
 
 def joined(one: Dataset, other: Dataset) -> Dataset:

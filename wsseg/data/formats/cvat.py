@@ -37,10 +37,11 @@ def read_cvat(path: Path) -> RawFile:
 
     A ``points`` shape is a click for each point; if its attribute "extreme" is true, its four
     points are the extreme points of one object. An attribute "width" of a ``polyline`` or
-    ``points`` is its width in pixels. A rotated box gives its bounding box. Coordinates are CVAT's:
-    the image spans 0 to its width. The subset of an image is its split, in lower case. Images and
-    shapes that cannot be used, such as skeletons and cuboids, are left out. So are shapes and tags
-    whose attribute "suggestion" is true: a program made them and no person accepted them.
+    ``points`` is its width in pixels. A rotated box and a cuboid give their bounding boxes, a
+    skeleton a click for each joint that is visible, since its object is larger than a box around
+    them. Coordinates are CVAT's: the image spans 0 to its width. The subset of an image is its
+    split, in lower case. A shape that cannot be used leaves its class unknown. Shapes and tags
+    whose attribute "suggestion" is true are left out: a program made them and nobody accepted them.
 
     Raises:
         InputError: The file is missing, damaged, holds a DTD, or is of "CVAT for video".
@@ -80,21 +81,19 @@ def _image(image: Any, subject: str, path: Path, log: ProblemLog) -> RawImage:
     if subset and subset != split and _has_images(path, safe_name(subset).as_posix()):
         name = f"{subset}/{name}"
     size = plausible_size(image.get("height"), image.get("width"))
-    marks, tags, n_suggestions, before = list[RawMark](), list[str](), 0, len(log)
+    marks, tags = list[RawMark](), list[str]()
     for index, shape in sorted(enumerate(image), key=lambda item: _order(item[1])):
         place = f"{subject} {shape.tag} {index + 1}"
         if _attribute(shape, "suggestion").lower() in _TRUE:
             log.add(place, _OPEN_SUGGESTION, "suggestion that nobody accepted")
-            n_suggestions += 1
             continue
-        with log.leaving_out(place, "shape that cannot be used"):
+        with log.or_unknown(marks, place, "shape that cannot be used", shape.get("label")):
             if shape.tag == "tag":
                 tags.append(_label(shape))
             else:
                 marks += _marks(shape, place, size)
     shown = tuple(dict.fromkeys(tags)) or None
-    closed = False if len(log) > before + n_suggestions else None
-    return RawImage(subject, name, tuple(marks), size, split, shown, closed=closed)
+    return RawImage(subject, name, tuple(marks), size, split, shown)
 
 
 def _has_images(path: Path, subset: str) -> bool:
@@ -114,12 +113,26 @@ def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMa
         return [make("runs", runs=_runs(shape, known_size(size), subject))]
     if shape.tag == "points" and _attribute(shape, "extreme").lower() not in _TRUE:
         return [make("point", points=(p,), width=_width(shape)) for p in _points(shape)]
+    if shape.tag == "skeleton":
+        joints = [p for joint in shape.iterfind("points") for p in _visible(joint)]
+        return [make("point", points=(p,)) for p in _some(joints)]
     if shape.tag not in _DRAWN:
-        rule, got = f"mask, {', '.join(_DRAWN)} or tag", reprlib.repr(shape.tag)
+        rule, got = f"mask, {', '.join(_DRAWN)}, skeleton or tag", reprlib.repr(shape.tag)
         raise InputError("shape", rule, got, "draw it as one of these")
     kind, points = _DRAWN[shape.tag]
     width = _width(shape) if kind == "scribble" else None
     return [make(kind, points=points(shape), width=width)]
+
+
+def _visible(joint: Any) -> Points:
+    is_hidden = joint.get("outside") == "1" or joint.get("occluded") == "1"
+    return () if is_hidden else _points(joint)
+
+
+def _some(joints: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    if not joints:
+        raise InputError("skeleton", "with a visible joint", "none", "draw a box")
+    return joints
 
 
 def _label(shape: Any) -> str:
@@ -135,12 +148,6 @@ def _numbers(shape: Any, keys: tuple[str, ...]) -> tuple[float, ...]:
 
 def _box(shape: Any) -> Points:
     left, top, right, bottom, turn = _numbers(shape, ("xtl", "ytl", "xbr", "ybr", "rotation"))
-    if left > right or top > bottom:
-        rule, got = (
-            "from its top left to its bottom right",
-            f"{left:g},{top:g} {right:g},{bottom:g}",
-        )
-        raise InputError("box", rule, got, "draw it again")
     corners: Points = ((left, top), (right, top), (right, bottom), (left, bottom))
     if turn:
         corners = rotated(corners, ((left + right) / 2, (top + bottom) / 2), turn)
@@ -153,6 +160,15 @@ def _points(shape: Any) -> Points:
     if any(len(pair) != 2 for pair in pairs):
         raise InputError("points", "x,y;x,y;...", reprlib.repr(text), "draw it again")
     return tuple((number(x), number(y)) for x, y in pairs)
+
+
+def _cuboid(shape: Any) -> Points:
+    """Return the box around a cuboid, whose edges are named l and r, t and b, 1 (front) and 2."""
+    corners = [side + depth for depth in "12" for side in ("tl", "bl", "tr", "br")]
+    xs, ys = (_numbers(shape, tuple(axis + corner for corner in corners)) for axis in "xy")
+    if not all(map(math.isfinite, (*xs, *ys))):
+        raise InputError("cuboid", "eight corners", "fewer", "draw it again")
+    return box_around(tuple(zip(xs, ys, strict=True)))
 
 
 def _extremes(shape: Any) -> Points:
@@ -169,6 +185,7 @@ def _ellipse(shape: Any) -> Points:
 
 _DRAWN: dict[str, tuple[Kind, Callable[[Any], Points]]] = {
     "box": ("box", _box),
+    "cuboid": ("box", _cuboid),
     "ellipse": ("polygon", _ellipse),
     "polygon": ("polygon", _points),
     "polyline": ("scribble", _points),

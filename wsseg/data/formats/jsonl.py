@@ -19,8 +19,8 @@ from wsseg.errors import InputError
 _KINDS = tuple(kind for kind in get_args(Kind) if kind != "other")
 _MARK_KEYS = {"type", "class", "points", "width", "size", "counts", "file"}
 _IMAGE_KEYS = {"image", "size", "split", "tags", "unsure", "closed", "marks"}
-_LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3}
-_MOST = {"box": 2, "extreme": 4, "point": 1}
+_LEAST = {"box": 2, "extreme": 4, "point": 1, "scribble": 1, "polygon": 3, "unknown": 2}
+_MOST = {"box": 2, "extreme": 4, "point": 1, "unknown": 2}
 
 
 def read_jsonl(path: Path) -> RawFile:
@@ -67,11 +67,12 @@ def _image(content: dict[str, Any], subject: str, path: Path, log: ProblemLog) -
         raise InputError("line", rule, repr(unknown[0]), "correct the key")
     image = expect(content.get("image"), str, "image", "a file name", "name the image")
     safe_name(image)
-    size, marks, before = _size(content.get("size")), list[RawMark](), len(log)
+    size, marks = _size(content.get("size")), list[RawMark]()
     listed = expect(content.get("marks", []), list, "marks", "a list", "correct it")
     for index, mark in enumerate(listed):
         place = f"{subject} marks[{index}]"
-        with log.leaving_out(place, "mark that cannot be read"):
+        name = mark.get("class") if isinstance(mark, dict) else ""
+        with log.or_unknown(marks, place, "mark that cannot be read", name):
             marks.append(_mark(mark, place, path.parent, size))
     if content.get("unsure") and content.get("tags") is None:
         raise InputError("unsure", "beside 'tags'", "no 'tags'", "write the tags, [] for none")
@@ -82,7 +83,6 @@ def _image(content: dict[str, Any], subject: str, path: Path, log: ProblemLog) -
         raise InputError("split", "a name", reprlib.repr(split), "correct it")
     if not isinstance(closed, bool | None):
         raise InputError("closed", "true or false", reprlib.repr(closed), "correct it")
-    closed = False if len(log) > before else closed
     return RawImage(subject, image, tuple(marks), size, split, tags, unsure, closed)
 
 
@@ -105,6 +105,8 @@ def _mark(mark: Any, subject: str, folder: Path, size: tuple[int, int] | None) -
     name = expect(mark.get("class"), str, "class", "a name", "name the class")
     if kind == "runs":
         return make(name, runs=_runs(mark, size, subject))
+    if kind == "unknown" and mark.get("points") is None:
+        return make(name)
     width = number(mark["width"]) if mark.get("width") is not None else None
     return make(name, tuple(_points(mark.get("points"), kind)), width=width)
 

@@ -2,6 +2,7 @@
 
 import base64
 import math
+import os
 import re
 import reprlib
 from collections.abc import Iterator
@@ -34,15 +35,15 @@ _KINDS: dict[str, Kind] = {
     "polygon": "polygon",
     "line": "scribble",
     "linestrip": "scribble",
-    "rectangle": "box",
-    "oriented_rectangle": "box",
+    **dict.fromkeys(("rectangle", "oriented_rectangle"), "box"),
+    **dict.fromkeys(("rotation", "quadrilateral", "cuboid"), "box"),  # of X-AnyLabeling
     "point": "point",
     "points": "point",
     "circle": "polygon",
     "mask": "runs",
 }
 _IGNORED = "__ignore__"
-_PATTERNS = ("*.json", "*/*.json", "images/*/*.json", "annotations/*/*.json")
+_PATTERNS = ("**/*.json",)
 _LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 _COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
 _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
@@ -51,11 +52,12 @@ _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or j
 def read_labelme(path: Path) -> RawFile:
     """Return the content of a JSON file of LabelMe.
 
-    A rectangle, also an oriented one, gives its bounding box, a line a scribble, a circle a
-    polygon. Flags that are set are classes that the image shows. Shapes that cannot be used are
-    left out. The copy of the image in the file is not decoded. The image is named by the last part
-    of ``imagePath``; a folder named train, val, ... is its split. Classes are those of the shapes,
-    unless ``labels.txt`` lies beside the file or in the data set's folder.
+    A rectangle gives its bounding box, as do the rotated rectangles, quadrilaterals and cuboids of
+    X-AnyLabeling; a line gives a scribble, a circle a polygon. Flags that are set are classes that
+    the image shows. A shape that cannot be used leaves its class unknown, and a shape labelled
+    ``__ignore__`` any class in its bounding box. The copy of the image in the file is not decoded.
+    ``imagePath`` is relative to the file; a folder named train, val, ... is its split. Classes are
+    those of the shapes, unless ``labels.txt`` lies beside the file or in a folder above it.
 
     Raises:
         InputError: The file is missing, not UTF-8, no JSON of LabelMe, or names no image.
@@ -67,7 +69,9 @@ def read_labelme(path: Path) -> RawFile:
     marks, log = list[RawMark](), ProblemLog()
     for index, shape in enumerate(shapes):
         place = f"{path.name} shapes[{index}]"
-        with log.leaving_out(place, "shape that cannot be used"):
+        name = shape.get("label") if isinstance(shape, dict) else ""
+        name = "" if name == _IGNORED else name
+        with log.or_unknown(marks, place, "shape that cannot be used", name):
             marks += _marks(shape, place, size)
     flags = content["flags"] if isinstance(content.get("flags"), dict) else {}
     split = path.parent.name if path.parent.name.lower() in SPLIT_NAMES else None
@@ -75,7 +79,6 @@ def read_labelme(path: Path) -> RawFile:
         *(path.name, image, tuple(marks), size, split),
         tags=tuple(flag for flag, is_set in flags.items() if is_set is True) or None,
         tags_are_remarks=True,
-        closed=False if len(log) else None,
     )
     return RawFile((page,), _names(path), log.problems)
 
@@ -94,14 +97,26 @@ def is_labelme(path: Path) -> bool:
 
 
 def _image(content: dict[str, Any], path: Path) -> str:
-    """Return the image's file name without its folders, which belong to the annotator's disk."""
+    """Return the name of the image, an absolute path if it lies where one expects it."""
     written = content.get("imagePath")
     try:
         name = re.split(r"[\\/]", written)[-1] if isinstance(written, str) else ""
-        return safe_name(name).as_posix()
+        safe_name(name)
     except InputError as error:
         subject = f"imagePath in {path}"
         raise InputError(subject, error.rule, reprlib.repr(written), error.remedy) from error
+    places = (Path(os.path.normpath(place)) for place in _places(path.absolute(), written, name))
+    found = next((place for place in places if is_file(place)), None)
+    return found.as_posix() if found else str(written)
+
+
+def _places(path: Path, written: str, name: str) -> Iterator[Path]:
+    """Yield where an image may lie: as written, beside the file, or in a folder "images"."""
+    yield path.parent / written.replace("\\", "/")
+    yield path.parent / name
+    for above in list(path.parents)[1:4]:
+        # annotations/west/a.json is about images/west/a.jpg.
+        yield above / "images" / Path(*path.parent.relative_to(above).parts[1:]) / name
 
 
 def _names(path: Path) -> tuple[str, ...]:
@@ -118,6 +133,8 @@ def _marks(shape: Any, subject: str, size: tuple[int, int] | None) -> list[RawMa
     shape = expect(shape, dict, "shape", "an object", "draw it again")
     make = partial(RawMark, subject, name=_label(shape))
     drawn, points = shape.get("shape_type") or "polygon", tuple(_points(shape.get("points")))
+    if shape["label"] == _IGNORED:
+        return [RawMark(subject, "unknown", "", box_around(points))]
     if not isinstance(drawn, str) or drawn not in _KINDS:
         rule, got = f"one of {', '.join(_KINDS)}", reprlib.repr(drawn)
         raise InputError("shape_type", rule, got, "draw it as one of these")
@@ -136,9 +153,6 @@ def _label(shape: dict[str, Any]) -> str:
     label = shape.get("label")
     if not isinstance(label, str) or not label.strip():
         raise InputError("label", "a class name", reprlib.repr(label), "label it")
-    if label == _IGNORED:
-        rule, remedy = "a class", "draw nothing where nothing is known"
-        raise InputError("label", rule, repr(label), remedy)
     return label
 
 
@@ -185,4 +199,4 @@ def _decoded(value: Any, extent: tuple[float, float], size: tuple[int, int]) -> 
 LABELME = tool_format(
     *("labelme", "*.json of LabelMe", _PATTERNS, is_labelme, read_labelme), image_per_file=True
 )
-"""One file for each image: beside it, or in <split>/, annotations/ or images/."""
+"""One file for each image, in any folder of the data set."""

@@ -1,46 +1,57 @@
-"""Label Studio: one JSON of tasks, each an image and its marks, in per cent of its size."""
+"""Label Studio: one JSON of tasks, exported as "JSON" or "JSON_MIN"."""
 
-import math
 import re
 import reprlib
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from wsseg.data.formats.brush import brush_runs
 from wsseg.data.formats.files import beginning, read_json
-from wsseg.data.formats.geometry import number, plausible_size
-from wsseg.data.formats.paths import safe_name
+from wsseg.data.formats.geometry import plausible_size
+from wsseg.data.formats.labelstudio_marks import (
+    ABOUT_IMAGES,
+    Result,
+    is_region,
+    mark_of,
+    names_of,
+    regions_of,
+    value_of,
+)
+from wsseg.data.formats.paths import safe_name, tail_of
 from wsseg.data.formats.raw import RawFile, RawImage, RawMark
 from wsseg.data.formats.reading import ProblemLog, expect
-from wsseg.data.formats.shapes import box_around, rotated
 from wsseg.data.formats.tools import tool_format
 from wsseg.errors import InputError
 from wsseg.images import SUFFIXES
 
-_Size = tuple[int, int]
-_Value = dict[str, Any]
-
-_KEYS = ('"annotations"', '"data"', '"original_width"', '"annotation_id"')  # two of "JSON-MIN"
+_KEYS = tuple(
+    f'"{key}"'
+    for key in ("annotations", "data", "original_width", "annotation_id", "annotator", "rle")
+)
 _LOCAL, _UPLOAD = "/data/local-files/", "/data/upload/"
 _PREFIX = re.compile(r"^[0-9a-f]{8}-")
-_OF_A_REGION = {"x", "y", "points", "rle"}  # a choice with one of them is about a part of the image
-_ELLIPSE_CORNERS = 64
+_SCHEME = re.compile(r"^\w+:/*")
+_REMARKS = ("relation", "textarea", "number", "rating", "datetime", "pairwise", "ranker")
+_OF_MIN = ("annotator", "annotation_id")  # both stand behind the results in "JSON_MIN"
+_UNREADABLE = "mark that cannot be read"
 
 
 def read_labelstudio(path: Path) -> RawFile:
-    """Return the content of an export of Label Studio in its format "JSON", without class names.
+    """Return the content of an export of Label Studio as "JSON" or "JSON_MIN", without class names.
 
-    Of each task, the annotation that was changed last is read; skipped annotations and predictions
-    are not. A rotated rectangle gives its bounding box, a key point a click of the size that the
-    tool draws (its "width" is the radius in per cent of the image's width), an ellipse a polygon,
-    and a brush all pixels that it touches. Choices are the image's tags, so a set of choices about
-    something else should not be exported. Tasks and marks that cannot be used are left out.
+    Of each task, the annotation that is ground truth is read, else the one that was changed last. A
+    submitted annotation without any region says that the image shows no object. Tasks that were
+    skipped, drafts and predictions say nothing. A rotated rectangle gives its bounding box, a key
+    point a click of the size that the tool draws (its "width" is the radius in per cent of the
+    image's width), an ellipse a polygon, and a brush or bitmask all pixels that it touches. A
+    region without a label has the class of its choices. Choices about the image are its tags, so a
+    set of choices about something else should not be exported. A region that cannot be used leaves
+    its class unknown.
 
-    The image is the last part of the task's address, without the eight characters that Label Studio
-    puts before the name of an uploaded file.
+    Images are named by the address of the task; that of an upload is its last part, with or without
+    the eight characters that Label Studio puts before it.
 
     Raises:
         InputError: The file is missing, damaged, or another of Label Studio's exports.
@@ -50,22 +61,65 @@ def read_labelstudio(path: Path) -> RawFile:
         subject = f"{path.name} [{index}]"
         with log.leaving_out(subject, "task that cannot be read"):
             images.append(_annotated_image(task, subject, log))
+    uploads = Counter(image.other_names for image in images if image.other_names)
+    for names, count in uploads.items():
+        if count > 1:
+            message = f"{count} tasks of uploads named {names[-1]!r}; if they are different images,"
+            message += " keep them under the names that Label Studio gave them"
+            log.add(path.name, message, "several uploads of one name")
     return RawFile(tuple(images), problems=log.problems)
 
 
 def _tasks(path: Path) -> list[Any]:
-    rule, remedy = "a list of tasks with 'data' and 'annotations'", 'export it as "JSON"'
+    rule, remedy = "a list of tasks of Label Studio", 'export it as "JSON"'
     tasks = read_json(path, rule, list, remedy)
-    if tasks and not any(isinstance(task, dict) and "data" in task for task in tasks):
-        raise InputError(path, rule, 'others, as in "JSON-MIN"', remedy)
-    return tasks
+    if any(isinstance(task, dict) and "data" in task for task in tasks):
+        return tasks
+    records = [task for task in tasks if isinstance(task, dict) and task.keys() & {*_OF_MIN}]
+    if tasks and not records:
+        raise InputError(path, rule, "neither 'data' nor 'annotator' in them", remedy)
+    return list(_tasks_of_min(records))
+
+
+def _tasks_of_min(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of "JSON_MIN", where each annotation is a flat record."""
+    tasks: dict[object, dict[str, Any]] = {}
+    for record in records:
+        keys = list(record)
+        stop = next(index for index, key in enumerate(keys) if key in _OF_MIN)
+        start = keys.index("id") + 1 if "id" in keys[:stop] else 0
+        data = {key: value for key, value in record.items() if isinstance(value, str)}
+        results = [
+            _result_of_min(key, value)
+            for key in keys[start:stop]
+            for value in (record[key] if isinstance(record[key], list) else [record[key]])
+            if isinstance(value, dict) or (isinstance(value, str) and not _is_image(value))
+        ]
+        id = record.get("id") if isinstance(record.get("id"), int | str) else len(tasks)
+        task = tasks.setdefault(("id", id), {"data": data, "annotations": []})
+        if record.get("annotation_id", 0) is not None:  # None: nobody has annotated it
+            made = {"result": results, "updated_at": record.get("updated_at")}
+            task["annotations"].append(made)
+    yield from tasks.values()
+
+
+def _result_of_min(control: str, value: dict[str, Any] | str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"type": "choices", "value": {"choices": [value]}}
+    kind = next((key for key in (*ABOUT_IMAGES, "text") if key in value), "region")
+    place = {key: part for key, part in value.items() if key in ("x", "y", "points", "rle")}
+    sizes = {key: value.get(key) for key in ("original_width", "original_height")}
+    id = repr(place) if place else None  # results about one region stand at the same place
+    kind = "textarea" if kind == "text" else kind
+    return {"id": id, "from_name": control, "type": kind, "value": value, **sizes}
 
 
 def _annotated_image(task: Any, subject: str, log: ProblemLog) -> RawImage:
     if not isinstance(task, dict) or not isinstance(task.get("data"), dict):
         raise InputError("task", "an object with 'data'", reprlib.repr(task), "export it again")
-    image = _image(task)
-    results = list(_results(task, subject, log))
+    name, *other_names = _image_names(task)
+    found = _results(task, subject, log)
+    results = found or []
     sizes = (
         plausible_size(result.get("original_height"), result.get("original_width"))
         for _, result in results
@@ -75,158 +129,95 @@ def _annotated_image(task: Any, subject: str, log: ProblemLog) -> RawImage:
         message = f"turned by {reprlib.repr(turned[0]['image_rotation'])} degrees while it was "
         message += "drawn on; the marks are taken as those of the image as it is"
         log.add(subject, message, "image turned in the tool")
-    marks, tags, before = list[RawMark](), list[str](), len(log)
-    for place, result in results:
-        with log.leaving_out(place, "mark that cannot be read"):
-            if result.get("type") == "choices":
-                tags += _choices(result)
-            else:
-                marks.append(_mark(result, place, size, log))
+    marks, tags = list[RawMark](), list[str]()
+    for region in regions_of(results):
+        _read_region(region, size, marks, tags, log)
     return RawImage(
-        *(subject, image, tuple(marks), size),
+        *(subject, name, tuple(marks), size),
         tags=tuple(dict.fromkeys(tags)) or None,
         tags_are_remarks=True,
-        closed=False if len(log) > before else None,
+        objects=() if found == [] else None,
+        other_names=tuple(other_names),
     )
 
 
-def _image(task: dict[str, Any]) -> str:
-    """Return the file name of a task's image."""
+def _read_region(
+    region: list[Result],
+    size: tuple[int, int] | None,
+    marks: list[RawMark],
+    tags: list[str],
+    log: ProblemLog,
+) -> None:
+    """Append the mark of a region, or the tags of the image, or note why there are none."""
+    (place, result), value = region[0], value_of(region)
+    if not is_region(value) and result.get("type") in _REMARKS:
+        message = f"{result['type']} says nothing about classes; left out"
+        log.add(place, message, _UNREADABLE)
+        return
+    labels = next((value[key] for key in value if key.endswith("labels")), None)
+    name = labels[0] if isinstance(labels, list) and labels else ""
+    with log.or_unknown(marks, place, _UNREADABLE, name):
+        if result.get("type") in ABOUT_IMAGES and not is_region(value):
+            tags += names_of(value)
+        else:
+            marks.append(mark_of(region, size, log))
+
+
+def _image_names(task: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names that the image of a task may have; ``RawImage`` says how they are used."""
     data, upload = task["data"], task.get("file_upload")
     texts = [value for value in data.values() if isinstance(value, str)]
-    images = [text for text in texts if _name(text).lower().endswith(SUFFIXES)]
+    images = [text for text in texts if _is_image(text)]
     found = data.get("image") or (images[0] if len(images) == 1 else upload)
     if not isinstance(found, str) or found.startswith("data:"):
         rule, remedy = "a file's address as 'image'", "keep the images in files"
         raise InputError("data", rule, reprlib.repr(data), remedy)
-    name = _name(found)
-    is_upload = _UPLOAD in found or found == upload
-    return str(safe_name(_PREFIX.sub("", name) if is_upload else name))
+    address = _path_of(found)
+    last = safe_name(re.split(r"[/\\]", address)[-1]).as_posix()
+    if _UPLOAD in found or found == upload:
+        return tuple(dict.fromkeys((last, _PREFIX.sub("", last))))
+    tail = tail_of(address)
+    # The folders of a bucket or server need not be those of the data set: see ``ImageIndex``.
+    return (f"/{tail}" if tail.parts[1:] else last,)
 
 
-def _name(address: str) -> str:
-    """Return the last part of an address, where local files stand in its query."""
+def _path_of(address: str) -> str:
+    """Return the path in an address, where local files stand in its query."""
     path, _, query = address.partition("?")
     local = parse_qs(query).get("d") if path.endswith(_LOCAL) else None
-    return re.split(r"[/\\]", local[0] if local else unquote(path))[-1]
+    return local[0] if local else _SCHEME.sub("/", unquote(path))
 
 
-def _results(
-    task: dict[str, Any], subject: str, log: ProblemLog
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each mark and its place in the file."""
-    annotations = task.get("annotations")
+def _is_image(address: str) -> bool:
+    return _path_of(address).lower().endswith(SUFFIXES)
+
+
+def _results(task: dict[str, Any], subject: str, log: ProblemLog) -> list[Result] | None:
+    """Return the results of the annotation that counts; None if nobody has submitted one."""
+    annotations = task.get("annotations", task.get("completions"))
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         raise InputError("annotations", "a list", reprlib.repr(annotations), 'export as "JSON"')
-    kept = [(i, made) for i, made in enumerate(annotations) if not made.get("was_cancelled")]
+    skipped = ("was_cancelled", "skipped")
+    kept = [
+        pair for pair in enumerate(annotations) if not any(pair[1].get(key) for key in skipped)
+    ]
     if not kept:
         if task.get("predictions"):
             message = "no annotation by a person; its predictions are not used, accept them"
             log.add(subject, message, "predictions alone")
-        return
+        return None
+    kept = [pair for pair in kept if pair[1].get("ground_truth") is True] or kept
     index, last = max(kept, key=lambda pair: (str(pair[1].get("updated_at") or ""), pair[0]))
     if len(kept) > 1:
         message = f"{len(kept)} annotations of an image; the one that was changed last is used"
         log.add(subject, message, "several annotations of an image")
-    results = expect(last.get("result"), list, "result", "a list", "export it again")
-    for position, result in enumerate(results):
+    listed = expect(last.get("result"), list, "result", "a list", "export it again")
+    results = list[Result]()
+    for position, result in enumerate(listed):
         place = f"{subject} annotations[{index}].result[{position}]"
-        if isinstance(result, dict):
-            yield place, result
-        else:
-            message = f"{reprlib.repr(result)} is no object; left out"
-            log.add(place, message, "mark that cannot be read")
-
-
-def _choices(result: dict[str, Any]) -> list[str]:
-    value = result.get("value")
-    if not isinstance(value, dict) or value.keys() & _OF_A_REGION:
-        rule, remedy = "about the image", "draw with labels in place of choices of a region"
-        raise InputError("choices", rule, reprlib.repr(value), remedy)
-    return _names(value, "choices")
-
-
-def _mark(result: dict[str, Any], subject: str, size: _Size | None, log: ProblemLog) -> RawMark:
-    kind, value = result.get("type"), result.get("value")
-    if not isinstance(kind, str) or kind not in _SHAPES or not isinstance(value, dict):
-        rule = f"one of choices, {', '.join(_SHAPES)}"
-        raise InputError("type", rule, reprlib.repr(kind), "draw it with one of these")
-    if result.get("is_positive") is False:
-        rule, remedy = "a mark of its class", "delete it"
-        raise InputError("key point", rule, "a hint where the class is not", remedy)
-    if size is None:
-        rule, remedy = "with original_width and original_height", "open and save the task once more"
-        raise InputError("result", rule, "no plausible ones", remedy)
-    names = _names(value, kind)
-    if len(names) > 1:
-        message = f"{', '.join(names)} all label one mark; the first is used, choose one"
-        log.add(subject, message, "mark of several classes")
-    return _SHAPES[kind](partial(RawMark, subject, name=names[0]), value, size)
-
-
-def _names(value: _Value, key: str) -> list[str]:
-    names = value.get(key)
-    if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        raise InputError(key, "one or more names", reprlib.repr(names), "label it")
-    return names
-
-
-class _MakeMark(Protocol):
-    def __call__(self, *, kind: Any, **more: Any) -> RawMark: ...
-
-
-def _box(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    x, y = _pixels(value, "x", "y", size)
-    width, height = _pixels(value, "width", "height", size)
-    corners = rotated(((0, 0), (width, 0), (0, height), (width, height)), (0, 0), _degrees(value))
-    return make(kind="box", points=box_around(tuple((x + dx, y + dy) for dx, dy in corners)))
-
-
-def _ellipse(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    x, y = _pixels(value, "x", "y", size)
-    across, down = _pixels(value, "radiusX", "radiusY", size)
-    angles = (2 * math.pi * step / _ELLIPSE_CORNERS for step in range(_ELLIPSE_CORNERS))
-    around = tuple((across * math.cos(angle), down * math.sin(angle)) for angle in angles)
-    points = rotated(around, (0, 0), _degrees(value))
-    return make(kind="polygon", points=tuple((x + dx, y + dy) for dx, dy in points))
-
-
-def _polygon(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    points = value.get("points")
-    if not isinstance(points, list) or not all(isinstance(p, list) and len(p) == 2 for p in points):
-        raise InputError("points", "a list of [x, y]", reprlib.repr(points), "export it again")
-    pairs = (dict(zip("xy", point, strict=True)) for point in points)
-    return make(kind="polygon", points=tuple(_pixels(pair, "x", "y", size) for pair in pairs))
-
-
-def _point(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    radius = number(value.get("width")) / 100 * size[1]
-    width = 2 * radius if 0 < radius < math.inf else None
-    return make(kind="point", points=(_pixels(value, "x", "y", size),), width=width)
-
-
-def _brush(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
-    if value.get("format") != "rle":
-        remedy = "export it again"
-        raise InputError("format", "rle", reprlib.repr(value.get("format")), remedy)
-    return make(kind="runs", runs=brush_runs(value.get("rle"), size))
-
-
-def _pixels(value: _Value, x: str, y: str, size: _Size) -> tuple[float, float]:
-    return number(value.get(x)) / 100 * size[1], number(value.get(y)) / 100 * size[0]
-
-
-def _degrees(value: _Value) -> float:
-    return number(value.get("rotation") or 0)
-
-
-_SHAPES: dict[str, Callable[[_MakeMark, _Value, _Size], RawMark]] = {
-    "rectanglelabels": _box,
-    "polygonlabels": _polygon,
-    "keypointlabels": _point,
-    "ellipselabels": _ellipse,
-    "brushlabels": _brush,
-}
+        # What is no object may have been a mark of any class.
+        results.append((place, result if isinstance(result, dict) else {"type": result}))
+    return results
 
 
 def is_labelstudio(path: Path) -> bool:

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from wsseg.data.formats.fitting import Fitter, View
+from wsseg.data.formats.paths import as_uploaded, best_matches, tail_of
 from wsseg.data.formats.raw import Format, RawFile, RawImage
 from wsseg.data.formats.reading import ProblemLog, classes_of, merged
 from wsseg.data.formats.tools import read_files
-from wsseg.data.model import Classes, Dataset
+from wsseg.data.model import Annotation, Classes, Dataset, Unknown
 from wsseg.errors import InputError
 
 Place = tuple[str, str]
@@ -28,22 +29,24 @@ class OverlayFile:
 class Overlay:
     """A data set while annotations are laid over it.
 
-    Images are identified by their path, or by their name if only one image has it, without
-    suffixes, and within the split that the file names. Marks of unknown classes are left out and
-    reported.
+    Images are identified by the unique last parts of their path, without suffixes, and within the
+    split that the file names. Marks of unknown classes are left out and reported.
 
     Args:
-        instead: Whether the annotations of a file replace those that its images had.
+        instead: Whether the annotations of a file replace those that its images had. A file that
+            says nothing about an image, such as one that nobody has annotated, replaces nothing.
     """
 
     def __init__(self, dataset: Dataset, *, instead: bool = False) -> None:
         self.before, self.instead, self.log = dataset, instead, ProblemLog()
+        self.setting = "data.corrections" if instead else "data.annotations"
         self.samples = {(sample.split, sample.id): sample for sample in dataset.samples}
         self.replaced = set[Place]()
         self.by_name: dict[str, list[Place]] = defaultdict(list)
         for sample in dataset.samples:
-            for name in {sample.id, PurePosixPath(sample.id).name}:
-                self.by_name[name].append((sample.split, sample.id))
+            name = PurePosixPath(sample.id).name
+            for known in {name, as_uploaded(name)}:
+                self.by_name[known].append((sample.split, sample.id))
 
     @property
     def dataset(self) -> Dataset:
@@ -57,10 +60,10 @@ class Overlay:
         Raises:
             InputError: A file is missing, damaged or of no known format.
         """
-        files, format = find_files(path, formats)
+        files, format = find_files(path, formats, self.setting)
         if format is None or format.read_file is None:
             rule, remedy = f"of a known format ({', '.join(formats)})", "export it as one of them"
-            raise InputError(f"data.annotations {path}", rule, "another", remedy)
+            raise InputError(f"{self.setting} {path}", rule, "another", remedy)
         contents = read_files(files, format.read_file, format.image_per_file, self.log)
         for file, content in contents:
             yield OverlayFile(file, path if path.is_dir() else file.parent, content)
@@ -75,7 +78,7 @@ class Overlay:
         Raises:
             InputError: The files name none of the images, or number the classes differently.
         """
-        lost, n_used = list[str](), 0
+        lost, n_used, images = list[str](), 0, list[tuple[Place, RawImage, Path]]()
         for file in files:
             _check_numbers(file.content, self.before.classes, file.path)
             for problem in file.content.problems:
@@ -83,14 +86,46 @@ class Overlay:
             for image in file.content.images:
                 if (place := self._find(image)) is None:
                     lost.append(image.image)
-                    continue
+                else:
+                    images.append((place, image, file.root))
+        mixed_up = _mixed_up((place, image) for place, image, _ in images)
+        for place, image, root in images:
+            if place in mixed_up:
+                lost.append(image.image)
+                continue
+            n_used += 1
+            with self.log.image(image.subject):
+                self._lay(image, place, root, kind)
+        self._report(path, lost, n_used)
+
+    def add_masks(self, path: Path, masks: Dataset) -> None:
+        """Lay the full masks of another data set over the images of the same split and id.
+
+        Raises:
+            InputError: The masks are numbered by other classes, or are about none of the images.
+        """
+        if masks.classes != self.before.classes:
+            rule, got = f"of the classes {', '.join(self.before.classes)}", ", ".join(masks.classes)
+            subject = f"{self.setting} {path}"
+            raise InputError(subject, rule, got, "export it with these classes")
+        self.log.extend(masks.problems)
+        n_used, lost = 0, list[str]()
+        for mask in masks.samples:
+            place = mask.split, mask.id
+            if place in self.samples:
                 n_used += 1
-                with self.log.image(image.subject):
-                    self._lay(image, place, file.root, kind)
+                self._put(place, mask.annotations)
+            elif mask.annotations:
+                lost.append(mask.id)
+        if not n_used:
+            rule, got = "about images of the data set, in its splits", "none of them"
+            raise InputError(path, rule, got, f"check {self.setting} and data.root")
+
+    def _report(self, path: Path, lost: list[str], n_used: int) -> None:
         if not n_used:
             first = next((problem.message for problem in self.log.problems), "")
             got = f"none of them ({first})" if first else "none of them"
-            remedy = "check data.annotations and data.root"
+            remedy = f"check {self.setting} and data.root"
             raise InputError(path, "about images of the data set", got, remedy)
         if lost:
             names = ", ".join(lost[:3]) + (", ..." if len(lost) > 3 else "")
@@ -100,14 +135,19 @@ class Overlay:
 
     def _find(self, image: RawImage) -> Place | None:
         """Return the only image that an entry can mean, None if there is none or several."""
-        path = PurePosixPath(image.image)
-        for name in (path, path.with_suffix("") if path.suffix else path):
-            for wanted in (name.as_posix(), name.name):
-                places = self.by_name.get(wanted, [])
-                exact = [place for place in places if place[1] == wanted] or places
-                fitting = [place for place in exact if image.split in {None, place[0]}]
-                if len(fitting) == 1:
-                    return fitting[0]
+        for name in (image.image, *image.other_names):
+            path = tail_of(name)
+            for written in dict.fromkeys((path, path.with_suffix(""))):
+                found = [
+                    place
+                    for place in self.by_name.get(written.name, [])
+                    if image.split in {None, place[0]}
+                ]
+                exact = [place for place in found if place[1] == written.as_posix()]
+                # Of images in several folders, the one that shares the last folders is meant.
+                best = exact or _closest(written, found)
+                if len(best) == 1:
+                    return best[0]
         return None
 
     def _lay(self, image: RawImage, place: Place, root: Path, kind: View) -> None:
@@ -118,12 +158,40 @@ class Overlay:
             message = f"{message}; left out, draw on this image"
             self.log.add_line(image.subject, message, "marks of another size")
             return
-        if self.instead and place not in self.replaced:
-            sample = self.samples[place] = replace(sample, annotations=())
-            self.replaced.add(place)
         fitter = Fitter(image, sample.size, self.before.classes, self.log, root)
-        annotations = merged((*sample.annotations, *fitter.annotations(kind)))
-        self.samples[place] = replace(sample, annotations=annotations)
+        annotations = fitter.annotations(kind)
+        if not annotations and self.instead:
+            message = "nothing is annotated, so the image keeps its annotations; tag it background"
+            message = f"{message} if it shows no object"
+            self.log.add_line(image.subject, message, "nothing to replace")
+        self._put(place, annotations)
+
+    def _put(self, place: Place, annotations: Iterable[Annotation]) -> None:
+        """Add annotations to an image; the first that say something may replace the old ones."""
+        sample, more = self.samples[place], tuple(annotations)
+        before = sample.annotations
+        if self.instead and any(not isinstance(annotation, Unknown) for annotation in more):
+            before = before if place in self.replaced else ()
+            self.replaced.add(place)
+        self.samples[place] = replace(sample, annotations=merged((*before, *more)))
+
+
+def _closest(written: PurePosixPath, places: list[Place]) -> list[Place]:
+    """Return the places whose ids share the most folders with a written path, from the last."""
+    if len(places) < 2:
+        return places
+    best = {*best_matches(written, {Path(id) for _, id in places})}
+    return [place for place in places if Path(place[1]) in best]
+
+
+def _mixed_up(images: Iterable[tuple[Place, RawImage]]) -> set[Place]:
+    """Return the places that entries about images of different folders were found to mean."""
+    folders: dict[Place, set[PurePosixPath]] = defaultdict(set)
+    for place, image in images:
+        path = tail_of(image.image)
+        if path.parts[1:]:
+            folders[place].add(path.parent)
+    return {place for place, found in folders.items() if len(found) > 1}
 
 
 def _check_numbers(content: RawFile, classes: Classes, file: Path) -> None:
@@ -134,15 +202,19 @@ def _check_numbers(content: RawFile, classes: Classes, file: Path) -> None:
         raise InputError(f"classes of {file}", rule, got, "number its masks by that list")
 
 
-def find_files(path: Path, formats: Mapping[str, Format]) -> tuple[list[Path], Format | None]:
+def find_files(
+    path: Path, formats: Mapping[str, Format], setting: str = "data.annotations"
+) -> tuple[list[Path], Format | None]:
     """Return the annotation files of a folder, or a file, and the first format that they fit.
+
+    Args:
+        setting: Named in errors.
 
     Raises:
         InputError: There is no such file or folder.
     """
     if not path.exists():
-        subject = f"data.annotations {path}"
-        raise InputError(subject, "a file or folder", "nothing", "check the path")
+        raise InputError(f"{setting} {path}", "a file or folder", "nothing", "check the path")
     for format in formats.values():
         if path.is_dir():
             files = list(format.files(path)) if format.files else []

@@ -4,7 +4,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -16,6 +16,7 @@ from wsseg.images import SUFFIXES
 _MASK_FOLDERS = frozenset(
     ("segmentationclass", "segmentationobject", "segmentationclassaug", "masks", "labels")
 )
+_UPLOADED = re.compile(r"[^-\w.]")
 _DRIVE = re.compile(r"^[A-Za-z]:/|^file:/+|^/+")
 _follow_links: ContextVar[bool] = ContextVar("follow_links", default=False)
 
@@ -178,16 +179,32 @@ class ImageIndex:
         closest = max(around, key=lambda folder: len(folder.parts))
         return path.relative_to(closest).with_suffix("").as_posix(), self.inside(path)
 
+    def find_any(self, names: Sequence[str], folders: Sequence[Path]) -> tuple[str, Path]:
+        """Return the id and the file of an image that may have several names; the first counts.
+
+        Raises:
+            InputError: As ``find`` for the first name, and there is no image of the others.
+        """
+        try:
+            return self.find(names[0], folders)
+        except InputError:
+            for name in names[1:]:
+                with suppress(InputError):
+                    return self.find(name, folders)
+            raise
+
     def _by_last_parts(self, name: str, written: PurePosixPath, folders: Sequence[Path]) -> Path:
         if self._by_stem is None:
             self._by_stem = defaultdict(list)
             for id, paths in files_by_id(self.root, SUFFIXES).items():
                 is_mask = any(part.lower() in _MASK_FOLDERS for part in id.split("/")[:-1])
                 for path in () if is_mask else paths:
-                    for stem in {path.name.lower(), path.stem.lower()}:
+                    uploaded = f"/{as_uploaded(path.name)}"  # "/" is in no other key
+                    for stem in {path.name.lower(), path.stem.lower(), uploaded.lower()}:
                         self._by_stem[stem].append(path)
         found: list[Path] = []
-        for stem in dict.fromkeys((written.name.lower(), written.stem.lower())):
+        keys = (written.name.lower(), written.stem.lower(), f"/{as_uploaded(written.name)}".lower())
+        for stem in dict.fromkeys(keys):
             found = found or best_matches(written, self._by_stem.get(stem, ()))
         is_elsewhere = found and written.parts[1:] and not n_common_folders(written, found[0])
         if is_elsewhere and not _DRIVE.match(name.replace("\\", "/")):
@@ -211,6 +228,16 @@ class ImageIndex:
         remedy = "add the file or remove its entry"
         rule, got = "a file of the data set", f"none in {places}"
         raise InputError(f"image {name!r:.200}", rule, got, remedy)
+
+
+def as_uploaded(name: str) -> str:
+    """Return a file name as Django, and so Label Studio, stores an uploaded file of this name.
+
+    Example:
+        >>> as_uploaded("my cow (1).jpg")
+        'my_cow_1.jpg'
+    """
+    return _UPLOADED.sub("", name.strip().replace(" ", "_"))
 
 
 def best_matches(written: PurePosixPath, paths: Iterable[Path]) -> list[Path]:

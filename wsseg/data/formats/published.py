@@ -65,12 +65,12 @@ def read_clicks(path: Path) -> RawFile:
 
 def _clicked_image(image: str, clicks: Any, subject: str, log: ProblemLog) -> RawImage:
     safe_name(image)
-    marks, before = list[RawMark](), len(log)
+    marks = list[RawMark]()
     for index, click in enumerate(expect(clicks, list, "clicks", "a list", "correct it")):
         place = f"{subject} [{index}]"
-        with log.leaving_out(place, "mark that cannot be read"):
+        with log.or_unknown(marks, place, "mark that cannot be read"):
             marks.append(_click(click, place))
-    return RawImage(subject, image, tuple(marks), closed=False if len(log) > before else None)
+    return RawImage(subject, image, tuple(marks))
 
 
 def _click(click: Any, subject: str) -> RawMark:

@@ -77,7 +77,8 @@ class RawImage:
 
     Args:
         subject: File and place in it, named in problems.
-        image: File name of the image as it is written there, "/" between folders.
+        image: File name of the image as it is written there.
+        other_names: Names that the image may have instead, tried in this order.
         marks: Later marks are in front.
         size: (H, W) of the upright image; None if the file does not give it.
         split: None if the file does not give it.
@@ -103,6 +104,7 @@ class RawImage:
     objects: tuple[RawObject, ...] | None = None
     relative: bool = False
     boxes_only: bool = False
+    other_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from wsseg.data.formats.raw import RawImage, RawSample
+from wsseg.data.formats.raw import RawImage, RawMark, RawSample
 from wsseg.data.model import Annotation, Boxes, Classes, Problem, Regions, Sample, Tags
 from wsseg.data.split_names import matching_split, split_remedy
 from wsseg.data.strokes import Strokes
@@ -62,6 +62,24 @@ class ProblemLog:
             yield
         except InputError as error:
             self.add(subject, f"{error}; left out", kind)
+
+    @contextmanager
+    def or_unknown(
+        self, marks: list[RawMark], subject: str, kind: str, name: object = ""
+    ) -> Iterator[None]:
+        """Record an ``InputError`` as a problem, and append an "unknown" mark in place of the mark.
+
+        Args:
+            name: The class of the mark as its file writes it; anything but a name is any class. An
+                unusable mark of the background leaves nothing unknown.
+        """
+        try:
+            yield
+        except InputError as error:
+            self.add(subject, f"{error}; left out", kind)
+            name = name.strip() if isinstance(name, str) and name.isprintable() else ""
+            if not is_background(name):
+                marks.append(RawMark(subject, "unknown", name))
 
     def __len__(self) -> int:
         return len(self._problems)

@@ -85,16 +85,17 @@ def _assemble(
 ) -> RawDataset:
     """Return the data set of a folder that an annotation tool wrote.
 
-    An image belongs to the split that the file gives it, else to that which the file is named
-    after (train, val, test, ...), else to "train". Images are searched in images/<split>, images,
-    <split> and the root.
+    An image belongs to the split that the file gives it, else to that which the file or the nearest
+    folder above it is named after (train, val, test, ...), else to "train". Images are searched in
+    images/<split>, images, <split> and the root.
     """
     classes = _classes(root, [content for _, content in files])
     by_image: dict[tuple[str, str], list[RawImage]] = defaultdict(list)
     for path, content in files:
         for problem in content.problems:
             log.add_line(problem.subject, problem.message, problem.kind)
-        of_file = path.stem if path.stem.lower() in SPLIT_NAMES else "train"
+        parts = path.relative_to(root).with_suffix("").parts[::-1]
+        of_file = next((part for part in parts if part.lower() in SPLIT_NAMES), "train")
         for image in content.images:
             by_image[image.split or of_file, image.image].append(image)
     known = sorted({split for split, _ in by_image})
@@ -104,8 +105,9 @@ def _assemble(
         folders = [root / "images" / split, root / "images", root / split, root]
         found: dict[tuple[str, Path], list[str]] = defaultdict(list)
         for name in (name for of, name in by_image if of == split):
-            with log.image(by_image[split, name][0].subject):
-                found[index.find(name, folders)].append(name)
+            first = by_image[split, name][0]
+            with log.image(first.subject):
+                found[index.find_any((name, *first.other_names), folders)].append(name)
         for (id, path), names in found.items():
             images = [image for name in names for image in by_image[split, name]]
             with log.image(images[0].subject):
