@@ -1,4 +1,5 @@
 import math
+import re
 import weakref
 
 import numpy as np
@@ -13,7 +14,7 @@ from wsseg.data.formats import cvat
 from wsseg.data.formats.cvat import CVAT, read_cvat
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import with_annotations
-from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags, Unknown
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 
@@ -240,18 +241,17 @@ def test_laid_over_other_images(root):
         xml(page(box(), drawn("points", "3.5,4.5", "sheep"), drawn("points", "1,1", "dog"))),
     )
     dataset = with_annotations(Dataset(Classes(NAMES), (bare,)), [root / "annotations.xml"])
-    boxes, strokes = only_sample(dataset).annotations
+    boxes, strokes, unknown = only_sample(dataset).annotations
     assert boxes == Boxes((Box(1, 0, 0, 3, 3), Box(1, 2, 1, 6, 5)))
-    # what was left out may be there, so other classes are not absent
-    assert strokes == Strokes((Scribble(2, ((3.5, 4.5),)),), closed=False)
+    assert strokes == Strokes((Scribble(2, ((3.5, 4.5),)),))
+    # What cannot be used may be of any class.
+    assert unknown.labels == ()
     assert kinds(dataset) == ["mark of an unknown class"]
 
 
 @pytest.mark.parametrize(
     ("shape", "kind"),
     [
-        (box(6, 1, 2, 5), OTHER),
-        (box(2, 5, 6, 1), OTHER),
         (box("nan"), "box has a corner that is no finite number"),
         (box("", 1, 2, 3), "box has a corner that is no finite number"),
         (box(1e300, 1, 1e301, 3), "box lies outside the image"),
@@ -274,7 +274,10 @@ def test_laid_over_other_images(root):
         ('<ellipse label="cow" cx="9" cy="9" rx="nan" ry="3"/>', OTHER),
         ('<ellipse label="cow" cx="1e300" cy="9" rx="1e300" ry="3"/>', POLYGON),
         ('<cuboid label="cow" xtl1="1" ytl1="1"/>', OTHER),
-        ('<skeleton label="pose"><points label="nose" points="1,1"/></skeleton>', OTHER),
+        (
+            '<skeleton label="pose"><points label="nose" points="1,1" outside="1"/></skeleton>',
+            OTHER,
+        ),
         (mask("1, 2, 3"), OTHER),
         (mask("1, -2, 13"), OTHER),
         (mask("1, x"), OTHER),
@@ -294,7 +297,9 @@ def test_laid_over_other_images(root):
 def test_shape_that_cannot_be_used_is_left_out_and_noted(root, shape, kind):
     write(root / "annotations.xml", xml(page(shape, box())))
     dataset = read_dataset(root, "cvat", use="all")
-    assert only_sample(dataset).annotations == (Boxes((Box(2, 2, 1, 6, 5),)),)
+    name = re.search(r'^<\w+ label="(.*?)"', shape)
+    labels = {"cow": (2,), "pose": (3,)}.get(name[1] if name else "", ())
+    assert only_sample(dataset).annotations == (Boxes((Box(2, 2, 1, 6, 5),)), Unknown(labels))
     assert kinds(dataset) == [kind]
     assert "annotations.xml image 'a.jpg'" in dataset.problems[0].subject
 
@@ -326,7 +331,7 @@ def test_size_that_is_none_comes_from_the_image(root, sides):
 
 
 @pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "/etc/passwd", "", "..", "a\\b.jpg", "a&#10;b.jpg"]
+    "name", ["../../etc/passwd", "/etc/passwd", "", "..", "..\\b.jpg", "a&#10;b.jpg"]
 )
 def test_name_that_could_lead_elsewhere_is_left_out(root, name):
     write(

@@ -14,7 +14,7 @@ from wsseg.data.constraints import region_mask
 from wsseg.data.formats.labelme import LABELME, read_labelme
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import with_annotations
-from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags
+from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags, Unknown
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 
@@ -273,10 +273,11 @@ def test_laid_over_other_images(root):
     classes = Classes(("background", "sheep", "cow"))
     for place in (root, root / "a.json"):
         dataset = with_annotations(Dataset(classes, (bare,)), [place])
-        boxes, strokes = only_sample(dataset).annotations
+        boxes, strokes, unknown = only_sample(dataset).annotations
         assert boxes == Boxes((Box(2, 2, 1, 6, 5),))
-        # what was left out may be there, so other classes are not absent
-        assert strokes == Strokes((Scribble(1, ((3.5, 4.5),)),), closed=False)
+        assert strokes == Strokes((Scribble(1, ((3.5, 4.5),)),))
+        # What cannot be used may be of any class.
+        assert unknown.labels == ()
         assert kinds(dataset) == ["mark of an unknown class"]
 
 
@@ -308,8 +309,7 @@ WINDOW = ((3, 2), (6, 4))
         (shape("rectangle", label="cow") | {"points": [1, 2]}, OTHER),
         (RECTANGLE | {"label": None}, OTHER),
         (RECTANGLE | {"label": " "}, OTHER),
-        (RECTANGLE | {"label": "__ignore__"}, OTHER),
-        (RECTANGLE | {"shape_type": "cuboid"}, OTHER),
+        (RECTANGLE | {"shape_type": "sphere"}, OTHER),
         (RECTANGLE | {"shape_type": ["polygon"]}, OTHER),
         (shape("polygon", (1, 1), (2, 2)), POLYGON),
         (shape("polygon", (1, 1), (2, 2), (1e9, 3)), POLYGON),
@@ -340,7 +340,8 @@ WINDOW = ((3, 2), (6, 4))
 def test_shape_that_cannot_be_used_is_left_out_and_noted(root, wrong, kind):
     write(root / "a.json", page(wrong, RECTANGLE))
     dataset = read_dataset(root, "labelme", use="all")
-    assert only_sample(dataset).annotations == (BOX,)
+    labels = (1,) if wrong and wrong.get("label") == "cow" else ()
+    assert only_sample(dataset).annotations == (BOX, Unknown(labels))
     assert kinds(dataset) == [kind]
     assert dataset.problems[0].subject == "a.json shapes[0]"
 
@@ -349,7 +350,7 @@ def test_mask_needs_the_size_of_its_image(root):
     masked = shape("mask", *WINDOW, mask=png(np.ones((3, 4))))
     write(root / "a.json", page(masked, RECTANGLE, imageHeight=None))
     dataset = read_dataset(root, "labelme", use="all")
-    assert only_sample(dataset).annotations == (BOX,)
+    assert only_sample(dataset).annotations == (BOX, Unknown((1,)))
     assert "width and height are given" in dataset.problems[0].message
 
 

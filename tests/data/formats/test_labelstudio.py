@@ -1,5 +1,8 @@
+import base64
 import json
 import math
+from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -12,8 +15,8 @@ from PIL import Image
 from wsseg.data.constraints import constraints_of, label_map_of, region_mask
 from wsseg.data.formats.labelstudio import LABELSTUDIO, read_labelstudio
 from wsseg.data.formats.table import FORMATS, detect_format, read_dataset
-from wsseg.data.load import read_weak
-from wsseg.data.model import Box, Boxes, Regions, Tags
+from wsseg.data.load import read_weak, with_annotations
+from wsseg.data.model import Box, Boxes, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
@@ -105,6 +108,10 @@ def read(root, *results, use="all"):
 def only_page(path):
     (page,) = read_labelstudio(path).images
     return page
+
+
+def names(page):
+    return [page.image, *page.other_names]
 
 
 def kinds(pages_or_dataset):
@@ -304,39 +311,44 @@ def test_of_several_annotations_the_last_one_is_used(root, times, expected):
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        ("/data/upload/3/0a1b2c3d-a%20b.jpg", "a b.jpg"),
-        ("/data/upload/3/0a1b2c3d-deadbeef-a.jpg", "deadbeef-a.jpg"),
-        ("/data/upload/3/a.jpg", "a.jpg"),
-        ("/data/local-files/?d=farm/west/a.jpg", "a.jpg"),
-        ("/data/local-files/?d=farm%2Fwest%2Fa%20b.jpg", "a b.jpg"),
-        ("http://localhost:8080/data/local-files/?d=farm\\west\\a.jpg", "a.jpg"),
-        ("/data/local-files/?d=farm/0a1b2c3d-a.jpg", "0a1b2c3d-a.jpg"),
-        ("s3://bucket/herd/0a1b2c3d-a.jpg", "0a1b2c3d-a.jpg"),
-        ("https://example.org/herd/a.jpg?X-Amz-Date=20240301&d=b.jpg", "a.jpg"),
-        ("a.jpg", "a.jpg"),
-        ("https://example.org/..%2F..%2Fetc%2Fpasswd", "passwd"),
+        ("/data/upload/3/0a1b2c3d-a%20b.jpg", ["0a1b2c3d-a b.jpg", "a b.jpg"]),
+        ("/data/upload/3/0a1b2c3d-deadbeef-a.jpg", ["0a1b2c3d-deadbeef-a.jpg", "deadbeef-a.jpg"]),
+        ("/data/upload/3/a.jpg", ["a.jpg"]),
+        ("/data/local-files/?d=farm/west/a.jpg", ["/farm/west/a.jpg"]),
+        ("/data/local-files/?d=farm%2Fwest%2Fa%20b.jpg", ["/farm/west/a b.jpg"]),
+        ("http://localhost:8080/data/local-files/?d=farm\\west\\a.jpg", ["/farm/west/a.jpg"]),
+        ("/data/local-files/?d=farm/0a1b2c3d-a.jpg", ["/farm/0a1b2c3d-a.jpg"]),
+        ("s3://bucket/herd/0a1b2c3d-a.jpg", ["/bucket/herd/0a1b2c3d-a.jpg"]),
+        (
+            "https://example.org/herd/a.jpg?X-Amz-Date=20240301&d=b.jpg",
+            ["/example.org/herd/a.jpg"],
+        ),
+        ("a.jpg", ["a.jpg"]),
+        ("https://example.org/..%2F..%2Fetc%2Fpasswd", ["/example.org/etc/passwd"]),
     ],
 )
-def test_the_image_is_the_last_part_of_the_address(tmp_path, image, expected):
-    assert (
-        only_page(write(tmp_path / "project-3.json", [task(annotation(box()), image=image)])).image
-        == expected
-    )
+def test_names_of_the_image_by_its_address(tmp_path, image, expected):
+    path = write(tmp_path / "project-3.json", [task(annotation(box()), image=image)])
+    assert names(only_page(path)) == expected
 
 
 @pytest.mark.parametrize(
     ("data", "upload", "expected"),
     [
-        ({"photo": "/data/upload/3/0a1b2c3d-a.jpg", "text": "a cow"}, None, "a.jpg"),
-        ({"one": "a.jpg", "two": "b.jpg"}, "0a1b2c3d-c.jpg", "c.jpg"),
-        ({}, "0a1b2c3d-c.jpg", "c.jpg"),
+        (
+            {"photo": "/data/upload/3/0a1b2c3d-a.jpg", "text": "a cow"},
+            None,
+            ["0a1b2c3d-a.jpg", "a.jpg"],
+        ),
+        ({"one": "a.jpg", "two": "b.jpg"}, "0a1b2c3d-c.jpg", ["0a1b2c3d-c.jpg", "c.jpg"]),
+        ({}, "0a1b2c3d-c.jpg", ["0a1b2c3d-c.jpg", "c.jpg"]),
     ],
 )
 def test_the_image_may_have_another_key(tmp_path, data, upload, expected):
     path = write(
         tmp_path / "project-3.json", [task(annotation(box()), data=data, file_upload=upload)]
     )
-    assert only_page(path).image == expected
+    assert names(only_page(path)) == expected
 
 
 @pytest.mark.parametrize(
@@ -377,8 +389,8 @@ def test_a_damaged_task_is_left_out(root, bad):
         (b"\xff[]", "UTF-8"),
         (b'{"data": {}}', "got dict"),
         (b"3", "got int"),
-        ([{"image": "a.jpg", "label": [], "annotation_id": 4}], 'JSON-MIN"; export it as "JSON"'),
-        ([3], 'JSON-MIN"; export it as "JSON"'),
+        ([{"image": "a.jpg", "label": []}], "'annotator' in them; export it as \"JSON\""),
+        ([3], "'annotator' in them; export it as \"JSON\""),
     ],
 )
 def test_another_file_is_refused(tmp_path, content, got):
@@ -386,12 +398,54 @@ def test_another_file_is_refused(tmp_path, content, got):
         read_labelstudio(write(tmp_path / "project-3.json", content))
 
 
-def test_the_other_export_is_known_so_that_it_can_be_named(root):
-    minimal = {"image": "a.jpg", "label": [{"x": 1, "original_width": 200}], "annotator": 1}
-    write(root / "project-3.json", [minimal])
-    assert detect_format(root) == "labelstudio"
-    with pytest.raises(InputError, match="JSON-MIN"):
-        read_dataset(root)
+def minimal(*regions, image="/data/upload/3/0a1b2c3d-a.jpg", id=11, **more):
+    """A task of JSON_MIN as the converter writes it."""
+    ends = {"annotator": 1, "annotation_id": 7, "created_at": "2024", "updated_at": "2024"}
+    labels = {"label": list(regions)} if regions else {}
+    return {"image": image, "id": id, **labels, **more, **ends, "lead_time": 3.5}
+
+
+def flat(result):
+    sizes = {key: result[key] for key in ("original_width", "original_height")}
+    return {**result["value"], **sizes}
+
+
+def test_json_min(root):
+    mask = np.zeros(SIZE, bool)
+    mask[3:9, 150:180] = True
+    regions = [flat(one) for one in (box(), key_point(), polygon(name="sheep"), brush(mask))]
+    full = (box(), key_point(), polygon(name="sheep"), brush(mask), choices("cow", "sheep"))
+    expected, _ = read(root, *full)
+    for chosen in ({"choices": ["cow", "sheep"]}, ["cow", "sheep"]):
+        write(root / "project-3.json", [minimal(*regions, choice=chosen)])
+        assert detect_format(root) == "labelstudio"
+        dataset = read_dataset(root, use="all")
+        assert dataset.problems == ()
+        assert dataset.samples[0].annotations == expected.annotations
+
+
+def test_json_min_of_tags_empty_and_untouched_tasks(root):
+    records = [
+        minimal(choice="cow", comment=[{"text": ["dark"]}]),
+        minimal(image="b.jpg", id=12),
+        {**minimal(image="c.jpg", id=13), "annotation_id": None},
+    ]
+    write(root / "project-3.json", records)
+    first, second, third = read_labelstudio(root / "project-3.json").images
+    assert (first.tags, first.objects) == (("cow",), None)
+    assert (second.tags, second.objects, second.marks) == (None, (), ())
+    assert (third.tags, third.objects, third.marks) == (None, None, ())
+
+
+def test_json_min_of_labels_apart_from_their_rectangles(root):
+    place = {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}
+    sizes = {"original_width": 200, "original_height": 50}
+    drawn = {**place, **sizes}
+    record = minimal(rectangle=[drawn], kind=[{**drawn, "labels": ["cow"]}])
+    write(root / "project-3.json", [record])
+    dataset = read_dataset(root, use="all")
+    assert dataset.problems == ()
+    assert dataset.samples[0].annotations == (Boxes((Box(1, 20, 10, 80, 30),)),)
 
 
 @pytest.mark.parametrize("name", ["project-3.json", "train.json", "annotations/train.json"])
@@ -514,3 +568,217 @@ def test_annotations_of_an_image_in_two_tasks_add_up(root):
     write(root / "project-3.json", [task(annotation(box())), task(annotation(polygon()))])
     (sample,) = read_dataset(root, use="all").samples
     assert [type(found) for found in sample.annotations] == [Boxes, Regions]
+
+
+def apart(type, drawn, **more):
+    """A region whose control has no labels."""
+    one = {**result(type, drawn), **more}
+    del one["value"][type]
+    return one
+
+
+@pytest.mark.parametrize("labels", ["labels", "choices", "taxonomy"])
+@pytest.mark.parametrize(
+    ("type", "drawn", "expected"),
+    [
+        ("rectangle", {"x": 10, "y": 20, "width": 30, "height": 40, "rotation": 0}, Boxes),
+        ("polygon", {"points": [[10, 20], [40, 20], [40, 60]], "closed": True}, Regions),
+        ("ellipse", {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "rotation": 0}, Regions),
+        ("keypoint", {"x": 25, "y": 50, "width": 1}, Strokes),
+        ("vector", {"vertices": [{"x": 1, "y": 1}, {"x": 9, "y": 9}], "closed": False}, Strokes),
+    ],
+)
+def test_regions_with_their_labels_in_another_result(root, labels, type, drawn, expected):
+    region = apart(type, drawn, id="r1", from_name="shape")
+    named = [["animal", "cow"]] if labels == "taxonomy" else ["cow"]
+    label = {**region, "from_name": "kind", "type": labels, "value": {**drawn, labels: named}}
+    note = {**region, "from_name": "note", "type": "textarea", "value": {**drawn, "text": ["wet"]}}
+    sample, dataset = read(root, region, label, note)
+    assert dataset.problems == ()
+    assert dataset.classes.names == ("background", "cow")
+    assert [found.__class__ for found in sample.annotations] == [expected]
+
+
+def test_choices_of_a_labelled_region_are_its_attributes(root):
+    drawn = {**box(), "id": "r1"}
+    place = {key: drawn["value"][key] for key in ("x", "y", "width", "height")}
+    choice = {**drawn, "from_name": "pose", "type": "choices"}
+    choice["value"] = {**place, "choices": ["lying"]}
+    sample, dataset = read(root, drawn, choice)
+    assert (sample.boxes, dataset.problems) == ((Box(1, 20, 10, 80, 30),), ())
+    assert sample.tags is None
+
+
+def test_a_region_without_a_label_may_be_of_any_class(root):
+    drawn = {"x": 10, "y": 20, "width": 30, "height": 40}
+    sample, dataset = read(root, apart("rectangle", drawn, id="r1"), box(60))
+    assert sample.annotations == (Boxes((Box(1, 120, 10, 180, 30),)), Unknown())
+    assert kinds(dataset) == [UNREADABLE]
+
+
+def png_url(pixels, mode):
+    file = BytesIO()
+    Image.fromarray(pixels, mode).save(file, "png")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "L"])
+def test_a_bitmask_covers_its_pixels(root, mode):
+    mask = np.zeros(SIZE, bool)
+    mask[3:9, 150:180] = True
+    pixels = mask.astype(np.uint8) * 255
+    if mode == "RGBA":  # black on transparent, as the tool draws
+        pixels = np.dstack([np.zeros((*SIZE, 3), np.uint8), pixels])
+    drawn = result("bitmasklabels", {"imageDataURL": png_url(pixels, mode)})
+    sample, dataset = read(root, drawn)
+    assert dataset.problems == ()
+    assert np.array_equal(region_mask(sample.annotations[0].items[0], SIZE), mask)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "data:image/png;base64,!!", png_url(np.ones((3, 4), np.uint8), "L"), None],
+)
+def test_a_damaged_bitmask_leaves_its_class_unknown(root, address):
+    sample, dataset = read(root, result("bitmasklabels", {"imageDataURL": address}), box(60))
+    assert sample.annotations == (Boxes((Box(1, 120, 10, 180, 30),)), Unknown((1,)))
+    assert kinds(dataset) == [UNREADABLE]
+
+
+def test_a_closed_vector_is_a_polygon_and_curves_are_unknown(root):
+    corners = [{"x": x, "y": y} for x, y in ((10, 20), (40, 20), (40, 60))]
+    closed = result("vectorlabels", {"vertices": corners, "closed": True})
+    curve = result("vectorlabels", {"vertices": [{**corners[0], "isBezier": True}]}, "sheep")
+    sample, dataset = read(root, closed, curve)
+    assert sample.annotations[1:] == (Unknown((2,)),)
+    assert sample.annotations[0].items[0].polygons == ((20.0, 10.0, 80.0, 10.0, 80.0, 30.0),)
+    assert kinds(dataset) == [UNREADABLE]
+
+
+def test_an_unusable_mark_leaves_its_class_unknown(root):
+    sample, _ = read(root, box(), polygon(((0, 0),), "sheep", value={"polygonlabels": ["sheep"]}))
+    assert sample.annotations == (Boxes((Box(1, 20, 10, 80, 30),)), Unknown((2,)))
+
+
+def test_ground_truth_is_preferred_to_later_annotations(root):
+    truth = annotation(box(), ground_truth=True, updated_at="2024-03-01")
+    later = annotation(box(name="sheep"), ground_truth=False, updated_at="2024-03-02")
+    write(root / "project-3.json", [task(truth, later)])
+    path = root / "project-3.json"
+    assert [mark.name for mark in only_page(path).marks] == ["cow"]
+    assert kinds(read_labelstudio(path)) == []
+
+
+def test_what_nobody_submitted_says_nothing_and_an_empty_submission_is_background(root):
+    """The tasks of case S8, and a draft."""
+    tasks = [
+        task(annotation(box())),
+        task(image="b.jpg"),
+        task(annotation(), image="c.jpg"),
+        task(annotation(box(), was_cancelled=True), image="d.jpg"),
+        task(image="e.jpg", drafts=[{"result": [box()]}]),
+    ]
+    for id in "cde":
+        Image.new("RGB", SIZE[::-1]).save(root / "images" / f"{id}.jpg")
+    write(root / "project-3.json", tasks)
+    for use, empty in (
+        ("all", Boxes(())),
+        ("boxes", Boxes(())),
+        ("tags", Tags(())),
+        ("masks", Regions(())),
+    ):
+        found = {s.id: s.annotations for s in read_dataset(root, use=use).samples}
+        assert {id: found[id] for id in "bcde"} == {"b": (), "c": (empty,), "d": (), "e": ()}
+        assert found["a"] or use == "masks"
+    known = constraints_of(read_dataset(root, use="all").samples[2], 2).known
+    assert (known == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("address", "file"),
+    [
+        ("/data/upload/1/00000000-im0.jpg", "images/00000000-im0.jpg"),  # S2
+        ("/data/upload/1/00000000-im0.jpg", "images/im0.jpg"),
+        ("/data/upload/1/00000000-my_cow_1.jpg", "images/my cow (1).jpg"),
+        ("/data/upload/1/00000000-my_cow_1.jpg", "herd/west/my cow (1).JPG"),
+        ("/data/local-files/?d=farm/west/im0.jpg", "images/west/im0.jpg"),
+        ("/data/local-files/?d=farm/west/im0.jpg", "photos/im0.jpg"),
+        ("s3://bucket/west/im0.jpg", "images/im0.jpg"),
+        ("C:\\farm\\west\\im0.jpg", "west/im0.jpg"),
+        ("/data/local-files/?d=farm/K%C3%BChe%20im%20Stall.jpg", "images/Kühe im Stall.jpg"),
+    ],
+)
+def test_images_are_found_by_either_name(tmp_path, address, file):
+    root = tmp_path / "set"
+    (root / file).parent.mkdir(parents=True)
+    Image.new("RGB", SIZE[::-1]).save(root / file)
+    write(root / "project-1.json", [task(annotation(box()), image=address)])
+    dataset = read_dataset(root)
+    assert dataset.problems == ()
+    assert [sample.image for sample in dataset.samples] == [root / file]
+
+
+def test_the_prefixed_name_comes_first(tmp_path):
+    for name in ("00000000-a.jpg", "a.jpg"):
+        (tmp_path / "images").mkdir(exist_ok=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "images" / name)
+    address = "/data/upload/1/00000000-a.jpg"
+    write(tmp_path / "project-1.json", [task(annotation(box()), image=address)])
+    (sample,) = read_dataset(tmp_path).samples
+    assert sample.image.name == "00000000-a.jpg"
+
+
+def test_images_of_one_name_in_two_folders_stay_apart(tmp_path):
+    tasks = []
+    for folder, name in (("a", "cow"), ("b", "sheep")):
+        (tmp_path / "images" / folder).mkdir(parents=True)
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / "images" / folder / "1.png")
+        address = f"/data/local-files/?d=herd/{folder}/1.png"
+        tasks.append(task(annotation(box(name=name)), image=address))
+    path = write(tmp_path / "project-1.json", tasks)
+    dataset = read_dataset(tmp_path)
+    expected = {"a/1": [1], "b/1": [2]}
+    assert {s.id: [box.label for box in s.boxes] for s in dataset.samples} == expected
+    bare = read_dataset(tmp_path, use="none")
+    laid_over = with_annotations(bare, [path])
+    assert {s.id: [box.label for box in s.boxes] for s in laid_over.samples} == expected
+    # Where only one of them is left, neither is taken for it.
+    left = replace(bare, samples=(replace(bare.samples[0], id="1"),))
+    with pytest.raises(InputError, match="none of them"):
+        with_annotations(left, [path])
+
+
+def test_two_uploads_of_one_name_are_reported(root):
+    tasks = [
+        task(annotation(box(name=name)), image=f"/data/upload/3/{prefix}-a.jpg")
+        for prefix, name in (("0a1b2c3d", "cow"), ("1a1b2c3d", "sheep"))
+    ]
+    write(root / "project-3.json", tasks)
+    assert kinds(read_dataset(root)) == ["several uploads of one name"]
+
+
+def test_corrections_replace_only_what_was_reviewed(root):
+    """Boxes of six images, and a project in which people looked at two of them."""
+    ids = "abcdef"
+    for id in ids:
+        Image.new("RGB", SIZE[::-1]).save(root / "images" / f"{id}.jpg")
+    marks = [{"type": "box", "class": "cow", "points": [[20, 10], [80, 30]]}]
+    lines = [{"classes": ["background", "cow", "sheep"]}]
+    lines += [{"image": f"{id}.jpg", "marks": marks} for id in ids]
+    write(root / "train.jsonl", "\n".join(map(json.dumps, lines)).encode())
+    tasks = [
+        task(annotation(box(name="sheep")), image="a.jpg"),
+        task(annotation(), image="b.jpg"),
+        task(image="c.jpg"),
+        task(annotation(box(name="sheep"), was_cancelled=True), image="d.jpg"),
+        task(image="e.jpg", drafts=[{"result": [box(name="sheep")]}]),
+        task(image="f.jpg", predictions=[{"result": [box(name="sheep")]}]),
+    ]
+    path = write(root / "over" / "project-3.json", tasks)
+    data = DataParams(root=root, val=None, corrections=(path,))
+    found = {sample.id: sample for sample in read_weak(data).samples}
+    old = (Boxes((Box(1, 20, 10, 80, 30),)),)
+    assert found["a"].annotations == (Boxes((Box(2, 20, 10, 80, 30),)),)
+    assert found["b"].annotations == (Boxes(()),)
+    assert {found[id].annotations for id in "cdef"} == {old}
+    assert kinds(read_weak(data)).count("nothing to replace") == 4

@@ -198,9 +198,7 @@ def _results(task: dict[str, Any], subject: str, log: ProblemLog) -> list[Result
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         raise InputError("annotations", "a list", reprlib.repr(annotations), 'export as "JSON"')
     skipped = ("was_cancelled", "skipped")
-    kept = [
-        pair for pair in enumerate(annotations) if not any(pair[1].get(key) for key in skipped)
-    ]
+    kept = [pair for pair in enumerate(annotations) if not any(pair[1].get(key) for key in skipped)]
     if not kept:
         if task.get("predictions"):
             message = "no annotation by a person; its predictions are not used, accept them"
