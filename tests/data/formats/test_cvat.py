@@ -450,3 +450,63 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
         assert str(root) in str(error) or "class" in str(error)
     else:
         assert dataset.samples or dataset.problems
+
+
+def test_a_cuboid_gives_the_box_around_its_corners(root):
+    xs, ys = (2, 2, 9, 9, 4, 4, 11, 11), (3, 8, 3, 8, 1, 6, 1, 6)
+    keys = [side + depth for depth in "12" for side in ("tl", "bl", "tr", "br")]
+    corners = " ".join(f'x{k}="{x}.00" y{k}="{y}.00"' for k, x, y in zip(keys, xs, ys, strict=True))
+    cuboid = f'<cuboid label="cow" source="manual" occluded="0" {corners} z_order="0"/>'
+    assert annotations(root, cuboid) == (Boxes((Box(2, 2, 1, 11, 8),)),)
+
+
+def test_a_skeleton_gives_clicks_on_its_visible_joints(root):
+    """A box around them would forbid the class on whatever reaches beyond the joints."""
+    joint = '<points label="nose" outside="{}" occluded="{}" points="{}"/>'
+    joints = joint.format(0, 0, "3.5,4.5") + joint.format(0, 1, "9,9") + joint.format(1, 0, "7,7")
+    skeleton = f'<skeleton label="pose" z_order="0">{joints}{joint.format(0, 0, "5,6")}</skeleton>'
+    strokes = Strokes((Scribble(3, ((3.5, 4.5),)), Scribble(3, ((5.0, 6.0),))))
+    assert annotations(root, skeleton) == (strokes,)
+
+
+@pytest.mark.parametrize("corners", [(6, 1, 2, 5), (2, 5, 6, 1), (6, 5, 2, 1)])
+def test_corners_of_a_box_in_any_order(root, corners):
+    assert annotations(root, box(*corners)) == (Boxes((Box(2, 2, 1, 6, 5),)),)
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("frame_000000", "images/frame_000000.PNG"),  # case C1
+        ("frame_000000.png", "images/frame_000000.PNG"),
+        ("farm\\im0.jpg", "images/farm/im0.jpg"),  # case C4
+        ("farm\\im0.jpg", "photos/farm/im0.jpg"),
+        ("my frames.v1.0001", "images/my frames.v1.0001.png"),
+        ("im0.jpg", "images/im0.png"),
+    ],
+)
+def test_images_are_found_without_ending_and_with_backslashes(tmp_path, name, file):
+    write_image(tmp_path / file)
+    write(tmp_path / "annotations.xml", xml(page(box(), name=name)))
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert only_sample(dataset).image == tmp_path / file
+
+
+def test_corrections_keep_what_an_image_without_shapes_had(root):
+    """The tag "background" says that there is nothing; no shape and no tag says nothing."""
+    old = (Boxes((Box(1, 0, 0, 3, 3),)),)
+    for id in "bc":
+        write_image(root / f"images/{id}.jpg")
+    bare = [Sample(id, root / f"images/{id}.jpg", SIZE, old, "train") for id in "abc"]
+    empty = page('<tag label="background" source="manual"></tag>', name="b.jpg")
+    path = write(root / "annotations.xml", xml(page(box()), empty, page(name="c.jpg")))
+    base = Dataset(Classes(NAMES), tuple(bare))
+    corrected = with_annotations(base, [path], instead=True)
+    first, second, third = corrected.samples
+    assert first.annotations == (Boxes((Box(1, 2, 1, 6, 5),)),)
+    assert (second.annotations, third.annotations) == ((Tags(()),), old)
+    assert kinds(corrected) == ["nothing to replace"]
+    unusable = write(root / "annotations.xml", xml(page(drawn("polygon", "1,1;2,2"))))
+    first = with_annotations(base, [unusable], instead=True).samples[0]
+    assert first.annotations == (*old, Unknown((1,)))  # the old box, and perhaps more cows

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from wsseg.data.constraints import region_mask
+from wsseg.data.constraints import constraints_of, region_mask
 from wsseg.data.formats.labelme import LABELME, read_labelme
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import with_annotations
@@ -430,3 +430,89 @@ def test_mutated_files_give_problems_or_input_errors(root, data):
         assert str(root) in str(error) or "class" in str(error)
     else:
         assert dataset.samples or dataset.problems
+
+
+TURNED = ((45.06, 5.06), (77.94, 17.06), (65.94, 49.94), (33.06, 37.94))
+
+
+@pytest.mark.parametrize("kind", ["rotation", "quadrilateral", "cuboid", "rectangle"])
+def test_shapes_of_x_anylabeling_give_the_box_around_their_points(tmp_path, kind):
+    """Cases A1b and A1c: such shapes alone, and one among good ones."""
+    write_image(tmp_path / "a.jpg", size=(90, 120))
+    sides = {"imageHeight": 90, "imageWidth": 120}
+    odd = shape(kind, *TURNED, direction=0.35, label="sheep")
+    write(tmp_path / "a.json", page(odd, **sides))
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert only_sample(dataset).annotations == (Boxes((Box(1, 33, 5, 78, 50),)),)
+    good = shape("rectangle", (38, 10), (73, 10), (73, 45), (38, 45))
+    write(tmp_path / "a.json", page(good, odd, **sides))
+    boxes = Boxes((Box(1, 38, 10, 73, 45), Box(2, 33, 5, 78, 50)))
+    assert only_sample(read_dataset(tmp_path)).annotations == (boxes,)
+
+
+def test_a_misclick_leaves_its_class_open(root):
+    """Case A4: a polygon of two points, beside a box."""
+    write(root / "a.json", page(RECTANGLE, shape("polygon", (9, 3), (20, 13), label="sheep")))
+    sample = only_sample(read_dataset(root, use="all"))
+    assert sample.annotations == (BOX, Unknown((2,)))
+    allowed = constraints_of(sample, 3).allowed
+    assert allowed[2].all()  # sheep, anywhere
+    assert allowed[1, 1:5, 2:6].all() and allowed[1].sum() == 16  # cow, in its box only
+
+
+def test_a_shape_to_ignore_leaves_its_box_open(root):
+    write(
+        root / "a.json",
+        page(RECTANGLE, shape("polygon", (9, 3), (20, 3), (20, 13), label="__ignore__")),
+    )
+    dataset = read_dataset(root, use="all")
+    assert dataset.problems == () and dataset.classes.names == ("background", "cow")
+    assert only_sample(dataset).annotations == (BOX, Unknown((), (9, 3, 20, 13)))
+
+
+@pytest.mark.parametrize(
+    ("file", "written", "image"),
+    [
+        ("west/a.json", "a.jpg", "west/a.jpg"),
+        ("west/far/deep/a.json", "a.jpg", "west/far/deep/a.jpg"),
+        ("json/west/a.json", "../../photos/west/a.jpg", "photos/west/a.jpg"),
+        ("json/west/a.json", "..\\..\\photos\\west\\a.jpg", "photos/west/a.jpg"),
+        ("labels/west/a.json", "a.jpg", "images/west/a.jpg"),
+        ("west/a.json", "C:\\Users\\ann\\herd\\a.jpg", "west/a.jpg"),
+        ("json/a.json", "C:\\Users\\ann\\herd\\west\\a.jpg", "photos/west/a.jpg"),
+        ("json/a.json", "/home/ann/herd/west/a.jpg", "photos/west/a.jpg"),
+        ("json/a.json", "a.jpeg", "photos/far/a.JPG"),
+    ],
+)
+def test_images_are_found_from_their_json(tmp_path, file, written, image):
+    """The other folders hold images of the same name that are not meant."""
+    for place in {image, "east/b.jpg"}:
+        write_image(tmp_path / place)
+    if image != "photos/far/a.JPG":
+        write_image(tmp_path / "images/east/a.jpg")
+    write(tmp_path / file, page(RECTANGLE, imagePath=written))
+    assert detect_format(tmp_path) == "labelme"
+    dataset = read_dataset(tmp_path)
+    assert dataset.problems == ()
+    assert only_sample(dataset).image == tmp_path / image
+
+
+def test_images_of_one_name_in_two_folders_stay_apart(tmp_path):
+    for folder, name in (("a", "cow"), ("b", "sheep")):
+        write_image(tmp_path / folder / "1.jpg")
+        marks = RECTANGLE | {"label": name}
+        write(tmp_path / folder / "1.json", page(marks, imagePath="1.jpg"))
+    dataset = read_dataset(tmp_path)
+    expected = {"a/1": [1], "b/1": [2]}
+    assert {s.id: [box.label for box in s.boxes] for s in dataset.samples} == expected
+    laid_over = with_annotations(read_dataset(tmp_path, use="none"), [tmp_path])
+    assert {s.id: [box.label for box in s.boxes] for s in laid_over.samples} == expected
+
+
+def test_the_nearest_folder_of_a_split_decides(tmp_path):
+    for split in ("train", "val"):
+        write_image(tmp_path / split / "west" / f"{split}.jpg")
+        write(tmp_path / split / "west" / "x.json", page(RECTANGLE, imagePath=f"{split}.jpg"))
+    found = {(sample.split, sample.image.stem) for sample in read_dataset(tmp_path).samples}
+    assert found == {("train", "train"), ("val", "val")}
