@@ -18,8 +18,11 @@ from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.coco_ids import read_coco_ids
 from wsseg.data.writers.cvat import write_cvat
 from wsseg.data.writers.fiftyone import write_fiftyone
+from wsseg.data.writers.labelme import write_labelme
+from wsseg.data.writers.labelstudio import write_labelstudio
 from wsseg.data.writers.regions import DIGITS, LabelledImage, mean_estimate
 from wsseg.data.writers.voc import write_voc
+from wsseg.data.writers.yolo import write_yolo
 from wsseg.errors import InputError
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
@@ -37,6 +40,9 @@ WRITERS: dict[str, tuple[Writer, str]] = {
     "coco": (write_coco, "images/{split}"),
     "cvat": (write_cvat, "images"),
     "fiftyone": (write_fiftyone, "images"),
+    "labelstudio": (write_labelstudio, "images"),
+    "labelme": (write_labelme, "{split}"),
+    "yolo": (write_yolo, "images/{split}"),
 }
 """Formats by name: the writer, and the folder where readers expect the images."""
 

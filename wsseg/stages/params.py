@@ -91,8 +91,8 @@ class ImageFileParams(Params):
 class ExportParams(ImageFileParams):
     """Label maps of a run to export, and their format."""
 
-    to: Literal["voc", "coco", "cvat", "fiftyone"]
-    """Format: voc, coco, cvat or fiftyone."""
+    to: Literal["voc", "coco", "cvat", "fiftyone", "labelstudio", "labelme", "yolo"]
+    """Format: voc, coco, cvat, fiftyone, labelstudio, labelme or yolo."""
     stage: str | None = None
     """Stage of the label maps, such as round-2 or round-2/val; by default the last complete one."""
     split: str | None = None

@@ -1,23 +1,30 @@
 """Round trips of all writers of label maps: their files are read back pixel by pixel."""
 
+import json
 import tempfile
 import weakref
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Classes, Sample
+from wsseg.data.load import with_annotations
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.cvat import write_cvat
 from wsseg.data.writers.fiftyone import write_fiftyone
+from wsseg.data.writers.labelme import write_labelme
+from wsseg.data.writers.labelstudio import write_labelstudio
 from wsseg.data.writers.regions import LabelledImage
 from wsseg.data.writers.voc import write_voc
+from wsseg.data.writers.yolo import write_yolo
 from wsseg.files import PARTIAL
 from wsseg.labelmaps import IGNORE
 
@@ -36,7 +43,32 @@ FORMATS = {
         "images",
         lambda root: read_dataset(root, "jsonl", ["train"], "all"),
     ),
+    "labelme": (
+        write_labelme,
+        "train",
+        lambda root: read_dataset(root, "labelme", ["train"], "all"),
+    ),
+    "labelstudio": (write_labelstudio, "images", lambda root: submitted(root)),
 }
+
+
+def submitted(root):
+    """Return the data set of a folder in which every prediction has been accepted."""
+    tasks = json.loads((root / "train.json").read_text(encoding="utf-8"))
+    interface = ElementTree.parse(root / "labels.xml")
+    classes = Classes(tuple(label.get("value") for label in interface.iter("Label")))
+    for task in tasks:
+        (prediction,) = task.pop("predictions")
+        task["annotations"] = [{"result": prediction["result"]}] if prediction["result"] else []
+    (root / "accepted").mkdir(exist_ok=True)
+    path = root / "accepted" / "train.json"
+    path.write_text(json.dumps(tasks))
+    files = sorted((root / "images").rglob("*.jpg"))
+    ids = [file.relative_to(root / "images").as_posix().removesuffix(".jpg") for file in files]
+    bare = (Sample(id, file, SIZE, (), "train") for id, file in zip(ids, files, strict=True))
+    return with_annotations(Dataset(classes, tuple(bare)), [path])
+
+
 LABELS = st.sampled_from([0, 1, 2, 3, IGNORE])
 
 
@@ -139,6 +171,21 @@ def test_one_label_map_is_held_at_a_time(format, tmp_path):
 
     FORMATS[format][0](tmp_path, CLASSES, label_maps(), "train")
     assert len(held) == 6
+
+
+@settings(max_examples=200, deadline=None)
+@given(label_map=LABEL_MAPS)
+def test_yolo_keeps_everything_but_unknown_pixels(label_map):
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "images/train").mkdir(parents=True)
+        Image.new("RGB", SIZE[::-1]).save(root / "images/train/a.jpg")
+        write_yolo(root, CLASSES, [LabelledImage(sample(), label_map)], "train")
+        dataset = read_dataset(root, "yolo", ["train"], "masks")
+        assert (dataset.problems, dataset.classes) == ((), CLASSES)
+        (mask,) = dataset.samples[0].annotations
+        found = label_map_of(mask, SIZE, len(CLASSES))
+        np.testing.assert_array_equal(found, np.where(label_map == IGNORE, 0, label_map))
 
 
 @pytest.mark.parametrize("format", ["coco", "cvat"])

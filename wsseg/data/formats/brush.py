@@ -1,6 +1,7 @@
-"""Run lengths of Label Studio's brush, packed bit by bit."""
+"""Run lengths of Label Studio's brush, packed bit by bit: reading and writing."""
 
 import reprlib
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from wsseg.safe_io import MAX_PIXELS
 _HEAD = 53  # bits: 32 the count of values, 5 the bits of a value, 4 times 4 those of a run's length
 _CHANNELS, _ALPHA = 4, 3  # RGBA, pixel after pixel
 _WINDOW = 8  # bytes: no less than the head
+_LENGTHS = (3, 4, 8, 16)  # bits of a run's length, as Label Studio writes them
 _REMEDY = "export it again"
 
 
@@ -81,6 +83,27 @@ def brush_mask(packed: bytes, size: tuple[int, int]) -> NDArray[np.bool_]:
             marked[start:end] = values[alpha : byte + stop - first : _CHANNELS]
         first = stop
     return np.frombuffer(marked, bool).reshape(size)
+
+
+def packed_brush(mask: NDArray[np.bool_]) -> bytes:
+    """Return a mask (H, W) in the form that ``brush_mask`` reads, opaque white where it is True.
+
+    Example:
+        >>> brush_mask(packed_brush(np.array([[False, True]])), (1, 2)).tolist()
+        [[False, True]]
+    """
+    values = np.repeat(mask.ravel(), _CHANNELS)
+    bits = [f"{values.size:032b}{7:05b}", *(f"{length - 1:04b}" for length in _LENGTHS)]
+    edges = np.flatnonzero(np.diff(values, prepend=~values[:1], append=~values[-1:]))
+    for start, stop in pairwise(edges.tolist()):
+        for first in range(start, stop, 2 ** _LENGTHS[-1]):
+            count = min(stop - first, 2 ** _LENGTHS[-1]) - 1
+            choice = next(index for index, most in enumerate(_LENGTHS) if count < 2**most)
+            value = 255 * int(values[start])
+            bits.append(f"1{choice:02b}{count:0{_LENGTHS[choice]}b}{value:08b}")
+    text = "".join(bits)
+    size = -(-len(text) // 8)
+    return int(text.ljust(8 * size, "0"), 2).to_bytes(size, "big")
 
 
 def _head(packed: bytes, pixels: int) -> tuple[tuple[int, ...], int]:

@@ -46,6 +46,7 @@ _IGNORED = "__ignore__"
 _PATTERNS = ("**/*.json",)
 _LABELME = re.compile(r'"(shapes|imagePath|imageData)"\s*:')
 _COCO = re.compile(r'"(images|annotations|categories)"\s*:\s*[\[{]')
+_MOST_ABOVE = 5  # folders in which labels.txt is searched
 _ROUNDING = 2  # pixels: a mask's corners are rounded, and may be inside it or just outside
 
 
@@ -80,7 +81,8 @@ def read_labelme(path: Path) -> RawFile:
         tags=tuple(flag for flag, is_set in flags.items() if is_set is True) or None,
         tags_are_remarks=True,
     )
-    return RawFile((page,), _names(path), log.problems)
+    labels = {mark.name for mark in marks} - {""}
+    return RawFile((page,), _names(path, labels), log.problems)
 
 
 def is_labelme(path: Path) -> bool:
@@ -119,13 +121,19 @@ def _places(path: Path, written: str, name: str) -> Iterator[Path]:
         yield above / "images" / Path(*path.parent.relative_to(above).parts[1:]) / name
 
 
-def _names(path: Path) -> tuple[str, ...]:
-    """Return the names in labels.txt beside the file, or above it up to the data set's folder."""
-    for folder in path.parents:
+def _names(path: Path, labels: set[str]) -> tuple[str, ...]:
+    """Return the names in labels.txt beside the file, or above it up to the data set's folder.
+
+    Args:
+        labels: Of the file. Where the data set's folder may be below, labels.txt lists them all.
+    """
+    may_be_beyond = False
+    for folder in list(path.parents)[:_MOST_ABOVE]:
         if is_file(listed := folder / "labels.txt"):
-            return tuple(n for n in read_names(inside(listed, folder)) if n != _IGNORED)
-        if folder.name.lower() not in {*SPLIT_NAMES, "images", "annotations"}:
-            break
+            names = tuple(n for n in read_names(inside(listed, folder)) if n != _IGNORED)
+            if not may_be_beyond or labels <= {*names}:
+                return names
+        may_be_beyond |= folder.name.lower() not in {*SPLIT_NAMES, "images", "annotations"}
     return ()
 
 
