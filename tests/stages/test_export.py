@@ -7,13 +7,14 @@ from xml.etree.ElementTree import SubElement, parse
 
 import numpy as np
 import pytest
+from helpers.accepted import accept, accepted
 from helpers.builders import write, write_image
 from helpers.running import working, wsseg
 
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Classes, Sample
+from wsseg.data.model import Classes, MaskFile, Regions, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
@@ -26,7 +27,11 @@ from wsseg.stages.params import ExportParams, RoundParams
 from wsseg.stages.signals import inspect, read_signals
 from wsseg.synthetic.scenes import write_scenes
 
-MASKS = {"voc": "masks", "coco": "masks", "cvat": "all", "jsonl": "all"}
+MASKS = {
+    **{"voc": "masks", "coco": "masks", "yolo": "masks"},
+    **{"cvat": "all", "jsonl": "all", "labelme": "all"},
+}
+ONE_FILE = [name for name in WRITERS if name not in ("labelme", "yolo")]  # which has an order
 READ_AS = {"fiftyone": "jsonl"}
 BAD = "train-0002"
 
@@ -90,7 +95,8 @@ def by_quality(run):
 
 def read_back(out, to):
     format = READ_AS.get(to, to)
-    dataset = read_dataset(out, format, use=MASKS[format])
+    is_labelstudio = to == "labelstudio"
+    dataset = accepted(out) if is_labelstudio else read_dataset(out, format, use=MASKS[format])
     assert dataset.problems == ()
     return {
         sample.id: label_map_of(sample.annotations[0], sample.size, len(dataset.classes))
@@ -98,9 +104,11 @@ def read_back(out, to):
     }
 
 
-def same(found, labels):
+def same(found, labels, to=""):
     """True if label maps are those of a stage, one by one and pixel by pixel."""
     expected = {path.stem: read_label_map(path) for path in labels.glob("*.png")}
+    if to == "yolo":  # which knows no unknown pixels
+        expected = {id: np.where(drawn == IGNORE, 0, drawn) for id, drawn in expected.items()}
     equal = all(np.array_equal(found[id], expected[id]) for id in found.keys() & expected.keys())
     return found.keys() == expected.keys() and equal
 
@@ -109,8 +117,11 @@ def same(found, labels):
 def test_the_last_complete_stage_is_exported(run, to, tmp_path):
     out = tmp_path / "new" / "out"
     assert wsseg("export", run, out, "--to", to) == 0
-    assert same(read_back(out, to), run / "round-1" / "labels")
+    assert same(read_back(out, to), run / "round-1" / "labels", to)
     scenes = read_dataset(tmp_path / "scenes", "voc")
+    if to == "labelstudio":  # predictions say nothing until a person accepts them
+        assert accepted(out).classes == scenes.classes
+        return
     assert read_dataset(out, READ_AS.get(to, to)).classes == scenes.classes
     assert wsseg("check", out) == 0
 
@@ -155,7 +166,8 @@ def test_nothing_to_export_is_an_error_and_leaves_nothing(run, tmp_path):
     [
         (
             {"to": "pascal"},
-            "to in ExportParams must be 'voc', 'coco', 'cvat' or 'fiftyone', got 'pascal'",
+            "to in ExportParams must be 'voc', 'coco', 'cvat', 'fiftyone', 'labelstudio', "
+            "'labelme' or 'yolo', got 'pascal'",
         ),
         ({"images": "move"}, "images in ExportParams must be 'copy', 'link' or 'none', got 'move'"),
         ({"stage": "round-2"}, "stages with label maps: round-1, round-1/val, seeds"),
@@ -226,7 +238,7 @@ def test_images_are_copied_linked_or_left(run, scenes, to, tmp_path):
     linked = tmp_path / "link" / copied.relative_to(tmp_path / "copy")
     assert copied.read_bytes() == original.read_bytes() and not copied.samefile(original)
     assert linked.samefile(original)
-    assert same(read_back(tmp_path / "link", to), run / "round-1" / "labels")
+    assert same(read_back(tmp_path / "link", to), run / "round-1" / "labels", to)
     assert not (tmp_path / "none" / copied.relative_to(tmp_path / "copy")).exists()
 
 
@@ -239,13 +251,13 @@ def test_a_link_that_cannot_be_made_says_what_to_do(run, tmp_path, monkeypatch):
         export_labels(run, tmp_path / "out", ExportParams(to="voc", images="link"))
 
 
-@pytest.mark.parametrize("to", WRITERS)
+@pytest.mark.parametrize("to", ONE_FILE)
 def test_inspected_labels_go_out_worst_first(inspected, to, tmp_path):
     out, expected = tmp_path / "out", by_quality(inspected)
     assert wsseg("export", inspected, out, "--to", to) == 0
     assert listed(out, to) == [*expected] != sorted(expected)
-    assert same(read_back(out, to), inspected / "round-1" / "labels")
-    assert wsseg("check", out) == 0
+    assert same(read_back(out, to), inspected / "round-1" / "labels", to)
+    assert to == "labelstudio" or wsseg("check", out) == 0
     with (out / "quality.csv").open(newline="", encoding="utf-8") as file:
         rows = [*csv.DictReader(file)]
     assert [row["rank"] for row in rows] == ["1", "2", "3"]
@@ -264,6 +276,9 @@ def listed(out, to):
     if to == "coco":
         content = json.loads((out / "annotations" / "instances_train.json").read_text())
         return [Path(image["file_name"]).stem for image in content["images"]]
+    if to == "labelstudio":
+        tasks = json.loads((out / "train.json").read_text())
+        return [Path(task["data"]["image"]).stem for task in tasks]
     content = json.loads((out / "samples.json").read_text())
     return [Path(sample["filepath"]).stem for sample in content["samples"]]
 
@@ -293,7 +308,7 @@ def test_coco_holds_quality_and_scores(inspected, tmp_path):
             assert entry["score"] == table[ids[entry["image_id"]], entry["category_id"]]
 
 
-@pytest.mark.parametrize("to", WRITERS)
+@pytest.mark.parametrize("to", ONE_FILE)
 def test_the_worst_images_alone(inspected, to, tmp_path):
     out, expected = tmp_path / "out", [*by_quality(inspected)]
     assert wsseg("export", inspected, out, "--to", to, "--worst", "2") == 0
@@ -381,6 +396,33 @@ def test_corrections_made_in_cvat_come_in_again(run, scenes, suffix, tmp_path):
         else:
             np.testing.assert_array_equal(constraints.known, expected[each.id])
             assert constraints.allowed[:, expected[each.id] == IGNORE].all()
+
+
+@pytest.mark.parametrize("to", [name for name in WRITERS if name != "fiftyone"])
+def test_exports_are_corrections_as_they_are(run, scenes, to, tmp_path):
+    """Every pixel with a label replaces the boxes; an image that was skipped keeps its boxes."""
+    out = tmp_path / "out"
+    export_labels(run, out, ExportParams(to=to))
+    place = accept(out) if to == "labelstudio" else out
+    data = DataParams(format="voc", root=scenes, val=None, corrections=(place,))
+    found = read_weak(data)
+    assert found.problems == ()
+    before = {
+        sample.id: sample
+        for sample in read_weak(data.model_copy(update={"corrections": ()})).samples
+    }
+    for sample in found.samples:
+        if sample.id == BAD:
+            assert sample.annotations == before[BAD].annotations != ()
+            continue
+        assert not sample.boxes
+        expected = read_label_map(run / "round-1/labels" / f"{sample.id}.png")
+        if to == "yolo":
+            expected = np.where(expected == IGNORE, 0, expected)
+        known = constraints_of(sample, len(found.classes)).known
+        np.testing.assert_array_equal(known[expected != IGNORE], expected[expected != IGNORE])
+        if not (expected == IGNORE).all():
+            assert any(isinstance(a, MaskFile | Regions) for a in sample.annotations)
 
 
 @pytest.mark.parametrize("to", ["voc", "coco"])

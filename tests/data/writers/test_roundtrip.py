@@ -1,13 +1,12 @@
 """Round trips of all writers of label maps: their files are read back pixel by pixel."""
 
-import json
 import tempfile
 import weakref
 from pathlib import Path
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from helpers.accepted import accepted
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -15,8 +14,7 @@ from PIL import Image
 
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.load import with_annotations
-from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.cvat import write_cvat
 from wsseg.data.writers.fiftyone import write_fiftyone
@@ -48,27 +46,8 @@ FORMATS = {
         "train",
         lambda root: read_dataset(root, "labelme", ["train"], "all"),
     ),
-    "labelstudio": (write_labelstudio, "images", lambda root: submitted(root)),
+    "labelstudio": (write_labelstudio, "images", lambda root: accepted(root, SIZE)),
 }
-
-
-def submitted(root):
-    """Return the data set of a folder in which every prediction has been accepted."""
-    tasks = json.loads((root / "train.json").read_text(encoding="utf-8"))
-    interface = ElementTree.parse(root / "labels.xml")
-    classes = Classes(tuple(label.get("value") for label in interface.iter("Label")))
-    for task in tasks:
-        (prediction,) = task.pop("predictions")
-        task["annotations"] = [{"result": prediction["result"]}] if prediction["result"] else []
-    (root / "accepted").mkdir(exist_ok=True)
-    path = root / "accepted" / "train.json"
-    path.write_text(json.dumps(tasks))
-    files = sorted((root / "images").rglob("*.jpg"))
-    ids = [file.relative_to(root / "images").as_posix().removesuffix(".jpg") for file in files]
-    bare = (Sample(id, file, SIZE, (), "train") for id, file in zip(ids, files, strict=True))
-    return with_annotations(Dataset(classes, tuple(bare)), [path])
-
-
 LABELS = st.sampled_from([0, 1, 2, 3, IGNORE])
 
 
