@@ -9,8 +9,10 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 NUMBA_NUM_THREADS=1
 PYTEST := -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=10
 # The environment of test-minimum and test-no-extras: about 8 GB, removed after all tests passed.
 OTHER := build/environment
+# The tools of test-tools, about 2 GB; Label Studio and FiftyOne start a server.
+TOOLS ?= labelme supervision datumaro label-studio fiftyone
 
-.PHONY: settings help demo test test-dist test-wheel test-minimum test-no-extras dist install clean
+.PHONY: settings help demo test test-dist test-wheel test-minimum test-no-extras test-tools dist install clean
 
 help:  ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -52,6 +54,14 @@ test-no-extras:  ## run the tests without extras; tests that need one are skippe
 	$(OTHER)/bin/python -m pip install --quiet -c constraints.txt -e . pytest pytest-xdist hypothesis
 	$(ONE_THREAD) $(OTHER)/bin/python $(PYTEST) -rs
 	rm -rf $(OTHER)
+
+test-tools: .venv/.installed-dev  ## test against annotation tools, each in an environment of its own
+	$(BIN)/python -m pip install --quiet uv
+	for tool in $(TOOLS); do \
+	  $(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python build/tools/$$tool && \
+	  $(BIN)/uv pip install --quiet --python build/tools/$$tool $$tool opencv-python-headless || exit 1; \
+	done
+	$(ONE_THREAD) $(BIN)/python -m pytest -m slow -rs tests/tools
 
 install: .venv/.installed-dev  ## install wsseg and its development tools in .venv
 

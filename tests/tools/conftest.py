@@ -3,20 +3,16 @@
 import json
 import os
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.tools import CLASSES, SIZE, TOOLS
 from PIL import Image
 
-from wsseg.data.model import Classes, Sample
+from wsseg.data.model import Sample
 from wsseg.data.writers.regions import LabelledImage
 from wsseg.labelmaps import IGNORE
 from wsseg.stages.export import WRITERS
-
-TOOLS = Path(os.environ.get("WSSEG_TOOLS", "build/tools")).absolute()
-CLASSES = Classes(("background", "cow", "sheep"))
-SIZE = (90, 120)
 
 
 @pytest.fixture(scope="session")

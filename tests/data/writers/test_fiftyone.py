@@ -34,6 +34,7 @@ def test_samples(root):
     assert first == {
         "filepath": str(root.parent / "a.jpg"),
         "tags": ["val"],
+        "image_id": "a",
         "labels": {"_cls": "Segmentation", "mask_path": "fields/labels/a.png"},
         "quality": 0.375,
     }

@@ -24,8 +24,8 @@ def write_fiftyone(
     """Write label maps as a ``fiftyone.types.FiftyOneDataset``, each file atomically.
 
     ``fields/labels/<id>.png`` holds the label map; ``samples.json`` lists the images with the
-    segmentation ``labels``, the float ``quality`` if it is known, and the split as a tag;
-    ``metadata.json`` holds the names of the labels. These files have the older form without a
+    segmentation ``labels``, their ``image_id``, the ``quality`` if it is known, and the split as a
+    tag; ``metadata.json`` holds the names of the labels. These files have the older form without a
     version, which every version of FiftyOne reads. ``<split>.jsonl`` names the same masks for
     wsseg. Images are expected in ``images``; if one is not there, FiftyOne is given the path of the
     original.
@@ -50,6 +50,7 @@ def _entry(folder: Path, image: LabelledImage, mask: Path, split: str) -> dict[s
     return {
         "filepath": (copy if (folder / copy).exists() else original.resolve()).as_posix(),
         "tags": [split],
+        "image_id": image.sample.id,
         _FIELD: {"_cls": "Segmentation", "mask_path": mask.as_posix()},
         **({} if image.quality is None else {"quality": image.quality}),
     }
