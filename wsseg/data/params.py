@@ -63,8 +63,8 @@ class DataParams(ImageParams):
     corrected. Images are matched by name.
     """
     corrections: tuple[AbsolutePath, ...] = ()
-    """Files as in ``annotations`` that replace all other annotations of their images, such as those
-    that an audit found wrong and that were corrected in CVAT.
+    """Files as in ``annotations`` that replace all other annotations of the images about which they
+    say something, such as those that an audit found wrong and that were corrected in CVAT.
     """
     crowds: Literal["ignore", "objects"] = "ignore"
     """Meaning of COCO's crowds (``iscrowd`` 1): "ignore" leaves their pixels out; "objects" takes
