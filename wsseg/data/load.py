@@ -166,21 +166,16 @@ def with_annotations(
 ) -> Dataset:
     """Return a data set with more annotations on its images.
 
-        Args:
-            dataset: Its images are found by path or name; see ``Overlay``.
-            paths: Files of a format in ``OVERLAYS``, or folders of such files, which give weak labels;
-                or folders of other data sets, which give their full masks if they have any.
-    <<<<<<< HEAD
-            instead: Whether the annotations of a file replace those that its images had. Folders then
-                give weak labels only.
-            adapt: How the classes and splits of the files become those of the data set.
-    =======
-            instead: Whether what a file says about an image replaces the annotations that it had.
-    >>>>>>> 03de5c4 (Readers of annotation tools: unusable shapes leave their class unknown; Label Studio JSON_MIN, bitmasks and both names of uploads; corrections replace only what was reviewed)
+    Args:
+        dataset: Its images are found by path or name; see ``Overlay``.
+        paths: Files of a format in ``OVERLAYS``, or folders of such files, which give weak labels;
+            or folders of other data sets, which give their full masks if they have any.
+        instead: Whether what a file says about an image replaces the annotations that it had.
+        adapt: How the classes and splits of the files become those of the data set.
 
-        Raises:
-            InputError: A path is missing, damaged or of no known format, or is about none of the
-                images, or masks are numbered by other classes.
+    Raises:
+        InputError: A path is missing, damaged or of no known format, or is about none of the
+            images, or masks are numbered by other classes.
     """
     overlay = Overlay(dataset, instead=instead)
     for path in paths:

@@ -12,7 +12,7 @@ from PIL import Image
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak, with_annotations
-from wsseg.data.model import Box, Boxes, MaskFile, Regions, Tags, Unknown
+from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Regions, Sample, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 
@@ -182,3 +182,30 @@ def test_damaged_json_is_refused(base, tmp_path):
     path = write(tmp_path / "coco.json", json.dumps({"images": [], "annotations": 3}))
     with pytest.raises(InputError, match="lists 'images' and 'annotations'"):
         with_annotations(base, [path])
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("images/a.png", "a"),
+        ("a.png", "a"),
+        ("C:\\herd\\west\\a.png", "west/a"),
+        ("data/herd/west/a", "west/a"),
+        ("old/far/west/a.jpg", "far/west/a"),
+        ("east/b.png", "east/b"),
+        ("north/b.png", None),  # it may be neither of the two
+        ("my_cow_1.png", "my cow (1)"),
+    ],
+)
+def test_images_are_found_by_the_last_parts_of_a_name(tmp_path, written, expected):
+    ids = ("a", "west/a", "far/west/a", "east/b", "south/b", "my cow (1)")
+    samples = tuple(Sample(id, tmp_path / f"{id}.png", (20, 30), (), "train") for id in ids)
+    base = Dataset(Classes(("background", "cow")), samples)
+    mark = {"type": "box", "class": "cow", "points": [[1, 2], [3, 4]]}
+    lines = [{"image": "south/b", "tags": []}, {"image": written, "marks": [mark]}]
+    path = write(tmp_path / "x.jsonl", "\n".join(map(json.dumps, lines)))
+    laid_over = with_annotations(base, [path])
+    assert [sample.id for sample in laid_over.samples if sample.boxes] == [expected] * bool(
+        expected
+    )
+    assert kinds(laid_over) == ({} if expected else {"marks without an image": 1})

@@ -177,9 +177,15 @@ class Overlay:
 
 
 def _closest(written: PurePosixPath, places: list[Place]) -> list[Place]:
-    """Return the places whose ids share the most folders with a written path, from the last."""
-    if len(places) < 2:
-        return places
+    """Return the places that a written path means best.
+
+    They are those whose id ends the path, the longest one, or else those whose ids share the most
+    folders with it, counted from the last.
+    """
+    ends = [place for place in places if f"/{written}".endswith(f"/{place[1]}")]
+    if len(places) < 2 or ends:
+        longest = max((len(id) for _, id in ends), default=0)
+        return [place for place in ends if len(place[1]) == longest] or places
     best = {*best_matches(written, {Path(id) for _, id in places})}
     return [place for place in places if Path(place[1]) in best]
 
