@@ -1,5 +1,7 @@
 import json
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.fiftyone import write_fiftyone
 from wsseg.data.writers.regions import LabelledImage
-from wsseg.labelmaps import IGNORE
+from wsseg.labelmaps import IGNORE, read_label_map
 
 CLASSES = Classes(("background", "cow", 'R&D <"test\'s"> Kühe'))
 DRAWN = np.array([[2, 2, 0, 1], [2, 0, 0, 1], [0, 0, IGNORE, IGNORE]], np.uint8)
@@ -65,3 +67,19 @@ def test_wsseg_reads_the_folder(root):
     for sample, drawn in zip(dataset.samples, (DRAWN, DRAWN[::-1]), strict=True):
         np.testing.assert_array_equal(label_map_of(sample.annotations[0], DRAWN.shape, 3), drawn)
     assert [Path(sample.id).as_posix() for sample in dataset.samples] == IDS
+
+
+def test_masks_are_written_back_as_the_page_says(root):
+    """The snippet of docs/annotations.md, with FiftyOne's samples replaced by dictionaries."""
+    page = Path(__file__).parents[3] / "docs" / "annotations.md"
+    section = page.read_text(encoding="utf-8").split("### FiftyOne")[1].split("\n### ")[0]
+    _, save = re.findall(r"```python\n(.*?)```", section, re.S)
+    before = {path: path.read_bytes() for path in root.parent.rglob("*") if path.is_file()}
+    samples = json.loads((root / "samples.json").read_text())["samples"]
+    replaced = SimpleNamespace(get_mask=lambda: np.full(DRAWN.shape, 2, np.uint16))
+    dataset = [{**sample, "labels": replaced} for sample in samples]
+    exec(save.replace("OUT", str(root)), {"dataset": dataset})
+    masks = {root / "fields/labels" / f"{id}.png" for id in IDS}
+    for path, content in before.items():
+        assert (path.read_bytes() == content) == (path not in masks)
+    assert all((read_label_map(path) == 2).all() for path in masks)

@@ -100,16 +100,17 @@ def is_labelme(path: Path) -> bool:
 
 def _image(content: dict[str, Any], path: Path) -> str:
     """Return the name of the image, an absolute path if it lies where one expects it."""
-    written = content.get("imagePath")
+    given = content.get("imagePath")
+    written = given if isinstance(given, str) else ""
+    name = re.split(r"[\\/]", written)[-1]
     try:
-        name = re.split(r"[\\/]", written)[-1] if isinstance(written, str) else ""
         safe_name(name)
     except InputError as error:
         subject = f"imagePath in {path}"
-        raise InputError(subject, error.rule, reprlib.repr(written), error.remedy) from error
+        raise InputError(subject, error.rule, reprlib.repr(given), error.remedy) from error
     places = (Path(os.path.normpath(place)) for place in _places(path.absolute(), written, name))
     found = next((place for place in places if is_file(place)), None)
-    return found.as_posix() if found else str(written)
+    return found.as_posix() if found else written
 
 
 def _places(path: Path, written: str, name: str) -> Iterator[Path]:

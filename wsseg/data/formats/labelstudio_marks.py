@@ -136,10 +136,10 @@ def _polygon(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
 
 def _vector(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
     """Return a path of straight lines: a polygon if it is closed, otherwise a scribble."""
-    corners = value.get("vertices")
-    is_path = isinstance(corners, list) and corners and all(isinstance(c, dict) for c in corners)
-    if not is_path or any(corner.get("isBezier") for corner in corners):
-        rule, got = "of straight lines between vertices", reprlib.repr(corners)
+    listed = value.get("vertices")
+    corners = [c for c in listed if isinstance(c, dict)] if isinstance(listed, list) else []
+    if not corners or corners != listed or any(c.get("isBezier") for c in corners):
+        rule, got = "of straight lines between vertices", reprlib.repr(listed)
         raise InputError("vector", rule, got, "draw a polygon")
     points = tuple(_pixels(corner, "x", "y", size) for corner in corners)
     return make(kind="polygon" if value.get("closed") else "scribble", points=points)
@@ -170,13 +170,14 @@ def _bitmask(make: _MakeMark, value: _Value, size: _Size) -> RawMark:
                 got = f"{image.width}x{image.height}"
                 raise InputError("imageDataURL", rule, got, remedy)
             has_alpha = image.mode in ("LA", "RGBA", "PA") or "transparency" in image.info
-            drawn = np.asarray(image.convert("RGBA"))[..., 3 if has_alpha else slice(3)] > 0
+            pixels = np.asarray(image.convert("RGBA"))
     except InputError:
         raise
     except DECODER_ERRORS as error:
         raise InputError("imageDataURL", rule, error, remedy) from error
-    pixels = drawn if has_alpha else drawn.any(axis=-1)
-    return make(kind="runs", runs=placed_runs(pixels, (0, 0), size, "imageDataURL"))
+    drawn = pixels[..., 3:] if has_alpha else pixels[..., :3]
+    mask = np.asarray(drawn.any(axis=-1), bool)
+    return make(kind="runs", runs=placed_runs(mask, (0, 0), size, "imageDataURL"))
 
 
 def _pixels(value: _Value, x: str, y: str, size: _Size) -> tuple[float, float]:

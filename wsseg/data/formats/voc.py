@@ -102,7 +102,8 @@ class _Folder:
     def report_unread_masks(self, log: ProblemLog) -> None:
         """Report files among the masks that are no PNG of an image."""
         folder = self.root / "SegmentationClass"
-        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        entries = os.scandir(folder) if folder.is_dir() else ()
+        names = {entry.name for entry in entries if entry.is_file()}
         of_images = (paths for id, paths in self.masks.items() if id in self.images)
         unread = names - {path.name for paths in of_images for path in paths}
         if unread := {name for name in unread if not is_junk(name)}:

@@ -79,8 +79,8 @@ def _follow(steps: dict[_Point, list[_Point]], start: _Point) -> list[_Point]:
     while (x, y) in steps:
         leaving = steps[x, y]
         # Where two pixels touch at a corner, turn right, so that each has a loop of its own.
-        right = (-before[1], before[0]) if before else None
-        step = right if right in leaving else leaving[0]
+        right = {(-before[1], before[0])} if before else set[_Point]()
+        step = next((one for one in leaving if one in right), leaving[0])
         leaving.remove(step)
         if not leaving:
             del steps[x, y]
