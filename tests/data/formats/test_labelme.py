@@ -483,6 +483,7 @@ def test_a_shape_to_ignore_leaves_its_box_open(root):
         ("json/a.json", "C:\\Users\\ann\\herd\\west\\a.jpg", "photos/west/a.jpg"),
         ("json/a.json", "/home/ann/herd/west/a.jpg", "photos/west/a.jpg"),
         ("json/a.json", "a.jpeg", "photos/far/a.JPG"),
+        ("labels/a.json", "a.jpg", "labels/a.jpg"),
     ],
 )
 def test_images_are_found_from_their_json(tmp_path, file, written, image):

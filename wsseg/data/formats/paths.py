@@ -163,9 +163,10 @@ class ImageIndex:
     def find(self, name: str, folders: Sequence[Path]) -> tuple[str, Path]:
         """Return the id and the file of an image.
 
-        The file is that of the name in the first folder that has it. Otherwise it is the only image
-        of the data set that has the last parts of the name, with or without its suffix: paths of
-        other machines, of Windows, and names without suffix are found so.
+        The file is that of the name in the first folder that has it, or of an absolute path in the
+        data set. Otherwise it is the only image of the data set that has the last parts of the
+        name, with or without its suffix: paths of other machines, of Windows, and names without
+        suffix are found so.
 
         Raises:
             InputError: No image or several have the name, or it leads out of the data set.
@@ -174,7 +175,11 @@ class ImageIndex:
         for folder in folders:
             if is_file(path := folder / written):
                 return written.with_suffix("").as_posix(), self.inside(path)
-        path = self._by_last_parts(name, written, folders)
+        absolute, root = Path(name), self.root.absolute()
+        if absolute.is_relative_to(root) and is_file(absolute):
+            path = self.root / absolute.relative_to(root)
+        else:
+            path = self._by_last_parts(name, written, folders)
         around = [folder for folder in folders if path.is_relative_to(folder)] or [self.root]
         closest = max(around, key=lambda folder: len(folder.parts))
         return path.relative_to(closest).with_suffix("").as_posix(), self.inside(path)
