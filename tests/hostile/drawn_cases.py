@@ -35,14 +35,14 @@ SHAPES = (
     Case(
         "box of COCO with NaN and infinity",
         "coco",
-        coco(bbox=[float("nan"), 0, float("inf"), 5]),
+        coco(bbox=[float("nan"), 0, float("inf"), 5], segmentation=[]),
         0,
         "no finite number",
     ),
     Case(
         "box of COCO with a number of 400 digits",
         "coco",
-        coco(bbox=[0, 0, 10**400, 5]),
+        coco(bbox=[0, 0, 10**400, 5], segmentation=[]),
         0,
         "no finite number",
     ),

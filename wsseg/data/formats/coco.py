@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from wsseg.data.formats.datumaro import is_datumaro
 from wsseg.data.formats.files import HEAD, beginning, read_json
 from wsseg.data.formats.geometry import bounds, number, plausible_size
 from wsseg.data.formats.labelme import is_labelme
@@ -149,7 +150,7 @@ def _is_named_so(path: Path) -> bool:
     is_usual = path.parent.name == "annotations" or _SPLIT.fullmatch(path.stem) is not None
     if path.name != "_annotations.coco.json" and not is_usual:
         return False
-    return not is_labelme(path) and not is_labelstudio(path)
+    return not (is_labelme(path) or is_labelstudio(path) or is_datumaro(path))
 
 
 def _path(root: Path, split: str, files: Mapping[str, Path]) -> Path:

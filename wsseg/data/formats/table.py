@@ -8,6 +8,7 @@ from pathlib import Path
 from wsseg.data.formats.coco import COCO
 from wsseg.data.formats.csv_tables import CSV
 from wsseg.data.formats.cvat import CVAT
+from wsseg.data.formats.datumaro import DATUMARO
 from wsseg.data.formats.files import beginning, opening_once
 from wsseg.data.formats.fitting import View
 from wsseg.data.formats.folders import FOLDERS
@@ -18,6 +19,7 @@ from wsseg.data.formats.pairs import PAIRS
 from wsseg.data.formats.paths import files_by_id, shown, unread_images
 from wsseg.data.formats.published import CLICKS, SCRIBBLES
 from wsseg.data.formats.raw import Format, RawDataset, RawSample
+from wsseg.data.formats.supervisely import SUPERVISELY
 from wsseg.data.formats.views import view
 from wsseg.data.formats.voc import VOC, read_voc
 from wsseg.data.formats.yolo import YOLO
@@ -50,8 +52,8 @@ def read_scenes(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
 FORMATS: dict[str, Format] = {
     format.name: format
     for format in (
-        *(VOC, COCO, YOLO, JSONL, CVAT, LABELME, LABELSTUDIO, CSV, PAIRS, FOLDERS),
-        *(Format("scenes", read=read_scenes), CLICKS, SCRIBBLES),
+        *(VOC, COCO, YOLO, JSONL, CVAT, LABELME, LABELSTUDIO, SUPERVISELY, DATUMARO),
+        *(CSV, PAIRS, FOLDERS, Format("scenes", read=read_scenes), CLICKS, SCRIBBLES),
     )
 }
 """Every format by name."""
@@ -60,7 +62,11 @@ READABLE = tuple(format.name for format in FORMATS.values() if format.read)
 """Names of the formats of data sets; files of the others are only laid over data sets."""
 
 MARKS: dict[str, Format] = {
-    format.name: format for format in (JSONL, CVAT, LABELME, LABELSTUDIO, CLICKS, SCRIBBLES)
+    format.name: format
+    for format in (
+        *(JSONL, CVAT, LABELME, LABELSTUDIO, SUPERVISELY, DATUMARO),
+        *(CLICKS, SCRIBBLES),
+    )
 }
 """Formats of marks. Folders of such files are laid over a data set even if they hold images."""
 
