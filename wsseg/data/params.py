@@ -48,8 +48,9 @@ class DataParams(ImageParams):
     """The images and annotations of a run."""
 
     format: str = "auto"
-    """Format of the data set: "voc", "coco", "yolo", "csv", "pairs", "folders", "scenes", "jsonl",
-    "cvat", "labelme" or "labelstudio"; "auto" detects it.
+    """Format of the data set: "voc", "coco", "yolo", "csv", "folders", "pairs" (images and masks),
+    "jsonl", "cvat", "labelme", "labelstudio", "supervisely", "datumaro", or "scenes"; "auto"
+    detects it.
     """
     root: AbsolutePath
     """Folder of the data set; for "scenes", the folder that the demo scenes are written to."""
