@@ -180,7 +180,7 @@ def test_without_a_file_of_weights_the_hub_has_some(tmp_path, scenes, monkeypatc
 def test_without_network_or_weights_the_network_starts_at_random(tmp_path, scenes, monkeypatch):
     monkeypatch.setenv("WSSEG_WEIGHTS", str(tmp_path / "none"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    monkeypatch.setattr("wsseg.cli.doctor.settings._is_cached", lambda _: False)
+    monkeypatch.setattr("wsseg.networks.weights.WeightSource.is_cached", False)
     values, config = written(shutil.copytree(scenes, tmp_path / "farm"))
     assert values["model"]["preset"] == "demo" and config.model.weights is None
 

@@ -89,7 +89,9 @@ IMAGES = (
         1,
         "no image of a known kind",
     ),
-    Case("folder named a.png", "voc", folder("JPEGImages/a.png"), 1, "must be a file of the data set"),
+    Case(
+        "folder named a.png", "voc", folder("JPEGImages/a.png"), 1, "must be a file of the data set"
+    ),
     Case("pipe named a.png", "voc", fifo("JPEGImages/a.png"), 1, "got no regular file"),
     Case(
         "pipe named a.png, size from the image",

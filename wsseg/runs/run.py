@@ -152,12 +152,17 @@ def read_config(run: Path) -> Config:
     """Return the settings of a run.
 
     Raises:
-        InputError: The folder holds no run, or one of another version.
+        InputError: The folder holds no run, or one of another version, or its file was cut off.
     """
     _check_layout(run)
     if not (run / _CONFIG).is_file():
         raise InputError(f"{run} is not the folder of a run", hint="check the path")
-    return load_config(run / _CONFIG)
+    config = load_config(run / _CONFIG)
+    # A run writes every group of settings: a file that was cut off would give defaults for some.
+    if missing := Config.model_fields.keys() - config.model_fields_set:
+        message = f"{run / _CONFIG} is damaged: it has no {', '.join(sorted(missing))}"
+        raise InputError(message, hint="start the run again with its own configuration")
+    return config
 
 
 def _check_layout(run: Path) -> None:

@@ -4,12 +4,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from PIL.TiffImagePlugin import TiffImageFile
-
 from wsseg.errors import InputError
 from wsseg.files import write_text
 from wsseg.images import read_header
-from wsseg.safe_io import DECODER_ERRORS, open_image
+from wsseg.safe_io import DECODER_ERRORS, open_regular
+from wsseg.tiff import open_tiff
 
 _SCALE, _TIEPOINT, _TRANSFORMATION, _KEYS = 33550, 33922, 34264, 34735  # tags of GeoTIFF
 _RASTER_TYPE, _GEOGRAPHIC, _PROJECTED = 1025, 2048, 3072  # keys in the tag _KEYS
@@ -68,13 +67,13 @@ def _beside(image: Path, suffixes: Sequence[str]) -> Path | None:
 
 
 def _geo_tags(image: Path) -> dict[int, tuple[float, ...]]:
+    if image.suffix.lower() not in {".tif", ".tiff"}:
+        return {}
     try:
-        with open_image(image) as opened:
-            if not isinstance(opened, TiffImageFile):
-                return {}
+        with open_regular(image) as file, open_tiff(file) as page:
             known = (_SCALE, _TIEPOINT, _TRANSFORMATION, _KEYS)
-            return {tag: tuple(opened.tag_v2[tag]) for tag in known if tag in opened.tag_v2}
-    except DECODER_ERRORS as error:
+            return {tag: tuple(page.tags[tag].value) for tag in known if tag in page.tags}
+    except (*DECODER_ERRORS, KeyError) as error:
         raise InputError(image, "a readable image", error, "replace or remove it") from error
 
 

@@ -14,7 +14,7 @@ def test_ids_a_line(tmp_path, text):
     ("content", "message"),
     [
         (None, "No such file"),
-        (b"\xff\xfe", "UTF-8 text"),
+        (b"\xff", "UTF-8 text"),
         (b"cov", "ids of images of the split, got 'cov'; did you mean 'cow'?"),
     ],
 )
