@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Box, Boxes
 from wsseg.data.example import example_of
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box, Boxes, Sample
+from wsseg.data.model import Sample
 from wsseg.images import read_image
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.params import GrabCutParams, SeedParams

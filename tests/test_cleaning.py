@@ -5,8 +5,8 @@ import pytest
 from helpers.examples import example_from
 
 from wsseg.cleaning import RULES, clean, islands
+from wsseg.data.annotation import Box, Boxes, Tags
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Box, Boxes, Tags
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.refine.crf.dense import dense_crf

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage import measure
 
+from wsseg.data.annotation import Box
 from wsseg.data.example import Example
-from wsseg.data.model import Box
 from wsseg.data.stacking import visible_box_index
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE

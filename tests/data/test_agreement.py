@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from wsseg.data.agreement import annotation_agreement
+from wsseg.data.annotation import Box, Boxes, MaskFile, Tags
 from wsseg.data.example import example_of
-from wsseg.data.model import Box, Boxes, MaskFile, Sample, Tags
+from wsseg.data.model import Sample
 from wsseg.labelmaps import write_label_map
 
 SIZE = (40, 40)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import builders
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.classes import candidate_classes, is_only_tagged, tags_of
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.labelmaps import write_label_map
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.constraints import constraints_of, label_map_of, region_mask
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map

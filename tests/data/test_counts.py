@@ -2,8 +2,9 @@ from functools import partial
 
 from helpers import builders
 
+from wsseg.data.annotation import Box, Boxes, Tags
 from wsseg.data.counts import split_counts, split_lines
-from wsseg.data.model import Box, Boxes, Classes, Tags
+from wsseg.data.model import Classes
 
 CLASSES = Classes(("background", "cow", "sheep"))
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from helpers.builders import sample
 
+from wsseg.data.annotation import Tags
 from wsseg.data.classes import candidate_classes, tags_of
 from wsseg.data.constraints import constraints_of
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Tags
 from wsseg.errors import InputError
 
 SIZE = (8, 10)

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from wsseg.data import constraints, example
+from wsseg.data.annotation import Tags
 from wsseg.data.example import example_of, read_sample_image
-from wsseg.data.model import Sample, Tags
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 
 PIXELS = np.arange(36, dtype=np.uint8).reshape(3, 4, 3)

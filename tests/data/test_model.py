@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
+from wsseg.data.annotation import Box, Boxes, MaskFile, Tags
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 

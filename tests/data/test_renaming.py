@@ -8,13 +8,14 @@ from helpers.running import wsseg as command
 from PIL import Image
 
 import wsseg
+from wsseg.data.annotation import Boxes, MaskFile, Regions, Tags
 from wsseg.data.check import check_dataset
 from wsseg.data.classes import present_classes
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.raw import RawFile, RawImage
 from wsseg.data.formats.table import read_raw
 from wsseg.data.load import read_base, read_weak
-from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Tags
+from wsseg.data.model import Classes
 from wsseg.data.params import DataParams
 from wsseg.data.renaming import rename_file, renaming_of
 from wsseg.data.strokes import Strokes

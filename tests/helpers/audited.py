@@ -7,7 +7,8 @@ import numpy as np
 from helpers.running import working
 from PIL import Image
 
-from wsseg.data.model import Box, Classes, Sample
+from wsseg.data.annotation import Box
+from wsseg.data.model import Classes, Sample
 from wsseg.data.params import DataParams
 from wsseg.networks.checkpoints import write_checkpoint
 from wsseg.networks.params import SegmenterParams

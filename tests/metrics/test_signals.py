@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsseg.data.model import Box, Boxes, Sample, Tags
+from wsseg.data.annotation import Box, Boxes, Tags
+from wsseg.data.model import Sample
 from wsseg.labelmaps import IGNORE
 from wsseg.metrics.signals import SIGNALS, measure_signals
 

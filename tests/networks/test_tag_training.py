@@ -12,7 +12,8 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 from torch import nn
 
-from wsseg.data.model import Classes, Sample, Tags
+from wsseg.data.annotation import Tags
+from wsseg.data.model import Classes, Sample
 from wsseg.errors import InputError
 from wsseg.networks import tag_training as module
 from wsseg.networks.batches import GRAY, normalize

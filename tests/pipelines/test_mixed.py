@@ -9,11 +9,11 @@ import pytest
 from helpers.builders import TINY, write_settings
 from helpers.running import wsseg
 
+from wsseg.data.annotation import Boxes, MaskFile, Regions, Tags
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble, Strokes, stroke_map
 from wsseg.data.writers.jsonl import write_jsonl

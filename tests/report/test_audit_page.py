@@ -11,7 +11,8 @@ from helpers.audited import NAMES, OBJECT, SIZE, audited, box, painted, reader, 
 from helpers.running import wsseg
 from PIL import Image
 
-from wsseg.data.model import Boxes, Classes, MaskFile
+from wsseg.data.annotation import Boxes, MaskFile
+from wsseg.data.model import Classes
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.labelmaps import write_label_map
 from wsseg.networks import prediction

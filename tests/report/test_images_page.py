@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample
+from wsseg.data.annotation import Box, Boxes, MaskFile
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.truth import Truth
 from wsseg.files import write_json
 from wsseg.labelmaps import write_label_map

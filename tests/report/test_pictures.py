@@ -1,6 +1,6 @@
 import numpy as np
 
-from wsseg.data.model import Box
+from wsseg.data.annotation import Box
 from wsseg.labelmaps import IGNORE, palette
 from wsseg.report.pictures import choose_for_gallery, gallery_row, legend
 

@@ -7,7 +7,7 @@ from helpers.plugged import plug_in
 from PIL import Image
 from pydantic import Field
 
-from wsseg.data.model import Box, Boxes, MaskFile, Tags
+from wsseg.data.annotation import Box, Boxes, MaskFile, Tags
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
 from wsseg.params import Params

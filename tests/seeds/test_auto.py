@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from helpers.examples import example_from
 
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.examples import example_from
 
-from wsseg.data.model import Box, Boxes
+from wsseg.data.annotation import Box, Boxes
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.boxes import core

@@ -5,8 +5,9 @@ from helpers.examples import example_from
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Tags
 from wsseg.data.constraints import Constraints, constraints_of
-from wsseg.data.model import Box, Boxes, MaskFile, Sample, Tags
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
 from wsseg.refine.refiners import identity

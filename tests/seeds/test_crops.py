@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from wsseg.data.annotation import Box, Boxes
 from wsseg.data.constraints import constraints_of
-from wsseg.data.model import Box, Boxes, Sample
+from wsseg.data.model import Sample
 from wsseg.seeds.crops import crop_around, jitter
 
 STRENGTH, BAND = 0.2, (0.1, 0.6)

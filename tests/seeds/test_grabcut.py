@@ -4,7 +4,7 @@ import pytest
 from helpers.examples import example_from
 from PIL import Image
 
-from wsseg.data.model import Box, Boxes
+from wsseg.data.annotation import Box, Boxes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds import grabcut as module

@@ -9,9 +9,10 @@ import torch
 from helpers.builders import sample, write, write_image, write_settings
 from helpers.running import wsseg
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.findings import missing_objects, tags_without_contrast
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box, Boxes, Classes, MaskFile, Region, Regions, Tags
+from wsseg.data.model import Classes
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map

@@ -6,7 +6,8 @@ import pytest
 from helpers.running import working
 from PIL import Image
 
-from wsseg.data.model import Classes, Dataset, MaskFile, Sample
+from wsseg.data.annotation import MaskFile
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.truth import Truth
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map

@@ -11,10 +11,11 @@ from helpers.accepted import accept, accepted
 from helpers.builders import write, write_image
 from helpers.running import working, wsseg
 
+from wsseg.data.annotation import MaskFile, Regions
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Classes, MaskFile, Regions, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map

@@ -6,7 +6,8 @@ from helpers.counted import CLASSES, measured
 from helpers.running import working
 from PIL import Image
 
-from wsseg.data.model import Dataset, MaskFile, Sample
+from wsseg.data.annotation import MaskFile
+from wsseg.data.model import Dataset, Sample
 from wsseg.data.truth import Truth
 from wsseg.labelmaps import IGNORE, write_confidence, write_label_map
 from wsseg.metrics.boundaries import boundary_counts, boundary_width

@@ -5,7 +5,8 @@ import pytest
 from helpers.running import working
 from PIL import Image
 
-from wsseg.data.model import Classes, Dataset, MaskFile, Sample
+from wsseg.data.annotation import MaskFile
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.truth import Truth
 from wsseg.labelmaps import IGNORE, write_label_map, write_scores
 from wsseg.runs.config import Config

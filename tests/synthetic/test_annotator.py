@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
+from wsseg.data.annotation import Boxes, Tags
 from wsseg.data.constraints import label_map_of
-from wsseg.data.model import Boxes, Tags
 from wsseg.data.strokes import Strokes, default_width, stroke_map
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE

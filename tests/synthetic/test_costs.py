@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from helpers import builders
 
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.synthetic import costs
 from wsseg.synthetic.costs import seconds_of

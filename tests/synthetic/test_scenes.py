@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import Boxes
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats import table as readers
 from wsseg.data.load import tags_from_boxes
-from wsseg.data.model import Boxes, Sample
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import read_label_map

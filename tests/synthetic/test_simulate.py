@@ -8,9 +8,9 @@ from helpers.builders import write
 from helpers.running import wsseg
 from PIL import Image
 
+from wsseg.data.annotation import Boxes, MaskFile, Regions, Tags
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.data.truth import read_truth

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from wsseg.data.annotation import Regions
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import detect_format, read_dataset
-from wsseg.data.model import Regions
 from wsseg.labelmaps import IGNORE
 
 pytestmark = pytest.mark.slow

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from wsseg.data.annotation import Box
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from helpers.tools import CLASSES, SIZE, TOOLS
 
+from wsseg.data.annotation import Box, Boxes
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.brush import brush_mask, packed_brush
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import with_annotations
-from wsseg.data.model import Box, Boxes, Dataset, Sample
+from wsseg.data.model import Dataset, Sample
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from wsseg.data.annotation import Annotation, Boxes, MaskFile, Regions, Tags, Unknown
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags, Unknown
+from wsseg.data.model import Sample
 from wsseg.data.strokes import Strokes
 from wsseg.labelmaps import IGNORE
 

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+from wsseg.data.annotation import Boxes, MaskFile, Region, Regions
 from wsseg.data.classes import candidate_classes, named_classes
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Boxes, MaskFile, Region, Regions, Sample
+from wsseg.data.model import Sample
 from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE

@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from wsseg.data.annotation import Boxes, MaskFile, Regions
 from wsseg.data.classes import has_full_mask
-from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.strokes import Strokes
 from wsseg.errors import printable
 

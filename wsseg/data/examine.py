@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.data.model import Boxes, MaskFile, Problem, Sample, Tags
+from wsseg.data.annotation import Boxes, MaskFile, Tags
+from wsseg.data.model import Problem, Sample
 from wsseg.data.strokes import Strokes, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.images import read_header, read_scaled

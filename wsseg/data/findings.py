@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, combinations, zip_longest
 from typing import TypeVar
 
+from wsseg.data.annotation import MaskFile
 from wsseg.data.classes import shows_object, tags_of
 from wsseg.data.counts import SplitCounts
-from wsseg.data.model import Classes, MaskFile, Problem, Sample
+from wsseg.data.model import Classes, Problem, Sample
 
 T = TypeVar("T")
 

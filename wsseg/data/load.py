@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wsseg.bands import ImageParams
+from wsseg.data.annotation import Annotation, Boxes, Regions, Tags, Unknown
 from wsseg.data.classes import candidate_classes, is_full
 from wsseg.data.formats.files import opening_once, read_text
 from wsseg.data.formats.fitting import View
@@ -15,7 +16,7 @@ from wsseg.data.formats.raw import RawDataset, RawFile, RawImage
 from wsseg.data.formats.reading import DAMAGED
 from wsseg.data.formats.table import MARKS, OVERLAYS, detect_format, read_raw
 from wsseg.data.formats.views import view
-from wsseg.data.model import Annotation, Boxes, Classes, Dataset, Regions, Tags, Unknown
+from wsseg.data.model import Classes, Dataset
 from wsseg.data.params import DataParams
 from wsseg.data.renaming import Renaming, rename_dataset, rename_file, renaming_of
 from wsseg.data.split_names import matching_split

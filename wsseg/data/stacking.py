@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.model import Box
+from wsseg.data.annotation import Box
 
 
 def smaller_in_front(boxes: tuple[Box, ...]) -> list[Box]:

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import MaskFile, Regions
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
 from wsseg.data.load import read_base, read_weak, reading_files
-from wsseg.data.model import Classes, Dataset, MaskFile, Regions, Sample
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE

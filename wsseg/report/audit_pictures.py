@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import MaskFile, Regions
 from wsseg.data.constraints import label_map_of
-from wsseg.data.model import Classes, MaskFile, Regions, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.strokes import stroke_map
 from wsseg.labelmaps import IGNORE, overlay, palette
 from wsseg.stages.audit.finding import Finding, Place, suggested_name

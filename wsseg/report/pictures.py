@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsseg.data.model import Box
+from wsseg.data.annotation import Box
 from wsseg.files import atomic_write
 from wsseg.labelmaps import IGNORE, overlay, palette
 from wsseg.report.page import css_colour

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.bands import ImageParams
-from wsseg.data.model import MaskFile, Sample
+from wsseg.data.annotation import MaskFile
+from wsseg.data.model import Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import read_label_map, write_label_map

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import MaskFile
 from wsseg.data.classes import shows_object
 from wsseg.data.constraints import label_map_of
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.example import Example
-from wsseg.data.model import MaskFile, Sample
+from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.images import read_header
 from wsseg.labelmaps import IGNORE, zero_255_confusion

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Box
 from wsseg.data.example import Example
-from wsseg.data.model import Box
 from wsseg.data.stacking import smaller_in_front
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.params import BoxInnerParams

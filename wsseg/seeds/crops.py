@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Box
 from wsseg.data.constraints import Constraints
-from wsseg.data.model import Box
 from wsseg.seeds.markers import count_in_cells, resize_nearest, upscale
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Box
 from wsseg.data.constraints import Constraints
 from wsseg.data.example import Example
-from wsseg.data.model import Box
 from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.images import read_image

@@ -10,10 +10,11 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 
+from wsseg.data.annotation import MaskFile
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.paths import safe_name
 from wsseg.data.load import read_weak
-from wsseg.data.model import Classes, MaskFile, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.coco_ids import read_coco_ids
 from wsseg.data.writers.cvat import write_cvat

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from scipy import ndimage
 
-from wsseg.data.model import Annotation, Box, Boxes, Region, Regions, Tags
+from wsseg.data.annotation import Annotation, Box, Boxes, Region, Regions, Tags
 from wsseg.data.strokes import Strokes, default_width
 from wsseg.labelmaps import IGNORE
 from wsseg.synthetic.drawing import Shape, draw_click, draw_line

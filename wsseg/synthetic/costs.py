@@ -1,7 +1,8 @@
 """Published annotation times."""
 
+from wsseg.data.annotation import Annotation, Boxes, Regions, Tags, Unknown
 from wsseg.data.custom import CustomAnnotation
-from wsseg.data.model import Annotation, Boxes, Regions, Sample, Tags, Unknown
+from wsseg.data.model import Sample
 from wsseg.data.strokes import Strokes
 
 TAGS = 20.0

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wsseg.data.model import Box, Classes
+from wsseg.data.annotation import Box
+from wsseg.data.model import Classes
 from wsseg.data.writers.voc import add_fields
 from wsseg.errors import InputError
 from wsseg.files import name_in_errors

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Annotation, Boxes, MaskFile, Regions, Tags
 from wsseg.data.constraints import region_mask
-from wsseg.data.model import Annotation, Boxes, MaskFile, Regions, Sample, Tags
+from wsseg.data.model import Sample
 from wsseg.data.strokes import Strokes
 from wsseg.data.truth import read_truth, true_label_map
 from wsseg.data.writers.jsonl import write_jsonl

@@ -4,9 +4,9 @@ from helpers.brush import LENGTHS, packed, plain_runs, rgba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import Region
 from wsseg.data.constraints import region_mask
 from wsseg.data.formats.brush import brush_mask, brush_runs
-from wsseg.data.model import Region
 from wsseg.errors import InputError
 
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from wsseg.data.annotation import Box, Boxes, Region, Regions
 from wsseg.data.constraints import label_map_of, region_mask
 from wsseg.data.formats.coco import coco_splits
 from wsseg.data.formats.geometry import fitted_runs
 from wsseg.data.formats.table import detect_format, read_dataset
-from wsseg.data.model import Box, Boxes, Region, Regions
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 

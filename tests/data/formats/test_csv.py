@@ -7,10 +7,10 @@ from helpers.builders import tags_of, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import MaskFile, Tags
 from wsseg.data.formats import csv_tags, paths
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import MaskFile, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError

@@ -3,8 +3,8 @@
 import pytest
 from helpers.builders import kinds, write, write_image
 
+from wsseg.data.annotation import Box, Boxes, Unknown
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box, Boxes, Unknown
 from wsseg.errors import InputError
 
 COW, SHEEP = Box(1, 2, 3, 20, 25), Box(2, 5, 6, 30, 15)

@@ -3,9 +3,9 @@
 import pytest
 from helpers.builders import kinds, write, write_image
 
+from wsseg.data.annotation import Tags
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.formats.tag_columns import TagSplitter
-from wsseg.data.model import Tags
 
 COW, SHEEP, BOTH, NONE = Tags((1,)), Tags((2,)), Tags((1, 2)), Tags(())
 ONE_HOT = {"im0": COW, "im1": BOTH, "im2": NONE}

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, Unknown
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Box, Boxes, Unknown
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE

@@ -3,9 +3,9 @@ import pytest
 from helpers.builders import tags_of
 from PIL import Image
 
+from wsseg.data.annotation import MaskFile, Tags
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import MaskFile, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError

@@ -10,21 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.jsonl import read_jsonl
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import with_annotations
-from wsseg.data.model import (
-    Box,
-    Boxes,
-    Classes,
-    Dataset,
-    MaskFile,
-    Region,
-    Regions,
-    Sample,
-    Tags,
-)
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map

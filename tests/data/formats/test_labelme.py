@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, Region, Regions, Tags, Unknown
 from wsseg.data.constraints import constraints_of, region_mask
 from wsseg.data.formats.labelme import LABELME, read_labelme
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import with_annotations
-from wsseg.data.model import Box, Boxes, Classes, Dataset, Region, Regions, Sample, Tags, Unknown
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 

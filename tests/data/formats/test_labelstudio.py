@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, Regions, Tags, Unknown
 from wsseg.data.constraints import constraints_of, label_map_of, region_mask
 from wsseg.data.formats.labelstudio import LABELSTUDIO, read_labelstudio
 from wsseg.data.formats.table import FORMATS, detect_format, read_dataset
 from wsseg.data.load import read_weak, with_annotations
-from wsseg.data.model import Box, Boxes, Regions, Tags, Unknown
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError

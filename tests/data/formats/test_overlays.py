@@ -9,10 +9,11 @@ import pytest
 from helpers.formats import FORMATS, as_json, coco_page, image_bytes, voc_xml
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Regions, Tags, Unknown
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak, with_annotations
-from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Regions, Sample, Tags, Unknown
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 

@@ -5,11 +5,11 @@ import pytest
 from helpers.builders import write, write_image
 from PIL import Image
 
+from wsseg.data.annotation import MaskFile
 from wsseg.data.check import check_dataset
 from wsseg.data.formats.pair_folders import find_pairs
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import MaskFile
 from wsseg.data.params import DataParams
 from wsseg.data.truth import read_truth
 from wsseg.errors import InputError

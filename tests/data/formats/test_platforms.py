@@ -10,9 +10,9 @@ import pytest
 from helpers.builders import write, write_image
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, Tags, Unknown
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.table import detect_format, read_dataset
-from wsseg.data.model import Box, Boxes, Tags, Unknown
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.annotation import MaskFile
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.published import SCRIBBLES, read_scribbles
 from wsseg.data.formats.table import MARKS, READABLE, detect_format
 from wsseg.data.load import read_weak
-from wsseg.data.model import MaskFile
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble
 from wsseg.errors import InputError

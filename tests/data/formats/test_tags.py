@@ -8,10 +8,11 @@ from helpers.builders import tags_of, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Tags
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.formats.voc_lists import ImageSets
 from wsseg.data.load import read_weak, tags_from_boxes
-from wsseg.data.model import Box, Boxes, Classes, Dataset, MaskFile, Sample, Tags
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 

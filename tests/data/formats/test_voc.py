@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, MaskFile
 from wsseg.data.constraints import label_map_of
 from wsseg.data.formats.table import READABLE, detect_format, read_dataset
 from wsseg.data.formats.voc_lists import ImageSets
 from wsseg.data.formats.voc_xml import VOC_NAMES
-from wsseg.data.model import Box, Boxes, MaskFile
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
 

@@ -4,10 +4,10 @@ from helpers.builders import kinds, only_sample, write, write_image
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from wsseg.data.annotation import Box, Boxes, Regions
 from wsseg.data.constraints import label_map_of, region_mask
 from wsseg.data.formats.geometry import fitted_box
 from wsseg.data.formats.table import detect_format, read_dataset
-from wsseg.data.model import Box, Boxes, Regions
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 

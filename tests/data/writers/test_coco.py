@@ -6,8 +6,9 @@ import pytest
 from helpers.builders import write
 from pycocotools.coco import COCO
 
+from wsseg.data.annotation import Box, Boxes, Tags
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box, Boxes, Classes, Sample, Tags
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.coco import write_coco
 from wsseg.data.writers.coco_ids import CocoIds, read_coco_ids
 from wsseg.data.writers.regions import LabelledImage

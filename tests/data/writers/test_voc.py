@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes
 from wsseg.data.formats.table import read_dataset
-from wsseg.data.model import Box, Boxes, Classes, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.regions import LabelledImage
 from wsseg.data.writers.voc import write_voc
 from wsseg.errors import InputError

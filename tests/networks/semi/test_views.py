@@ -3,8 +3,9 @@ import pytest
 import torch
 from PIL import Image
 
+from wsseg.data.annotation import Box, Boxes, Tags
 from wsseg.data.constraints import constraints_of
-from wsseg.data.model import Box, Boxes, Sample, Tags
+from wsseg.data.model import Sample
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.images import read_image
 from wsseg.networks.batches import normalize

@@ -9,10 +9,10 @@ from helpers.audited import CLASSES, NAMES, OBJECT, SIZE, audited, box, painted,
 from helpers.running import wsseg
 from PIL import Image
 
+from wsseg.data.annotation import Boxes, MaskFile, Regions, Tags
 from wsseg.data.constraints import constraints_of, label_map_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.data.load import read_weak
-from wsseg.data.model import Boxes, MaskFile, Regions, Tags
 from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError

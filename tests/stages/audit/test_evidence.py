@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from helpers.audited import OBJECT, SURE, box, painted, sample_of, scores_of
 
+from wsseg.data.annotation import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.example import example_of
-from wsseg.data.model import Box, Boxes, MaskFile, Region, Regions, Tags
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map

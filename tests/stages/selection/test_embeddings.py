@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wsseg.data.model import Sample, Tags
+from wsseg.data.annotation import Tags
+from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierNetworkParams

@@ -4,23 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from wsseg.data.annotation import Annotation, Box, Boxes, MaskFile, Region, Regions, Tags, Unknown
 from wsseg.data.custom import CustomAnnotation, find_annotation
 from wsseg.data.formats.geometry import Corners, bounds, fitted_box, fitted_polygon, fitted_runs
 from wsseg.data.formats.paths import inside
 from wsseg.data.formats.raw import RawImage, RawMark, RawObject
 from wsseg.data.formats.reading import ProblemLog, is_background
-from wsseg.data.model import (
-    Annotation,
-    Box,
-    Boxes,
-    Classes,
-    MaskFile,
-    Problem,
-    Region,
-    Regions,
-    Tags,
-    Unknown,
-)
+from wsseg.data.model import Classes, Problem
 from wsseg.data.strokes import Scribble, Strokes, drawing_cost, touches
 from wsseg.errors import InputError
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wsseg.data.model import Box, Problem
+from wsseg.data.annotation import Box
+from wsseg.data.model import Problem
 from wsseg.safe_io import MAX_PIXELS
 
 Corners = tuple[float, float, float, float]

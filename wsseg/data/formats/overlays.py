@@ -5,12 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from wsseg.data.annotation import Annotation, Unknown
 from wsseg.data.formats.fitting import Fitter, View
 from wsseg.data.formats.paths import as_uploaded, best_matches, tail_of
 from wsseg.data.formats.raw import Format, RawFile, RawImage
 from wsseg.data.formats.reading import ProblemLog, classes_of, merged
 from wsseg.data.formats.tools import read_files
-from wsseg.data.model import Annotation, Classes, Dataset, Unknown
+from wsseg.data.model import Classes, Dataset
 from wsseg.errors import InputError
 
 Place = tuple[str, str]

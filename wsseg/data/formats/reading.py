@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from wsseg.data.annotation import Annotation, Boxes, Regions, Tags
 from wsseg.data.formats.raw import RawImage, RawMark, RawSample
-from wsseg.data.model import Annotation, Boxes, Classes, Problem, Regions, Sample, Tags
+from wsseg.data.model import Classes, Problem, Sample
 from wsseg.data.split_names import matching_split, split_remedy
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError

@@ -3,16 +3,12 @@
 from dataclasses import replace
 from typing import get_args
 
+from wsseg.data.annotation import Annotation, MaskFile, Unknown
 from wsseg.data.formats.fitting import Fitter, View
 from wsseg.data.formats.paths import inside
 from wsseg.data.formats.raw import RawDataset
 from wsseg.data.formats.reading import ProblemLog, merged
-from wsseg.data.model import (
-    Annotation,
-    Dataset,
-    MaskFile,
-    Unknown,
-)
+from wsseg.data.model import Dataset
 from wsseg.errors import InputError
 
 

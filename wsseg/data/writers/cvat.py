@@ -7,18 +7,9 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Annotation, Boxes, MaskFile, Region, Regions, Tags, Unknown
 from wsseg.data.constraints import label_map_of, region_mask
-from wsseg.data.model import (
-    Annotation,
-    Boxes,
-    Classes,
-    MaskFile,
-    Region,
-    Regions,
-    Sample,
-    Tags,
-    Unknown,
-)
+from wsseg.data.model import Classes, Sample
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.data.writers.regions import (
     ConnectedRegion,

@@ -8,7 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from wsseg.data.model import Classes, MaskFile, Sample
+from wsseg.data.annotation import MaskFile
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.jsonl import write_jsonl
 from wsseg.data.writers.regions import LabelledImage
 from wsseg.files import atomic_write

@@ -7,17 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from wsseg.data.model import (
-    Annotation,
-    Boxes,
-    Classes,
-    MaskFile,
-    Region,
-    Regions,
-    Sample,
-    Tags,
-    Unknown,
-)
+from wsseg.data.annotation import Annotation, Boxes, MaskFile, Region, Regions, Tags, Unknown
+from wsseg.data.model import Classes, Sample
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.files import atomic_write

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
+from wsseg.data.annotation import Boxes, MaskFile, Regions
 from wsseg.data.formats.paths import safe_name
-from wsseg.data.model import Boxes, Classes, MaskFile, Regions, Sample
+from wsseg.data.model import Classes, Sample
 from wsseg.data.writers.cvat import (
     box_shape,
     mask_shapes,

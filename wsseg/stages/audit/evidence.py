@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.data.annotation import Box, MaskFile, Regions
 from wsseg.data.constraints import Constraints, label_map_of
 from wsseg.data.example import Example
-from wsseg.data.model import Box, MaskFile, Regions, Sample
+from wsseg.data.model import Sample
 from wsseg.data.stacking import visible_box_index
 from wsseg.data.strokes import Strokes, stroke_map
 from wsseg.data.writers.regions import ConnectedRegion, connected_regions
