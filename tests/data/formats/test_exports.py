@@ -254,6 +254,11 @@ def yolo_of_labelimg(root):
     put(root, "classes.txt", "cow\nsheep\n")
 
 
+def marks(box):
+    left, top, right, bottom = box
+    return [{"type": "box", "class": named(box), "points": [[left, top], [right, bottom]]}]
+
+
 LAYOUTS = {
     "voc": (
         roboflow_voc,
@@ -423,3 +428,23 @@ def test_a_mask_is_never_taken_for_a_missing_image(tmp_path):
     dataset = read_dataset(tmp_path)
     assert [sample.id for sample in dataset.samples] == ["im1"]
     assert [problem.subject for problem in dataset.problems if problem.fatal] == ["im0"]
+
+
+def test_what_is_unusable_of_a_class_left_out_is_nothing(tmp_path):
+    yolo(tmp_path)
+    put(tmp_path, "labels/im0.txt", yolo_line(COW) + "1 nan 0.5 0.1 0.1\n")
+    dataset = read_weak(DataParams(root=tmp_path, val=None, classes=["cow"]))
+    assert dataset.samples[0].annotations == (Boxes(BOXES["im0"]),)
+
+
+def test_an_unknown_mark_of_a_class_left_out_is_nothing(tmp_path):
+    put_images(tmp_path)
+    lines = [
+        {"image": "im0.jpg", "marks": [{"type": "unknown", "class": "sheep"}, *marks(COW)]},
+        {"image": "im1.jpg", "marks": marks(SHEEP)},
+    ]
+    put(tmp_path, "train.jsonl", "\n".join(map(json.dumps, lines)))
+    for classes, unknown in ((None, (Unknown((2,)),)), (["cow"], ())):
+        dataset = read_weak(DataParams(root=tmp_path, val=None, classes=classes))
+        assert dataset.samples[0].unknown == unknown
+        assert dataset.samples[0].boxes == BOXES["im0"]

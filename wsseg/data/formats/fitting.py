@@ -186,8 +186,8 @@ class Fitter:
 
     def _label(self, mark: RawMark) -> int:
         """Return the label of a mark, -1 if it cannot be used."""
-        if mark.kind == "mask" or (is_background(mark.name) and mark.kind != "unknown"):
-            return 0
+        if mark.kind == "mask" or is_background(mark.name):
+            return -1 if mark.kind == "unknown" else 0  # background is possible anyway
         is_any = mark.kind == "unknown" and not mark.name
         label = 0 if is_any else self._label_of(mark.name, mark.subject, "mark")
         if mark.kind == "unknown" or not label:
