@@ -118,13 +118,16 @@ class Findings:
             yield f"every tagged image shows {names}; add images without it, or draw boxes"
 
 
-def find_out(root: Path) -> Findings:
+def find_out(root: Path, format: str = "auto") -> Findings:
     """Read a data set and look at this machine.
+
+    Args:
+        format: As ``data.format``.
 
     Raises:
         InputError: The folder is of no known format, or no image has any annotation.
     """
-    raw = read_raw(root)
+    raw = read_raw(root, format)
     dataset = view(raw, "none" if "all" in raw.refused else "all")
     if not dataset.samples:
         problem = next(iter(dataset.problems), "its files list none")

@@ -26,6 +26,9 @@ def init(
         Path | None,
         typer.Option(help="YAML file to write; default NAME.yaml of the folder's name."),
     ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="Format, such as voc or coco; auto detects it.")
+    ] = "auto",
 ) -> None:
     """Write settings that fit a data set and this machine, and print what to do next."""
     from wsseg.cli.proposal import find_out, run_name, settings_text
@@ -33,7 +36,7 @@ def init(
     path = out or Path(f"{run_name(dataset)}.yaml")
     if path.exists():
         raise InputError(f"{path} exists", hint="remove it, or name another file with --out")
-    findings = find_out(dataset)
+    findings = find_out(dataset, format_)
     text = settings_text(findings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:

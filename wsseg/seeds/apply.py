@@ -20,7 +20,7 @@ from wsseg.data.constraints import label_map_of
 from wsseg.data.custom import CustomAnnotation
 from wsseg.data.example import Example
 from wsseg.data.model import Sample
-from wsseg.errors import InputError
+from wsseg.errors import DamagedError, InputError
 from wsseg.images import read_header
 from wsseg.labelmaps import IGNORE, zero_255_confusion
 from wsseg.params import Params
@@ -85,15 +85,17 @@ def _without_doubtful_background(
 ) -> NDArray[np.uint8]:
     """Return a label map with IGNORE in place of background where ``Unknown`` classes may be.
 
-    Seeds take everything outside the boxes for background. Background inside of boxes stays.
+    Seeds take everything outside the boxes for background. Background inside of boxes stays, except
+    in the area of an ``Unknown``.
     """
     sample, doubtful = example.sample, np.zeros(label_map.shape, bool)
     if not sample.unknown:
         return label_map
-    for unknown in sample.unknown:
-        doubtful[unknown.slices] = True
+    doubtful |= any(unknown.area is None for unknown in sample.unknown)
     for drawn in sample.boxes:
         doubtful[drawn.slices] = False
+    for unknown in sample.unknown:
+        doubtful[unknown.slices] |= unknown.area is not None
     doubtful &= (label_map == 0) & (example.constraints.known == IGNORE)
     return np.where(doubtful, IGNORE, label_map).astype(np.uint8)
 
@@ -123,6 +125,8 @@ def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...
     if name == "folder":
         if params.folder is None:
             raise InputError("seeds.folder", "set", "nothing", "name the folder of the label maps")
+        if not params.folder.is_dir():
+            raise InputError(f"seeds.folder {params.folder} is no folder", hint="check the path")
         return Seed(name, read_from_folder, {"folder": params.folder})
     choices = {**dict.fromkeys(COMBINATIONS), **SEEDS}
     function = find_named(setting, name, choices, ENTRY_POINTS)
@@ -196,7 +200,8 @@ def read_from_folder(example: Example, folder: Path) -> NDArray[np.uint8]:
     # of objects are grayscale images.
     if confusion and read_header(path).mode != "P":
         fault, _, remedy = confusion.rpartition("; ")
-        raise InputError(f"{path}: {fault}", hint=remedy)
+        # The folder is to blame, not an image: the run stops.
+        raise DamagedError(f"{path}: {fault}", hint=remedy)
     return label_map
 
 

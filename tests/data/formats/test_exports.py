@@ -307,7 +307,8 @@ def test_every_layout_gives_the_images_and_boxes(tmp_path, format, layout):
     assert dataset.classes.names == ("background", *NAMES)
     assert {s.id.rpartition("/")[2]: s.boxes for s in dataset.samples} == BOXES
     assert {sample.split for sample in dataset.samples} == {"train"}
-    assert dataset.problems == ()
+    noted = ["confidence at the end of a line"] * 3 if layout is yolo_with_confidence else []
+    assert [problem.kind for problem in dataset.problems] == noted
 
 
 def test_leftovers_of_file_managers_are_no_annotations(tmp_path):
@@ -448,3 +449,38 @@ def test_an_unknown_mark_of_a_class_left_out_is_nothing(tmp_path):
         dataset = read_weak(DataParams(root=tmp_path, val=None, classes=classes))
         assert dataset.samples[0].unknown == unknown
         assert dataset.samples[0].boxes == BOXES["im0"]
+
+
+def test_an_object_of_an_unknown_class_is_open_in_boxes_of_others_too(tmp_path):
+    yolo(tmp_path)
+    left, top, right, bottom = COW
+    put(tmp_path, "labels/im0.txt", yolo_line(COW) + "7 " + yolo_line(COW)[2:])
+    example = read_dataset(tmp_path).samples[0].example()
+    label_map = find_seed(SeedParams(name="grabcut"))(example, np.random.default_rng(0))
+    assert not (label_map[top:bottom, left:right] == 0).any()
+    assert (label_map[OUTSIDE] == 0).all()
+
+
+def test_one_damaged_label_file_does_not_hide_the_format(tmp_path):
+    yolo_of_labelimg(tmp_path)
+    put(tmp_path, "im0.txt", "cow 0.5\n")
+    assert detect_format(tmp_path) == "yolo"
+
+
+def test_a_damaged_xml_is_one_problem(tmp_path):
+    labelimg_flat(tmp_path)
+    put(tmp_path, "im0.xml", "<annotation><object>")
+    dataset = read_dataset(tmp_path)
+    assert [problem.subject for problem in dataset.problems] == ["im0.xml"]
+    assert dataset.samples[0].annotations == ()
+
+
+def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    coco_of_labelme2coco(tmp_path)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("wsseg.data.formats.files.open_regular", refuse)
+    with pytest.raises(InputError, match=r"annotations\.json must be .* got Permission"):
+        detect_format(tmp_path)

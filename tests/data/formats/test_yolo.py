@@ -70,7 +70,7 @@ def test_whole_pixels_survive_six_decimals(left, top, data):
         ("0 0.5 0.5 inf 0.2", None, "box has a corner that is no finite number"),
         ("0 0.1 0.1 nan 0.1 0.5 0.9", None, "box has a corner that is no finite number"),
         ("0 0.5 0.5 0.1", None, "malformed line"),
-        ("0 0.5 0.5 0.1 0.2 0.9", (18, 12, 22, 18), None),
+        ("0 0.5 0.5 0.1 0.2 0.9", (18, 12, 22, 18), "confidence at the end of a line"),
         ("0 0.5 0.5 0.1 0.2 9", None, "malformed line"),
         ("cow 0.5 0.5 0.1 0.2", (18, 12, 22, 18), None),
         ("ox 0.5 0.5 0.1 0.2", None, "object of an unknown class"),

@@ -60,7 +60,10 @@ def opening_once() -> Iterator[None]:
 def beginning(path: Path) -> str:
     """Return the first 4096 bytes of a file as text without byte order mark and leading blanks.
 
-    Undecodable bytes are replaced; the text is empty if the file cannot be read.
+    Undecodable bytes are replaced; the text is empty if the file is no regular one.
+
+    Raises:
+        InputError: The file may not be read.
     """
     opened = _opened.get()
     files = opened.files if opened else {}
@@ -68,6 +71,8 @@ def beginning(path: Path) -> str:
         file = files.pop(path, None) or open_regular(path)
         file.seek(0)
         head = file.read(HEAD)
+    except PermissionError as error:
+        raise InputError(path, "a readable file", error.strerror, "allow to read it") from error
     except OSError:
         return ""
     if opened and len(files) < _MOST_OPEN:

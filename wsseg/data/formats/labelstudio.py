@@ -85,15 +85,13 @@ def _tasks_of_min(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
     """Yield the tasks of "JSON_MIN", where each annotation is a flat record."""
     tasks: dict[object, dict[str, Any]] = {}
     for record in records:
-        keys = list(record)
-        stop = next(index for index, key in enumerate(keys) if key in _OF_MIN)
-        start = keys.index("id") + 1 if "id" in keys[:stop] else 0
         data = {key: value for key, value in record.items() if isinstance(value, str)}
+        choices = _choices_of_min(record)
         results = [
             _result_of_min(key, value)
-            for key in keys[start:stop]
+            for key in record
             for value in (record[key] if isinstance(record[key], list) else [record[key]])
-            if isinstance(value, dict) or (isinstance(value, str) and not _is_image(value))
+            if isinstance(value, dict) or (isinstance(value, str) and key in choices)
         ]
         id = record.get("id") if isinstance(record.get("id"), int | str) else len(tasks)
         task = tasks.setdefault(("id", id), {"data": data, "annotations": []})
@@ -101,6 +99,18 @@ def _tasks_of_min(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
             made = {"result": results, "updated_at": record.get("updated_at")}
             task["annotations"].append(made)
     yield from tasks.values()
+
+
+def _choices_of_min(record: dict[str, Any]) -> list[str]:
+    """Return the keys of single choices, which are text like the data of a task.
+
+    They stand between the number of the task and the annotator, so they are not known in a record
+    whose keys were sorted.
+    """
+    keys = list(record)
+    stop = min(keys.index(key) for key in _OF_MIN if key in record)
+    start = keys.index("id") + 1 if "id" in record else 0
+    return [key for key in keys[start:stop] if not _is_image(str(record[key]))]
 
 
 def _result_of_min(control: str, value: dict[str, Any] | str) -> dict[str, Any]:
@@ -195,6 +205,8 @@ def _is_image(address: str) -> bool:
 def _results(task: dict[str, Any], subject: str, log: ProblemLog) -> list[Result] | None:
     """Return the results of the annotation that counts; None if nobody has submitted one."""
     annotations = task.get("annotations", task.get("completions"))
+    if annotations is None and task.get("predictions"):
+        annotations = []
     if not isinstance(annotations, list) or not all(isinstance(a, dict) for a in annotations):
         raise InputError("annotations", "a list", reprlib.repr(annotations), 'export as "JSON"')
     skipped = ("was_cancelled", "skipped")

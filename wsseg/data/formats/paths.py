@@ -47,10 +47,16 @@ def files_by_id(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str]]]:
     """Yield each folder below a folder with the sorted names of its files, without junk."""
-    walk = os.walk(folder, followlinks=_follow_links.get())
+    walk = os.walk(folder, onerror=_refuse_unreadable, followlinks=_follow_links.get())
     for parent, folders, names in walk:
         folders[:] = sorted(name for name in folders if not is_junk(name))
         yield Path(parent), sorted(name for name in names if not is_junk(name))
+
+
+def _refuse_unreadable(error: OSError) -> None:
+    if isinstance(error, PermissionError):
+        got, remedy = error.strerror, "allow to read it, or remove it"
+        raise InputError(error.filename, "a readable folder", got, remedy) from error
 
 
 def unread_images(folder: Path) -> tuple[Unread, ...]:

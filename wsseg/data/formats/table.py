@@ -151,7 +151,7 @@ def detect_format(root: Path) -> str:
             )
     if len(fits) > 1:
         message = f"{root} may be of the formats {' and '.join(fits)}"
-        raise InputError(message, hint="choose with data.format (wsseg check: --format)")
+        raise InputError(message, hint="choose with data.format (--format of check and init)")
     return fits[0]
 
 

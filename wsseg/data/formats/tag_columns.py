@@ -28,6 +28,13 @@ _UNSURE = "?"
 _CODES: Mapping[str, str] = {
     **dict.fromkeys(("1", "1.0", "true", "yes", "y", "t", "x"), "yes"),
     **dict.fromkeys(("0", "0.0", "false", "no", "n", "f"), "no"),
+    # Spreadsheets write true and false in the language of the office.
+    **dict.fromkeys(("wahr", "ja", "vrai", "oui", "verdadero", "sí", "si", "vero", "waar"), "yes"),
+    **dict.fromkeys(("verdadeiro", "sim", "prawda", "tak", "sant", "истина", "да"), "yes"),
+    **dict.fromkeys(
+        ("falsch", "nein", "faux", "non", "falso", "onwaar", "nee", "não", "nao"), "no"
+    ),
+    **dict.fromkeys(("fałsz", "nie", "falskt", "nej", "ложь", "нет"), "no"),
     **dict.fromkeys(("-1", "-1.0"), "minus"),
     **dict.fromkeys(("", "nan", "na", "n/a", "null", "-"), "blank"),
     _UNSURE: "unsure",

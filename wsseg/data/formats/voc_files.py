@@ -29,6 +29,7 @@ def read_voc_files(root: Path, splits: Sequence[str] | None = None) -> RawDatase
     """
     log, of_boxes, samples, index = ProblemLog(), ProblemLog(), SampleList(), ImageIndex(root)
     pages = _read_pages(root, log)
+    damaged = {Path(problem.subject).stem for problem in log.problems}
     classes = voc_classes(root, pages.values(), (), (path.stem for path in pages))
     by_split: dict[str, list[Path]] = defaultdict(list)
     for path in pages:
@@ -43,7 +44,7 @@ def read_voc_files(root: Path, splits: Sequence[str] | None = None) -> RawDatase
         for image, page in sorted(found.items()):
             with log.image(shown(image, root)):
                 sample = _sample(index.inside(image), page, split, root)
-                if page is None:
+                if page is None and image.stem not in damaged:
                     of_boxes.add(sample.id, "no XML file; not annotated", "image without XML")
                 raw = page or RawImage(sample.id, sample.id)
                 samples.add(sample, raw, mask=next(iter(masks.get(sample.id, [])), None))

@@ -57,7 +57,7 @@ def read_yolo(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
                 labelled += label_file is not None
                 size, name = image_size(image), shown(label_file or image, root)
                 text = read_text(is_inside(label_file)) if label_file else ""
-                objects = tuple(_objects(text, name, settings))
+                objects = tuple(_objects(text, name, settings, log))
                 raw = RawImage(name, id, split=split, size=size, objects=objects, relative=True)
                 samples.add(Sample(id, image, size, (), split), raw)
         if images and not labelled:
@@ -86,7 +86,7 @@ def read_yolo_labels(path: Path) -> RawFile:
         split = first if rest and first.lower() in SPLIT_NAMES else None
         subject = shown(file, root)
         with log.image(subject):
-            objects = tuple(_objects(read_text(is_inside(file)), subject, settings))
+            objects = tuple(_objects(read_text(is_inside(file)), subject, settings, log))
             name = rest if split else id
             images.append(RawImage(subject, name, split=split, objects=objects, relative=True))
     return RawFile(tuple(images), classes_of(tuple(names.values()), str(path)).names, log.problems)
@@ -123,10 +123,10 @@ def _label_file(image: Path, root: Path) -> Path | None:
     return beside if beside.is_file() else None
 
 
-def _objects(text: str, name: str, settings: YoloFolder) -> Iterator[RawObject]:
+def _objects(text: str, name: str, settings: YoloFolder, log: ProblemLog) -> Iterator[RawObject]:
     for row, line in enumerate(text.splitlines(), 1):
         if line.strip():
-            yield _object(line, f"{name}:{row}", settings)
+            yield _object(line, f"{name}:{row}", settings, log)
 
 
 def _fields(line: str) -> list[str]:
@@ -135,7 +135,7 @@ def _fields(line: str) -> list[str]:
     return line.replace(",", " ").split() if len(fields) == 1 else line.replace(",", ".").split()
 
 
-def _object(line: str, subject: str, settings: YoloFolder) -> RawObject:
+def _object(line: str, subject: str, settings: YoloFolder, log: ProblemLog) -> RawObject:
     written, *fields = _fields(line)
     values = [number(field) for field in fields]
     first, names = number(written), settings.names
@@ -148,6 +148,8 @@ def _object(line: str, subject: str, settings: YoloFolder) -> RawObject:
         values = values[:4]
     # A last value that makes the count odd is the confidence of a prediction.
     if len(values) >= 5 and len(values) % 2 and 0 <= values[-1] <= 1:
+        message = f"the last number, {values[-1]:g}, is taken for a confidence and left out"
+        log.add_line(subject, message, "confidence at the end of a line")
         values = values[:-1]
     if len(values) == 4:
         x, y, w, h = values

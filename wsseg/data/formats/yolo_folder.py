@@ -5,6 +5,7 @@ import os
 import re
 import reprlib
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from wsseg.errors import InputError
 _KEYS = ("train", "val", "valid", "test")
 _MOST_CHARACTERS = 2**20  # of data.yaml: YAML takes a thousand times as long to read as JSON
 _EMPTY = ("", "~", "null", "None")
+_MOST_TRIED = 20  # some label files may be damaged or empty
 _NO_LABELS = ("classes.txt", "train.txt", "val.txt", "test.txt")
 _NAMES = re.compile(r"^(names|nc)\s*:", re.MULTILINE)
 _LABEL = re.compile(r"\d+(\.0*)?(\s+-?[\d.]+(e-?\d+)?){4,}\s*$", re.MULTILINE)
@@ -71,7 +73,7 @@ def _has_labels(root: Path) -> bool:
     patterns = ("labels/*.txt", "labels/*/*.txt", "obj_train_data/*.txt", "*.txt")
     for pattern in patterns:
         paths = (path for path in sorted(root.glob(pattern)) if path.name not in _NO_LABELS)
-        if (first := next(paths, None)) and _LABEL.match(beginning(first)):
+        if any(_LABEL.match(beginning(path)) for path in islice(paths, _MOST_TRIED)):
             return True
     return False
 
