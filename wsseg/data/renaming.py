@@ -85,6 +85,12 @@ def renaming_of(chosen: Mapping[str, Sequence[str]], before: Classes) -> Renamin
     return Renaming(before, after, names)
 
 
+def _composed(first: Sequence[int] | None, then: Sequence[int]) -> tuple[int, ...]:
+    """Return the label of each value of a mask file whose labels are renamed."""
+    values = range(len(then)) if first is None else first
+    return tuple(then[value] if value < len(then) else value for value in values)
+
+
 def rename_dataset(raw: RawDataset, renaming: Renaming) -> RawDataset:
     """Return a data set with the new classes.
 
@@ -96,7 +102,7 @@ def rename_dataset(raw: RawDataset, renaming: Renaming) -> RawDataset:
         replace(entry, images=tuple(_image(i, renaming, labels) for i in entry.images))
         for entry in raw.samples
     )
-    samples = (replace(s, labels=labels) if s.mask else s for s in samples)
+    samples = (replace(s, labels=_composed(s.labels, labels)) if s.mask else s for s in samples)
     images = tuple(_image(image, renaming, labels) for image in raw.images)
     return replace(
         raw,

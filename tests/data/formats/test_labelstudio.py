@@ -424,6 +424,17 @@ def test_json_min(root):
         assert dataset.samples[0].annotations == expected.annotations
 
 
+def test_json_min_whose_keys_were_sorted(root):
+    page = minimal(flat(box()), choice={"choices": ["cow"]})
+    write(root / "project-3.json", [page])
+    expected = read_dataset(root, use="all").samples
+    write(root / "project-3.json", [dict(sorted(page.items()))])
+    assert read_dataset(root, use="all").samples == expected
+    write(root / "project-3.json", [dict(sorted(minimal(choice="cow").items()))])
+    with pytest.raises(InputError, match="'choice' may be a choice or a part of the data"):
+        read_labelstudio(root / "project-3.json")
+
+
 def test_json_min_of_tags_empty_and_untouched_tasks(root):
     records = [
         minimal(choice="cow", comment=[{"text": ["dark"]}]),

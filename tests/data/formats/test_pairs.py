@@ -264,3 +264,14 @@ def test_folder_without_pairs_is_refused(tmp_path):
     write_image(tmp_path / "images/a.jpg")
     with pytest.raises(InputError, match="files of equal names, got none"):
         read_dataset(tmp_path, "pairs")
+
+
+def test_the_number_of_ignore_is_not_labelled(tmp_path):
+    write_image(tmp_path / "images/a.jpg")
+    write_mask(tmp_path / "masks/a.png", 1, 2, 3)
+    labels = {"background": 0, "cow": 1, "sheep": 2, "ignore": 3}
+    write(tmp_path / "dataset.json", {"labels": labels})
+    for classes, expected in ((None, {0, 1, 2, 255}), (["sheep"], {0, 1, 255})):
+        data = DataParams(root=tmp_path, weak="masks", val=None, classes=classes)
+        (mask,) = read_weak(data).samples[0].annotations
+        assert {*np.unique(mask.read()).tolist()} == expected

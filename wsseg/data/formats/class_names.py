@@ -30,6 +30,8 @@ def listed_names(root: Path) -> list[str]:
 def names_of_masks(root: Path) -> list[str]:
     """Return the names in classes.txt, labelmap.txt or dataset.json of nnU-Net, none without them.
 
+    The last one may be "ignore", of pixels that are not labelled.
+
     Raises:
         InputError: A file is damaged.
     """
@@ -54,5 +56,4 @@ def _names_of_labels(labels: Any, path: Path) -> list[str]:
     if not pairs or len(numbered) < len(pairs) or sorted(numbered) != [*range(len(numbered))]:
         rule, remedy = "'labels' with one name for each number from 0", "write classes.txt instead"
         raise InputError(path, rule, f"{labels!r:.80}", remedy)
-    names = [numbered[number] for number in sorted(numbered)]
-    return names[:-1] if names[-1].lower() == "ignore" else names
+    return [numbered[number] for number in sorted(numbered)]

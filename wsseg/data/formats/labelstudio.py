@@ -35,6 +35,7 @@ _PREFIX = re.compile(r"^[0-9a-f]{8}-")
 _SCHEME = re.compile(r"^\w+:/*")
 _REMARKS = ("relation", "textarea", "number", "rating", "datetime", "pairwise", "ranker")
 _OF_MIN = ("annotator", "annotation_id")  # both stand behind the results in "JSON_MIN"
+_TIMES = ("created_at", "updated_at")
 _UNREADABLE = "mark that cannot be read"
 
 
@@ -104,13 +105,20 @@ def _tasks_of_min(records: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]
 def _choices_of_min(record: dict[str, Any]) -> list[str]:
     """Return the keys of single choices, which are text like the data of a task.
 
-    They stand between the number of the task and the annotator, so they are not known in a record
-    whose keys were sorted.
+    They stand between the number of the task and the annotator.
+
+    Raises:
+        InputError: The keys were sorted, so that choices cannot be told from data.
     """
     keys = list(record)
     stop = min(keys.index(key) for key in _OF_MIN if key in record)
-    start = keys.index("id") + 1 if "id" in record else 0
-    return [key for key in keys[start:stop] if not _is_image(str(record[key]))]
+    if "id" in keys[:stop]:
+        return [key for key in keys[keys.index("id") + 1 : stop] if not _is_image(str(record[key]))]
+    texts = [key for key, value in record.items() if isinstance(value, str)]
+    if unclear := [key for key in texts if key not in _TIMES and not _is_image(record[key])]:
+        message = f"The keys of JSON_MIN were sorted: {unclear[0]!r} may be a choice or a part of"
+        raise InputError(f"{message} the data", hint="use the file as Label Studio exports it")
+    return []
 
 
 def _result_of_min(control: str, value: dict[str, Any] | str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -48,6 +48,10 @@ def read_pairs(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
     names, colours = names_of_masks(root), label_colours(root)
     masks = [entry.mask for entries in by_split.values() for entry in entries if entry.mask]
     _check_values(masks, names, colours, root)
+    labels = None
+    if names[-1].lower() == "ignore":
+        names = names[:-1]
+        labels = (*range(len(names)), IGNORE)
     classes, samples = classes_of(names, str(root)), SampleList()
     for split in chosen:
         for entry in by_split[split]:
@@ -59,7 +63,10 @@ def read_pairs(root: Path, splits: Sequence[str] | None = None) -> RawDataset:
         kind: InputError(f"{no} {kind}", hint="set data.weak=masks") for kind in ("boxes", "tags")
     }
     return RawDataset(
-        *(root, classes, samples.samples, log.problems), refused=refused, colours=colours
+        *(root, classes, tuple(replace(entry, labels=labels) for entry in samples.samples)),
+        log.problems,
+        refused=refused,
+        colours=colours,
     )
 
 
