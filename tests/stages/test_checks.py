@@ -230,3 +230,9 @@ def test_seeds_of_background_alone_are_never_trained_on(scenes, config_file, tmp
     assert "label maps of stage seeds must be labelled as an object in some pixel, got" in said
     assert "% IGNORE; if its masks hold 0 and 255, write the object's class number" in said
     assert not (tmp_path / "run" / "round-1" / "model" / "model.ckpt").exists()
+
+
+def test_a_damaged_file_of_weights_is_refused(tmp_path):
+    network = SegmenterParams(weights=str(write(tmp_path / "w.pth", "junk")))
+    with pytest.raises(InputError, match=r"w\.pth must be a file of tensors"):
+        checks._download_weights("model.weights", network)

@@ -95,7 +95,7 @@ def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
     body = getattr(encoder, "model", None)
     target = body if isinstance(body, nn.Module) else encoder
     expected = target.state_dict()
-    tensors = _read_tensors(path)
+    tensors = read_tensors(path)
     fitting = {k: v for k, v in tensors.items() if k in expected and v.shape == expected[k].shape}
     if len(fitting) < _MIN_SHARE * len(expected):
         got = f"{len(fitting)} of {len(expected)} tensors that fit"
@@ -144,7 +144,12 @@ def device_of(device: str) -> str:
     return "cuda" if has_gpu and device != "cpu" else "cpu"
 
 
-def _read_tensors(path: Path) -> dict[str, Tensor]:
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a state dict in a file of torch or safetensors, without unpickling.
+
+    Raises:
+        InputError: The file is damaged or holds something else.
+    """
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))

@@ -15,7 +15,7 @@ from wsseg.networks.losses.registry import check_losses
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams, TrainingParams
 from wsseg.networks.segmenter import build_network, check_network
 from wsseg.networks.train import check_training
-from wsseg.networks.weights import local_file, weight_source
+from wsseg.networks.weights import local_file, read_tensors, weight_source
 from wsseg.refine.refiners import find_refiner
 from wsseg.runs.cluster import check_engine
 from wsseg.runs.config import Config
@@ -138,9 +138,12 @@ def _download_weights(name: str, network: SegmenterParams | ClassifierNetworkPar
     """Download the pre-trained weights of a network, unless they are on this machine.
 
     Raises:
-        InputError: They cannot be downloaded.
+        InputError: They cannot be downloaded, or their file is damaged.
     """
-    if network.weights is None or local_file(network.weights):
+    if network.weights is None:
+        return
+    if path := local_file(network.weights):
+        read_tensors(path)
         return
     source = weight_source(network)
     if source is not None and source.is_cached:

@@ -97,9 +97,12 @@ def test_no_weights_are_ok():
 
 def test_a_file_of_weights(tmp_path):
     path = tmp_path / "weights.pth"
-    path.write_bytes(b"0" * 2_500_000)
+    torch.save({"weight": torch.zeros(625_000)}, path)
     check = weights_of(SegmenterParams(weights=str(path)))
     assert check.state == "ok" and check.message == f"{path}, 2.5 MB"
+    path.write_bytes(b"0" * 2_500_000)
+    check = weights_of(SegmenterParams(weights=str(path)))
+    assert check.state != "ok" and "a file of tensors" in check.message
 
 
 @pytest.mark.usefixtures("empty_caches")

@@ -14,7 +14,7 @@ from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 from wsseg.networks.train import check_training
-from wsseg.networks.weights import local_file, weight_source
+from wsseg.networks.weights import local_file, read_tensors, weight_source
 from wsseg.runs.config import Config
 from wsseg.stages.checks import check_settings, networks, stopping_problems, trainers
 
@@ -82,7 +82,8 @@ def check_weights(name: str, network: SegmenterParams | ClassifierNetworkParams)
         name: The setting, such as "model.weights".
     """
     try:
-        path = local_file(network.weights)
+        if path := local_file(network.weights):
+            read_tensors(path)
     except InputError as error:
         return failed(name, error)
     if network.weights is None:
