@@ -21,7 +21,8 @@ from wsseg.runs.config import load_config
 def here(tmp_path, monkeypatch):
     """Commands run in a folder of their own, with the weights of MobileNetV2 in another."""
     monkeypatch.chdir(tmp_path)
-    write(tmp_path / "weights" / "mobilenetv2_100_tfslim_in1k_bn.pth")
+    (tmp_path / "weights").mkdir()
+    torch.save({}, tmp_path / "weights" / "mobilenetv2_100_tfslim_in1k_bn.pth")
     monkeypatch.setenv("WSSEG_WEIGHTS", str(tmp_path / "weights"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 

@@ -240,7 +240,7 @@ def test_remarks_stay_remarks_unless_they_name_classes():
         ({"a": []}, r"one or more old ones each \(a has none\)"),
         ({"a": ["background"]}, "the background cannot become one of them"),
         ([True, "cow"], "put names such as yes, no and null in quotes"),
-        ("cow", "dictionary"),
+        ("cow", "new names with lists of old ones"),
     ],
 )
 def test_lists_that_contradict_themselves_are_refused(tmp_path, classes, message):

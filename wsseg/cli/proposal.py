@@ -113,6 +113,8 @@ class Findings:
         """Yield what a person should know before the first run."""
         if fatal := [problem for problem in self.dataset.problems if problem.fatal]:
             yield f"{len(fatal)} images or files cannot be used, such as {fatal[0]}"
+        unread = [p for p in self.dataset.problems if p.kind == "image that is not read"]
+        yield from (problem.message for problem in unread)
         if self.only_tags and len(self.everywhere) == len(self.raw.classes) - 1:
             names = ", ".join(self.everywhere)
             yield f"every tagged image shows {names}; add images without it, or draw boxes"

@@ -100,7 +100,8 @@ def check_dataset(
         *_of_images(with_reading(both, reading).samples, classes, deep, workers),
         *between_images(weak.samples),
     ]
-    names = dict.fromkeys(sample.split for sample in weak.samples)
+    split_names = {sample.split for sample in weak.samples}
+    names = sorted(split_names, key=lambda name: (name != "train", name))
     splits = tuple(
         with_masks(split_counts(weak.split(name), len(classes)), masks.samples) for name in names
     )

@@ -20,6 +20,8 @@ def _read_classes(value: Any) -> Any:
         if repeated:
             raise ValueError(f"a list of distinct classes ({repeated[0]} occurs twice)")
         value = {name: [name] for name in value if name != _BACKGROUND}
+    if isinstance(value, str):
+        raise ValueError("a list of names, or new names with lists of old ones")
     if not isinstance(value, dict):
         return value
     lists = {new: old if isinstance(old, list | tuple) else [old] for new, old in value.items()}

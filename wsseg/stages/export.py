@@ -25,6 +25,7 @@ from wsseg.data.writers.regions import DIGITS, LabelledImage, mean_estimate
 from wsseg.data.writers.voc import write_voc
 from wsseg.data.writers.yolo import write_yolo
 from wsseg.errors import InputError
+from wsseg.labelmaps import IGNORE
 from wsseg.runs.config import Config
 from wsseg.runs.engine import report_problems
 from wsseg.runs.progress import log, track
@@ -93,6 +94,8 @@ def export_labels(run: Path, out: Path, params: ExportParams) -> int:
         readable = _label_maps(stage, samples, len(dataset.classes), estimates, skipped)
         images = track(islice(readable, params.worst), "export", len(samples[: params.worst]))
         placed = _place_images(images, folder / place.format(split=split), params.images)
+        if params.to == "yolo":
+            placed = _note_unknown_pixels(placed)
         write(folder, dataset.classes, placed, split)
         _report_skipped(skipped, samples, stage.name)
         written = [sample for sample in samples if sample.id not in skipped][: params.worst]
@@ -100,6 +103,16 @@ def export_labels(run: Path, out: Path, params: ExportParams) -> int:
             write_quality(folder / "quality.csv", dataset.classes, written, estimates)
     log(f"{len(written)} images of stage {stage.name} are in {out}")
     return len(written)
+
+
+def _note_unknown_pixels(images: Iterable[LabelledImage]) -> Iterator[LabelledImage]:
+    """Yield images, and report those whose IGNORE becomes background in YOLO."""
+    count = 0
+    for image in images:
+        count += bool((image.label_map == IGNORE).any())
+        yield image
+    if count:
+        log(f"warning: YOLO has no unknown pixels: those of {count} images become background")
 
 
 def _split_of(stage: str | None, config: Config) -> str:

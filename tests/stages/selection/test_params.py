@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from helpers.builders import write
 
 from wsseg.errors import InputError
+from wsseg.runs.config import load_config
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.stages.selection.selecting import prediction_params, select_images
 
@@ -48,9 +50,9 @@ def test_a_misspelt_key_of_the_configuration_is_refused(tmp_path):
 
 
 def test_scales_are_those_of_the_run_unless_others_are_given(tmp_path):
-    (tmp_path / "config.yaml").write_text(
-        "run_dir: x\ndata: {root: y}\nprediction: {scales: [0.5], flip: false}\n"
-    )
+    written = "run_dir: x\ndata: {root: y}\nprediction: {scales: [0.5], flip: false}\n"
+    config = load_config(write(tmp_path / "mine.yaml", written))
+    write(tmp_path / "config.yaml", config.model_dump_json())
     assert prediction_params(tmp_path, None).scales == (0.5,)
     changed = prediction_params(tmp_path, (1.0, 2.0))
     assert changed.scales == (1.0, 2.0) and not changed.flip
