@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsseg.data.strokes import Scribble, Strokes, drawing_cost, stroke_map
+from wsseg.data.strokes import Scribble, Strokes, drawing_cost, stroke_map, touches
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 
@@ -79,3 +79,10 @@ def test_cost_of_drawing_grows_with_length_and_width_up_to_the_image():
     assert cost((0, 0), width=1e4) == cost((0, 0), width=1e308) < 2 * (300 * 400 + 10_000)
     assert cost((0, 0), (9e6, 0)) < 100 * cost((0, 0))
     assert cost((0, 0), (1, 1), width=1e4, size=(3000, 4000)) > 3000 * 4000
+
+
+def test_a_point_beside_the_image_touches_it_only_if_it_labels_a_pixel():
+    for y, expected in ((-1.25, False), (-0.9, True)):
+        point = Scribble(1, ((10.5, y),))
+        assert touches(point, (40, 60)) == expected
+        assert (stroke_map(Strokes((point,)), (40, 60)) == 1).any() == expected

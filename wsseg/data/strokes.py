@@ -88,7 +88,12 @@ def touches(stroke: Scribble, size: tuple[int, int]) -> bool:
     """Return whether a stroke labels any pixel of an image of a size (H, W)."""
     corners, reach = _corners(stroke, size)
     shares = (_shares_near(*pair, size[::-1], reach) for pair in pairwise(corners))
-    return any(first <= last for first, last in shares)
+    if not any(first <= last for first, last in shares):
+        return False
+    if ((corners >= 0) & (corners < size[::-1])).all(axis=1).any():
+        return True
+    # Near the edge, its outline may reach into the image without covering the middle of a pixel.
+    return bool((stroke_map(Strokes((stroke,)), size) == stroke.label).any())
 
 
 def drawing_cost(stroke: Scribble, size: tuple[int, int]) -> float:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from wsseg.data.annotation import Box, Boxes, Unknown
+from wsseg.data.classes import candidate_classes
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.table import detect_format, read_dataset
 from wsseg.data.load import read_weak
@@ -362,6 +363,7 @@ OUTSIDE = ~OUTSIDE
         ("1 9 9 0.1 0.1", Unknown((2,))),
         ("7 0.5 0.5 0.5 0.5", Unknown(area=(10, 7, 30, 23))),
         ("? 0.5", Unknown()),
+        (",", Unknown()),
     ],
 )
 def test_an_unusable_object_is_not_background(tmp_path, line, unknown):
@@ -484,3 +486,16 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("wsseg.data.formats.files.open_regular", refuse)
     with pytest.raises(InputError, match=r"annotations\.json must be .* got Permission"):
         detect_format(tmp_path)
+
+
+def test_a_class_that_is_only_unknown_is_not_absent_for_tags(tmp_path):
+    put_images(tmp_path)
+    lines = [
+        {"image": "im0.jpg", "marks": [{"type": "unknown", "class": "sheep"}, *marks(COW)]},
+        {"image": "im1.jpg", "marks": marks(SHEEP)},
+    ]
+    put(tmp_path, "train.jsonl", "\n".join(map(json.dumps, lines)))
+    first, second = read_dataset(tmp_path, use="tags").samples
+    assert first.tagged == (1,)
+    assert candidate_classes(first, 3) == (0, 1, 2)
+    assert candidate_classes(second, 3) == (0, 2)

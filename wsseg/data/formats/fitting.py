@@ -61,7 +61,7 @@ class Fitter:
         else:
             marks = [(mark, n) for mark in self.image.marks if (n := self._label(mark)) >= 0]
             annotations = list(self._of_marks(kind, marks))
-        return (*annotations, *self.unknown) if kind in {"boxes", "all"} else tuple(annotations)
+        return tuple(annotations) if kind == "masks" else (*annotations, *self.unknown)
 
     # Formats of boxes and masks list every object of an image.
 

@@ -136,7 +136,7 @@ def _fields(line: str) -> list[str]:
 
 
 def _object(line: str, subject: str, settings: YoloFolder, log: ProblemLog) -> RawObject:
-    written, *fields = _fields(line)
+    written, *fields = _fields(line) or [line]
     values = [number(field) for field in fields]
     first, names = number(written), settings.names
     class_name = names.get(int(first), "") if first.is_integer() else ""
