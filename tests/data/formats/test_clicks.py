@@ -279,7 +279,7 @@ def test_real_clicks(shared_data):
         "clicks on the background alone": 1,
     }
     labels = Counter(stroke.label for sample in dataset.samples for stroke in sample.strokes)
-    assert sum(labels.values()) == 32_614 + 32_697 - 45
+    assert sum(labels.values()) == 32_614 + 32_697 - 47
     for sample in dataset.samples[::1000]:
         constraints = constraints_of(sample, 21)
         assert constraints.known.shape == (500, 500)
