@@ -8,6 +8,7 @@ from PIL import Image
 from wsseg.bands import ImageParams
 from wsseg.data.check import Report, check_dataset
 from wsseg.data.model import Classes, Problem
+from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.labelmaps import write_label_map
 from wsseg.synthetic.scenes import CLASSES, write_scenes
@@ -512,3 +513,12 @@ def test_masks_alone_are_annotations(root):
     report = check_dataset(root, deep=False, workers=1)
     assert all(split.annotated == split.drawn["full masks"] for split in report.splits)
     assert not any(problem.kind.startswith("class without") for problem in report.problems)
+
+
+def test_links_are_followed_as_in_a_run(root, tmp_path):
+    image = next((root / "JPEGImages").iterdir())
+    image.rename(tmp_path / f"outside{image.suffix}")
+    image.symlink_to(tmp_path / f"outside{image.suffix}")
+    for links in (False, True):
+        report = check_dataset(DataParams(root=root, links=links), deep=False, workers=1)
+        assert (not report.errors) == links

@@ -17,6 +17,7 @@ from wsseg.data.findings import (
     unlearned_classes,
 )
 from wsseg.data.formats.files import opening_once
+from wsseg.data.formats.paths import following_links
 from wsseg.data.formats.table import read_raw
 from wsseg.data.formats.views import view
 from wsseg.data.load import joined, lay_over, read_base, with_annotations, with_reading
@@ -87,11 +88,12 @@ def check_dataset(
     Raises:
         InputError: As ``read_raw`` and ``with_annotations``.
     """
-    raw = read_raw(data, format) if isinstance(data, Path) else read_base(data)
-    weak, masks = view(raw, "all"), view(raw, "masks")
+    with following_links(isinstance(data, DataParams) and data.links):
+        raw = read_raw(data, format) if isinstance(data, Path) else read_base(data)
+        weak, masks = view(raw, "all"), view(raw, "masks")
+        if isinstance(data, DataParams):
+            weak, reading = lay_over(weak, data, raw.files_classes), data.reading
     classes = raw.classes
-    if isinstance(data, DataParams):
-        weak, reading = lay_over(weak, data, raw.files_classes), data.reading
     if annotations:
         weak = with_annotations(weak, annotations)
     both = joined(weak, masks)
