@@ -95,14 +95,10 @@ def is_junk(name: str) -> bool:
     return name.startswith(".") or name.lower() in _JUNK
 
 
-def visible_files(folder: Path, follow_links: bool = False) -> list[Path]:
-    """Return the files below a folder, sorted, without junk.
-
-    Args:
-        follow_links: Also list folders that are symbolic links.
-    """
+def visible_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, sorted, without junk."""
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder, followlinks=follow_links):
+    for parent, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not is_junk(name)]
         found += (Path(parent, name) for name in names if not is_junk(name))
     return sorted(path for path in found if path.is_file())

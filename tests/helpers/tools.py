@@ -1,4 +1,4 @@
-"""Where real annotation tools are installed, and what is exported to them."""
+"""Environments of real annotation tools, and the exports that are given to them."""
 
 import os
 from pathlib import Path

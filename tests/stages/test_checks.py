@@ -1,4 +1,4 @@
-"""What stops a run before any of its work, in the words of ``wsseg check`` and ``wsseg doctor``."""
+"""Problems that stop a run before its work are those that check and doctor report."""
 
 import json
 import shutil
@@ -60,7 +60,7 @@ def test_a_class_of_every_tagged_image_is_found_unless_a_mask_may_lack_it():
 
 @pytest.fixture
 def refused(tmp_path, capsys):
-    """What check, doctor and run say of a data set: exit code and text of each."""
+    """Return the exit codes and texts of check, doctor and run for a data set."""
 
     def asked(root, *overrides):
         config = write_settings(

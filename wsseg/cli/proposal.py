@@ -38,7 +38,6 @@ class Findings:
     Args:
         root: As it was given.
         raw: The content of its files.
-        dataset: Its weak labels.
         has_masks: Whether some images have full masks.
         gpu: Name of the GPU; empty if there is none.
     """

@@ -29,7 +29,6 @@ def hold_out(
 
     Args:
         train: The split to divide. If there is none of this name and only one split, that one.
-        val: The new split.
         share: Share of the images that are held out.
         group: Pattern of the part of an id that names its group, or "similar"; the images of a
             group stay together. None: every image is a group.

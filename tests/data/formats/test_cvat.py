@@ -480,8 +480,8 @@ def test_corners_of_a_box_in_any_order(root, corners):
     [
         ("frame_000000", "images/frame_000000.PNG"),  # case C1
         ("frame_000000.png", "images/frame_000000.PNG"),
-        ("farm\\im0.jpg", "images/farm/im0.jpg"),  # case C4
-        ("farm\\im0.jpg", "photos/farm/im0.jpg"),
+        ("field\\im0.jpg", "images/field/im0.jpg"),  # case C4
+        ("field\\im0.jpg", "photos/field/im0.jpg"),
         ("my frames.v1.0001", "images/my frames.v1.0001.png"),
         ("im0.jpg", "images/im0.png"),
     ],

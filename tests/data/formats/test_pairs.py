@@ -57,7 +57,7 @@ LAYOUTS = {
     "plain": [("train", "a", "images/a.jpg", "masks/a.png")],
     "endings": [("train", "a", "img/a.png", "annotations/a_label.tif")],
     "bmp": [("train", "a", "images/a.bmp", "gt/a-mask.bmp")],
-    "deep": [("train", "farm/a", "images/farm/a.jpg", "masks/farm/a.png")],
+    "deep": [("train", "field/a", "images/field/a.jpg", "masks/field/a.png")],
     "splits outside": [
         ("train", "a", "train/images/a.jpg", "train/masks/a.png"),
         ("val", "b", "val/images/b.jpg", "val/masks/b.png"),

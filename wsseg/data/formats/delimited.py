@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wsseg.data.formats.files import beginning, read_text
 from wsseg.data.formats.paths import folders_in, inside, shown
-from wsseg.data.formats.raw import SPLIT_NAMES
+from wsseg.data.formats.raw import SPLIT_NAMES, split_in
 from wsseg.data.formats.table_images import SEPARATORS, Images
 from wsseg.errors import InputError
 from wsseg.image_kinds import is_junk
@@ -150,7 +150,7 @@ def _usual_split(path: Path, root: Path) -> str:
     """Return the part of a table's name, or else its folder, that is such as "train"."""
     words = [path.stem, *re.split(r"[\W_]+", path.stem)]
     words += [path.parent.name] if path.parent != root else []
-    return next((word for word in words if word.lower() in SPLIT_NAMES), "")
+    return split_in(words)
 
 
 def _table(path: Path, root: Path, images: Images) -> Table:

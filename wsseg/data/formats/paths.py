@@ -165,6 +165,7 @@ class ImageIndex:
     def __init__(self, root: Path) -> None:
         self.root, self.inside = root, guard(root)
         self._by_stem: dict[str, list[Path]] | None = None
+        self._unread: tuple[Unread, ...] | None = None
 
     def find(self, name: str, folders: Sequence[Path]) -> tuple[str, Path]:
         """Return the id and the file of an image.
@@ -186,9 +187,7 @@ class ImageIndex:
             path = self.root / absolute.relative_to(root)
         else:
             path = self._by_last_parts(name, written, folders)
-        around = [folder for folder in folders if path.is_relative_to(folder)] or [self.root]
-        closest = max(around, key=lambda folder: len(folder.parts))
-        return path.relative_to(closest).with_suffix("").as_posix(), self.inside(path)
+        return id_below(path, (self.root, *folders)), self.inside(path)
 
     def find_any(self, names: Sequence[str], folders: Sequence[Path]) -> tuple[str, Path]:
         """Return the id and the file of an image that may have several names; the first counts.
@@ -231,7 +230,9 @@ class ImageIndex:
             raise InputError(
                 f"Image {name!r:.200} may be {got}", hint="write its folder and suffix"
             )
-        for unread in unread_images(self.root):
+        if self._unread is None:
+            self._unread = unread_images(self.root)
+        for unread in self._unread:
             if same := [p for p in unread.paths if p.stem.lower() == written.stem.lower()]:
                 message = f"{shown(same[0], self.root)} is {unread.kind}, which is not read"
                 raise InputError(message, hint=unread.remedy)
@@ -269,13 +270,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises for such names
 
 
-def image_id(name: str) -> str:
-    """Return the id of an image, its relative file name without suffix.
-
-    Raises:
-        InputError: As ``safe_name``.
-    """
-    return safe_name(name).with_suffix("").as_posix()
+def id_below(path: Path, folders: Iterable[Path]) -> str:
+    """Return the id of an image: its path in the innermost of the folders that hold it."""
+    around = (folder for folder in folders if path.is_relative_to(folder))
+    closest = max(around, key=lambda folder: len(folder.parts))
+    return path.relative_to(closest).with_suffix("").as_posix()
 
 
 def shown(path: Path, root: Path) -> str:

@@ -16,6 +16,11 @@ SPLIT_NAMES = ("train", "training", "val", "valid", "validation", "test")
 """Names of files and folders that are taken for names of splits."""
 
 
+def split_in(words: Iterable[str]) -> str:
+    """Return the first of some words that is the name of a split, empty if none is."""
+    return next((word for word in words if word.lower() in SPLIT_NAMES), "")
+
+
 @dataclass(frozen=True, slots=True)
 class RawMark:
     """One mark of an annotation tool. It describes a part of the image only.

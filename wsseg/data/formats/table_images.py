@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wsseg.data.formats.paths import ImageIndex
+from wsseg.data.formats.paths import ImageIndex, id_below
 from wsseg.errors import InputError
 
 SEPARATORS = ",;\t|"
@@ -32,8 +32,7 @@ class Images:
         if not path.as_posix().endswith(name) and any(one in name for one in SEPARATORS):
             rule, remedy = "a file of the data set", "write the same separator in all rows"
             raise InputError(f"image {name!r:.80}", rule, "none of this name", remedy)
-        base = max((f for f in folders if path.is_relative_to(f)), key=lambda f: len(f.parts))
-        return path.relative_to(base).with_suffix("").as_posix(), path
+        return id_below(path, folders), path
 
     def has(self, name: str, split: str) -> bool:
         """Return whether a name is that of an image, or of several."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from wsseg.data.formats.paths import ImageIndex, inside, matching_files, tail_of
-from wsseg.data.formats.raw import SPLIT_NAMES, Format, RawDataset, RawFile, RawImage
+from wsseg.data.formats.raw import Format, RawDataset, RawFile, RawImage, split_in
 from wsseg.data.formats.reading import (
     DAMAGED,
     ProblemLog,
@@ -95,7 +95,7 @@ def _assemble(
         for problem in content.problems:
             log.add_line(problem.subject, problem.message, problem.kind)
         parts = path.relative_to(root).with_suffix("").parts[::-1]
-        of_file = next((part for part in parts if part.lower() in SPLIT_NAMES), "train")
+        of_file = split_in(parts) or "train"
         for image in content.images:
             by_image[image.split or of_file, image.image].append(image)
     known = sorted({split for split, _ in by_image})

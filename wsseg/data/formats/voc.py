@@ -139,7 +139,7 @@ def _ids(text: str, split: str, folder: _Folder, log: ProblemLog) -> list[str]:
 def _listed_id(line: str, folder: _Folder) -> str:
     """Return the id in a line, which may have folders, a suffix and a second column."""
     first = line.split(maxsplit=1)[0]
-    written = [line, first, *(os.path.splitext(name)[0] for name in (line, first))]  # noqa: PTH122
+    written = [line, first, *(os.path.splitext(name)[0] for name in (line, first))]  # noqa: PTH122 (a line is no path)
     last = re.split(r"[/\\]", written[-1])[-1]
     return next((name for name in (*written, last) if name in folder.images), first)
 

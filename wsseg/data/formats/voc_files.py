@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from wsseg.data.formats.paths import ImageIndex, files_by_id, inside, shown
-from wsseg.data.formats.raw import SPLIT_NAMES, RawDataset, RawImage
+from wsseg.data.formats.raw import RawDataset, RawImage, split_in
 from wsseg.data.formats.reading import DAMAGED, ProblemLog, SampleList, choose_splits
 from wsseg.data.formats.voc_xml import label_colours, read_page, voc_classes, xml_files
 from wsseg.data.model import Sample
@@ -67,8 +67,7 @@ def _read_pages(root: Path, log: ProblemLog) -> dict[Path, RawImage]:
 
 
 def _split_of(path: Path, root: Path) -> str:
-    folders = path.relative_to(root).parts[:-1]
-    return next((name for name in folders if name.lower() in SPLIT_NAMES), "train")
+    return split_in(path.relative_to(root).parts[:-1]) or "train"
 
 
 def _folders(split: str, root: Path) -> tuple[Path, ...]:

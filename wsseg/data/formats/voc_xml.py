@@ -37,7 +37,6 @@ def voc_classes(
     Args:
         images: Read only if there is no ``labelmap.txt``.
         tagged: Names of tag files.
-        ids: Of the images.
 
     Raises:
         InputError: There is no class, or ``labelmap.txt`` is damaged.
@@ -68,8 +67,9 @@ def label_colours(root: Path) -> tuple[tuple[int, int, int], ...] | None:
     if not is_background(names[0]):
         names = ["background", *names]
     matches = [entries.get(name) for name in names]
-    colours = [tuple(min(int(v), 255) for v in match.groups()) for match in matches if match]
-    return tuple(colours) if len(colours) == len(names) else None  # type: ignore[arg-type]
+    values = [[min(int(value), 255) for value in match.groups()] for match in matches if match]
+    colours = tuple((red, green, blue) for red, green, blue in values)
+    return colours if len(colours) == len(names) else None
 
 
 def _entries(path: Path, root: Path) -> list[str]:
