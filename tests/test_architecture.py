@@ -11,7 +11,7 @@ PACKAGE = REPOSITORY / "wsseg"
 LIBRARY = (
     *("errors", "params", "files", "safe_io", "labelmaps", "plugins", "parallel"),
     *("bands", "image_kinds", "images", "tiff"),
-    *("data", "synthetic", "seeds", "refine", "cleaning", "networks", "metrics"),
+    *("data", "synthetic", "seeds", "refine", "cleaning", "networks", "foundation", "metrics"),
 )
 PIPELINE = ("runs", "stages", "report", "cli", "api")
 TRUTH = "wsseg.data.truth"

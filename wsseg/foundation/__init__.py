@@ -1,0 +1,1 @@
+"""Pre-trained models of the package transformers: SAM, CLIP and DINO."""

@@ -1,0 +1,88 @@
+"""Loading of foundation models with the package transformers, an extra."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from wsseg.errors import InputError
+from wsseg.foundation.weights import FoundationWeights
+from wsseg.networks.weights import device_of
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model of transformers in eval mode, and the object that prepares its input.
+
+    Attributes:
+        model: Its class depends on the weights; without gradients.
+        processor: Prepares images, prompts and texts.
+    """
+
+    weights: FoundationWeights
+    model: Any
+    processor: Any
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        device: torch.device = self.model.device
+        return device
+
+
+def check_installed(setting: str) -> None:
+    """Raise an InputError if the package transformers is not installed."""
+    if find_spec("transformers") is None:
+        raise InputError(
+            f"{setting} needs the package transformers, which is not installed",
+            hint="pip install 'wsseg[foundation]'",
+        )
+
+
+@lru_cache(maxsize=4)
+def load_model(
+    weights: FoundationWeights, device: str = "auto", attention: str | None = None
+) -> LoadedModel:
+    """Return a model with its weights; the last four stay in memory.
+
+    Args:
+        device: "auto" is the GPU if there is one; or "cpu" or "cuda".
+        attention: Implementation of the attention; "eager" returns attention maps.
+
+    Raises:
+        InputError: transformers is not installed, or the tensors do not fit the configuration.
+    """
+    check_installed(weights.name)
+    # Importing transformers takes seconds, which other commands do without.
+    import transformers  # noqa: PLC0415
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    own = {} if attention is None else {"attn_implementation": attention}
+    kind, folder = weights.kind, str(weights.folder)
+    try:
+        model, report = getattr(transformers, kind.model).from_pretrained(
+            folder,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=torch.float32,
+            **own,
+        )
+        processor = getattr(transformers, kind.processor).from_pretrained(
+            folder, local_files_only=True
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{weights.name} cannot be loaded as {kind.model}: {reason:.300}",
+            hint=f"download the model again to {folder}",
+        ) from error
+    if missing := sorted(report["missing_keys"]):
+        rule = f"weights of a whole {kind.model}"
+        got = f"a file without {missing[0]} and {len(missing) - 1} more tensors"
+        raise InputError(weights.name, rule, got, "download it again, or name another model")
+    model = model.eval().requires_grad_(False).to(device_of(device))
+    return LoadedModel(weights, model, processor)
