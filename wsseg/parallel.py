@@ -1,14 +1,15 @@
-"""Map a function over images in worker processes; an unusable image does not stop the others."""
+"""Map a function over images in processes or threads; an unusable image stops no other."""
 
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 from joblib import Parallel, cpu_count, delayed, parallel_config
@@ -78,6 +79,54 @@ def map_locally(
     except BrokenProcessPool as error:
         got, remedy = "a worker that was killed", "set a lower one and run the same command again"
         raise InputError("workers", "few enough for the memory", got, remedy) from error
+
+
+@dataclass(frozen=True)
+class Batches(Generic[Item]):
+    """A model on a GPU that prepares samples in batches, for a function that runs in threads.
+
+    Attributes:
+        prepare: Called with the samples of each batch before the function is called with them;
+            leaves the errors of samples to the function.
+        size: Number of samples of a batch.
+    """
+
+    prepare: Callable[[Sequence[Item]], None]
+    size: int
+
+
+def map_in_threads(
+    function: Callable[[Item], T],
+    samples: Sequence[Item],
+    batches: Batches[Item],
+    workers: int | None,
+    strict: bool,
+) -> Iterator[T | Skipped]:
+    """Yield the result of a function for every sample, in order.
+
+    All threads share the models of this process, instead of a copy in each worker process. The
+    next batch is prepared while threads process the last one.
+
+    Args:
+        function: Called once per sample, in a thread.
+        workers: Number of threads; None means one per core.
+        strict: Raise the first error of an image instead of yielding ``Skipped``.
+
+    Raises:
+        InputError: An image is unusable and ``strict`` is set.
+    """
+    with ThreadPoolExecutor(workers or cpu_count()) as pool:
+        pending: list[Future[T | Skipped]] = []
+        try:
+            for start in range(0, len(samples), batches.size):
+                batch = samples[start : start + batches.size]
+                batches.prepare(batch)
+                yield from (future.result() for future in pending)
+                pending = [pool.submit(attempt, function, sample, strict) for sample in batch]
+            yield from (future.result() for future in pending)
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> T | Skipped:

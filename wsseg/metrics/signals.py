@@ -10,6 +10,17 @@ from wsseg.data.model import Sample
 from wsseg.data.stacking import visible_box_index
 from wsseg.labelmaps import IGNORE
 
+SEED_SIGNALS = {
+    "predicted_iou": 1,
+    "stability": 1,
+    "box_iou": 1,
+    "consensus": 1,
+    "spread": -1,
+    "fallback": -1,
+}
+"""Signals of the seed "sam", which also count for the labels of later rounds; see
+``wsseg.seeds.sam_candidates.Choice``."""
+
 SIGNALS = {
     "ignored": -1,
     "resets": -1,
@@ -20,6 +31,7 @@ SIGNALS = {
     "confidence": 1,
     "agreement": 1,
     "area": 1,
+    **SEED_SIGNALS,
 }
 """Each signal, and whether more of it is a good (1) or a bad (-1) sign; docs/quality.md."""
 
@@ -67,7 +79,7 @@ def measure_signals(
                 "churn": math.nan if before is None else _churn(before == label, mask),
                 **{
                     name: float(of_class.get(name, math.nan))
-                    for name in ("kept", "confidence", "agreement")
+                    for name in ("kept", "confidence", "agreement", *SEED_SIGNALS)
                 },
                 "area": float(mask.mean()),
             }

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.errors import InputError
+from wsseg.foundation.params import SamParams
 from wsseg.plugins import find_plugin, load_plugin, plugin_key, unknown_name
 from wsseg.refine.crf.backends import choose_backend, warm_up
 from wsseg.refine.crf.dense import dense_crf
@@ -49,15 +50,23 @@ class Refiner:
     prepare: Callable[[], None] = lambda: None
 
 
-def find_refiner(name: str, crf: CRFParams = CRFParams()) -> Refiner:
+def find_refiner(
+    name: str,
+    crf: CRFParams = CRFParams(),
+    sam: SamParams = SamParams(),
+    device: str = "auto",
+) -> Refiner:
     """Return the refiner of a name.
 
     Args:
-        name: "crf", "par", "pamr", "none", or the name of a plug-in.
+        name: "crf", "par", "pamr", "sam", "none", or the name of a plug-in.
+        device: Of "sam": "auto" is the GPU if there is one; or "cpu" or "cuda".
 
     Raises:
         InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.
     """
+    if name == "sam":
+        return _sam(sam, device)
     if name == "none":
         return Refiner(identity, "none")
     if name in ("par", "pamr"):
@@ -68,10 +77,16 @@ def find_refiner(name: str, crf: CRFParams = CRFParams()) -> Refiner:
         return Refiner(partial(dense_crf, params=crf), ["crf", crf], partial(warm_up, crf.backend))
     plugin = find_plugin(name, ENTRY_POINTS)
     if plugin is None:
-        choices = ("crf", "par", "pamr", "none")
+        choices = ("crf", "par", "pamr", "sam", "none")
         raise unknown_name("rounds.refiner or cam.refiner", name, choices, ENTRY_POINTS)
     refine: Refine = load_plugin(plugin)
     return Refiner(partial(_refine_by_plugin, refine=refine, name=name), plugin_key(plugin))
+
+
+def _sam(params: SamParams, device: str) -> Refiner:
+    from wsseg.refine.sam import sam_refine  # noqa: PLC0415 - imports torch
+
+    return Refiner(partial(sam_refine, params=params, device=device), ["sam", params])
 
 
 def identity(

@@ -36,6 +36,7 @@ from wsseg.stages.stopping import verdicts
 from wsseg.stages.thresholds import threshold_curve
 from wsseg.synthetic.costs import DRAWN_BOX, EXTREME_BOX, MASK, seconds_of
 
+_COUNTED = ("resets", "restored", "objects", "fallbacks")
 _MIN_RANKED = 20  # classes in images, to say how well a signal ranks them
 
 
@@ -88,7 +89,7 @@ def stage_stats(
         if f"{name}/val" in counts:
             record["val_miou"] = counts[f"{name}/val"].quality.miou
         record |= {"label_change": label_changes.get(name), "val_change": val_changes.get(name)}
-        record |= {**_resets(run, name), **_signal_stats(run, name)}
+        record |= {**_counted(run, name), **_signal_stats(run, name)}
         known = {key: value for key, value in record.items() if value is not None}
         records.append(StageStats(**known))
     return records
@@ -148,11 +149,11 @@ def _validation(result: Sequence[str], measured: Mapping[str, TruthStats]) -> di
     return {}
 
 
-def _resets(run: Path, name: str) -> dict[str, int]:
+def _counted(run: Path, name: str) -> dict[str, int]:
     if not finished_stage(run, name):
         return {}
     table = read_stats(run / name).to_pandas()
-    return {key: int(table[key].sum()) for key in ("resets", "restored") if key in table}
+    return {key: int(table[key].sum()) for key in _COUNTED if key in table}
 
 
 def _signal_stats(run: Path, name: str) -> dict[str, Any]:

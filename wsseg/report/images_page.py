@@ -28,6 +28,7 @@ from wsseg.report.page import css_colour, write_page
 from wsseg.report.pictures import encode_image, shown_size
 from wsseg.runs.labelling import damage_in
 from wsseg.runs.progress import track
+from wsseg.stages.sam import candidates_path
 from wsseg.stages.signals import read_signals
 
 _SIDE = 280  # pixels: sharp on a card, small enough for ten thousand images
@@ -144,12 +145,21 @@ def _write(
         "boxes": [[round(value, _DIGITS) for value in box] for box in boxes],
         "marks": encode_label_map(stroke_map(strokes[-1], sample.size), _SIDE) if strokes else None,
         "rows": {name: _named(rows) for name, rows in work.rows.items()},
+        "candidates": _candidates(stages, work.id),
     }
     name = hashlib.sha256(work.id.encode()).hexdigest()[:16]
     write_text(folder / f"{name}.js", f"wsseg.image({_json(name)}, {_json(content)});\n")
     shows = {label for label_map in maps.values() for label in np.unique(label_map).tolist()}
     shows |= {box.label for box in sample.boxes} | {*sample.tagged}
     return work.id, {"file": name, "shows": sorted(shows - {0, IGNORE})}
+
+
+def _candidates(stages: Mapping[str, Path], identity: str) -> str | None:
+    """Return the figure of the masks that were compared for an image, as a data URI."""
+    for folder in stages.values():
+        if (path := candidates_path(folder, identity)).is_file():
+            return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    return None
 
 
 def _maps(stages: Mapping[str, Path], kind: str, identity: str) -> dict[str, NDArray[np.uint8]]:

@@ -31,6 +31,8 @@ class StageStats(_Record):
     """One stage: a row of the report's table of stages.
 
     Attributes:
+        objects: Number of objects that the seed "sam" segmented.
+        fallbacks: Number of those whose masks it refused and replaced by another seed's.
         signals: Means of ``SIGNALS`` over the classes in images.
         agreement: ``ranking_quality`` of each signal and the estimate against the true IoU.
         label_change: Difference of the label mIoU from the stage before.
@@ -45,6 +47,8 @@ class StageStats(_Record):
     per_class: dict[str, Figure] = {}
     resets: int | None = None
     restored: int | None = None
+    objects: int | None = None
+    fallbacks: int | None = None
     label_change: Interval | None = None
     val_change: Interval | None = None
     val_miou: Figure = None

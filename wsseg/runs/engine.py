@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from wsseg.data.model import Problem
 from wsseg.errors import InputError
-from wsseg.parallel import Item, Skipped, attempt, map_locally
+from wsseg.parallel import Batches, Item, Skipped, attempt, map_in_threads, map_locally
 from wsseg.runs.cluster import map_on_cluster
 from wsseg.runs.config import Config
 from wsseg.runs.progress import log
@@ -34,12 +34,16 @@ def report_problems(problems: Sequence[Problem], strict: bool) -> None:
 
 
 def map_samples(
-    function: Callable[[Item], T], samples: Sequence[Item], config: Config
+    function: Callable[[Item], T],
+    samples: Sequence[Item],
+    config: Config,
+    batches: Batches[Item] | None = None,
 ) -> Iterator[T | Skipped]:
     """Yield the result of a function for every sample, in no particular order.
 
     Args:
         function: Picklable; called once per sample, in a worker process with one thread.
+        batches: On this machine, call the function in threads that share a model instead.
 
     Yields:
         Results, and a ``Skipped`` for each image whose function raised ``InputError``.
@@ -51,5 +55,8 @@ def map_samples(
     if config.machine.engine == "ray":
         work = partial(attempt, function, strict=config.strict)
         yield from map_on_cluster(work, samples, config)
+    elif batches:
+        machine = config.machine
+        yield from map_in_threads(function, samples, batches, machine.workers, config.strict)
     else:
         yield from map_locally(function, samples, config.machine.workers, config.strict)

@@ -16,7 +16,7 @@ from wsseg.data.model import Sample
 from wsseg.errors import DamagedError, InputError
 from wsseg.files import fingerprint
 from wsseg.labelmaps import read_label_map, write_label_map
-from wsseg.parallel import keep_results
+from wsseg.parallel import Batches, keep_results
 from wsseg.runs.engine import map_samples
 from wsseg.runs.progress import log, track
 from wsseg.runs.records import record_results, recorded_ids, rows_by_image
@@ -42,6 +42,8 @@ def label_images(
     labeller: Labeller,
     samples: Sequence[Sample],
     skipped: Mapping[str, str] | None = None,
+    *,
+    batches: Batches[Sample] | None = None,
 ) -> Stage:
     """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row per class.
 
@@ -49,6 +51,7 @@ def label_images(
         labeller: Called in worker processes.
         skipped: Images that an earlier stage skipped, and the reasons; added to those of this
             stage.
+        batches: Call ``labeller`` in threads that share a model, instead of worker processes.
 
     Returns:
         The complete stage; ``skipped`` of it are the images that could not be used.
@@ -58,7 +61,9 @@ def label_images(
     """
     label = partial(_label, labeller=labeller, folder=stage.path / "labels")
     has_label_map = partial(_has_label_map, stage)
-    return map_stage(run, stage, label, samples, is_valid=has_label_map, skipped=skipped)
+    return map_stage(
+        run, stage, label, samples, is_valid=has_label_map, skipped=skipped, batches=batches
+    )
 
 
 def map_stage(
@@ -70,6 +75,7 @@ def map_stage(
     is_valid: Callable[[str], bool] | None = None,
     skipped: Mapping[str, str] | None = None,
     needs_one: bool = True,
+    batches: Batches[Sample] | None = None,
 ) -> Stage:
     """Do some work for every sample and write ``stats.parquet`` with the rows it returns.
 
@@ -80,6 +86,7 @@ def map_stage(
         skipped: Images that an earlier stage skipped, and the reasons; added to those of this
             stage.
         needs_one: Raise an error if the work failed for every image.
+        batches: Call ``work`` in threads that share a model, instead of worker processes.
 
     Returns:
         The complete stage; ``skipped`` of it are the images that could not be used.
@@ -88,7 +95,7 @@ def map_stage(
         InputError: The work failed for every image and ``needs_one`` is set, or for one and the
             run is strict.
     """
-    stage.run(partial(_map, run, stage, work, samples, is_valid, skipped or {}, needs_one))
+    stage.run(partial(_map, run, stage, work, samples, is_valid, skipped or {}, needs_one, batches))
     (stage.path / _LINES).unlink(missing_ok=True)
     return stage
 
@@ -101,11 +108,12 @@ def _map(  # noqa: PLR0917 - the arguments of map_stage
     is_valid: Callable[[str], bool] | None,
     before: Mapping[str, str],
     needs_one: bool,
+    batches: Batches[Sample] | None,
 ) -> dict[str, Any]:
     lines, unsorted = stage.path / _LINES, dict[str, str]()
     done = {id for id in recorded_ids(lines) if is_valid is None or is_valid(id)}
     remaining = [sample for sample in samples if sample.id not in done]
-    results = map_samples(partial(_do, work=work, run=run.path), remaining, run.config)
+    results = map_samples(partial(_do, work=work, run=run.path), remaining, run.config, batches)
     tracked = track(results, stage.name, len(samples), len(done))
     record_results(lines, keep_results(tracked, unsorted))
     skipped = dict(sorted(unsorted.items()))

@@ -1,13 +1,14 @@
 """Seeds by name, their combinations, and the projection of their results onto the annotations.
 
 A seed is a function ``f(example, params, rng)`` that returns a label map (H, W) uint8, IGNORE
-where it decides nothing. It names only the arguments that it needs, in any order after the first.
-Whatever seed made a label map, ``Constraints.project`` is applied to it.
+where it decides nothing, or ``SeedLabels``, a label map with statistics. It names only the
+arguments that it needs, in any order after the first. Whatever seed made a label map,
+``Constraints.project`` is applied to it.
 """
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ from wsseg.params import Params
 from wsseg.plugins import find_named, takes
 from wsseg.seeds.boxes import box, box_inner
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
+from wsseg.seeds.labels import SeedLabels
 from wsseg.seeds.params import SeedParams
 from wsseg.seeds.strokes import grabcut_strokes, strokes
 from wsseg.seeds.superpixels import superpixel_votes
 from wsseg.seeds.walker import random_walker
 
-SeedFunction = Callable[..., NDArray[np.uint8]]
+SeedFunction = Callable[..., NDArray[np.uint8] | SeedLabels]
 """``f(example)``, with the keyword arguments ``params`` and ``rng`` if it has parameters of these
 names."""
 
@@ -48,8 +50,8 @@ SEEDS: dict[str, SeedFunction] = {
 }
 """The seeds of this package that are no combinations."""
 
-COMBINATIONS = ("auto", "intersection", "folder")
-"""Names of seeds that use other seeds or label maps of other programs."""
+COMBINATIONS = ("auto", "intersection", "folder", "sam")
+"""Names of seeds that use other seeds, label maps of other programs, or a foundation model."""
 
 ENTRY_POINTS = "wsseg.seeds"
 """Entry point group of seeds from other packages."""
@@ -71,13 +73,24 @@ class Seed:
         Raises:
             InputError: A box reaches beyond the image, or the seed fails.
         """
+        return self.label(example, rng).label_map
+
+    def label(self, example: Example, rng: np.random.Generator) -> SeedLabels:
+        """Return the label map of an image, projected onto its annotations, with its statistics.
+
+        Raises:
+            InputError: A box reaches beyond the image, or the seed fails.
+        """
         _check_boxes(example.sample)
         random = {"rng": rng} if takes(self.function, "rng") else {}
-        label_map = np.asarray(self.function(example, **self.arguments, **random))
+        result = self.function(example, **self.arguments, **random)
+        labels = result if isinstance(result, SeedLabels) else SeedLabels(np.asarray(result))
+        label_map = labels.label_map
         if label_map.shape != example.sample.size or label_map.dtype != np.uint8:
             rule, got = f"{example.sample.size} uint8", f"{label_map.shape} {label_map.dtype}"
             raise InputError(f"result of seed {self.name!r}", rule, got, "correct the seed")
-        return _without_doubtful_background(example.constraints.project(label_map), example)
+        projected = example.constraints.project(label_map)
+        return replace(labels, label_map=_without_doubtful_background(projected, example))
 
 
 def _without_doubtful_background(
@@ -100,27 +113,32 @@ def _without_doubtful_background(
     return np.where(doubtful, IGNORE, label_map).astype(np.uint8)
 
 
-def find_seed(params: SeedParams = SeedParams()) -> Seed:
+def find_seed(params: SeedParams = SeedParams(), device: str = "auto") -> Seed:
     """Return the seed that ``params`` describe.
+
+    Args:
+        device: Of the seed "sam": "auto" is the GPU if there is one; or "cpu" or "cuda".
 
     Raises:
         InputError: A name is unknown, a combination contains itself, a folder is not set, or
             parameters of a plug-in break a rule.
     """
-    return _find(params, params.name, "seeds.name", forbidden=())
+    return _find(params, params.name, "seeds.name", forbidden=(), device=device)
 
 
-def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...]) -> Seed:
+def _find(
+    params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...], device: str
+) -> Seed:
     if name in forbidden:
         rule = f"the name of a seed other than {' and '.join(forbidden)}"
         raise InputError(setting, rule, repr(name), "name another seed")
     if name == "auto":
-        boxes = _find(params, params.boxes, "seeds.boxes", ("auto",))
-        marks = _find(params, params.strokes, "seeds.strokes", ("auto",))
+        boxes = _find(params, params.boxes, "seeds.boxes", ("auto",), device)
+        marks = _find(params, params.strokes, "seeds.strokes", ("auto",), device)
         return Seed(name, combine, {"boxes": boxes, "strokes": marks})
     if name == "intersection":
         inner = ("intersection", "auto")
-        sources = tuple(_find(params, n, "seeds.sources", inner) for n in params.sources)
+        sources = tuple(_find(params, n, "seeds.sources", inner, device) for n in params.sources)
         return Seed(name, intersect, {"sources": sources})
     if name == "folder":
         if params.folder is None:
@@ -128,6 +146,8 @@ def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...
         if not params.folder.is_dir():
             raise InputError(f"seeds.folder {params.folder} is no folder", hint="check the path")
         return Seed(name, read_from_folder, {"folder": params.folder})
+    if name == "sam":
+        return _sam_seed(params, device)
     choices = {**dict.fromkeys(COMBINATIONS), **SEEDS}
     function = find_named(setting, name, choices, ENTRY_POINTS)
     assert function is not None
@@ -136,6 +156,20 @@ def _find(params: SeedParams, name: str, setting: str, forbidden: tuple[str, ...
     group = "grabcut" if name.startswith("grabcut") else name
     arguments = {"params": getattr(params, group)} if takes(function, "params") else {}
     return Seed(name, function, arguments)
+
+
+def _sam_seed(params: SeedParams, device: str) -> Seed:
+    """Return the seed "sam", with the seeds of "auto" for the objects for which it fails."""
+    from wsseg.seeds.sam import sam  # noqa: PLC0415 - imports torch
+
+    defaults = SeedParams()
+    changes = {
+        "name": "auto",
+        "boxes": defaults.boxes if params.boxes == "sam" else params.boxes,
+        "strokes": defaults.strokes if params.strokes == "sam" else params.strokes,
+    }
+    fallback = find_seed(params.model_copy(update=changes))
+    return Seed("sam", sam, {"params": params.sam, "fallback": fallback, "device": device})
 
 
 def _plugin_arguments(function: SeedFunction, name: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -152,26 +186,31 @@ def _plugin_arguments(function: SeedFunction, name: str, values: dict[str, Any])
     return {"params": kind(**values)}
 
 
-def combine(
-    example: Example, boxes: Seed, strokes: Seed, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def combine(example: Example, boxes: Seed, strokes: Seed, rng: np.random.Generator) -> SeedLabels:
     """Return the first label map of an image with annotations of any kind.
 
     Boxes get the seed ``boxes``. If that leaves pixels open, or if there are no boxes, marks are
     spread by the seed ``strokes``. A full mask stays as it is, including its IGNORE.
 
     Returns:
-        (H, W) uint8; all IGNORE if no pixel is known, as with tags alone.
+        The label map, all IGNORE if no pixel is known, as with tags alone, and the statistics of
+        the seeds.
     """
-    label_map, sample = example.constraints.known, example.sample
+    labels, sample = SeedLabels(example.constraints.known), example.sample
     # The seed that comes first receives the generator itself, so that it makes the same label map
     # as when it is chosen by name.
     if sample.boxes:
-        label_map = boxes(example, rng)
+        labels = boxes.label(example, rng)
         rng = rng.spawn(1)[0]
+    label_map = labels.label_map
     if not _is_marked(sample, label_map) or (label_map != IGNORE).all():
-        return label_map
-    return np.where(label_map == IGNORE, strokes(example, rng), label_map).astype(np.uint8)
+        return labels
+    spread = strokes.label(example, rng)
+    return SeedLabels(
+        np.where(label_map == IGNORE, spread.label_map, label_map).astype(np.uint8),
+        {**spread.stats, **labels.stats},
+        [*labels.candidates, *spread.candidates],
+    )
 
 
 def intersect(

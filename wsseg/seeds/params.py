@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveFloat
 
+from wsseg.foundation.params import SamParams
 from wsseg.params import Params
 
 
@@ -34,18 +35,20 @@ class SeedParams(Params):
     """Method of the first label maps. "auto" applies the method ``boxes`` to boxes, and the method
     ``strokes`` to marks in the pixels that boxes leave open. Of boxes: "box", "box_inner",
     "grabcut", "grabcut_votes", "intersection"; of marks: "strokes", "grabcut_strokes",
-    "random_walker", "superpixel_votes"; "folder" reads them; or the name of a plug-in.
+    "random_walker", "superpixel_votes"; of both: "sam"; "folder" reads them; or the name of a
+    plug-in.
     """
     boxes: str = "grabcut"
-    """Method of "auto" for boxes."""
+    """Method of "auto" for boxes, and of objects for which "sam" fails."""
     strokes: str = "grabcut_strokes"
-    """Method of "auto" for points, scribbles and polygons."""
+    """Method of "auto" for points, scribbles and polygons, and where "sam" fails on them."""
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
     """The two methods of "intersection", which keeps the objects that both find."""
     folder: Path | None = None
     """Folder of "folder" with label maps ``<id>.png`` of another program (SAM, MCG, ...)."""
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
+    sam: SamParams = SamParams()
     plugins: dict[str, dict[str, Any]] = Field({})
     """Parameters of methods of other packages, by their names."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
@@ -14,7 +15,7 @@ from wsseg.data.constraints import labelled_pixels
 from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
-from wsseg.files import fingerprint
+from wsseg.files import atomic_write, fingerprint
 from wsseg.labelmaps import IGNORE, read_label_map, write_confidence, write_label_map
 from wsseg.metrics.confidence import mean_confidence
 from wsseg.refine.params import CleaningParams
@@ -35,6 +36,14 @@ from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
+from wsseg.seeds.contact_sheet import contact_sheet
+from wsseg.stages.sam import (
+    SAM,
+    candidates_path,
+    encoding_batches,
+    seeds_use_sam,
+    weights_record,
+)
 from wsseg.stages.training import (
     Predict,
     labelled_pairs,
@@ -51,9 +60,10 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready: A stage with label maps of some of the images, which are copied.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    seed = find_seed(config.seeds)
+    seed, used = find_seed(config.seeds, config.machine.device), seeds_use_sam(config.seeds)
     stage = run.stage(
         SEEDS,
+        weights=weights_record(config, used=used),
         seeds=config.seeds,
         files=[fingerprint(f / f"{s.id}.png") for f in config.seeds.folders for s in samples],
         ready=ready,
@@ -61,8 +71,16 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         classes=list(dataset.classes),
         seed=config.seed,
     )
-    label = partial(_seed, seed=seed, base=config.seed, n_classes=len(dataset.classes), ready=ready)
-    return label_images(run, stage, label, samples)
+    label = partial(
+        _seed,
+        seed=seed,
+        base=config.seed,
+        n_classes=len(dataset.classes),
+        ready=ready,
+        folder=stage.path,
+    )
+    batches = encoding_batches(config, used=used)
+    return label_images(run, stage, label, samples, batches=batches)
 
 
 def train_segmenter(
@@ -122,9 +140,11 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
-    refiner = find_refiner(config.rounds.refiner, config.crf)
+    machine, used = config.machine, config.rounds.clean and config.rounds.refiner == SAM
+    refiner = find_refiner(config.rounds.refiner, config.crf, config.seeds.sam, machine.device)
     stage = run.stage(
         labels_name(model.name),
+        weights=weights_record(config, used=used),
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
@@ -146,7 +166,8 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
             refine=refiner.refine,
             rules=stage.path / "rules",
         )
-    return label_images(run, stage, label, samples, seeds.skipped)
+    batches = encoding_batches(config, used=used)
+    return label_images(run, stage, label, samples, seeds.skipped, batches=batches)
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
@@ -185,12 +206,17 @@ def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:
 
 
 def _seed(
-    sample: Sample, seed: Seed, base: int, n_classes: int, ready: Stage | None
+    sample: Sample, *, seed: Seed, base: int, n_classes: int, ready: Stage | None, folder: Path
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, n_classes)
     if ready and sample.id in ready.load(_image_ids):
         return example.constraints.project(read_label_map(label_path(ready, sample))), {}
-    return seed(example, np.random.default_rng([base, *sample.id.encode()])), {}
+    labels = seed.label(example, np.random.default_rng([base, *sample.id.encode()]))
+    if labels.candidates:
+        with atomic_write(candidates_path(folder, sample.id)) as file:
+            sheet = contact_sheet(example.image, labels.candidates)
+            Image.fromarray(sheet).save(file, "jpeg", quality=80)
+    return labels.label_map, merge(labels.stats)
 
 
 def _keep(sample: Sample, n_classes: int, predict: Predict) -> tuple[NDArray[np.uint8], ClassStats]:

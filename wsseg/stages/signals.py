@@ -11,7 +11,7 @@ from wsseg.data.model import Sample
 from wsseg.labelmaps import read_label_map
 from wsseg.metrics.estimate import estimate_quality
 from wsseg.metrics.signals import SIGNALS, measure_signals
-from wsseg.runs.labelling import label_path, map_stage, samples_key, usable_samples
+from wsseg.runs.labelling import label_path, map_stage, merge, samples_key, usable_samples
 from wsseg.runs.names import signals_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage, finished_stage
@@ -23,7 +23,8 @@ def inspect(run: Run, history: Sequence[Stage], samples: Sequence[Sample]) -> St
     """Return the stage "<labels>/signals": a row of ``SIGNALS`` for each class in each image.
 
     Args:
-        history: Complete stages of label maps in order; the last one is inspected.
+        history: Complete stages of label maps in order; the last one is inspected. What the first
+            one tells of its masks counts for all.
     """
     labels, before = history[-1], history[-2] if len(history) > 1 else None
     stage = run.stage(
@@ -33,7 +34,7 @@ def inspect(run: Run, history: Sequence[Stage], samples: Sequence[Sample]) -> St
         samples=samples_key(samples),
         signals=[*SIGNALS],
     )
-    work = partial(_rows, labels=labels, before=before)
+    work = partial(_rows, labels=labels, before=before, first=history[0])
     return map_stage(run, stage, work, usable_samples(labels, samples), needs_one=False)
 
 
@@ -54,12 +55,14 @@ def read_signals(labels: Path) -> pd.DataFrame | None:
     return _scored(labels, *(file.stat().st_mtime_ns if file.exists() else 0 for file in files))
 
 
-def _rows(sample: Sample, labels: Stage, before: Stage | None) -> tuple[str, list[dict[str, Any]]]:
+def _rows(
+    sample: Sample, labels: Stage, before: Stage | None, first: Stage
+) -> tuple[str, list[dict[str, Any]]]:
     rows = measure_signals(
         read_label_map(label_path(labels, sample)),
         None if before is None else read_label_map(label_path(before, sample)),
         sample,
-        _stats_of(labels, sample.id),
+        merge(_stats_of(first, sample.id), _stats_of(labels, sample.id)),
     )
     return sample.id, [{"id": sample.id, **row} for row in rows]
 

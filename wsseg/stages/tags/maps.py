@@ -30,6 +30,7 @@ from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_act
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
+from wsseg.stages.sam import SAM, encoding_batches, weights_record
 
 _OF_MAPS = {"method", "scales"}
 
@@ -119,9 +120,11 @@ def label_by_maps(
     if maps is None:
         return None
     samples = usable_samples(maps, dataset.split(config.data.train))
-    refiner = find_refiner(params.refiner, config.crf)
+    machine, used = config.machine, params.refiner == SAM
+    refiner = find_refiner(params.refiner, config.crf, config.seeds.sam, machine.device)
     stage = run.stage(
         name,
+        weights=weights_record(config, used=used),
         maps=maps,
         samples=samples_key(samples),
         rule=params.model_dump(exclude={*_OF_MAPS, "affinity"}),
@@ -136,7 +139,8 @@ def label_by_maps(
         params=params,
         refine=refiner.refine,
     )
-    return label_images(run, stage, label, samples, maps.skipped)
+    batches = encoding_batches(config, used=used)
+    return label_images(run, stage, label, samples, maps.skipped, batches=batches)
 
 
 def _locate(
