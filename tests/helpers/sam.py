@@ -1,6 +1,8 @@
 """Tiny SAM models with random weights, and decoders that return prescribed masks."""
 
+import numpy as np
 import pytest
+import torch
 
 SIDE = 64
 """Side of the models' square input in pixels."""
@@ -9,7 +11,6 @@ SIDE = 64
 def write_tiny_sam(folder, version=1):
     """Write a SAM 1, 2 or 3 (tracker) model with random weights into a folder."""
     transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, processor = {1: _sam1, 2: _sam2, 3: _sam3}[version](transformers)
@@ -116,3 +117,35 @@ def _decoder():
         "num_hidden_layers": 2,
         "iou_head_hidden_dim": 16,
     }
+
+
+class Scripted:
+    """A model whose masks a test prescribes.
+
+    Args:
+        answer: Called with a ``Prompt`` and (H, W); returns three masks (H, W) bool or logits.
+        iou: The IoU that it predicts for each of the three.
+    """
+
+    def __init__(self, answer, iou=(0.9, 0.8, 0.7)):
+        self.answer, self.iou = answer, iou
+        self.prompts = []
+
+    def embedding(self, image):
+        from wsseg.foundation.sam import Embedding  # noqa: PLC0415
+
+        size, side = image.shape[:2], max(image.shape[:2])
+        return Embedding((torch.ones(1, 2, side, side),), size, size, side)
+
+    def decode(self, embedding, prompts):
+        from wsseg.foundation.sam import Masks  # noqa: PLC0415
+
+        self.prompts += prompts
+        size = embedding.size
+        answers = [np.stack([logits_of(m) for m in self.answer(p, size)]) for p in prompts]
+        iou = np.tile(np.array(self.iou, np.float32), (len(prompts), 1))
+        return Masks(np.stack(answers).astype(np.float32), iou, size, size)
+
+
+def logits_of(mask):
+    return np.where(mask, 8.0, -8.0) if mask.dtype == bool else mask
