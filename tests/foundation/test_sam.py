@@ -174,5 +174,5 @@ def test_a_gpu_too_small_for_one_image_is_an_error(model, image, monkeypatch):
         raise torch.cuda.OutOfMemoryError
 
     monkeypatch.setattr(model.sam, "_encode", full)
-    with pytest.raises(InputError, match="GPU does not suffice for .*set machine.device=cpu"):
+    with pytest.raises(InputError, match=r"GPU does not suffice for .*set machine.device=cpu"):
         model.sam.encode([image, image])

@@ -90,7 +90,7 @@ def test_incomplete_folders_are_refused(folder, damage, message):
 
 
 def test_a_model_of_another_family_is_refused(folder):
-    with pytest.raises(InputError, match="must be a CLIP model .* got a model of type sam"):
+    with pytest.raises(InputError, match=r"must be a CLIP model .* got a model of type sam"):
         find(folder, "CLIP")
 
 
@@ -104,7 +104,7 @@ def test_tensors_of_another_model_are_refused(folder):
 
 @pytest.mark.parametrize("name", [None, ""])
 def test_a_missing_name_is_an_error(name):
-    with pytest.raises(InputError, match="seeds.sam.model must be the name of a SAM model"):
+    with pytest.raises(InputError, match=r"seeds.sam.model must be the name of a SAM model"):
         find_weights(name, "SAM", SETTING)
 
 

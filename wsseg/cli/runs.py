@@ -1,4 +1,4 @@
-"""Commands of runs: run, predict, export, report, compare."""
+"""Commands of runs and label maps: run, predict, export, refine, report, compare."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +10,7 @@ from wsseg.cli.app import app
 from wsseg.cli.errors import plain_errors
 from wsseg.cli.options import options
 from wsseg.cli.pipelines import run_and_report
+from wsseg.foundation.params import SamParams
 from wsseg.runs.config import load_config
 from wsseg.runs.recipes import end_with, find_config
 from wsseg.stages.params import ExportParams
@@ -96,6 +97,29 @@ def export(
     from wsseg.stages.export import export_labels
 
     export_labels(run, out, params)
+
+
+@app.command()
+@plain_errors()
+@options(SamParams)
+def refine(
+    labels: Annotated[Path, typer.Argument(help="Folder of label maps, PNGs of class numbers.")],
+    out: Annotated[Path, typer.Argument(help="A new folder for the refined label maps.")],
+    *,
+    images: Annotated[Path, typer.Option(help="Folder of the images of the same names.")],
+    params: SamParams,
+    refiner: Annotated[
+        str, typer.Option("--with", help="Refiner: sam, crf, par, pamr, or a plug-in.")
+    ] = "crf",
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="A data set whose boxes or marks say where each class may be."),
+    ] = None,
+) -> None:
+    """Refine label maps that were made elsewhere; an interrupted call continues."""
+    from wsseg.stages.refining import refine_labels
+
+    refine_labels(labels, images, out, name=refiner, params=params, dataset=dataset)
 
 
 @app.command()

@@ -10,7 +10,7 @@ class SamParams(Params):
 
     model: str | None = None
     """A Segment Anything model (SAM 1, 2 or 3): the folder of its weights, or its name on the
-    Hugging Face Hub, such as "facebook/sam2.1-hiera-tiny". Needs ``wsseg[foundation]``.
+    Hugging Face Hub, such as "facebook/sam2.1-hiera-tiny". Needs the extra "foundation".
     """
     batch_size: PositiveInt = 8
     """Number of images that a GPU encodes at a time; fewer if its memory does not suffice."""

@@ -103,9 +103,11 @@ def refine_parts(
     for group in _groups(_parts(labels, len(probabilities))):
         parts = group
         for _ in range(_ITERATIONS):
-            prompts = [_prompt(part, embedding) for part in parts]
-            masks = model.decode(embedding, prompts)
-            parts = [_improve(part, masks, n, allowed) for n, part in enumerate(parts)]
+            if not parts:
+                break
+            masks = model.decode(embedding, [_prompt(part, embedding) for part in parts])
+            improved = (_improve(part, masks, n, allowed) for n, part in enumerate(parts))
+            parts = [part for part in improved if part.mask.any()]
         for part in parts:
             if _iou(part.mask, part.start) >= _MIN_IOU:
                 _apply(refined, part)
@@ -221,13 +223,12 @@ def _on_canvas(
 
 
 def _improve(part: _Part, masks: Masks, number: int, allowed: NDArray[np.bool_] | None) -> _Part:
-    """Return a part with the mask of the highest predicted IoU; unchanged if that is empty."""
+    """Return a part with the mask of the highest predicted IoU."""
     best = int(masks.iou[number].argmax())
     odds = masks.resample(masks.logits[number, best], part.window)
     if allowed is not None:
         odds[~allowed[(part.channel, *part.window)]] = -np.inf
-    mask = odds > 0
-    return replace(part, mask=mask, odds=odds) if mask.any() else part
+    return replace(part, mask=odds > 0, odds=odds)
 
 
 def _apply(refined: NDArray[np.float32], part: _Part) -> None:

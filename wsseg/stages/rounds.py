@@ -12,7 +12,7 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import labelled_pixels
-from wsseg.data.example import example_of
+from wsseg.data.example import example_of, read_sample_image
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import atomic_write, fingerprint
@@ -79,7 +79,8 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready=ready,
         folder=stage.path,
     )
-    batches = encoding_batches(config, used=used)
+    sam, device = config.seeds.sam, config.machine.device
+    batches = encoding_batches(sam, device, read_sample_image, used=used)
     return label_images(run, stage, label, samples, batches=batches)
 
 
@@ -166,7 +167,8 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
             refine=refiner.refine,
             rules=stage.path / "rules",
         )
-    batches = encoding_batches(config, used=used)
+    sam, device = config.seeds.sam, config.machine.device
+    batches = encoding_batches(sam, device, read_sample_image, used=used)
     return label_images(run, stage, label, samples, seeds.skipped, batches=batches)
 
 

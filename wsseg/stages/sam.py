@@ -1,22 +1,24 @@
 """SAM in the stages of a run: which settings use it, and how a GPU encodes images in batches."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.example import read_sample_image
-from wsseg.data.model import Sample
 from wsseg.errors import InputError
 from wsseg.foundation.embeddings import load_cached_sam
+from wsseg.foundation.params import SamParams
 from wsseg.foundation.weights import find_weights
 from wsseg.networks.weights import device_of
-from wsseg.parallel import Batches
+from wsseg.parallel import Batches, Identified
 from wsseg.runs.config import Config
 from wsseg.seeds.params import SeedParams
+
+Item = TypeVar("Item", bound=Identified)
 
 SAM = "sam"
 """Name of the seed and of the refiner."""
@@ -43,24 +45,35 @@ def weights_record(config: Config, *, used: bool) -> dict[str, Any] | None:
     return find_weights(config.seeds.sam.model, "SAM", "seeds.sam.model").record()
 
 
-def encoding_batches(config: Config, *, used: bool) -> Batches[Sample] | None:
-    """Return how images are encoded in batches; None without a GPU, or if SAM is not used."""
-    if not used or device_of(config.machine.device) != "cuda":
+def encoding_batches(
+    params: SamParams,
+    device: str,
+    read: Callable[[Item], NDArray[np.uint8]],
+    *,
+    used: bool,
+) -> Batches[Item] | None:
+    """Return how images are encoded in batches; None without a GPU, or if SAM is not used.
+
+    Args:
+        device: ``machine.device``.
+        read: Reads the image (H, W, 3) uint8 of an item.
+    """
+    if not used or device_of(device) != "cuda":
         return None
-    return Batches(partial(_encode, config=config), config.seeds.sam.batch_size)
+    return Batches(partial(_encode, params=params, device=device, read=read), params.batch_size)
 
 
-def _encode(samples: Sequence[Sample], config: Config) -> None:
-    params = config.seeds.sam
-    images = [image for sample in samples if (image := _readable(sample)) is not None]
-    load_cached_sam(params.model, params.cache, config.machine.device).prepare(images)
-
-
-def _readable(sample: Sample) -> NDArray[np.uint8] | None:
-    try:
-        return read_sample_image(sample)
-    except InputError:  # the function that labels the image reports it
-        return None
+def _encode(
+    items: Sequence[Item],
+    params: SamParams,
+    device: str,
+    read: Callable[[Item], NDArray[np.uint8]],
+) -> None:
+    images = []
+    for item in items:
+        with suppress(InputError):  # the function that labels the image reports it
+            images.append(read(item))
+    load_cached_sam(params.model, params.cache, device).prepare(images)
 
 
 def candidates_path(folder: Path, identity: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.example import example_of
+from wsseg.data.example import example_of, read_sample_image
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.images import read_image
@@ -139,7 +139,8 @@ def label_by_maps(
         params=params,
         refine=refiner.refine,
     )
-    batches = encoding_batches(config, used=used)
+    sam, device = config.seeds.sam, config.machine.device
+    batches = encoding_batches(sam, device, read_sample_image, used=used)
     return label_images(run, stage, label, samples, maps.skipped, batches=batches)
 
 
