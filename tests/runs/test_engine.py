@@ -6,7 +6,7 @@ import pytest
 
 from wsseg.data.model import Problem, Sample
 from wsseg.errors import DamagedError, InputError
-from wsseg.parallel import Skipped, map_locally
+from wsseg.parallel import Batches, Skipped, map_in_threads, map_locally
 from wsseg.runs.engine import report_problems
 
 
@@ -69,3 +69,23 @@ def test_problems_are_reported_and_fatal_ones_refused_when_strict(
 def test_a_killed_worker_is_explained():
     with pytest.raises(InputError, match="a worker that was killed; set a lower one"):
         list(map_locally(die, samples(4), 2, strict=False))
+
+
+def test_threads_get_prepared_batches_and_skip_a_bad_image():
+    prepared = []
+    batches = Batches(lambda group: prepared.append([sample.id for sample in group]), 3)
+    results = list(map_in_threads(number, samples(5), batches, 2, strict=False))
+    assert prepared == [["0", "1", "2"], ["3", "4"]]
+    assert [r if isinstance(r, int) else r.id for r in results] == [0, 1, "2", 3, 4]
+
+
+def test_an_image_is_prepared_before_its_thread_starts():
+    ready = set()
+    batches = Batches(lambda group: ready.update(sample.id for sample in group), 2)
+    results = map_in_threads(lambda sample: sample.id in ready, samples(6), batches, 3, strict=True)
+    assert all(results)
+
+
+def test_threads_raise_the_first_error_of_a_strict_run():
+    with pytest.raises(InputError, match="rubbish"):
+        list(map_in_threads(number, samples(4), Batches(len, 4), 2, strict=True))

@@ -39,7 +39,7 @@ def iou_with(truth, maps):
 
 def test_label_maps_of_other_programs_become_better(data, places):
     labels, _, out = places
-    assert refine_labels(*places, name="crf") == 0
+    assert refine_labels(*places, name="par") == 0
     truth = read_all(data / "SegmentationClass")
     assert iou_with(truth, read_all(out)) > iou_with(truth, read_all(labels))
 
@@ -62,22 +62,22 @@ def test_ignored_pixels_and_sizes_stay(places):
     before = read_label_map(path).copy()
     before[:7] = IGNORE
     write_label_map(path, before)
-    refine_labels(*places, name="crf")
+    refine_labels(*places, name="par")
     after = read_label_map(out / path.name)
     assert ((after == IGNORE) == (before == IGNORE)).all()
 
 
-def test_an_interrupted_call_continues_and_other_arguments_are_refused(places, monkeypatch):
+def test_an_interrupted_call_continues_and_other_arguments_are_refused(places):
     labels, images, out = places
-    refine_labels(*places, name="crf")
+    refine_labels(*places, name="par")
     first, second = sorted(out.glob("*.png"))[:2]
     kept = first.stat().st_mtime_ns
     second.unlink()
-    refine_labels(*places, name="crf")
+    refine_labels(*places, name="par")
     assert second.exists()
     assert first.stat().st_mtime_ns == kept
     with pytest.raises(InputError, match="refined from other files or in another way"):
-        refine_labels(labels, images, out, name="par")
+        refine_labels(labels, images, out, name="pamr")
 
 
 def test_a_label_map_that_does_not_fit_its_image_is_skipped(places, capfd):
@@ -85,7 +85,7 @@ def test_a_label_map_that_does_not_fit_its_image_is_skipped(places, capfd):
     paths = sorted(labels.iterdir())
     write_label_map(paths[0], np.zeros((5, 5), np.uint8))
     paths[1].write_bytes(b"no image")
-    assert refine_labels(*places, name="crf") == 2
+    assert refine_labels(*places, name="par") == 2
     text = capfd.readouterr().err
     assert "must be of the size of its image" in text
     assert len(read_all(out)) == 2
@@ -94,10 +94,10 @@ def test_a_label_map_that_does_not_fit_its_image_is_skipped(places, capfd):
 def test_folders_without_pairs_are_errors(places, tmp_path):
     labels, images, out = places
     with pytest.raises(InputError, match="is no folder"):
-        refine_labels(tmp_path / "none", images, out, name="crf")
+        refine_labels(tmp_path / "none", images, out, name="par")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="none with an image of its name"):
-        refine_labels(labels, tmp_path / "empty", out, name="crf")
+        refine_labels(labels, tmp_path / "empty", out, name="par")
     assert not out.exists()
 
 
@@ -119,5 +119,5 @@ def test_the_image_and_the_label_map_may_share_a_folder(tmp_path):
     folder.mkdir()
     Image.new("RGB", (20, 16), (90, 90, 90)).save(folder / "a.jpg")
     write_label_map(folder / "a.png", np.ones((16, 20), np.uint8))
-    refine_labels(folder, folder, tmp_path / "out", name="crf")
+    refine_labels(folder, folder, tmp_path / "out", name="par")
     assert (tmp_path / "out" / "a.png").exists()
