@@ -6,7 +6,9 @@ from helpers.sam import Scripted
 from wsseg.data.annotation import Box, Boxes, Region, Regions
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.labelmaps import IGNORE
+from wsseg.seeds.apply import find_seed
 from wsseg.seeds.contact_sheet import contact_sheet
+from wsseg.seeds.params import SeedParams
 from wsseg.seeds.sam import label_objects
 
 SIZE = 60, 80
@@ -248,3 +250,27 @@ def test_the_contact_sheet_has_a_row_for_each_object_and_frames_the_best_mask():
     assert (above == (31, 157, 85)).all(axis=2).any()
     assert not (below == (31, 157, 85)).all(axis=2).any()
     assert (below == (204, 51, 51)).all(axis=2).any()
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        Boxes((BOX, Box(1, 30, 20, 50, 40), Box(1, 0, 0, 15, 20), Box(3, 55, 5, 78, 58))),
+        Strokes(
+            tuple(
+                Scribble(label, ((x + 0.5, y + 0.5), (x + 4.5, y + 0.5)), 3)
+                for label, x, y in [(0, 5, 5), (1, 30, 20), (1, 60, 50), (2, 50, 10)]
+            )
+        ),
+        Strokes((Scribble(2, ((40.5, 30.5),), 3), Scribble(1, ((10.5, 30.5),), 3))),
+    ],
+    ids=["boxes", "marks", "no background"],
+)
+def test_if_all_objects_fail_the_labels_are_those_of_the_fallback(annotations):
+    image = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    example = example_from(image, annotations)
+    classical = find_seed(SeedParams())
+    result = label_objects(example, always(EMPTY), classical, np.random.default_rng(1))
+    alone = classical(example, np.random.default_rng(1))
+    assert len(np.unique(alone)) > 2
+    assert (example.constraints.project(result.label_map) == alone).all()

@@ -63,15 +63,17 @@ def label_objects(
         background is marked; statistics of each class, the means over its objects of
         ``Choice.signals`` and the numbers "objects" and "fallbacks"; and the masks of each object.
     """
-    one, other = rng.spawn(2)
-    classical = fallback(example, one)
+    # The fallback receives the generator itself: where SAM fails, labels are those of a run
+    # without it.
+    (jitter,) = rng.spawn(1)
+    classical = fallback(example, rng)
     odds = np.full(example.sample.size, -np.inf, np.float32)
     claimed = np.zeros(example.sample.size, np.uint8)
     rest = _unclaimed(example)
     signals: dict[int, list[dict[str, float]]] = {}
     candidates: list[Candidates] = []
     embedding = model.embedding(example.image)
-    for group in _groups(prompted_objects(example, classical, other)):
+    for group in _groups(prompted_objects(example, classical, jitter)):
         masks = model.decode(embedding, [prompt for thing in group for prompt in thing.prompts])
         for thing, of_thing in zip(group, _by_object(group, masks), strict=True):
             choice = choose(thing, of_thing)
@@ -104,8 +106,7 @@ def _copy_doubt(
     rest: NDArray[np.uint8], classical: NDArray[np.uint8], thing: PromptedObject
 ) -> None:
     """Keep IGNORE of the classical seed around an object that it replaces, in place."""
-    if thing.box is not None:
-        rest[thing.window][classical[thing.window] == IGNORE] = IGNORE
+    rest[thing.window][classical[thing.window] == IGNORE] = IGNORE
 
 
 def _groups(things: Iterable[PromptedObject]) -> Iterator[list[PromptedObject]]:

@@ -123,9 +123,12 @@ def _marked_objects(
         elsewhere = points_in(other, _NEGATIVES)
         _, regions = cv2.connectedComponents((classical == label).astype(np.uint8))
         count, parts = cv2.connectedComponents((labelled == label).astype(np.uint8))
+        # Regions that no mark touches belong to the first mark.
+        lone = np.setdiff1d(regions, regions[parts > 0])
         for part in range(1, count):
             marks = parts == part
-            fallback = np.isin(regions, [*{*regions[marks].tolist()} - {0}])
+            touched = np.union1d(regions[marks], lone if part == 1 else [])
+            fallback = np.isin(regions, touched[touched > 0])
             prompts = _prompts_of_marks(marks, fallback, elsewhere)
             yield PromptedObject(
                 label, whole, possible, marks, other, fallback | marks, None, prompts
