@@ -27,7 +27,10 @@ FAMILIES = {
     "convnext_atto": ({}, 32),
     "vit_tiny_patch16_224": ({"depth": 1}, 16),
     "deit_tiny_distilled_patch16_224": ({"depth": 1}, 16),
-    "swin_tiny_patch4_window7_224": ({"embed_dim": 24, "depths": (1, 1, 1, 1)}, 32),
+    "swin_tiny_patch4_window7_224": (
+        {"strict_img_size": False, "embed_dim": 24, "depths": (1, 1, 1, 1)},
+        32,
+    ),
 }
 
 

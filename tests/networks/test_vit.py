@@ -224,10 +224,11 @@ def test_bad_settings(change, message, use):
         use(SegmenterParams(**{**settings, **change}))
 
 
+@pytest.mark.parametrize("use", [check_network, lambda params: build_network(params, 2)])
 @pytest.mark.parametrize("architecture", DECODERS)
-def test_a_transformer_for_one_image_size_is_refused_before_a_run(architecture):
-    with pytest.raises(InputError, match=r"model\.encoder must be a model .*images of any size"):
-        check_network(params_of("tu-beit_base_patch16_224", architecture))
+def test_a_transformer_for_one_image_size_is_refused(architecture, use):
+    with pytest.raises(InputError, match=r"model\.encoder must be a model for images of any size"):
+        use(params_of("tu-beit_base_patch16_224", architecture))
 
 
 def test_a_linear_head_takes_any_model_of_timm():

@@ -47,7 +47,7 @@ class TimmEncoder(nn.Module):
             features = self.model.forward_features(images)
         except AssertionError as error:  # timm's error for another image size
             rule = "a model for images of any size"
-            remedy = "choose another encoder, such as a vision transformer"
+            remedy = "choose another encoder, or encoder_kwargs such as {strict_img_size: false}"
             raise InputError(self.setting, rule, str(error), remedy) from error
         return self._channels_first(features, images.shape[2:])
 

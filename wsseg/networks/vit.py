@@ -1,6 +1,7 @@
 """Parts of segmentation networks on models of timm: a DPT decoder or a linear head."""
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any, Literal
 
 from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
@@ -29,7 +30,9 @@ class TransformerLevels(nn.Module):
         super().__init__()
         self.model, self.indices = body, list(indices)
         self.channels = [int(body.feature_info[i]["num_chs"]) for i in indices]
-        self.has_tokens = getattr(body, "num_prefix_tokens", 0) > 0
+        options = signature(body.forward_intermediates).parameters
+        has_tokens = getattr(body, "num_prefix_tokens", 0) > 0
+        self.has_tokens = has_tokens and "return_prefix_tokens" in options
         # Parameters that no output depends on would stop a training on several devices. SAM's
         # norm belongs to its neck, which gives maps of another depth.
         self.norm = self.channels[-1] == body.num_features
@@ -66,11 +69,13 @@ def build_dpt(
         decoder_fusion_channels: Number of channels of the fused levels.
 
     Raises:
-        InputError: The model is no plain vision transformer with at least four blocks.
+        InputError: The model is no plain vision transformer with at least four blocks, or takes
+            images of one size only.
 
     References:
         Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021, arXiv:2103.13413.
     """
+    _check_any_size(body)
     patch, blocks = _check_transformer(body)
     levels = len(_STRIDES)
     # The blocks are spread evenly, the last one included.
@@ -98,7 +103,11 @@ def build_linear(body: nn.Module, n_classes: int) -> Parts:
 
     Args:
         body: A timm model without head.
+
+    Raises:
+        InputError: The model takes images of one size only.
     """
+    _check_any_size(body)
     encoder = TimmEncoder(body, "model.encoder")
     # Parameters without gradients would stop a training on several devices.
     for unused in (getattr(body, name, None) for name in ("fc_norm", "attn_pool")):
@@ -109,7 +118,15 @@ def build_linear(body: nn.Module, n_classes: int) -> Parts:
     return encoder, norm, head, max(reductions, default=32)
 
 
-def _check_transformer(body: nn.Module) -> tuple[int, int]:
+def _check_any_size(body: Any) -> None:
+    """Raise an InputError if a model takes images of one size only."""
+    if getattr(getattr(body, "patch_embed", None), "strict_img_size", False):
+        rule, got = "a model for images of any size", f"{type(body).__name__} for one size"
+        remedy = "choose another, such as tu-vit_small_patch14_dinov2"
+        raise InputError("model.encoder", rule, got, remedy)
+
+
+def _check_transformer(body: Any) -> tuple[int, int]:
     """Return the side of a patch in pixels, and the number of blocks.
 
     Raises:
@@ -117,8 +134,8 @@ def _check_transformer(body: nn.Module) -> tuple[int, int]:
     """
     strides = {int(level["reduction"]) for level in getattr(body, "feature_info", [])}
     blocks = len(list(getattr(body, "blocks", [])))
-    is_plain = len(strides) == 1 and hasattr(body, "prune_intermediate_layers")
-    if not is_plain or blocks < len(_STRIDES):
+    options = signature(getattr(body, "forward_intermediates", lambda: None)).parameters
+    if len(strides) != 1 or "norm" not in options or blocks < len(_STRIDES):
         rule = f"a plain vision transformer with at least {len(_STRIDES)} blocks for DPT"
         got = f"{type(body).__name__} with {blocks} blocks"
         raise InputError("model.encoder", rule, got, "choose another, or architecture Linear")
