@@ -7,6 +7,7 @@ import yaml
 from PIL import Image
 
 from wsseg.data.model import Sample
+from wsseg.networks.params import SegmenterParams
 
 
 def write(path, content=""):
@@ -44,6 +45,19 @@ def tags_of(dataset):
 def kinds(dataset):
     """Return the kinds of the problems of a data set, in order."""
     return [problem.kind for problem in dataset.problems]
+
+
+def transformer(architecture, **changes):
+    """Return the settings of a tiny transformer with register tokens and patches of 14 pixels."""
+    small = {"decoder_intermediate_channels": [8] * 4, "decoder_fusion_channels": 8}
+    values = {
+        "architecture": architecture,
+        "encoder": "tu-vit_small_patch14_reg4_dinov2",
+        "encoder_kwargs": {"embed_dim": 24, "num_heads": 2, "depth": 4, "img_size": 42},
+        "weights": None,
+        "decoder_kwargs": small if architecture == "DPT" else {},
+    }
+    return SegmenterParams.model_validate({**values, **changes})
 
 
 TINY = {

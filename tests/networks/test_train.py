@@ -6,6 +6,7 @@ from shutil import which
 
 import pytest
 import torch
+from helpers.builders import transformer
 
 from wsseg.errors import DivergenceError, InputError
 from wsseg.networks import checkpoints
@@ -81,6 +82,24 @@ def test_a_resumed_training_equals_an_unbroken_one(
     resumed, resumed_curve = trained(pairs, model, trainer_settings, tmp_path / "b")
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     assert resumed_curve == curve
+
+
+@pytest.mark.parametrize("architecture", ["DPT", "Linear"])
+def test_a_frozen_transformer_learns_from_crops_of_any_size_and_resumes(
+    pairs, trainer_settings, tmp_path, architecture
+):
+    model = transformer(architecture, frozen_blocks="all")
+    trainer = trainer_settings.model_copy(update={"crop": (37, 45), "steps": 16})
+    unbroken, curve = trained(pairs, model, trainer, tmp_path / "a")
+    with killed_after_step_5():
+        trained(pairs, model, trainer, tmp_path / "b")
+    resumed, resumed_curve = trained(pairs, model, trainer, tmp_path / "b")
+    torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
+    assert resumed_curve == curve
+    torch.manual_seed(0)
+    before = build_network(model, 2).state_dict()
+    changed = {k for k, v in unbroken.state_dict().items() if not torch.equal(before[k], v)}
+    assert changed and not any(name.startswith("encoder.") for name in changed)
 
 
 def test_average_of_weights_is_the_result(pairs, model_settings, trainer_settings, tmp_path):

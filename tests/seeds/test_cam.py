@@ -243,10 +243,11 @@ def test_any_size_in_cells_of_the_stride(classifier, size):
         assert maps.dtype == np.float32
 
 
-def test_any_size_of_a_transformer_with_dynamic_size(monkeypatch):
+@pytest.mark.parametrize("encoder", ["vit_tiny_patch16_224", "vit_small_patch14_dinov2"])
+@pytest.mark.parametrize("options", [{}, {"dynamic_img_pad": True}])
+def test_any_size_of_a_transformer(monkeypatch, encoder, options):
     monkeypatch.setattr(cam, "STRIDE", 8)
-    dynamic = {"dynamic_img_size": True, "dynamic_img_pad": True}
-    transformer = classifier_of("vit_tiny_patch16_224", encoder_kwargs={**dynamic, "depth": 1})
+    transformer = classifier_of(encoder, encoder_kwargs={**options, "depth": 1})
     for size in ((1, 1), (33, 50)):
         (maps,) = activation_maps(transformer, [image_of(*size)], [(1, 2)], CAMParams())
         assert maps.shape == (2, -(-size[0] // 8), -(-size[1] // 8))

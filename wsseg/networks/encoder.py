@@ -1,11 +1,14 @@
 """Models of timm as encoders that return feature maps."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import timm
+import torch
+from timm.layers import PatchEmbed  # type: ignore[attr-defined]  # not in its __all__
 from torch import Tensor, nn
+from torch.nn import functional
 
 from wsseg.errors import InputError
 from wsseg.networks.params import ClassifierNetworkParams
@@ -15,14 +18,18 @@ class TimmEncoder(nn.Module):
     """A timm model whose output is its last feature map, channels first.
 
     The tokens of a vision transformer are arranged as a map, without class and register tokens.
+    Images whose sides are no multiples of its patches are resized to the nearest multiples, so that
+    the map covers exactly the image.
 
     Args:
         body: A timm model without head (``num_classes=0``).
+        setting: Names the encoder in errors.
     """
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, setting: str = "classifier.encoder") -> None:
         super().__init__()
         self.model: Any = body
+        self.setting = setting
 
     @property
     def channels(self) -> int:
@@ -35,12 +42,13 @@ class TimmEncoder(nn.Module):
         Raises:
             InputError: The model returns no feature map, or does not accept images of this size.
         """
+        images = self._whole_patches(images)
         try:
             features = self.model.forward_features(images)
         except AssertionError as error:  # timm's error for another image size
             rule = "a model for images of any size"
-            remedy = "set encoder_kwargs such as {dynamic_img_size: true, dynamic_img_pad: true}"
-            raise InputError("classifier.encoder", rule, str(error), remedy) from error
+            remedy = "choose another encoder, or encoder_kwargs such as {strict_img_size: false}"
+            raise InputError(self.setting, rule, str(error), remedy) from error
         return self._channels_first(features, images.shape[2:])
 
     @property
@@ -58,6 +66,7 @@ class TimmEncoder(nn.Module):
             One tensor per level; its D, h and w differ from level to level, see
             ``level_channels``.
         """
+        images = self._whole_patches(images)
         maps: list[Tensor] = self.model.forward_intermediates(images, intermediates_only=True)
         return maps
 
@@ -67,8 +76,18 @@ class TimmEncoder(nn.Module):
         if info is None or not hasattr(self.model, "forward_intermediates"):
             remedy = "choose another encoder, or cam.affinity=colour"
             rule = "a model with feature maps of several levels"
-            raise InputError("classifier.encoder", rule, type(self.model).__name__, remedy)
+            raise InputError(self.setting, rule, type(self.model).__name__, remedy)
         return list(info.info) if hasattr(info, "info") else list(info)
+
+    def _whole_patches(self, images: Tensor) -> Tensor:
+        patches = getattr(self.model, "patch_embed", None)
+        if not isinstance(patches, PatchEmbed) or patches.dynamic_img_pad:
+            return images
+        sides = zip(images.shape[2:], patches.patch_size, strict=True)
+        size = [max(1, round(side / patch)) * patch for side, patch in sides]
+        if size == list(images.shape[2:]):
+            return images
+        return functional.interpolate(images, size, mode="bilinear", antialias=True)
 
     def _channels_first(self, features: Any, size: Sequence[int]) -> Tensor:
         shape = tuple(features.shape) if isinstance(features, Tensor) else ()
@@ -80,7 +99,7 @@ class TimmEncoder(nn.Module):
         if len(shape) == 3 and hasattr(patches, "dynamic_feat_size"):
             return self._from_tokens(features, size)
         got, remedy = shape or type(features).__name__, "choose another encoder"
-        raise InputError("classifier.encoder", "a model with a feature map", got, remedy)
+        raise InputError(self.setting, "a model with a feature map", got, remedy)
 
     def _from_tokens(self, tokens: Tensor, size: Sequence[int]) -> Tensor:
         height, width = self.model.patch_embed.dynamic_feat_size(tuple(size))
@@ -101,17 +120,38 @@ def build_encoder(params: ClassifierNetworkParams, pretrained: bool) -> TimmEnco
         InputError: timm has no such model, the model does not accept an argument, or its weights
             cannot be loaded.
     """
-    is_on_hub = params.encoder.startswith(("hf-hub:", "hf_hub:"))
-    if not (is_on_hub or timm.is_model(params.encoder)):
-        nearest = difflib.get_close_matches(params.encoder, timm.list_models(), 1, 0)[0]
-        remedy = f"did you mean {nearest!r}?"
-        raise InputError("classifier.encoder", "a model of timm", params.encoder, remedy)
     stride = {} if params.output_stride is None else {"output_stride": params.output_stride}
     arguments = {**stride, **params.encoder_kwargs}
+    return TimmEncoder(create_model("classifier.encoder", params.encoder, pretrained, arguments))
+
+
+def create_model(
+    setting: str, name: str, pretrained: bool, arguments: Mapping[str, Any]
+) -> nn.Module:
+    """Return a timm model without its head, for images of any size if it can be.
+
+    Args:
+        setting: Names the encoder in errors.
+        name: Name of the model in timm, or "hf-hub:...".
+        arguments: Further arguments of ``timm.create_model``.
+
+    Raises:
+        InputError: timm has no such model, the model does not accept an argument, or its weights
+            cannot be loaded.
+    """
+    if not (name.startswith(("hf-hub:", "hf_hub:")) or timm.is_model(name)):
+        nearest = difflib.get_close_matches(name, timm.list_models(), 1, 0)[0]
+        raise InputError(setting, "a model of timm", name, f"did you mean {nearest!r}?")
     try:
-        body = timm.create_model(params.encoder, pretrained, num_classes=0, **arguments)
+        sizes = {"dynamic_img_size": True} if _can_take_any_size(name) else {}
+        return timm.create_model(name, pretrained, num_classes=0, **{**sizes, **arguments})
     except (TypeError, ValueError, KeyError, RuntimeError, OSError, NotImplementedError) as error:
         reason = " ".join(str(error).split())
         hint = "check encoder, weights, output_stride and encoder_kwargs"
-        raise InputError(f"the classifier cannot be built: {reason}", hint=hint) from error
-    return TimmEncoder(body)
+        raise InputError(f"the {setting} cannot be built: {reason}", hint=hint) from error
+
+
+def _can_take_any_size(name: str) -> bool:
+    """Return whether timm interpolates the position embedding of a model on request."""
+    with torch.device("meta"):
+        return hasattr(timm.create_model(name, num_classes=0), "dynamic_img_size")

@@ -49,23 +49,31 @@ def _check_preset(name: str | None) -> str | None:
     return name
 
 
+FrozenBlocks = NonNegativeInt | Literal["all"]
+"""A number of blocks, or the whole encoder."""
+
+
 class NetworkParams(Params):
     """An encoder and the preparation of its input."""
 
     weights: str | None = "imagenet"
     """Initial weights of the encoder: a local file, a name such as "imagenet" (downloaded once), or
-    null for random weights.
+    null for random weights. Encoders of timm have one set of weights, whatever the name.
     """
     encoder_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the encoder, such as ``{pad_type: same}``."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    """Mean of the R, G and B values (0..1), which is subtracted from images."""
+    """Mean of the R, G and B values (0..1), which is subtracted from images: that of the weights.
+    The default is that of ImageNet, DINOv2, DINOv3 and SAM.
+    """
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     """Standard deviation of the R, G and B values, by which images are divided."""
     scale: float = Field(1.0, gt=0)
     """Factor by which images are resized before the network; predictions are resized back."""
-    frozen_blocks: int = Field(0, ge=0)
-    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
+    frozen_blocks: FrozenBlocks = 0
+    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained, or "all" for
+    an encoder that is not trained.
+    """
     freeze_batch_norm: bool = False
     """Keep the batch normalisation statistics of the pre-trained encoder, as for small batches."""
 
@@ -81,9 +89,13 @@ class SegmenterParams(NetworkParams):
     preset: Annotated[str | None, AfterValidator(_check_preset)] = None
     """"demo", "mobilenetv2" or "resnet50": values for settings of ``model`` that are not given."""
     architecture: str = "DeepLabV3Plus"
-    """A segmentation network of segmentation-models-pytorch, such as "Unet" or "Segformer"."""
+    """A segmentation network of segmentation-models-pytorch, such as "Unet" or "Segformer"; "DPT"
+    for a vision transformer; "Linear" for one linear layer on the features of any model of timm.
+    """
     encoder: str = "resnet34"
-    """An encoder of segmentation-models-pytorch, such as "tu-mobilenetv2_100"."""
+    """An encoder of segmentation-models-pytorch, or "tu-" and a model of timm, such as
+    "tu-mobilenetv2_100" or "tu-vit_small_patch14_dinov2".
+    """
     decoder_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Further arguments of the architecture, such as ``{decoder_channels: 128}``."""
 
@@ -225,8 +237,10 @@ class ClassifierParams(Params):
     """A network of timm, such as "mobilenetv2_100"; null is the encoder of ``model``."""
     output_stride: PositiveInt | None = None
     """Side in pixels of a cell of the feature map, such as 16; null is that of the encoder."""
-    frozen_blocks: int = Field(0, ge=0)
-    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained."""
+    frozen_blocks: FrozenBlocks = 0
+    """Number of the encoder's first blocks (timm's ``blocks``) that are not trained, or "all" for
+    an encoder that is not trained.
+    """
     trainer: ClassifierTrainingParams = ClassifierTrainingParams()
 
     def network(self, model: SegmenterParams) -> ClassifierNetworkParams:

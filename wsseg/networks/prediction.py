@@ -19,7 +19,7 @@ from wsseg.labelmaps import overlay, write_label_map
 from wsseg.networks.batches import normalize
 from wsseg.networks.checkpoints import load_network, saved_classes
 from wsseg.networks.params import PredictionParams, SegmenterParams
-from wsseg.networks.segmenter import build_network, output_stride
+from wsseg.networks.segmenter import build_network
 
 # Larger images are predicted in tiles of this side, in pixels of the network's input, that overlap
 # by a quarter: memory does not grow with the image.
@@ -64,7 +64,8 @@ class Segmenter:
     """A trained segmentation network, which predicts images of any size when it is called.
 
     Args:
-        network: Maps (N, 3, H, W) normalised images to (N, K, H, W) logits; in eval mode.
+        network: Maps normalised images (N, 3, H, W) of any size to logits (N, K, H, W); in eval
+            mode.
         classes: The K class names, the background first.
         params: The parameters that the network was built with.
         prediction: Scales, mirroring and tiles of calls that pass none.
@@ -147,11 +148,8 @@ class Segmenter:
         return total / counts
 
     def _forward(self, image: Tensor) -> Tensor:
-        height, width = image.shape[2:]
-        stride = output_stride(self.network)
-        padded = functional.pad(image, (0, -width % stride, 0, -height % stride))
-        logits: Tensor = self.network(padded.contiguous(memory_format=torch.channels_last))
-        return logits[..., :height, :width].softmax(dim=1)
+        logits: Tensor = self.network(image.contiguous(memory_format=torch.channels_last))
+        return logits.softmax(dim=1)
 
 
 def load_segmenter(path: Path | str, device: str = "auto") -> Segmenter:

@@ -1,7 +1,9 @@
 """Pre-trained encoder weights, frozen layers, and the device of a network."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import timm
 import torch
@@ -15,7 +17,7 @@ from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 
 _MIN_SHARE = 0.95  # of the encoder's tensors that a weight file must hold
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-_TIMM_PREFIX = "tu-"  # segmentation-models-pytorch's prefix for encoders of timm
+TIMM_PREFIX = "tu-"  # segmentation-models-pytorch's prefix for encoders of timm
 _HUB_PREFIXES = ("hf-hub:", "hf_hub:")
 
 
@@ -54,7 +56,7 @@ def weight_source(network: SegmenterParams | ClassifierNetworkParams) -> WeightS
     if isinstance(network, ClassifierNetworkParams):
         return _timm_source(network.encoder)
     if network.encoder not in encoders:
-        return _timm_source(network.encoder.removeprefix(_TIMM_PREFIX))
+        return _timm_source(network.encoder.removeprefix(TIMM_PREFIX))
     settings = encoders[network.encoder]["pretrained_settings"].get(network.weights)
     return WeightSource(settings["repo_id"], settings.get("revision")) if settings else None
 
@@ -85,23 +87,48 @@ def local_file(weights: str | None) -> Path | None:
 def load_encoder_weights(encoder: nn.Module, path: Path) -> int:
     """Load the weights of an encoder from a file of tensors, ignoring the other tensors in it.
 
+    Position embeddings of another grid and the names of other publications are converted if timm
+    can do so for the model.
+
     Args:
         encoder: An encoder of timm or of segmentation-models-pytorch; changed in place.
         path: A ``.pth``/``.pt`` state dict (read with ``weights_only``) or ``.safetensors``.
 
     Raises:
-        InputError: The file is damaged, or holds less than 95 % of the encoder's tensors.
+        InputError: The file is damaged, or holds less than 95 % of the encoder's tensors or not
+            all of its position embeddings.
     """
     body = getattr(encoder, "model", None)
     target = body if isinstance(body, nn.Module) else encoder
     expected = target.state_dict()
     tensors = read_tensors(path)
-    fitting = {k: v for k, v in tensors.items() if k in expected and v.shape == expected[k].shape}
-    if len(fitting) < _MIN_SHARE * len(expected):
-        got = f"{len(fitting)} of {len(expected)} tensors that fit"
+    fitting = _fitting(tensors, expected)
+    if len(fitting) < len(expected):
+        fitting = max(fitting, _fitting(_convert(tensors, target), expected), key=len)
+    missing = [name for name in expected if name not in fitting]
+    # Without the embeddings of positions a transformer confuses all places of an image.
+    places = [name for name in missing if "pos_embed" in name or "rel_pos" in name]
+    if places or len(fitting) < _MIN_SHARE * len(expected):
+        example = (places or missing)[0]
+        got = f"{len(fitting)} of {len(expected)} tensors that fit, without {example}"
         raise InputError(path, "weights of this encoder", got, "check the encoder and its kwargs")
     target.load_state_dict(fitting, strict=False)
     return len(fitting)
+
+
+def _fitting(tensors: dict[str, Tensor], expected: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k: v for k, v in tensors.items() if k in expected and v.shape == expected[k].shape}
+
+
+def _convert(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Return weights as timm converts them for a model; as they are if it cannot."""
+    convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if convert is None:
+        return tensors
+    try:
+        return dict(convert(dict(tensors), model))
+    except Exception:  # timm's functions raise many kinds for the weights of another model
+        return tensors
 
 
 def parameter_groups(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
@@ -112,24 +139,33 @@ def parameter_groups(network: nn.Module) -> tuple[list[nn.Parameter], list[nn.Pa
     return encoder, [p for p in trainable if id(p) not in in_encoder]
 
 
-def freeze_encoder(network: nn.Module, blocks: int) -> None:
+def freeze_encoder(network: nn.Module, blocks: int | Literal["all"]) -> None:
     """Freeze the stem and the first blocks of the submodule ``encoder``, in place.
 
-    The earliest layers cost most of a backward pass and change least in fine-tuning.
+    The earliest layers cost most of a backward pass and change least in fine-tuning. Without any
+    trainable parameter the encoder keeps no activations for a backward pass.
+
+    Args:
+        blocks: Number of blocks; "all" freezes the whole encoder.
 
     Raises:
         InputError: The encoder does not list its blocks.
     """
+    encoder = network.get_submodule("encoder")
+    if blocks == "all":
+        encoder.requires_grad_(False)
+        return
     if blocks == 0:
         return
-    encoder = network.get_submodule("encoder")
-    parts = dict(getattr(encoder, "model", encoder).named_children())
-    if "blocks" not in parts:
-        remedy = "set frozen_blocks=0"
-        raise InputError("frozen_blocks", "0 for this encoder", blocks, remedy)
-    stem = [part for name, part in parts.items() if name != "blocks"]
-    for part in [*stem, *list(parts["blocks"].children())[:blocks]]:
-        part.requires_grad_(False)
+    body = getattr(encoder, "model", encoder)
+    listed = getattr(body, "blocks", None)
+    if not isinstance(listed, nn.Module):
+        remedy = "set frozen_blocks=0, or frozen_blocks=all"
+        raise InputError("frozen_blocks", "0 or all for this encoder", blocks, remedy)
+    trained = {id(p) for block in list(listed.children())[blocks:] for p in block.parameters()}
+    for parameter in body.parameters():
+        if id(parameter) not in trained:
+            parameter.requires_grad_(False)
 
 
 def device_of(device: str) -> str:

@@ -2,6 +2,7 @@ import shutil
 
 import pytest
 import torch
+from helpers.builders import transformer
 
 from wsseg.cli.doctor import settings
 from wsseg.networks import weights
@@ -111,6 +112,7 @@ def test_a_file_of_weights(tmp_path):
     [
         (SegmenterParams(encoder="resnet34"), "smp-hub/resnet34.imagenet"),
         (SegmenterParams(encoder="tu-mobilenetv2_100"), "timm/mobilenetv2_100.ra_in1k"),
+        (transformer("DPT", weights="imagenet"), "timm/vit_small_patch14_reg4_dinov2.lvd142m"),
         (ClassifierNetworkParams(encoder="resnet50"), "timm/resnet50."),
         (ClassifierNetworkParams(encoder="hf-hub:someone/net"), "someone/net"),
     ],

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers.builders import transformer
 from lightning.pytorch.callbacks import Callback
 from torch.nn import functional
 
@@ -85,6 +86,20 @@ def test_a_resumed_training_equals_an_unbroken_one(
     torch.testing.assert_close(resumed.state_dict(), unbroken.state_dict(), rtol=0, atol=0)
     moved = unbroken.teacher.network.state_dict()
     assert any(not torch.equal(moved[k], v) for k, v in unbroken.network.state_dict().items())
+
+
+@pytest.mark.parametrize("architecture", ["DPT", "Linear"])
+def test_transformers_take_all_losses_and_crops_of_any_size(
+    pairs, trainer_settings, tmp_path, architecture
+):
+    semi = SemiParams.model_validate({**EVERYTHING, "min_confidence": 0.4})
+    trainer = trainer_settings.model_copy(update={"crop": (37, 45)})
+    training, batches = parts(pairs, transformer(architecture), trainer, semi)
+    before = {name: value.clone() for name, value in training.auxiliary.state_dict().items()}
+    fit(training, batches, tmp_path, machine=MACHINE)
+    after = training.auxiliary.state_dict()
+    assert all(value.isfinite().all() for value in training.state_dict().values())
+    assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.usefixtures("plain_views")

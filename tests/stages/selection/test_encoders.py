@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers.builders import transformer
 from torch.nn import functional
 
 from wsseg.data.model import Classes
@@ -53,6 +54,17 @@ def test_the_encoder_of_a_run_sees_sides_that_it_can_divide(tmp_path, model_sett
     assert source.section == "run"
     expected = unit(network.encoder(as_input(model_settings, [64, 64]))[-1])
     np.testing.assert_allclose(source.load().embed(IMAGE), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("architecture", ["DPT", "Linear"])
+def test_transformers_of_segmenters_and_classifiers(architecture):
+    model = transformer(architecture)
+    vector = EncoderSource("model", model).load().embed(IMAGE)
+    assert vector.shape == (24,) and np.linalg.norm(vector) == pytest.approx(1)
+    tags = ClassifierNetworkParams(
+        encoder=model.encoder.removeprefix("tu-"), encoder_kwargs=model.encoder_kwargs, weights=None
+    )
+    assert EncoderSource("classifier", tags).load().embed(IMAGE).shape == (24,)
 
 
 def test_random_weights_are_always_the_same_and_leave_the_random_state():

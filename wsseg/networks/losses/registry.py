@@ -18,7 +18,7 @@ from wsseg.networks.losses.labelled import (
 )
 from wsseg.networks.losses.tree_energy import tree_energy
 from wsseg.networks.params import NetworkParams, SegmenterTrainingParams
-from wsseg.networks.segmenter import capture_head_inputs
+from wsseg.networks.segmenter import capture_head_inputs, crop_features
 from wsseg.networks.training_data import Target
 
 
@@ -110,7 +110,8 @@ class WeightedLosses:
         mean, std = (
             images.new_tensor(values)[:, None, None] for values in (self.model.mean, self.model.std)
         )
-        inputs = LossInputs(logits, features[0], images * std + mean, *target)
+        visible = crop_features(network, features[0], images.shape[2:])
+        inputs = LossInputs(logits, visible, images * std + mean, *target)
         active = LABEL_LOSSES if progress < _WARM_UP else LOSSES
         terms = (
             weight * LOSSES[name](inputs, self.trainer)

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from wsseg.networks.batches import Steps
 from wsseg.networks.params import TrainingParams
-from wsseg.networks.segmenter import capture_head_inputs
+from wsseg.networks.segmenter import capture_head_inputs, fit_to_image
 from wsseg.networks.semi.params import SemiParams
 from wsseg.networks.semi.pseudo_labels import (
     PseudoLabels,
@@ -199,7 +199,7 @@ class SemiTraining(TrainingModule):
             loss = consistency_loss(self.network(image), target, self.semi)
         if self.auxiliary is None:
             return loss
-        logits = self.auxiliary(features[0])
+        logits = fit_to_image(self.network, self.auxiliary(features[0]), image.shape[2:])
         return loss + self.semi.shrink * shrinking_loss(logits, target, threshold)
 
 
@@ -246,7 +246,12 @@ def drop_features(network: nn.Module) -> Iterator[None]:
         Yang et al., UniMatch, arXiv:2208.09910.
     """
 
-    def drop(_: nn.Module, __: Any, features: list[Tensor]) -> list[Tensor]:
+    def drop(_: nn.Module, __: Any, features: Any) -> Any:
+        if isinstance(features, Tensor):
+            return functional.dropout2d(features, _DROPPED)
+        if isinstance(features, tuple):  # feature maps and tokens of a vision transformer
+            return [functional.dropout2d(f, _DROPPED) for f in features[0]], features[1]
+        # The first one is the image.
         return [features[0], *(functional.dropout2d(f, _DROPPED) for f in features[1:])]
 
     hook = network.get_submodule("encoder").register_forward_hook(drop)

@@ -30,8 +30,8 @@ class FrozenEncoder:
     """An encoder in eval mode.
 
     Args:
-        body: Maps images (1, 3, h, w) to features (1, D, h', w'), or to a list whose last element
-            they are.
+        body: Maps images (1, 3, h, w) to features (1, D, h', w'), to a list whose last element
+            they are, or to a tuple of such a list and the tokens of a vision transformer.
         settings: Scale, mean and standard deviation of the input.
         multiple: The sides of the input are multiples of this number of pixels.
     """
@@ -55,7 +55,8 @@ class FrozenEncoder:
         device = next(self.body.parameters()).device
         with torch.inference_mode():
             output = self.body(self._input(image, device))
-        features: Tensor = output[-1] if isinstance(output, list | tuple) else output
+        maps = output[0] if isinstance(output, tuple) else output
+        features: Tensor = maps[-1] if isinstance(maps, list) else maps
         mean = features[0].float().mean(dim=(1, 2))
         length = float(mean.norm())
         if not 0 < length < float("inf"):
