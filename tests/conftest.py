@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.builders import write_settings
+from helpers.foundation import tiny_clip, tiny_dino, tiny_sam3
 from helpers.running import wsseg
 from PIL import Image
 
@@ -35,6 +36,24 @@ def shared_data():
     if not (folder / "msrc15").is_dir():
         pytest.skip(f"no real data in {folder}; set WSSEG_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory):
+    pytest.importorskip("transformers")
+    return tiny_clip(tmp_path_factory.mktemp("models") / "clip")
+
+
+@pytest.fixture(scope="session")
+def dino_folder(tmp_path_factory):
+    pytest.importorskip("transformers")
+    return tiny_dino(tmp_path_factory.mktemp("models") / "dino")
+
+
+@pytest.fixture(scope="session")
+def sam3_folder(tmp_path_factory):
+    pytest.importorskip("transformers")
+    return tiny_sam3(tmp_path_factory.mktemp("models") / "sam3")
 
 
 @pytest.fixture

@@ -15,16 +15,18 @@ class Kind:
         model: Name of its class in transformers.
         processor: Name of the class that prepares its input.
         licence: Licence of the weights that its authors published.
+        reads_text: Whether it needs a tokenizer.
     """
 
     model: str
     processor: str
     licence: str
+    reads_text: bool = False
 
 
 _SAM2 = Kind("Sam2Model", "Sam2Processor", APACHE)
 _SAM3 = Kind("Sam3TrackerModel", "Sam3TrackerProcessor", SAM_LICENCE)
-_SAM3_TEXT = Kind("Sam3Model", "Sam3Processor", SAM_LICENCE)
+_SAM3_TEXT = Kind("Sam3Model", "Sam3Processor", SAM_LICENCE, reads_text=True)
 
 FAMILIES: dict[str, dict[str, Kind]] = {
     "SAM": {
@@ -37,7 +39,7 @@ FAMILIES: dict[str, dict[str, Kind]] = {
         "sam3_tracker_video": _SAM3,
     },
     "SAM 3 with text": {"sam3": _SAM3_TEXT, "sam3_video": _SAM3_TEXT},
-    "CLIP": {"clip": Kind("CLIPModel", "CLIPProcessor", MIT)},
+    "CLIP": {"clip": Kind("CLIPModel", "CLIPProcessor", MIT, reads_text=True)},
     "DINO": {
         "dinov2": Kind("Dinov2Model", "AutoImageProcessor", APACHE),
         "dinov2_with_registers": Kind("Dinov2WithRegistersModel", "AutoImageProcessor", APACHE),

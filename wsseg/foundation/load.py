@@ -1,5 +1,6 @@
 """Loading of foundation models with the package transformers, an extra."""
 
+import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -10,6 +11,8 @@ import torch
 from wsseg.errors import InputError
 from wsseg.foundation.weights import FoundationWeights
 from wsseg.networks.weights import device_of
+
+_LOADING = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +44,12 @@ def check_installed(setting: str) -> None:
         )
 
 
-@lru_cache(maxsize=4)
 def load_model(
     weights: FoundationWeights, device: str = "auto", attention: str | None = None
 ) -> LoadedModel:
     """Return a model with its weights; the last four stay in memory.
+
+    Threads that ask for a model at the same time get the same one.
 
     Args:
         device: "auto" is the GPU if there is one; or "cpu" or "cuda".
@@ -55,6 +59,13 @@ def load_model(
         InputError: transformers is not installed, or the tensors do not fit the configuration.
     """
     check_installed(weights.name)
+    # transformers changes settings of torch while it loads a model.
+    with _LOADING:
+        return _load(weights, device, attention)
+
+
+@lru_cache(maxsize=4)
+def _load(weights: FoundationWeights, device: str, attention: str | None) -> LoadedModel:
     # Importing transformers takes seconds, which other commands do without.
     import transformers  # noqa: PLC0415
 

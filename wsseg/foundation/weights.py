@@ -28,6 +28,7 @@ _FILES = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.txt", "READM
 _INDEX, _SINGLE = "model.safetensors.index.json", "model.safetensors"
 _PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth")
 _PREPARATION = ("preprocessor_config.json", "processor_config.json")
+_TOKENIZERS = ("tokenizer.json", "vocab.json")
 _CHUNK = 2**22  # bytes read at a time
 
 
@@ -99,9 +100,14 @@ def fetch_weights(name: str | None, family: str, setting: str) -> FoundationWeig
         InputError: As ``find_weights``, or the model cannot be downloaded, for example because its
             licence has not been accepted.
     """
-    if name and not _is_folder(name) and not is_on_machine(name):
+    if name and must_be_downloaded(name):
         _download(name, family, setting)
     return find_weights(name, family, setting)
+
+
+def must_be_downloaded(name: str) -> bool:
+    """Return whether a name is one of the hub whose files are not on this machine yet."""
+    return not _is_folder(name) and not is_on_machine(name)
 
 
 def is_on_machine(name: str) -> bool:
@@ -206,6 +212,10 @@ def _check(
     if not any((folder / name).is_file() for name in _PREPARATION):
         hint = f"download the whole model again to {folder}, not its tensors alone"
         raise InputError(f"{about} has no preprocessor_config.json", hint=hint)
+    reads_text = FAMILIES[family][model_type].reads_text
+    if reads_text and not any((folder / name).is_file() for name in _TOKENIZERS):
+        hint = f"download the whole model again to {folder}, not its tensors alone"
+        raise InputError(f"{about} has no tokenizer.json", hint=hint)
     licence = _stated_licence(folder) or FAMILIES[family][model_type].licence
     return FoundationWeights(name, family, folder, model_type, revision, licence)
 
