@@ -23,7 +23,7 @@ from wsseg.params import Params
 from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine
 from wsseg.runs.run import Run
-from wsseg.seeds.apply import Seed, find_seed
+from wsseg.seeds.apply import Seed, find_seed, group_of_seed
 from wsseg.seeds.params import SeedParams
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def seed(
     if callable(name):
         chosen = Seed(getattr(name, "__name__", "seed"), name, params)
     else:
-        group = "grabcut" if name.startswith("grabcut") else name
+        group = group_of_seed(name)
         kind = SeedParams.model_fields.get(group)
         nested = kind is not None and isinstance(kind.default, Params)
         chosen = find_seed(SeedParams(name=name, **({group: params} if nested else params)))

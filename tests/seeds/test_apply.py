@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.examples import example_from
 from helpers.plugged import plug_in
+from helpers.sam import write_tiny_sam
 from PIL import Image
 from pydantic import Field
 
@@ -15,7 +16,7 @@ from wsseg.seeds.apply import COMBINATIONS, SEEDS, find_seed
 from wsseg.seeds.params import SeedParams
 
 SIZE = (40, 50)
-OF_STROKES = ("strokes", "random_walker", "grabcut_strokes", "superpixel_votes")
+OF_STROKES = ("strokes", "random_walker", "dino_walker", "grabcut_strokes", "superpixel_votes")
 BOXES = (Box(1, 5, 4, 30, 34), Box(3, 20, 10, 44, 30), Box(1, 0, 36, 1, 37))
 
 
@@ -43,12 +44,27 @@ def foreign(tmp_path):
     return tmp_path, label_map
 
 
+@pytest.fixture
+def model(request):
+    """The settings of the model of a seed that has one."""
+    name = request.node.callspec.params["name"]
+    if name == "dino_walker":
+        return {"dino": {"model": str(request.getfixturevalue("dino_folder"))}}
+    if name == "sam":
+        pytest.importorskip("transformers")
+        folder = request.getfixturevalue("tmp_path") / "sam"
+        write_tiny_sam(folder)
+        return {"sam": {"model": str(folder)}}
+    return {}
+
+
 @pytest.mark.parametrize("name", [*SEEDS, *COMBINATIONS])
-def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign):
+def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign, model):
     image = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     constraints = example_from(image, Boxes(BOXES), n_classes=4).constraints
     copies = image.copy(), constraints.allowed.copy()
-    label_map = seeded(name, Boxes(BOXES), constraints=constraints, image=image, folder=foreign[0])
+    given = {"constraints": constraints, "image": image}
+    label_map = seeded(name, Boxes(BOXES), **given, folder=foreign[0], **model)
     np.testing.assert_array_equal(image, copies[0])
     np.testing.assert_array_equal(constraints.allowed, copies[1])
     assert label_map.dtype == np.uint8
@@ -60,12 +76,12 @@ def test_every_seed_keeps_to_the_annotations_and_leaves_its_inputs(name, foreign
 
 
 @pytest.mark.parametrize("name", [*SEEDS, *COMBINATIONS])
-def test_known_pixels_win_over_every_seed(name, foreign, tmp_path):
+def test_known_pixels_win_over_every_seed(name, foreign, tmp_path, model):
     mask = np.full(SIZE, IGNORE, np.uint8)
     mask[12:20, 22:28], mask[25, 25:30] = 1, 0
     write_label_map(tmp_path / "mask.png", mask)
     annotations = Boxes(BOXES), MaskFile(tmp_path / "mask.png")
-    label_map = seeded(name, *annotations, folder=foreign[0])
+    label_map = seeded(name, *annotations, folder=foreign[0], **model)
     assert (label_map[mask != IGNORE] == mask[mask != IGNORE]).all()
 
 

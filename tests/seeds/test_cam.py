@@ -314,7 +314,7 @@ def test_another_package_s_activation_is_found_by_name(monkeypatch):
 
 def test_an_unknown_method_lists_the_choices(monkeypatch, classifier):
     plug_in(monkeypatch, "wsseg.activations", None)
-    with pytest.raises(InputError, match=r"'camm'; .*cam, gradcam, gradcam\+\+, layercam, mine"):
+    with pytest.raises(InputError, match=r"'camm'; .*cam, .*, layercam, clip, sam3, mine"):
         find_activation("camm")
     with pytest.raises(InputError, match=r"'mine'; .*cam, gradcam, gradcam\+\+, layercam"):
         activation_maps(classifier, [image_of(9, 9)], [(1,)], CAMParams(method="mine"))

@@ -119,11 +119,7 @@ def _transition(
         vectors = np.moveaxis(lab, -1, 0)
         near = _affinities(vectors, lambda a, b: np.exp(-((a - b) ** 2).sum(axis=0)), params.radius)
     elif affinity == "feature":
-        resized = torch.from_numpy(_resize_features(features, size))
-        vectors = functional.normalize(resized, dim=0).numpy()
-        near = _affinities(
-            vectors, lambda a, b: np.einsum("dyx,dyx->yx", a, b).clip(0, 1), params.radius
-        )
+        near = _cosines(features, size, params.radius)
     else:
         vectors = _resize_features(features, size)
         near = _affinities(vectors, lambda a, b: np.exp(-np.abs(a - b).sum(axis=0)), params.radius)
@@ -204,7 +200,39 @@ def _cells_between(step: _Step) -> Iterator[_Step]:
             yield y, x
 
 
+def feature_weights(
+    features: NDArray[np.floating], size: tuple[int, int], params: WalkParams = WalkParams()
+) -> sparse.csr_array:
+    """Return the affinities "feature" between the cells of a grid; see ``WalkParams``.
+
+    Args:
+        features: (D, h', w') floating of any resolution; resized to the grid.
+        size: (h, w) of the grid; ``params.stride`` is not used.
+
+    Returns:
+        (N, N) sparse float64 over the N = h w cells in reading order, symmetric: a_ij ^ beta where
+        cell j is closer than the radius, 1 on the diagonal.
+    """
+    _check_features(features, "feature")
+    return _weights(_cosines(features, size, params.radius), params.beta)
+
+
+def _cosines(features: NDArray[np.floating], size: tuple[int, int], radius: int) -> _Near:
+    resized = torch.from_numpy(_resize_features(features, size))
+    vectors = functional.normalize(resized, dim=0).numpy()
+    return _affinities(vectors, lambda a, b: np.einsum("dyx,dyx->yx", a, b).clip(0, 1), radius)
+
+
 def _matrix(near: _Near, beta: float) -> sparse.csr_array:
+    """Return T: the weights, each row divided by its sum."""
+    matrix = _weights(near, beta)
+    counts = np.diff(matrix.indptr)
+    # In float32 no row sums to exactly 1, and many steps would multiply the error.
+    matrix.data /= np.repeat(np.add.reduceat(matrix.data, matrix.indptr[:-1]), counts)
+    return matrix
+
+
+def _weights(near: _Near, beta: float) -> sparse.csr_array:
     height, width = next(iter(near.values())).shape
     near[0, 0] = np.ones((height, width), np.float32)
     # Sorted steps go left to right, then down, so that the columns of each row ascend.
@@ -212,14 +240,11 @@ def _matrix(near: _Near, beta: float) -> sparse.csr_array:
     weights = np.stack([near[step].ravel() for step in steps], axis=1)
     weights **= beta
     kept = weights >= _SMALLEST
-    counts = kept.sum(axis=1)
-    starts = np.concatenate([[0], counts.cumsum()]).astype(np.int32)
+    starts = np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int32)
     offsets = np.array([down * width + right for down, right in steps], np.int32)
     columns = (np.arange(height * width, dtype=np.int32)[:, None] + offsets)[kept]
-    # In float32 no row sums to exactly 1, and many steps would multiply the error.
-    chances = weights[kept].astype(np.float64)
-    chances /= np.repeat(np.add.reduceat(chances, starts[:-1]), counts)
-    return sparse.csr_array((chances, columns, starts), shape=(height * width,) * 2)
+    exact = weights[kept].astype(np.float64)
+    return sparse.csr_array((exact, columns, starts), shape=(height * width,) * 2)
 
 
 def _apply_power(

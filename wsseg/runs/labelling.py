@@ -43,6 +43,7 @@ def label_images(
     samples: Sequence[Sample],
     skipped: Mapping[str, str] | None = None,
     *,
+    models: Mapping[str, Any] | None = None,
     batches: Batches[Sample] | None = None,
 ) -> Stage:
     """Write ``labels/<id>.png`` for every sample and ``stats.parquet`` with a row per class.
@@ -51,6 +52,7 @@ def label_images(
         labeller: Called in worker processes.
         skipped: Images that an earlier stage skipped, and the reasons; added to those of this
             stage.
+        models: What identifies the foundation models of the stage, for its manifest.
         batches: Call ``labeller`` in threads that share a model, instead of worker processes.
 
     Returns:
@@ -62,7 +64,14 @@ def label_images(
     label = partial(_label, labeller=labeller, folder=stage.path / "labels")
     has_label_map = partial(_has_label_map, stage)
     return map_stage(
-        run, stage, label, samples, is_valid=has_label_map, skipped=skipped, batches=batches
+        run,
+        stage,
+        label,
+        samples,
+        is_valid=has_label_map,
+        skipped=skipped,
+        models=models,
+        batches=batches,
     )
 
 
@@ -74,6 +83,7 @@ def map_stage(
     *,
     is_valid: Callable[[str], bool] | None = None,
     skipped: Mapping[str, str] | None = None,
+    models: Mapping[str, Any] | None = None,
     needs_one: bool = True,
     batches: Batches[Sample] | None = None,
 ) -> Stage:
@@ -85,6 +95,7 @@ def map_stage(
             be used; None if everything is in the rows.
         skipped: Images that an earlier stage skipped, and the reasons; added to those of this
             stage.
+        models: What identifies the foundation models of the stage, for its manifest.
         needs_one: Raise an error if the work failed for every image.
         batches: Call ``work`` in threads that share a model, instead of worker processes.
 
@@ -95,7 +106,9 @@ def map_stage(
         InputError: The work failed for every image and ``needs_one`` is set, or for one and the
             run is strict.
     """
-    stage.run(partial(_map, run, stage, work, samples, is_valid, skipped or {}, needs_one, batches))
+    recorded = {"models": dict(models)} if models else {}
+    do = partial(_map, run, stage, work, samples, is_valid, skipped or {}, needs_one, batches)
+    stage.run(lambda: recorded | do())
     (stage.path / _LINES).unlink(missing_ok=True)
     return stage
 

@@ -50,7 +50,7 @@ SEEDS: dict[str, SeedFunction] = {
 }
 """The seeds of this package that are no combinations."""
 
-COMBINATIONS = ("auto", "intersection", "folder", "sam")
+COMBINATIONS = ("auto", "intersection", "folder", "sam", "dino_walker")
 """Names of seeds that use other seeds, label maps of other programs, or a foundation model."""
 
 ENTRY_POINTS = "wsseg.seeds"
@@ -117,13 +117,23 @@ def find_seed(params: SeedParams = SeedParams(), device: str = "auto") -> Seed:
     """Return the seed that ``params`` describe.
 
     Args:
-        device: Of the seed "sam": "auto" is the GPU if there is one; or "cpu" or "cuda".
+        device: As ``machine.device``, for seeds that use a foundation model.
 
     Raises:
         InputError: A name is unknown, a combination contains itself, a folder is not set, or
             parameters of a plug-in break a rule.
     """
     return _find(params, params.name, "seeds.name", forbidden=(), device=device)
+
+
+def group_of_seed(name: str) -> str:
+    """Return the name of the settings group of a seed, whether it has one or not.
+
+    Example:
+        >>> group_of_seed("grabcut_votes"), group_of_seed("dino_walker"), group_of_seed("box_inner")
+        ('grabcut', 'dino', 'box_inner')
+    """
+    return next((group for group in ("grabcut", "dino") if name.startswith(f"{group}_")), name)
 
 
 def _find(
@@ -146,16 +156,22 @@ def _find(
         if not params.folder.is_dir():
             raise InputError(f"seeds.folder {params.folder} is no folder", hint="check the path")
         return Seed(name, read_from_folder, {"folder": params.folder})
-    if name == "sam":
-        return _sam_seed(params, device)
+    if name in ("sam", "dino_walker"):
+        return _sam_seed(params, device) if name == "sam" else _dino_seed(params, device)
     choices = {**dict.fromkeys(COMBINATIONS), **SEEDS}
     function = find_named(setting, name, choices, ENTRY_POINTS)
     assert function is not None
     if name not in SEEDS:
         return Seed(name, function, _plugin_arguments(function, name, params.plugins.get(name, {})))
-    group = "grabcut" if name.startswith("grabcut") else name
+    group = group_of_seed(name)
     arguments = {"params": getattr(params, group)} if takes(function, "params") else {}
     return Seed(name, function, arguments)
+
+
+def _dino_seed(params: SeedParams, device: str) -> Seed:
+    from wsseg.seeds.dino import dino_walker  # noqa: PLC0415 - imports torch
+
+    return Seed("dino_walker", dino_walker, {"params": params.dino, "device": device})
 
 
 def _sam_seed(params: SeedParams, device: str) -> Seed:
@@ -168,7 +184,7 @@ def _sam_seed(params: SeedParams, device: str) -> Seed:
         "boxes": defaults.boxes if params.boxes == "sam" else params.boxes,
         "strokes": defaults.strokes if params.strokes == "sam" else params.strokes,
     }
-    fallback = find_seed(params.model_copy(update=changes))
+    fallback = find_seed(params.model_copy(update=changes), device)
     return Seed("sam", sam, {"params": params.sam, "fallback": fallback, "device": device})
 
 

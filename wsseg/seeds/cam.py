@@ -15,15 +15,21 @@ from wsseg.errors import InputError
 from wsseg.networks.classifier import TagClassifier, TrainedClassifier, image_tensor
 from wsseg.plugins import find_named, takes
 from wsseg.refine.params import WalkParams
+from wsseg.seeds.clip import clip_maps
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import max_normalise
+from wsseg.seeds.text_masks import sam3_maps
 
 Activation = Callable[..., NDArray[np.float32]]
 """``f(example, labels)``, with the keyword argument ``classes`` if it has a parameter of this
 name -> (T, h, w) maps of at least 0."""
 
 ENTRY_POINTS = "wsseg.activations"
-"""Entry point group of activation maps from other packages, such as CLIP's."""
+"""Entry point group of activation maps from other packages."""
+
+BY_NAME: dict[str, Activation] = {"clip": clip_maps, "sam3": sam3_maps}
+"""Methods of foundation models that know classes by their names. They also have the keyword
+arguments ``params``, ``weights`` and ``device``."""
 
 STRIDE = WalkParams().stride
 """Side in pixels of the cells of stored maps; a random walk and the learned affinity have the same
@@ -80,22 +86,25 @@ maps (N, h, w), negative values included."""
 
 
 def find_activation(method: str) -> Activation | None:
-    """Return the plug-in of a method, None if it is a method of this package.
+    """Return the function of a method that needs no classifier; None if it needs one.
 
     Raises:
         InputError: The name is unknown; the message lists the choices.
     """
     own: dict[str, Activation | None] = dict.fromkeys(("cam", *WEIGHTINGS))
-    return find_named("cam.method", method, own, ENTRY_POINTS)
+    return find_named("cam.method", method, own | BY_NAME, ENTRY_POINTS)
 
 
 def activation_maps_by_plugin(
     activation: Activation, example: Example, labels: tuple[int, ...], classes: Classes
 ) -> NDArray[np.float32]:
-    """Return the (T, h, w) activation maps of a plug-in for T labels, each divided by its maximum.
+    """Return the (T, h, w) maps of a function for T labels, each divided by its maximum.
+
+    Args:
+        activation: Of ``find_activation``.
 
     Raises:
-        InputError: The plug-in returns anything but T finite maps of at least 0.
+        InputError: The function returns anything but T finite maps of at least 0.
     """
     names = {"classes": classes} if takes(activation, "classes") else {}
     maps = activation(example, labels, **names)

@@ -53,8 +53,12 @@ def markers_of(example: Example, max_side: int) -> Markers:
         example: An image of any size with its constraints.
         max_side: Largest length of the longer side in pixels; larger images are downscaled.
     """
+    return markers_at(example, downscaled_size(example.image.shape, max_side))
+
+
+def markers_at(example: Example, size: tuple[int, int]) -> Markers:
+    """Return an image of the size (h, w), at most its own, with markers as ``markers_of``."""
     image, constraints = example.image, example.constraints
-    size = downscaled_size(image.shape, max_side)
     known = downscale_marks(constraints.known, size)
     markers = np.where(known == IGNORE, UNMARKED, known.astype(np.int32) + BACKGROUND)
     if not (markers == BACKGROUND).any():

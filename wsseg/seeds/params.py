@@ -1,12 +1,23 @@
 """Parameters of seeds and of class activation maps."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveFloat
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
+from wsseg.errors import InputError
 from wsseg.foundation.params import SamParams
 from wsseg.params import Params
+
+
+def _synonyms(names: Any) -> Any:
+    if not isinstance(names, dict):
+        return names
+    return {name: [words] if isinstance(words, str) else words for name, words in names.items()}
+
+
+Synonyms = Annotated[dict[str, tuple[str, ...]], BeforeValidator(_synonyms)]
+"""One phrase or several for some classes, by the name of the class."""
 
 
 class BoxInnerParams(Params):
@@ -28,6 +39,52 @@ class GrabCutParams(Params):
     """
 
 
+class DINOParams(Params):
+    """The model of the seed ``dino_walker``, or of ``cam.affinity: dino``."""
+
+    model: str | None = None
+    """DINOv2 or DINOv3: a folder with its weights, or a name on the Hugging Face Hub, such as
+    "facebook/dinov2-small".
+    """
+
+
+class CLIPParams(Params):
+    """Activation maps by CLIP, for ``cam.method: clip``."""
+
+    model: str | None = None
+    """A folder with the weights of a vision transformer, or a name on the Hugging Face Hub, such as
+    "openai/clip-vit-base-patch16".
+    """
+    prompt: str = "a clean origami {}."
+    """The text of a class; its name stands in place of {}."""
+    names: Synonyms = Field({})
+    """Words in place of the names of some classes, such as {sofa: [sofa, couch]}; several words are
+    averaged. Needed where names are codes.
+    """
+    background: tuple[str, ...] = (
+        *("ground", "land", "grass", "tree", "building", "wall", "sky", "lake", "water"),
+        *("river", "sea", "railway", "railroad", "keyboard", "helmet", "cloud", "house"),
+        *("mountain", "ocean", "road", "rock", "street", "valley", "bridge", "sign"),
+    )
+    """What images show besides the classes; the names of classes of the data set are left out."""
+
+    @model_validator(mode="after")
+    def _check_prompt(self) -> Self:
+        if "{}" not in self.prompt:
+            hint = "write {} where the name of the class belongs"
+            raise InputError(f"cam.clip.prompt {self.prompt!r} contains no {{}}", hint=hint)
+        return self
+
+
+class SAM3TextParams(Params):
+    """Activation maps by SAM 3 with the names of the classes, for ``cam.method: sam3``."""
+
+    model: str | None = None
+    """A folder with its weights, or a name on the Hugging Face Hub, such as "facebook/sam3"."""
+    names: Synonyms = Field({})
+    """Words in place of the names of some classes; of several words the strongest map counts."""
+
+
 class SeedParams(Params):
     """Parameters of the first label maps from boxes, points, scribbles and polygons."""
 
@@ -35,8 +92,8 @@ class SeedParams(Params):
     """Method of the first label maps. "auto" applies the method ``boxes`` to boxes, and the method
     ``strokes`` to marks in the pixels that boxes leave open. Of boxes: "box", "box_inner",
     "grabcut", "grabcut_votes", "intersection"; of marks: "strokes", "grabcut_strokes",
-    "random_walker", "superpixel_votes"; of both: "sam"; "folder" reads them; or the name of a
-    plug-in.
+    "random_walker", "dino_walker", "superpixel_votes"; of both: "sam"; "folder" reads them; or the
+    name of a plug-in.
     """
     boxes: str = "grabcut"
     """Method of "auto" for boxes, and of objects for which "sam" fails."""
@@ -49,6 +106,7 @@ class SeedParams(Params):
     grabcut: GrabCutParams = GrabCutParams()
     box_inner: BoxInnerParams = BoxInnerParams()
     sam: SamParams = SamParams()
+    dino: DINOParams = DINOParams()
     plugins: dict[str, dict[str, Any]] = Field({})
     """Parameters of methods of other packages, by their names."""
 
@@ -57,19 +115,34 @@ class SeedParams(Params):
         """The folders of files ``<id>.png`` that seeds read besides the data set."""
         return [folder for folder in (self.folder, self.grabcut.edges) if folder]
 
+    @property
+    def used(self) -> set[str]:
+        """The names of the methods that make the label maps, those of combinations among them."""
+        names = {self.name}
+        if "auto" in names:
+            names |= {self.boxes, self.strokes}
+        return names | {*self.sources} if "intersection" in names else names
+
 
 class CAMParams(Params):
     """Class activation maps of tagged images, and the first label maps that are made from them."""
 
     method: str = "cam"
-    """"cam", "gradcam", "gradcam++", "layercam", or the name of a plug-in."""
+    """"cam", "gradcam", "gradcam++" or "layercam" of a classifier that is trained on the tags;
+    "clip" or "sam3", which know the classes by their names; or the name of a plug-in.
+    """
     scales: tuple[PositiveFloat, ...] = Field((0.5, 1.0, 1.5, 2.0), min_length=1)
-    """Factors of the image size; the maps at all of them are summed."""
-    affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned"] = "colour"
+    """Factors of the image size; the maps at all of them are summed. "clip" and "sam3" have sizes
+    of their own.
+    """
+    clip: CLIPParams = CLIPParams()
+    sam3: SAM3TextParams = SAM3TextParams()
+    affinity: Literal["none", "par", "pamr", "colour", "boundary", "learned", "dino"] = "colour"
     """Propagation of the maps to similar pixels before they become labels: "none"; "par" or "pamr"
     (pixel-adaptive refinement); or a random walk along "colour", along colour up to a "boundary",
-    or along an affinity "learned" from confident labels.
+    along an affinity "learned" from confident labels, or among similar features of "dino".
     """
+    dino: DINOParams = DINOParams()
     threshold: Literal["constant", "power", "otsu"] = "constant"
     """Threshold of the maps (0 to 1): a "constant"; a "power" of 1 - the maximum over all maps; or
     "otsu", the threshold that separates the maps of each image best.

@@ -10,7 +10,12 @@ from wsseg.refine.par import par
 from wsseg.refine.params import PARParams
 from wsseg.seeds.params import CAMParams
 
-_WALKS: dict[str, Affinity] = {"colour": "colour", "boundary": "boundary", "learned": "embedding"}
+_WALKS: dict[str, Affinity] = {
+    "colour": "colour",
+    "boundary": "boundary",
+    "learned": "embedding",
+    "dino": "feature",
+}
 
 
 def spread(
@@ -25,7 +30,7 @@ def spread(
 
     Args:
         maps: (T, h, w) float32, 0..1, of any size.
-        features: (D, h', w') float32, for the affinity "learned".
+        features: (D, h', w') float32, for the affinities "learned" and "dino".
 
     Returns:
         (T, h, w) float32, 0..1.

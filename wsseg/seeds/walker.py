@@ -30,7 +30,7 @@ def random_walker(example: Example) -> NDArray[np.uint8]:
     if len(marks.distinct) < 2 or marks.markers.all():
         return example.constraints.known
     probabilities = first_marker_probabilities(marks, _BETA)
-    return _most_probable(marks.distinct, probabilities, example)
+    return most_probable(marks.distinct, probabilities, example, _CONFIDENCE)
 
 
 def first_marker_probabilities(marks: Markers, beta: float) -> NDArray[np.float32]:
@@ -60,11 +60,23 @@ def first_marker_probabilities(marks: Markers, beta: float) -> NDArray[np.float3
     return np.asarray(probabilities.clip(0, 1), np.float32)
 
 
-def _most_probable(
+def most_probable(
     markers: NDArray[np.int32],
     probabilities: NDArray[np.float32],
     example: Example,
+    confidence: float,
 ) -> NDArray[np.uint8]:
+    """Return the label of the most probable marker that each pixel may have.
+
+    Args:
+        markers: (M,) of ``Markers.distinct``.
+        probabilities: (M, h, w) float32 at the resolution of the markers.
+        confidence: Share of the probability of all markers that pixels with a label exceed; the
+            others are IGNORE.
+
+    Returns:
+        (H, W) uint8.
+    """
     size, constraints = example.sample.size, example.constraints
     label_map = np.full(size, IGNORE, np.uint8)
     best, total = np.zeros(size, np.float32), np.zeros(size, np.float32)
@@ -74,5 +86,5 @@ def _most_probable(
         probability = upscale(coarse, size) * constraints.allowed[of_class].any(axis=0)
         label_map[probability > best] = label
         best, total = np.maximum(best, probability), total + probability
-    label_map[best <= _CONFIDENCE * total] = IGNORE
+    label_map[best <= confidence * total] = IGNORE
     return label_map

@@ -23,7 +23,9 @@ from wsseg.runs.loggers import check_loggers
 from wsseg.runs.progress import log
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.cam import find_activation
+from wsseg.seeds.clip import check_names, phrases_of_classes
 from wsseg.stages.finetune.training import check_finetune_settings
+from wsseg.stages.foundation import check_models, download_models
 from wsseg.stages.tags.affinity import affinity_training
 from wsseg.stages.tags.classifier import only_tagged
 
@@ -33,7 +35,8 @@ def check_settings(config: Config) -> None:
 
     Raises:
         InputError: A seed, loss, refiner or activation method is unknown, a network cannot be
-            built, the engine or a logger is not installed, or settings contradict each other.
+            built, a foundation model cannot be used, the engine or a logger is not installed, or
+            settings contradict each other.
     """
     check_engine(config)
     check_loggers(config.loggers)
@@ -46,9 +49,10 @@ def check_settings(config: Config) -> None:
     if find_activation(config.cam.method) is None:
         check_classifier(config.classifier.network(config.model))
     elif config.cam.affinity == "learned":
-        problem = f"cam.affinity=learned needs an encoder, which the plug-in {config.cam.method}"
-        raise InputError(f"{problem} does not have", hint="set cam.affinity=colour")
+        problem = f"cam.affinity=learned needs a classifier, but cam.method={config.cam.method}"
+        raise InputError(f"{problem} trains none", hint="set cam.affinity=colour")
     find_refiner(config.cam.refiner, config.crf)
+    check_models(config)
     if _recipe(config) == "finetune":
         check_finetune_settings(config)
 
@@ -58,16 +62,21 @@ def check_before_work(config: Config, dataset: Dataset) -> None:
 
     Raises:
         InputError: An image is in both splits, the training images show no object, a class is in
-            every image of a tag classifier, the machine cannot run a training, or pre-trained
-            weights cannot be downloaded.
+            every image of a tag classifier, ``cam`` names an unknown class, the machine cannot run
+            a training, or pre-trained weights cannot be downloaded.
     """
     for problem in stopping_problems(config, dataset):
         raise problem
+    if config.cam.method == "clip":
+        phrases_of_classes(dataset.classes, config.cam.clip)
+    if config.cam.method == "sam3":
+        check_names(dataset.classes, config.cam.sam3.names, "cam.sam3.names")
     if config.machine.engine == "local":  # a cluster has machines of its own
         for trainer in trainers(config, dataset).values():
             check_training(trainer, config.machine)
     for name, network in networks(config, dataset).items():
         _download_weights(name, network)
+    download_models(config, dataset)
 
 
 def stopping_problems(config: Config, dataset: Dataset) -> Iterator[InputError]:

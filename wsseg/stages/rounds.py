@@ -37,6 +37,7 @@ from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.seeds.contact_sheet import contact_sheet
+from wsseg.stages.foundation import records_of
 from wsseg.stages.sam import (
     SAM,
     candidates_path,
@@ -61,11 +62,13 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
     """
     config, samples = run.config, dataset.split(run.config.data.train)
     seed, used = find_seed(config.seeds, config.machine.device), seeds_use_sam(config.seeds)
+    models = records_of(config, "seeds", dataset)
     stage = run.stage(
         SEEDS,
         weights=weights_record(config, used=used),
         seeds=config.seeds,
         files=[fingerprint(f / f"{s.id}.png") for f in config.seeds.folders for s in samples],
+        models=models,
         ready=ready,
         samples=samples_key(samples),
         classes=list(dataset.classes),
@@ -81,7 +84,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
     )
     sam, device = config.seeds.sam, config.machine.device
     batches = encoding_batches(sam, device, read_sample_image, used=used)
-    return label_images(run, stage, label, samples, batches=batches)
+    return label_images(run, stage, label, samples, models=models, batches=batches)
 
 
 def train_segmenter(

@@ -12,17 +12,21 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
+from wsseg.foundation.families import published_licence
+from wsseg.foundation.load import check_installed
+from wsseg.foundation.weights import find_weights, must_be_downloaded
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 from wsseg.networks.train import check_training
 from wsseg.networks.weights import local_file, read_tensors, weight_source
 from wsseg.runs.config import Config
 from wsseg.stages.checks import check_settings, networks, stopping_problems, trainers
+from wsseg.stages.foundation import foundation_models
 
 T = TypeVar("T")
 
 
 def check_settings_and_data(config: Config) -> Iterator[Check]:
-    """Yield the data set, which is read once, the settings, each trainer, and the weights."""
+    """Yield the data set, which is read once, the settings, each trainer, and all weights."""
     dataset = None
     try:
         dataset = _read(config.data)
@@ -39,6 +43,8 @@ def check_settings_and_data(config: Config) -> Iterator[Check]:
         yield _checked(name, message, partial(check_training, machine=machine), trainer)
     for name, network in networks(config, dataset).items():
         yield check_weights(name, network)
+    for setting, (model, family) in foundation_models(config, dataset).items():
+        yield check_model(setting, model, family)
 
 
 def _read(data: DataParams) -> Dataset:
@@ -96,7 +102,31 @@ def check_weights(name: str, network: SegmenterParams | ClassifierNetworkParams)
         return Check(name, "problem", message, f"set {name} to a file, or to null")
     if source.is_cached:
         return Check(name, "ok", f"{source}, downloaded already")
+    return _to_download(name, f"{source} is downloaded at the first use")
+
+
+def check_model(setting: str, model: str | None, family: str) -> Check:
+    """Return whether a foundation model is on this machine, with its type and licence.
+
+    Args:
+        setting: Such as "cam.clip.model".
+        model: Its folder or name on the hub.
+        family: Key of ``FAMILIES``.
+    """
+    try:
+        check_installed(setting)
+        if model and must_be_downloaded(model):
+            licence = published_licence(model, family)
+            message = f"{model} ({family}, licence {licence}) is downloaded at the first use"
+            return _to_download(setting, message)
+        weights = find_weights(model, family, setting)
+    except InputError as error:
+        return failed(setting, error)
+    about = f"{weights.model_type}, licence {weights.licence}"
+    return Check(setting, "ok", f"{model}: {about}, on this machine")
+
+
+def _to_download(setting: str, message: str) -> Check:
     offline = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "on", "yes", "true")
-    message = f"{source} is downloaded at the first use"
     remedy = "run once with a network connection"
-    return Check(name, "problem" if offline else "warning", message, remedy)
+    return Check(setting, "problem" if offline else "warning", message, remedy)

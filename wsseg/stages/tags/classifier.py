@@ -56,8 +56,8 @@ def train_classifier(run: Run, dataset: Dataset, tagged: Dataset) -> Stage | Non
         tagged: The images of ``only_tagged``.
 
     Returns:
-        A stage with ``model.ckpt``; None if no image has only tags, or if ``cam.method`` is a
-        plug-in, which needs no classifier.
+        A stage with ``model.ckpt``; None if no image has only tags, or if ``cam.method`` needs
+        no classifier.
 
     Raises:
         InputError: A tag is in every image, or no usable image has tags.

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from wsseg.data.example import example_of, read_sample_image
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
+from wsseg.foundation.dino import patch_features
+from wsseg.foundation.load import load_model
+from wsseg.foundation.weights import FoundationWeights
 from wsseg.images import read_image
 from wsseg.labelmaps import read_scores, write_scores
 from wsseg.networks.affinity_net import TrainedAffinity, load_affinity
@@ -30,9 +33,11 @@ from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_act
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
+from wsseg.stages.foundation import records_of, weights_of
 from wsseg.stages.sam import SAM, encoding_batches, weights_record
 
 _OF_MAPS = {"method", "scales"}
+_MODELS = {"clip", "sam3", "dino"}
 
 
 def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage | None:
@@ -40,22 +45,24 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
 
     Args:
         dataset: Images with tags; an image without tags has no maps.
-        classifier: The stage of ``train_classifier``; None if ``cam.method`` is a plug-in.
+        classifier: The stage of ``train_classifier``; None if ``cam.method`` needs none.
 
     Returns:
         ``scores/<id>.npz`` in the stage holds the labels and maps of an image. None if there are no
         images.
     """
-    config = run.config
+    config, method = run.config, run.config.cam.method
     if not dataset.samples:
         return None
     samples = dataset.split(config.data.train)
+    models = records_of(config, f"cam.{method}")
     stage = run.stage(
         CAMS,
         classifier=classifier,
         samples=samples_key(samples),
         classes=list(dataset.classes),
-        cam=config.cam.model_dump(include=_OF_MAPS),
+        cam=config.cam.model_dump(include={*_OF_MAPS, method}),
+        models=models,
     )
     locate = partial(
         _locate,
@@ -63,9 +70,11 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
         classes=dataset.classes,
         classifier=classifier,
         params=config.cam,
+        weights=weights_of(config, f"cam.{method}.model"),
         device=config.machine.device,
     )
-    return map_stage(run, stage, locate, samples, is_valid=partial(_has_scores, stage))
+    is_valid = partial(_has_scores, stage)
+    return map_stage(run, stage, locate, samples, is_valid=is_valid, models=models)
 
 
 def spread_maps(
@@ -84,12 +93,14 @@ def spread_maps(
     if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
+    models = records_of(config, f"cam.{affinity}")
     stage = run.stage(
         SPREAD,
         maps=maps,
         affinity_net=affinity_net,
         samples=samples_key(samples),
         affinity=affinity,
+        models=models,
     )
     work = partial(
         _spread,
@@ -97,10 +108,13 @@ def spread_maps(
         maps=maps,
         affinity_net=affinity_net,
         params=config.cam,
+        weights=weights_of(config, f"cam.{affinity}.model"),
         device=config.machine.device,
     )
     is_valid = partial(_has_scores, stage)
-    return map_stage(run, stage, work, samples, is_valid=is_valid, skipped=maps.skipped)
+    return map_stage(
+        run, stage, work, samples, is_valid=is_valid, skipped=maps.skipped, models=models
+    )
 
 
 def label_by_maps(
@@ -127,7 +141,7 @@ def label_by_maps(
         weights=weights_record(config, used=used),
         maps=maps,
         samples=samples_key(samples),
-        rule=params.model_dump(exclude={*_OF_MAPS, "affinity"}),
+        rule=params.model_dump(exclude={*_OF_MAPS, *_MODELS, "affinity"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -151,11 +165,14 @@ def _locate(
     classes: Classes,
     classifier: Stage | None,
     params: CAMParams,
+    weights: FoundationWeights | None,
     device: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     labels = sample.tagged
     example = example_of(sample, len(classes))
     if activation := find_activation(params.method):
+        if weights:
+            activation = partial(activation, params=params, weights=weights, device=device)
         maps = activation_maps_by_plugin(activation, example, labels, classes)
     elif classifier is None:
         raise TypeError(f"{params.method} needs a classifier")
@@ -173,12 +190,15 @@ def _spread(
     maps: Stage,
     affinity_net: Stage | None,
     params: CAMParams,
+    weights: FoundationWeights | None,
     device: str,
 ) -> tuple[str, list[dict[str, Any]]]:
     labels, scores = read_scores(scores_path(maps, sample.id))
     image = read_image(sample.image, sample.reading)
-    vectors = affinity_net.load(_affinity, device).vectors(image) if affinity_net else None
-    propagated = spread(image, scores, params, vectors)
+    features = affinity_net.load(_affinity, device).vectors(image) if affinity_net else None
+    if weights:
+        features = patch_features(load_model(weights, device), image)
+    propagated = spread(image, scores, params, features)
     write_scores(scores_path(stage, sample.id), labels.tolist(), propagated)
     return sample.id, [{"id": sample.id, "class": int(label)} for label in labels]
 
