@@ -39,6 +39,7 @@ def selection_in(folder, count=8, chosen=(3, 1), labelled=(), classes=("backgrou
         candidates=Candidates(tuple(samples), Classes(classes), shows, is_labelled),
         embeddings=Embeddings(rows, np.arange(count)),
         choice=Choice(np.array(chosen), np.array([np.inf, 0.25]), np.full(count, 0.5)),
+        network="resnet18 (imagenet)",
         quota=2,
         uncertainty=np.full(count, 0.125),
         covered=Coverage(0.75, 0.5, 2),
@@ -53,6 +54,7 @@ def test_the_page_shows_the_chosen_images_in_order_with_their_scores(tmp_path):
     page = text[text.rindex("<body") :]
     assert page.index("2. image 1</b>") > page.index("1. &lt;script&gt;")
     assert page.count("data:image/jpeg;base64,") == 2
+    assert "embeddings of resnet18 (imagenet)" in page
     assert "distance 0.250" in page and "distance inf" not in page
     assert page.count("uncertainty 0.125") == 2
     assert "largest distance; at random 0.875" in page and "cat is in 1 of 2 images" in page

@@ -10,6 +10,11 @@ from wsseg.foundation.pixels import LONGER_SIDE, input_pixels, whole_patches
 _CONVNEXT_STRIDE = 32
 
 
+def patch_side(loaded: LoadedModel) -> int:
+    """Return the side in pixels of the patches of a model of the family "DINO"."""
+    return int(getattr(loaded.model.config, "patch_size", _CONVNEXT_STRIDE))
+
+
 def patch_features(
     loaded: LoadedModel, image: NDArray[np.uint8], side: int = LONGER_SIDE
 ) -> NDArray[np.float32]:
@@ -27,7 +32,7 @@ def patch_features(
     References:
         Oquab et al., DINOv2, TMLR 2024, arXiv:2304.07193.
     """
-    patch = getattr(loaded.model.config, "patch_size", _CONVNEXT_STRIDE)
+    patch = patch_side(loaded)
     rows, columns = whole_patches(image.shape, patch, side)
     pixels = input_pixels(loaded, image, (rows * patch, columns * patch))
     with torch.no_grad():

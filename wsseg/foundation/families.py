@@ -47,6 +47,7 @@ FAMILIES: dict[str, dict[str, Kind]] = {
         "dinov3_convnext": Kind("DINOv3ConvNextModel", "AutoImageProcessor", DINO_LICENCE),
     },
 }
+FAMILIES["CLIP, DINO or SAM"] = FAMILIES["CLIP"] | FAMILIES["DINO"] | FAMILIES["SAM"]
 """The kinds of each family, by ``model_type``. A file of the video model holds the image model."""
 
 

@@ -95,6 +95,7 @@ def _others(selection: Selection) -> NDArray[np.intp]:
 def _subtitle(selection: Selection) -> list[str]:
     params = selection.params
     parts = [f"split {params.split}", f"method {params.used_method}"]
+    parts.append(f"embeddings of {selection.network}")
     if params.uncertainty:
         parts.append(f"times {params.uncertainty} of {params.run}")
     parts.append(f"quota {selection.quota}" if selection.quota else "no quota")

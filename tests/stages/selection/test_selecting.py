@@ -219,3 +219,30 @@ def test_lists(tmp_path):
         '1,"a,""b""",p,cow;cat,,0.500000',
         "2,b,q,,0.250000,0.500000",
     ]
+
+
+@pytest.mark.parametrize("kind", ["clip", "dino"])
+def test_a_foundation_model_takes_the_place_of_the_encoder(select, tmp_path, request, kind, capsys):
+    folder = request.getfixturevalue(f"{kind}_folder")
+    assert select("--model", folder) == 0
+    settings = json.loads((tmp_path / "out" / "selection.json").read_text())
+    assert settings["network"].startswith(f"{folder} ({kind}")
+    assert f"embeddings of {folder} ({kind}" in (tmp_path / "out" / "index.html").read_text()
+    assert len({*chosen(tmp_path / "out")}) == 4
+    rows = (tmp_path / "out" / "cache" / "embeddings" / "rows.npy").read_bytes()
+    capsys.readouterr()
+    assert select("--model", folder) == 0
+    assert "embeddings: up to date" in capsys.readouterr().err
+    assert select() == 0
+    assert (tmp_path / "out" / "cache" / "embeddings" / "rows.npy").read_bytes() != rows
+
+
+def test_a_model_that_cannot_embed_images_is_refused(select, dino_folder, tmp_path, capsys):
+    assert select("--model", dino_folder, "--encoder", "model") == 2
+    assert "model and encoder are both set" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert select("--model", tmp_path / "empty") == 2
+    assert "has no readable config.json" in capsys.readouterr().err
+    (tmp_path / "empty" / "config.json").write_text('{"model_type": "bert"}')
+    assert select("--model", tmp_path / "empty") == 2
+    assert "must be a CLIP, DINO or SAM model" in capsys.readouterr().err

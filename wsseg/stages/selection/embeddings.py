@@ -22,6 +22,10 @@ from wsseg.runs.progress import log, track
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
+from wsseg.stages.selection.foundation import FoundationEncoder, FoundationSource
+
+Source = EncoderSource | FoundationSource
+"""Where vectors come from: an encoder of the settings or of a run, or a foundation model."""
 
 _CHUNK = 512  # rows in memory at once
 _TOLERANCE = 1e-3  # of the length of a unit vector; rows that a kill cut short differ more
@@ -157,7 +161,7 @@ class Embeddings:
         return nearest
 
 
-def embed_images(run: Run, samples: Sequence[Sample], source: EncoderSource) -> Stage:
+def embed_images(run: Run, samples: Sequence[Sample], source: Source) -> Stage:
     """Run the stage "embeddings", which writes a unit vector of every image into ``rows.npy``.
 
     An interrupted attempt continues with the rows that are missing. Images that cannot be used are
@@ -203,7 +207,7 @@ def embeddings_of(stage: Stage, samples: Sequence[Sample]) -> Embeddings:
 
 
 def _embed_missing(
-    run: Run, stage: Stage, samples: Sequence[Sample], source: EncoderSource
+    run: Run, stage: Stage, samples: Sequence[Sample], source: Source
 ) -> dict[str, str]:
     rows, count = Rows(stage.path / "rows.npy"), len(samples)
     done = rows.written() if (rows.shape() or (0, 0))[0] == count else np.zeros(count, bool)
@@ -218,11 +222,11 @@ def _embed_missing(
     return skipped
 
 
-def _embed(sample: Sample, source: EncoderSource, key: str) -> tuple[str, NDArray[np.float32]]:
+def _embed(sample: Sample, source: Source, key: str) -> tuple[str, NDArray[np.float32]]:
     return sample.id, _load(source, key).embed(read_image(sample.image, sample.reading))
 
 
 @lru_cache(maxsize=1)
-def _load(source: EncoderSource, key: str) -> FrozenEncoder:  # noqa: ARG001 - see below
+def _load(source: Source, key: str) -> FrozenEncoder | FoundationEncoder:  # noqa: ARG001 - see below
     # The key belongs to the cache: the weights file may have changed since the last stage.
     return source.load()

@@ -57,13 +57,7 @@ class FrozenEncoder:
             output = self.body(self._input(image, device))
         maps = output[0] if isinstance(output, tuple) else output
         features: Tensor = maps[-1] if isinstance(maps, list) else maps
-        mean = features[0].float().mean(dim=(1, 2))
-        length = float(mean.norm())
-        if not 0 < length < float("inf"):
-            message = f"The features must be finite and not all 0, but have length {length}"
-            raise InputError(message, hint="check the image, or choose another encoder")
-        vector: NDArray[np.float32] = (mean / length).cpu().numpy()
-        return vector
+        return unit_vector(features[0].float().mean(dim=(1, 2)).cpu().numpy())
 
     def _input(self, image: NDArray[np.uint8], device: torch.device) -> Tensor:
         pixels = torch.from_numpy(image.copy()).permute(2, 0, 1)[None].to(device)
@@ -72,6 +66,19 @@ class FrozenEncoder:
         colours = normalize(pixels, self.settings)
         resized = functional.interpolate(colours, size, mode="bilinear", antialias=True)
         return resized.contiguous(memory_format=torch.channels_last)
+
+
+def unit_vector(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a vector (D,) float32 scaled to length 1.
+
+    Raises:
+        InputError: It is 0 or not finite.
+    """
+    length = float(np.linalg.norm(features))
+    if not 0 < length < np.inf:
+        message = f"The features must be finite and not all 0, but have length {length}"
+        raise InputError(message, hint="check the image, or choose another encoder")
+    return np.asarray(features / length, np.float32)
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,9 @@ class SelectionParams(Params):
     encoder: Literal["classifier", "model", "run"] | None = None
     """Source of the encoder: classifier or model of the settings, or run. By default run if
     a run is named, else the section that the settings have."""
+    model: str | None = None
+    """CLIP, DINO or SAM model in place of the encoder: a folder, or a name on the Hugging Face Hub,
+    such as facebook/dinov2-small."""
     run: LocalPath | None = None
     """Folder of a run, or a model.ckpt."""
     uncertainty: Literal["margin", "vote_entropy"] | None = None
@@ -59,7 +62,9 @@ class SelectionParams(Params):
         return self.method or ("k_centre" if self.uncertainty else "medoids")
 
     @model_validator(mode="after")
-    def _check_uncertainty(self) -> Self:
+    def _check_contradictions(self) -> Self:
+        if self.model is not None and self.encoder is not None:
+            raise InputError("model and encoder are both set", hint="drop one of them")
         if self.uncertainty is None and self.scales is not None:
             raise InputError("scales are set, but no uncertainty", hint="set it or drop them")
         if self.uncertainty and self.run is None:

@@ -34,8 +34,9 @@ from wsseg.stages.selection.choosing import (
     random_coverage,
     weight,
 )
-from wsseg.stages.selection.embeddings import Embeddings, embed_images, embeddings_of
-from wsseg.stages.selection.encoders import EncoderSource, encoder_source
+from wsseg.stages.selection.embeddings import Embeddings, Source, embed_images, embeddings_of
+from wsseg.stages.selection.encoders import encoder_source
+from wsseg.stages.selection.foundation import foundation_source
 from wsseg.stages.selection.params import SelectionParams
 from wsseg.stages.selection.uncertainty import measure_uncertainty, uncertainties_of
 
@@ -69,6 +70,7 @@ class Selection:
     Attributes:
         candidates: The N usable images.
         embeddings: Of the N images.
+        network: Name of the encoder or model, and the source of its weights.
         quota: Chosen images that each class should appear in.
         uncertainty: (N,) float64, NaN for labelled images; None if it was not measured.
         covered: Coverage of all images by the chosen and labelled ones.
@@ -81,6 +83,7 @@ class Selection:
     candidates: Candidates
     embeddings: Embeddings
     choice: Choice
+    network: str
     quota: int
     uncertainty: NDArray[np.float64] | None
     covered: Coverage
@@ -125,8 +128,7 @@ def select_images(params: SelectionParams) -> Selection:
     """
     checkpoint = checkpoint_of(params.run) if params.run else None
     settings = _network_settings(params)
-    source = encoder_source(settings, params.encoder, checkpoint)
-    source.check()
+    source = _source(params, settings, checkpoint)
     candidates, skipped = read_candidates(params, settings.data.reading)
     if params.uncertainty and checkpoint:
         check_classes(f"--run {params.run}", checkpoint, candidates.dataset_classes)
@@ -154,9 +156,19 @@ def select_images(params: SelectionParams) -> Selection:
             candidates, embeddings = candidates.only(keep), embeddings.only(np.flatnonzero(keep))
             uncertainty = uncertainties_of(stage, candidates.samples)
         candidates.check_budget(params.budget)
-        selection = _select(params, candidates, embeddings, uncertainty, skipped)
+        network = source.describe()
+        selection = _select(params, candidates, embeddings, uncertainty, skipped, network=network)
         write_lists(params.out, selection.images())
     return selection
+
+
+def _source(params: SelectionParams, settings: Config, checkpoint: Path | None) -> Source:
+    """Return the source of the embeddings, which has been checked."""
+    if params.model is not None:
+        return foundation_source(params.model, settings.machine.device)
+    source = encoder_source(settings, params.encoder, checkpoint)
+    source.check()
+    return source
 
 
 def _network_settings(params: SelectionParams) -> Config:
@@ -175,7 +187,7 @@ def prediction_params(run: Path, scales: tuple[float, ...] | None) -> Prediction
     return own.model_copy(update={"scales": scales}) if scales else own
 
 
-def describe(params: SelectionParams, source: EncoderSource) -> dict[str, Any]:
+def describe(params: SelectionParams, source: Source) -> dict[str, Any]:
     """Return the content of ``selection.json``."""
     values = params.model_dump(exclude={"out", "workers"}) | {"method": params.used_method}
     plain = {key: _plain(value) for key, value in values.items()}
@@ -199,6 +211,8 @@ def _select(
     embeddings: Embeddings,
     uncertainty: NDArray[np.float64] | None,
     skipped: dict[str, str],
+    *,
+    network: str,
 ) -> Selection:
     pool = Pool(embeddings, candidates.is_labelled, params.budget, params.seed)
     shows = candidates.shows
@@ -218,6 +232,7 @@ def _select(
         candidates=candidates,
         embeddings=embeddings,
         choice=choice,
+        network=network,
         quota=minimum,
         uncertainty=uncertainty,
         covered=measure_coverage(choice.nearest, shows, is_taken),
