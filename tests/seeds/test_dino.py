@@ -12,7 +12,8 @@ from wsseg.seeds import dino
 from wsseg.seeds.apply import find_seed
 from wsseg.seeds.dino import dino_walker, first_mark_probabilities
 from wsseg.seeds.markers import Markers
-from wsseg.seeds.params import DINOParams, SeedParams
+from wsseg.seeds.params import CAMParams, DINOParams, SeedParams
+from wsseg.seeds.spreading import spread
 
 
 def markers_from(rows):
@@ -144,3 +145,14 @@ def test_a_seed_without_a_model_says_what_to_set():
         seed.arguments["strokes"](
             example_from(image, constraints=constraints), np.random.default_rng(0)
         )
+
+
+def test_maps_spread_to_the_patches_that_look_alike():
+    image = np.zeros((64, 96, 3), np.uint8)
+    maps = np.zeros((2, 16, 24), np.float32)
+    maps[0, 4:8, 2:5] = maps[1, 8:12, 14:18] = 1
+    spread_maps = spread(image, maps, CAMParams(affinity="dino"), halves(4, 6))
+    assert spread_maps.shape == maps.shape
+    np.testing.assert_allclose(spread_maps.max(axis=(1, 2)), 1)
+    assert (spread_maps[0, :, :10] > 0.8).all() and (spread_maps[0, :, 14:] < 0.01).all()
+    assert (spread_maps[1, :, 14:] > 0.8).all() and (spread_maps[1, :, :10] < 0.01).all()

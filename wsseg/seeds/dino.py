@@ -14,8 +14,6 @@ from wsseg.seeds.markers import UNMARKED, Markers, markers_at
 from wsseg.seeds.params import DINOParams
 from wsseg.seeds.walker import most_probable
 
-_MAX_CELLS = 128  # of the longer side of the grid
-_STRIDE = 4  # smallest side of a cell in pixels
 _STOP = 1e-6  # probability that the walk ends at a step, as it does where nothing looks alike
 _CONFIDENCE = 0.6  # share of the walks that must end at the marks of one class
 _PRECISION = 1e-6
@@ -24,9 +22,9 @@ _PRECISION = 1e-6
 def dino_walker(example: Example, params: DINOParams, device: str = "auto") -> NDArray[np.uint8]:
     """Return the class whose marks a random walk among similar features reaches first.
 
-    As ``random_walker``, with the cosine of DINO features in place of the distance of colours: one
-    step reaches cells within 20 pixels. Pixels of which less than 60 % of the walks end at the
-    marks of one class are IGNORE, as are those that look like no other cell.
+    As ``random_walker``, with the cosine of DINO features in place of the distance of colours: a
+    step goes to one of the patches less than 5 patches away. Pixels of which less than 60 % of the
+    walks end at the marks of one class are IGNORE, as are those that look like no other patch.
 
     Args:
         device: As ``machine.device``.
@@ -38,13 +36,14 @@ def dino_walker(example: Example, params: DINOParams, device: str = "auto") -> N
         Grady, Random Walks for Image Segmentation, TPAMI 2006, doi:10.1109/TPAMI.2006.233; Oquab et
         al., DINOv2, TMLR 2024, arXiv:2304.07193.
     """
-    height, width = example.sample.size
-    stride = max(_STRIDE, -(-max(height, width) // _MAX_CELLS))
-    marks = markers_at(example, (-(-height // stride), -(-width // stride)))
+    loaded = load_model(find_weights(params.model, "DINO", "seeds.dino.model"), device)
+    features = patch_features(loaded, example.image)
+    # Features between those of two patches would be similar to both, and join regions that are not.
+    cells = [min(pair) for pair in zip(features.shape[1:], example.sample.size, strict=True)]
+    marks = markers_at(example, (cells[0], cells[1]))
     if len(marks.distinct) < 2 or marks.markers.all():
         return example.constraints.known
-    loaded = load_model(find_weights(params.model, "DINO", "seeds.dino.model"), device)
-    probabilities = first_mark_probabilities(marks, patch_features(loaded, example.image))
+    probabilities = first_mark_probabilities(marks, features)
     return most_probable(marks.distinct, probabilities, example, _CONFIDENCE)
 
 

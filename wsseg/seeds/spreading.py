@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from wsseg.errors import InputError
 from wsseg.refine.affinity import Affinity, propagate
 from wsseg.refine.par import par
-from wsseg.refine.params import PARParams
+from wsseg.refine.params import PARParams, WalkParams
 from wsseg.seeds.params import CAMParams
 
 _WALKS: dict[str, Affinity] = {
@@ -43,7 +43,13 @@ def spread(
         return maps
     large = _resize(maps, image.shape[:2])
     if affinity := _WALKS.get(params.affinity):
-        large = propagate(large, image, affinity=affinity, features=features)
+        walk = WalkParams()
+        if params.affinity == "dino" and features is not None:
+            # Features between those of two patches would be similar to both, and join regions that
+            # are not: a cell is a patch.
+            patch = round(max(image.shape[:2]) / max(features.shape[1:]))
+            walk = WalkParams(stride=max(1, patch))
+        large = propagate(large, image, walk, affinity, features)
     else:
         scores = np.concatenate([1 - large.max(axis=0, keepdims=True), large])
         variant = PARParams.model_validate({"variant": params.affinity})
