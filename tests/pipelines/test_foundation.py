@@ -10,6 +10,7 @@ from helpers.foundation import tiny_clip
 from helpers.running import hashes, wsseg
 
 from wsseg.labelmaps import IGNORE, read_label_map, read_scores
+from wsseg.runs import engine
 from wsseg.synthetic.scenes import write_scenes
 
 
@@ -143,3 +144,22 @@ def test_a_class_that_no_image_has_is_refused_before_the_work(
     assert wsseg("run", config_file, *arguments, "cam.clip.names={unicorn: horse}") == 2
     assert "cam.clip.names must be names of classes" in capsys.readouterr().err
     assert not (tmp_path / "run" / "cams").exists()
+
+
+def test_threads_that_share_a_model_make_the_same_labels(
+    finished, scenes, config_file, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("wsseg.stages.foundation.device_of", lambda _: "cuda")
+    used = []
+    original = engine.map_in_threads
+
+    def map_in_threads(function, samples, batches, _, strict):
+        used.append(samples)
+        return original(function, samples, batches, 3, strict)
+
+    monkeypatch.setattr(engine, "map_in_threads", map_in_threads)
+    run = tmp_path / "run"
+    arguments = [f"run_dir={run}", f"data.root={scenes}", "rounds.count=0"]
+    assert wsseg("run", config_file, *arguments) == 0
+    assert len(used) == 2  # the maps, and their propagation
+    assert hashes(run).items() <= hashes(finished).items()

@@ -1,10 +1,11 @@
 """The foundation models that the settings of a run name."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from wsseg.data.classes import is_only_tagged
-from wsseg.data.model import Dataset
+from wsseg.data.model import Dataset, Sample
 from wsseg.foundation.load import check_installed
 from wsseg.foundation.weights import (
     FoundationWeights,
@@ -12,12 +13,16 @@ from wsseg.foundation.weights import (
     find_weights,
     must_be_downloaded,
 )
+from wsseg.networks.weights import device_of
+from wsseg.parallel import Batches
 from wsseg.runs.config import Config
 from wsseg.runs.progress import log
 from wsseg.seeds.params import CAMParams, SeedParams
 
 Models = dict[str, tuple[str | None, str]]
 """Settings such as "cam.clip.model" -> the name of the model, and its key of ``FAMILIES``."""
+
+_IMAGES = 32  # that threads take on at a time
 
 
 def foundation_models(config: Config, dataset: Dataset | None = None) -> Models:
@@ -86,6 +91,21 @@ def weights_of(config: Config, setting: str) -> FoundationWeights | None:
     """
     name, family = foundation_models(config).get(setting, (None, None))
     return find_weights(name, family, setting) if family else None
+
+
+def sharing_batches(models: Mapping[str, Any], config: Config) -> Batches[Sample] | None:
+    """Return how threads share the models of a stage on a GPU; None without a GPU or models.
+
+    Args:
+        models: Of ``records_of``.
+    """
+    if not models or device_of(config.machine.device) != "cuda":
+        return None
+    return Batches(_nothing, _IMAGES)
+
+
+def _nothing(_: Sequence[Sample]) -> None:
+    """Prepare nothing: each thread passes its image through the model by itself."""
 
 
 def records_of(config: Config, group: str, dataset: Dataset | None = None) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.seeds.contact_sheet import contact_sheet
-from wsseg.stages.foundation import records_of
+from wsseg.stages.foundation import records_of, sharing_batches
 from wsseg.stages.sam import (
     SAM,
     candidates_path,
@@ -84,6 +84,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
     )
     sam, device = config.seeds.sam, config.machine.device
     batches = encoding_batches(sam, device, read_sample_image, used=used)
+    batches = batches or sharing_batches(models, config)
     return label_images(run, stage, label, samples, models=models, batches=batches)
 
 

@@ -33,7 +33,7 @@ from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_act
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
-from wsseg.stages.foundation import records_of, weights_of
+from wsseg.stages.foundation import records_of, sharing_batches, weights_of
 from wsseg.stages.sam import SAM, encoding_batches, weights_record
 
 _OF_MAPS = {"method", "scales"}
@@ -73,8 +73,15 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
         weights=weights_of(config, f"cam.{method}.model"),
         device=config.machine.device,
     )
-    is_valid = partial(_has_scores, stage)
-    return map_stage(run, stage, locate, samples, is_valid=is_valid, models=models)
+    return map_stage(
+        run,
+        stage,
+        locate,
+        samples,
+        is_valid=partial(_has_scores, stage),
+        models=models,
+        batches=sharing_batches(models, config),
+    )
 
 
 def spread_maps(
@@ -111,9 +118,15 @@ def spread_maps(
         weights=weights_of(config, f"cam.{affinity}.model"),
         device=config.machine.device,
     )
-    is_valid = partial(_has_scores, stage)
     return map_stage(
-        run, stage, work, samples, is_valid=is_valid, skipped=maps.skipped, models=models
+        run,
+        stage,
+        work,
+        samples,
+        is_valid=partial(_has_scores, stage),
+        skipped=maps.skipped,
+        models=models,
+        batches=sharing_batches(models, config),
     )
 
 
