@@ -140,7 +140,7 @@ def test_a_learned_affinity_needs_a_classifier(
     monkeypatch.setattr(plugins, "entry_points", lambda **_: [plugin])
     arguments = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}", "cam.method=centre"]
     assert wsseg("run", config_file, *arguments, "cam.affinity=learned") == 2
-    assert "cam.affinity=learned needs an encoder" in capsys.readouterr().err
+    assert "cam.affinity=learned needs a classifier" in capsys.readouterr().err
 
 
 def test_tags_of_boxes_give_the_same_run(finished, scenes, config_file, tmp_path):

@@ -102,6 +102,7 @@ def test_a_model_that_cannot_be_used_is_refused_before_the_data_are_read(case, f
 
 
 def test_a_model_of_the_hub_is_downloaded_before_the_work(monkeypatch):
+    monkeypatch.setattr(foundation, "check_installed", lambda _: None)
     config = config_of(cam={"method": "clip", "clip": {"model": "owner/clip"}})
     monkeypatch.setattr(foundation, "must_be_downloaded", lambda _: True)
     checks.check_settings(config)
