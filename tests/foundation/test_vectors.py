@@ -3,11 +3,14 @@ import pytest
 import torch
 from helpers.sam import write_tiny_sam
 
+from wsseg.errors import InputError
+from wsseg.foundation.dino import patch_features
 from wsseg.foundation.load import load_model
 from wsseg.foundation.pixels import input_pixels
 from wsseg.foundation.sam import Sam
 from wsseg.foundation.vectors import image_vector
 from wsseg.foundation.weights import find_weights
+from wsseg.seeds.text_masks import text_probabilities
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (60, 90, 3)).astype(np.uint8)
 
@@ -39,3 +42,22 @@ def test_sam_gives_the_mean_of_its_embedding(tmp_path, version):
     found = image_vector(loaded, IMAGE)
     np.testing.assert_allclose(found, embedding.features.mean(axis=(1, 2)))
     assert found.ndim == 1 and not np.allclose(found, image_vector(loaded, IMAGE[::-1]))
+
+
+@pytest.mark.parametrize("kind", ["clip", "dino", "sam3"])
+def test_too_little_memory_of_a_gpu_is_a_clear_error(request, monkeypatch, kind):
+    families = {"clip": "CLIP", "dino": "DINO", "sam3": "SAM 3 with text"}
+    loaded = load(request.getfixturevalue(f"{kind}_folder"), families[kind])
+
+    def full(*_, **__):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    parts = {"clip": "get_image_features", "dino": "forward", "sam3": "get_vision_features"}
+    monkeypatch.setattr(loaded.model, parts[kind], full)
+    calls = {
+        "clip": lambda: image_vector(loaded, IMAGE),
+        "dino": lambda: patch_features(loaded, IMAGE),
+        "sam3": lambda: text_probabilities(loaded, IMAGE, ["cat"]),
+    }
+    with pytest.raises(InputError, match=r"memory of the GPU does not suffice for .*device=cpu"):
+        calls[kind]()

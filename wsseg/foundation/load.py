@@ -1,6 +1,8 @@
 """Loading of foundation models with the package transformers, an extra."""
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -33,6 +35,18 @@ class LoadedModel:
         """The device of the model."""
         device: torch.device = self.model.device
         return device
+
+
+@contextmanager
+def enough_memory(loaded: LoadedModel) -> Iterator[None]:
+    """Raise an InputError in place of torch's error if the memory of the GPU does not suffice."""
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError as error:
+        raise InputError(
+            f"The memory of the GPU does not suffice for {loaded.weights.name}",
+            hint="choose a smaller model, end other programs, or set machine.device=cpu",
+        ) from error
 
 
 def check_installed(setting: str) -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from wsseg.foundation.dino import patch_side
 from wsseg.foundation.families import FAMILIES
-from wsseg.foundation.load import LoadedModel
+from wsseg.foundation.load import LoadedModel, enough_memory
 from wsseg.foundation.pixels import input_pixels, whole_patches
 from wsseg.foundation.sam import Sam
 
@@ -36,7 +36,7 @@ def image_vector(loaded: LoadedModel, image: NDArray[np.uint8]) -> NDArray[np.fl
         patch, side = patch_side(loaded), _DINO_SIDE
     rows, columns = whole_patches(image.shape, patch, side)
     pixels = input_pixels(loaded, image, (rows * patch, columns * patch))
-    with torch.no_grad():
+    with enough_memory(loaded), torch.no_grad():
         if kind in FAMILIES["CLIP"]:
             output = model.get_image_features(pixels, interpolate_pos_encoding=True)
         else:

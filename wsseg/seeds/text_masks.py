@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from wsseg.data.example import Example
 from wsseg.data.model import Classes
 from wsseg.foundation.clip import phrases_of, tokens_of
-from wsseg.foundation.load import LoadedModel, load_model
+from wsseg.foundation.load import LoadedModel, enough_memory, load_model
 from wsseg.foundation.weights import FoundationWeights
 from wsseg.seeds.clip import cells_of, check_names, resize_maps
 from wsseg.seeds.params import CAMParams
@@ -40,19 +40,19 @@ def sam3_maps(
     phrases = phrases_of(names, params.sam3.names, "{}")
     loaded = load_model(weights, device)
     flat = [phrase for of_one in phrases for phrase in of_one]
-    maps = iter(_probabilities(loaded, example.image, flat))
+    maps = iter(text_probabilities(loaded, example.image, flat))
     strongest = [np.max([next(maps) for _ in of_one], axis=0) for of_one in phrases]
     return resize_maps(np.stack(strongest), size)
 
 
-def _probabilities(
+def text_probabilities(
     loaded: LoadedModel, image: NDArray[np.uint8], phrases: list[str]
 ) -> list[NDArray[np.float32]]:
     """Return a map (h, w) of 0..1 for each phrase; the image is encoded once."""
     model, prepare = loaded.model, loaded.processor
     pixels = prepare(images=image.copy(), return_tensors="pt").to(loaded.device)["pixel_values"]
     maps = []
-    with torch.no_grad():
+    with enough_memory(loaded), torch.no_grad():
         vision = model.get_vision_features(pixels)
         for phrase in phrases:
             output = model(vision_embeds=vision, **tokens_of(loaded, [phrase], "cam.sam3.names"))
