@@ -61,8 +61,8 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready: A stage with label maps of some of the images, which are copied.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    seed, used = find_seed(config.seeds, config.machine.device), seeds_use_sam(config.seeds)
-    models = records_of(config, "seeds", dataset)
+    device, models = config.machine.device, records_of(config, "seeds", dataset)
+    seed, used = find_seed(config.seeds, device), seeds_use_sam(config.seeds)
     stage = run.stage(
         SEEDS,
         weights=weights_record(config, used=used),
@@ -82,8 +82,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready=ready,
         folder=stage.path,
     )
-    sam, device = config.seeds.sam, config.machine.device
-    batches = encoding_batches(sam, device, read_sample_image, used=used)
+    batches = encoding_batches(config.seeds.sam, device, read_sample_image, used=used)
     batches = batches or sharing_batches(models, config)
     return label_images(run, stage, label, samples, models=models, batches=batches)
 
