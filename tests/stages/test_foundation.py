@@ -12,7 +12,13 @@ from wsseg.data.strokes import Scribble, Strokes
 from wsseg.errors import InputError
 from wsseg.runs.config import config_from_values
 from wsseg.stages import checks, foundation
-from wsseg.stages.foundation import foundation_models, records_of, weights_of
+from wsseg.stages.foundation import (
+    foundation_models,
+    map_records,
+    refiner_records,
+    seed_records,
+    weights_of,
+)
 
 CLASSES = Classes(("background", "cow", "sheep"))
 TAGGED = sample(Tags((1,)), id="a")
@@ -62,11 +68,43 @@ def test_models_that_no_annotation_needs_are_left_out():
     assert foundation_models(config, dataset_of(TAGGED, STROKED)) == OF_TAGS | OF_STROKES
 
 
+SAM = {"seeds.sam.model": ("m", "SAM")}
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"seeds": {"name": "sam"}},
+        {"seeds": {"boxes": "sam"}},
+        {"seeds": {"name": "intersection", "sources": ["sam", "grabcut"]}},
+        {"rounds": {"refiner": "sam"}},
+        {"cam": {"refiner": "sam"}},
+    ],
+)
+def test_sam_counts_as_a_seed_and_as_a_refiner(groups):
+    seeds = {**groups.get("seeds", {}), "sam": {"model": "m"}}
+    assert foundation_models(config_of(**{**groups, "seeds": seeds})) == SAM
+
+
+@pytest.mark.parametrize("rounds", [{"clean": False}, {"count": 0}])
+def test_a_refiner_that_no_round_uses_needs_no_model(rounds):
+    assert foundation_models(config_of(rounds={"refiner": "sam", **rounds})) == {}
+
+
+def test_seeds_do_not_depend_on_the_model_of_a_refiner():
+    config = config_of(rounds={"refiner": "sam"}, seeds={"sam": {"model": "m"}})
+    assert seed_records(config, dataset_of(STROKED)) == {}
+    assert refiner_records(config, "crf") == {}
+    with pytest.raises(InputError, match="there is no folder m"):
+        refiner_records(config, "sam")
+
+
 def test_a_group_has_the_records_of_its_models(clip_folder, dino_folder):
     cam = {**ALL["cam"], "clip": {"model": str(clip_folder)}, "dino": {"model": str(dino_folder)}}
     config = config_of(cam=cam)
-    records = records_of(config, "cam.clip")
-    assert [*records] == ["cam.clip.model"] and [*records_of(config, "seeds")] == []
+    records = map_records(config, "clip")
+    assert [*records] == ["cam.clip.model"]
+    assert seed_records(config, dataset_of(STROKED)) == {}
     record = records["cam.clip.model"]
     assert record["type"] == "clip" and record["licence"] == "MIT"
     assert len(record["sha256"]) == 64

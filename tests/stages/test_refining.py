@@ -106,7 +106,7 @@ def test_on_a_gpu_threads_share_one_model(places, tmp_path, monkeypatch):
     sam = SamParams(model=str(write_tiny_sam(tmp_path / "sam", 2)), batch_size=3)
     refine_labels(*places, name="sam", params=sam)
     alone = read_all(places[2])
-    monkeypatch.setattr("wsseg.stages.sam.device_of", lambda _device: "cuda")
+    monkeypatch.setattr("wsseg.stages.foundation.device_of", lambda _device: "cuda")
     monkeypatch.setattr(refining, "map_locally", None)
     together = tmp_path / "together"
     refine_labels(*places[:2], together, name="sam", params=sam)

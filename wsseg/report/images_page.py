@@ -26,9 +26,8 @@ from wsseg.metrics.signals import SIGNALS
 from wsseg.parallel import Skipped, map_locally
 from wsseg.report.page import css_colour, write_page
 from wsseg.report.pictures import encode_image, shown_size
-from wsseg.runs.labelling import damage_in
+from wsseg.runs.labelling import candidates_path, damage_in
 from wsseg.runs.progress import track
-from wsseg.stages.sam import candidates_path
 from wsseg.stages.signals import read_signals
 
 _SIDE = 280  # pixels: sharp on a card, small enough for ten thousand images

@@ -158,6 +158,11 @@ def confidence_path(stage: Stage, sample: Sample) -> Path:
     return stage.path / "confidence" / f"{sample.id}.png"
 
 
+def candidates_path(stage: Path, identity: str) -> Path:
+    """Return the figure of the masks that the seed of an image compared, in a stage's folder."""
+    return stage / "candidates" / f"{identity}.jpg"
+
+
 def scores_path(stage: Stage, identity: str) -> Path:
     """Return the file of the activation maps of an image in a stage that has them."""
     return stage.path / "scores" / f"{identity}.npz"

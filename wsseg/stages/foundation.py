@@ -1,12 +1,21 @@
-"""The foundation models that the settings of a run name."""
+"""The foundation models that the settings of a run name, and how stages share them on a GPU."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from wsseg.data.classes import is_only_tagged
+from wsseg.data.example import read_sample_image
 from wsseg.data.model import Dataset, Sample
+from wsseg.errors import InputError
+from wsseg.foundation.embeddings import load_cached_sam
 from wsseg.foundation.load import check_installed
+from wsseg.foundation.params import SamParams
 from wsseg.foundation.weights import (
     FoundationWeights,
     fetch_weights,
@@ -14,13 +23,21 @@ from wsseg.foundation.weights import (
     must_be_downloaded,
 )
 from wsseg.networks.weights import device_of
-from wsseg.parallel import Batches
+from wsseg.parallel import Batches, Identified
 from wsseg.runs.config import Config
 from wsseg.runs.progress import log
 from wsseg.seeds.params import CAMParams, SeedParams
 
 Models = dict[str, tuple[str | None, str]]
 """Settings such as "cam.clip.model" -> the name of the model, and its key of ``FAMILIES``."""
+
+Records = dict[str, Any]
+"""What identifies each model of a stage, by its setting; part of the key and of the manifest."""
+
+SAM, SAM_MODEL = "sam", "seeds.sam.model"
+"""Name of the seed and of the refiner; the setting of its model."""
+
+Item = TypeVar("Item", bound=Identified)
 
 _IMAGES = 32  # that threads take on at a time
 
@@ -37,9 +54,11 @@ def foundation_models(config: Config, dataset: Dataset | None = None) -> Models:
     are_tagged = [is_only_tagged(s) for s in samples if s.split == config.data.train]
     models: Models = {}
     if dataset is None or any(are_tagged):
-        models |= _models_of_maps(config.cam)
+        models |= _models_of_maps(config.cam) | _models_of_refiner(config, config.cam.refiner)
     if dataset is None or not all(are_tagged):
         models |= _models_of_seeds(config.seeds)
+    if config.rounds.clean and config.rounds.count != 0:
+        models |= _models_of_refiner(config, config.rounds.refiner)
     return models
 
 
@@ -55,7 +74,16 @@ def _models_of_maps(cam: CAMParams) -> Models:
 
 
 def _models_of_seeds(seeds: SeedParams) -> Models:
-    return {"seeds.dino.model": (seeds.dino.model, "DINO")} if "dino_walker" in seeds.used else {}
+    models: Models = {}
+    if SAM in seeds.used:
+        models[SAM_MODEL] = seeds.sam.model, "SAM"
+    if "dino_walker" in seeds.used:
+        models["seeds.dino.model"] = seeds.dino.model, "DINO"
+    return models
+
+
+def _models_of_refiner(config: Config, refiner: str) -> Models:
+    return {SAM_MODEL: (config.seeds.sam.model, "SAM")} if refiner == SAM else {}
 
 
 def check_models(config: Config) -> None:
@@ -93,14 +121,36 @@ def weights_of(config: Config, setting: str) -> FoundationWeights | None:
     return find_weights(name, family, setting) if family else None
 
 
-def sharing_batches(models: Mapping[str, Any], config: Config) -> Batches[Sample] | None:
+def seed_records(config: Config, dataset: Dataset) -> Records:
+    """Return what identifies the models that make the first labels from boxes and marks."""
+    used = foundation_models(config, dataset)
+    return _records({s: m for s, m in _models_of_seeds(config.seeds).items() if s in used})
+
+
+def map_records(config: Config, name: str) -> Records:
+    """Return what identifies the model of an activation or affinity, such as "clip"."""
+    setting = f"cam.{name}.model"
+    return _records({s: m for s, m in _models_of_maps(config.cam).items() if s == setting})
+
+
+def refiner_records(config: Config, refiner: str) -> Records:
+    """Return what identifies the model of a refiner."""
+    return _records(_models_of_refiner(config, refiner))
+
+
+def _records(models: Models) -> Records:
+    return {s: find_weights(name, family, s).record() for s, (name, family) in models.items()}
+
+
+def sharing_batches(models: Records, config: Config) -> Batches[Sample] | None:
     """Return how threads share the models of a stage on a GPU; None without a GPU or models.
 
-    Args:
-        models: Of ``records_of``.
+    SAM encodes images in batches; the other models get the image of one thread after the other.
     """
     if not models or device_of(config.machine.device) != "cuda":
         return None
+    if SAM_MODEL in models:
+        return encoding_batches(config.seeds.sam, config.machine.device, read_sample_image)
     return Batches(_nothing, _IMAGES)
 
 
@@ -108,15 +158,28 @@ def _nothing(_: Sequence[Sample]) -> None:
     """Prepare nothing: each thread passes its image through the model by itself."""
 
 
-def records_of(config: Config, group: str, dataset: Dataset | None = None) -> dict[str, Any]:
-    """Return what identifies the models of a group of settings, for the record of a stage.
+def encoding_batches(
+    params: SamParams, device: str, read: Callable[[Item], NDArray[np.uint8]]
+) -> Batches[Item] | None:
+    """Return how images are encoded in batches on a GPU; None without one.
 
     Args:
-        group: Such as "seeds" or "cam.dino".
-        dataset: As for ``foundation_models``.
+        device: ``machine.device``.
+        read: Reads the image (H, W, 3) uint8 of an item.
     """
-    return {
-        setting: find_weights(name, family, setting).record()
-        for setting, (name, family) in foundation_models(config, dataset).items()
-        if setting.startswith(f"{group}.")
-    }
+    if device_of(device) != "cuda":
+        return None
+    return Batches(partial(_encode, params=params, device=device, read=read), params.batch_size)
+
+
+def _encode(
+    items: Sequence[Item],
+    params: SamParams,
+    device: str,
+    read: Callable[[Item], NDArray[np.uint8]],
+) -> None:
+    images = []
+    for item in items:
+        with suppress(InputError):  # the function that labels the image reports it
+            images.append(read(item))
+    load_cached_sam(params.model, params.cache, device).prepare(images)

@@ -25,7 +25,7 @@ from wsseg.parallel import Batches, keep_results, map_in_threads, map_locally
 from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.runs.folder import exclusive_folder
 from wsseg.runs.progress import log, track
-from wsseg.stages.sam import SAM, encoding_batches
+from wsseg.stages.foundation import SAM, encoding_batches
 
 _RECORD = "refined.json"
 _CONFIDENCE = 0.9  # probability of a label before it is refined; the other classes share the rest
@@ -93,7 +93,7 @@ def refine_labels(
             )
         write_json(out / _RECORD, record)
         refiner.prepare()
-        batches = encoding_batches(params, "auto", _image_of, used=name == SAM)
+        batches = encoding_batches(params, "auto", _image_of) if name == SAM else None
         return _refine_all(items, out, refiner.refine, batches)
 
 

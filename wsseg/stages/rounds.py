@@ -12,7 +12,7 @@ from wsseg.cleaning import Cleaned, clean
 from wsseg.data.agreement import annotation_agreement
 from wsseg.data.classes import is_only_tagged
 from wsseg.data.constraints import labelled_pixels
-from wsseg.data.example import example_of, read_sample_image
+from wsseg.data.example import example_of
 from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.files import atomic_write, fingerprint
@@ -24,6 +24,7 @@ from wsseg.refine.scores import normalise
 from wsseg.runs.config import Config
 from wsseg.runs.labelling import (
     ClassStats,
+    candidates_path,
     confidence_path,
     label_images,
     label_path,
@@ -37,14 +38,7 @@ from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.seeds.contact_sheet import contact_sheet
-from wsseg.stages.foundation import records_of, sharing_batches
-from wsseg.stages.sam import (
-    SAM,
-    candidates_path,
-    encoding_batches,
-    seeds_use_sam,
-    weights_record,
-)
+from wsseg.stages.foundation import refiner_records, seed_records, sharing_batches
 from wsseg.stages.training import (
     Predict,
     labelled_pairs,
@@ -61,11 +55,9 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready: A stage with label maps of some of the images, which are copied.
     """
     config, samples = run.config, dataset.split(run.config.data.train)
-    device, models = config.machine.device, records_of(config, "seeds", dataset)
-    seed, used = find_seed(config.seeds, device), seeds_use_sam(config.seeds)
+    seed, models = find_seed(config.seeds, config.machine.device), seed_records(config, dataset)
     stage = run.stage(
         SEEDS,
-        weights=weights_record(config, used=used),
         seeds=config.seeds,
         files=[fingerprint(f / f"{s.id}.png") for f in config.seeds.folders for s in samples],
         models=models,
@@ -82,8 +74,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         ready=ready,
         folder=stage.path,
     )
-    batches = encoding_batches(config.seeds.sam, device, read_sample_image, used=used)
-    batches = batches or sharing_batches(models, config)
+    batches = sharing_batches(models, config)
     return label_images(run, stage, label, samples, models=models, batches=batches)
 
 
@@ -144,11 +135,12 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
-    machine, used = config.machine, config.rounds.clean and config.rounds.refiner == SAM
-    refiner = find_refiner(config.rounds.refiner, config.crf, config.seeds.sam, machine.device)
+    sam, device = config.seeds.sam, config.machine.device
+    refiner = find_refiner(config.rounds.refiner, config.crf, sam, device)
+    models = refiner_records(config, config.rounds.refiner) if config.rounds.clean else {}
     stage = run.stage(
         labels_name(model.name),
-        weights=weights_record(config, used=used),
+        models=models,
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
@@ -170,9 +162,8 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
             refine=refiner.refine,
             rules=stage.path / "rules",
         )
-    sam, device = config.seeds.sam, config.machine.device
-    batches = encoding_batches(sam, device, read_sample_image, used=used)
-    return label_images(run, stage, label, samples, seeds.skipped, batches=batches)
+    batches = sharing_batches(models, config)
+    return label_images(run, stage, label, samples, seeds.skipped, models=models, batches=batches)
 
 
 def predict_val(run: Run, dataset: Dataset, model: Stage) -> Stage | None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.data.example import example_of, read_sample_image
+from wsseg.data.example import example_of
 from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.foundation.dino import patch_features
@@ -33,8 +33,7 @@ from wsseg.seeds.cam import activation_maps, activation_maps_by_plugin, find_act
 from wsseg.seeds.confident import confident_labels
 from wsseg.seeds.params import CAMParams
 from wsseg.seeds.spreading import spread
-from wsseg.stages.foundation import records_of, sharing_batches, weights_of
-from wsseg.stages.sam import SAM, encoding_batches, weights_record
+from wsseg.stages.foundation import map_records, refiner_records, sharing_batches, weights_of
 
 _OF_MAPS = {"method", "scales"}
 _MODELS = {"clip", "sam3", "dino"}
@@ -55,7 +54,7 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
     if not dataset.samples:
         return None
     samples = dataset.split(config.data.train)
-    models = records_of(config, f"cam.{method}")
+    models = map_records(config, method)
     stage = run.stage(
         CAMS,
         classifier=classifier,
@@ -100,7 +99,7 @@ def spread_maps(
     if maps is None or affinity == "none":
         return maps
     samples = usable_samples(maps, dataset.split(config.data.train))
-    models = records_of(config, f"cam.{affinity}")
+    models = map_records(config, affinity)
     stage = run.stage(
         SPREAD,
         maps=maps,
@@ -147,11 +146,11 @@ def label_by_maps(
     if maps is None:
         return None
     samples = usable_samples(maps, dataset.split(config.data.train))
-    machine, used = config.machine, params.refiner == SAM
-    refiner = find_refiner(params.refiner, config.crf, config.seeds.sam, machine.device)
+    refiner = find_refiner(params.refiner, config.crf, config.seeds.sam, config.machine.device)
+    models = refiner_records(config, params.refiner)
     stage = run.stage(
         name,
-        weights=weights_record(config, used=used),
+        models=models,
         maps=maps,
         samples=samples_key(samples),
         rule=params.model_dump(exclude={*_OF_MAPS, *_MODELS, "affinity"}),
@@ -166,9 +165,8 @@ def label_by_maps(
         params=params,
         refine=refiner.refine,
     )
-    sam, device = config.seeds.sam, config.machine.device
-    batches = encoding_batches(sam, device, read_sample_image, used=used)
-    return label_images(run, stage, label, samples, maps.skipped, batches=batches)
+    batches = sharing_batches(models, config)
+    return label_images(run, stage, label, samples, maps.skipped, models=models, batches=batches)
 
 
 def _locate(
