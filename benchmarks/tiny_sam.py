@@ -12,7 +12,7 @@ in front, no constraints), and of the seed "sam".
 
 import argparse
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,19 +27,19 @@ from wsseg.data.annotation import Box
 from wsseg.data.example import Example
 from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.data.truth import Truth
+from wsseg.foundation.params import SamParams
 from wsseg.labelmaps import IGNORE
 from wsseg.metrics.segmentation import SegmentationQuality, confusion_matrix
+from wsseg.metrics.signals import SEED_SIGNALS
 from wsseg.seeds.apply import find_seed
+from wsseg.seeds.labels import SeedLabels
 from wsseg.seeds.params import SeedParams
 from wsseg.synthetic.scenes import write_scenes
 
 LabelMap = NDArray[np.uint8]
 
-Stats = Mapping[int, Mapping[str, float]]
-"""Signals of each class of an image, by name."""
-
-Labeller = Callable[[Example, np.random.Generator], tuple[LabelMap, Stats]]
-"""Returns the label map (H, W) of an image, and what is known of its quality without truth."""
+Labeller = Callable[[Example, np.random.Generator], SeedLabels]
+"""Returns the label map of an image, and what is known of its quality without truth."""
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("train")
     training.add_argument("out", type=Path, help="folder of the model")
-    training.add_argument("--steps", type=int, default=4000)
+    training.add_argument("--steps", type=int, default=3000)
     training.add_argument("--seed", type=int, default=0)
     comparing = commands.add_parser("compare")
     comparing.add_argument("model", type=Path, help="folder of the model")
@@ -74,16 +74,20 @@ def compare(model: Path, root: Path, images: int) -> None:
     print(f"\n{root.name}: {len(examples)} images, {n_boxes} boxes")
     print("labels     mIoU  covered  coverage  fallbacks  Spearman of signals and true IoU")
     plain = PlainSam(model)
-    for name, labeller in labellers(plain).items():
-        print(f"{name:8} {measure(labeller, examples, truth)}", flush=True)
+    sam = SeedParams(name="sam", sam=SamParams(model=str(model)))
+    labellers: dict[str, Labeller] = {
+        "grabcut": find_seed(SeedParams(name="grabcut")).label,
+        "plain": plain.label,
+        "sam": find_seed(sam, device="cpu").label,
+    }
+    for name, labeller in labellers.items():
+        measured = measure(labeller, examples, truth)
+        print(f"{name:8} {measured}", flush=True)
+        if any(measured.refused):
+            kept = measured.ranks(without_fallback=True).items()
+            print(f"{'without fallbacks':>45}  {', '.join(f'{n} {rank:+.2f}' for n, rank in kept)}")
     chosen, best, rank = mask_quality(plain, examples, truth)
     print(f"masks of the model: IoU {chosen:.3f}, best of three {best:.3f}, Spearman {rank:+.2f}")
-
-
-def labellers(plain: "PlainSam") -> dict[str, Labeller]:
-    """Return what is compared."""
-    grabcut = find_seed(SeedParams(name="grabcut"))
-    return {"grabcut": lambda example, rng: (grabcut(example, rng), {}), "plain": plain}
 
 
 @dataclass(frozen=True)
@@ -94,27 +98,36 @@ class Measured:
         quality: Figures of all images.
         ious: True IoU of each class in each image, for classes with signals.
         signals: Values of each signal, in the same order.
+        refused: Of each object for which masks were compared, True if none was good enough.
     """
 
     quality: SegmentationQuality
     ious: list[float]
     signals: dict[str, list[float]]
+    refused: list[bool]
 
     def __str__(self) -> str:
-        quality, fallbacks = self.quality, self.signals.get("fallback")
-        ranks = (f"{name} {rank:+.2f}" for name, rank in self.ranks.items())
-        share = f"{np.mean(fallbacks):9.0%}" if fallbacks else f"{'-':>9}"
+        quality = self.quality
+        ranks = (f"{name} {rank:+.2f}" for name, rank in self.ranks().items())
+        share = f"{np.mean(self.refused):9.0%}" if self.refused else f"{'-':>9}"
         figures = f"{quality.miou:6.3f} {quality.miou_covered or 0:8.3f} {quality.coverage:9.3f}"
-        return f"{figures} {share}   {', '.join(ranks)}"
+        return f"{figures}  {share}  {', '.join(ranks)}"
 
-    @property
-    def ranks(self) -> dict[str, float]:
-        """Spearman's correlation of each signal that varies with the true IoU."""
-        return {
-            name: float(spearmanr(values, self.ious).statistic)
-            for name, values in self.signals.items()
-            if len({*values}) > 1
-        }
+    def ranks(self, without_fallback: bool = False) -> dict[str, float]:
+        """Return Spearman's correlation of each signal that varies with the true IoU.
+
+        Args:
+            without_fallback: Leave out classes of images of which an object was refused, since
+                the signals describe masks that are not in the labels.
+        """
+        ious, result = np.array(self.ious), {}
+        refused = np.array(self.signals.get("fallback", np.zeros(len(ious)))) > 0
+        kept = ~refused | (not without_fallback)
+        for name, values in self.signals.items():
+            column = np.array(values)[kept]
+            if len(np.unique(column)) > 1:
+                result[name] = float(spearmanr(column, ious[kept]).statistic)
+        return result
 
 
 def measure(labeller: Labeller, examples: Sequence[Example], truth: Truth) -> Measured:
@@ -123,16 +136,19 @@ def measure(labeller: Labeller, examples: Sequence[Example], truth: Truth) -> Me
     total = np.zeros((len(classes), len(classes) + 1), np.int64)
     ious: list[float] = []
     signals: dict[str, list[float]] = {}
+    refused: list[bool] = []
     for number, example in enumerate(examples):
-        label_map, stats = labeller(example, np.random.default_rng(number))
-        matrix = confusion_matrix(label_map, truth.label_map(example.sample), len(classes))
+        labels = labeller(example, np.random.default_rng(number))
+        matrix = confusion_matrix(labels.label_map, truth.label_map(example.sample), len(classes))
         total += matrix
         per_class = SegmentationQuality(matrix, classes).per_class
-        for label, values in stats.items():
+        for label, values in labels.stats.items():
             ious.append(per_class.get(classes.names[label], 0.0))
             for name, value in values.items():
-                signals.setdefault(name, []).append(value)
-    return Measured(SegmentationQuality(total, classes), ious, signals)
+                if name in SEED_SIGNALS:
+                    signals.setdefault(name, []).append(value)
+        refused += (candidates.best < 0 for candidates in labels.candidates)
+    return Measured(SegmentationQuality(total, classes), ious, signals, refused)
 
 
 class PlainSam:
@@ -148,7 +164,7 @@ class PlainSam:
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
         self._processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
 
-    def __call__(self, example: Example, rng: np.random.Generator) -> tuple[LabelMap, Stats]:
+    def label(self, example: Example, rng: np.random.Generator) -> SeedLabels:
         """Return the masks of the best scores with smaller boxes in front, and these scores."""
         del rng
         label_map = np.zeros(example.sample.size, np.uint8)
@@ -159,7 +175,8 @@ class PlainSam:
             number = boxes.index(box)
             label_map[masks[number, best[number]]] = box.label
             scores_of.setdefault(box.label, []).append(float(scores[number].max()))
-        return label_map, {k: {"predicted_iou": float(np.mean(v))} for k, v in scores_of.items()}
+        stats = {k: {"predicted_iou": float(np.mean(v))} for k, v in scores_of.items()}
+        return SeedLabels(label_map, stats)
 
     def masks(self, example: Example) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """Return three masks (N, 3, H, W) for each box, and the scores (N, 3) of the model."""

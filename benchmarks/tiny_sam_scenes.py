@@ -45,20 +45,21 @@ def _paint(rng: Rng, size: Size) -> tuple[Field, list[Mask]]:
     image, base = _fill(rng, size, rng.uniform(0, 255, 3))
     if rng.random() < 0.3:
         _add(image, _half(rng, size), _fill(rng, size, _near(rng, base, 60))[0])
-    areas, masks = [], []
+    areas: list[int] = []
+    masks: list[Mask] = []
     for _ in range(rng.integers(1, 6)):
         mask = draw_shape(rng, size)
         similar = rng.random() < 0.25
         colour = _near(rng, base, 45) if similar else rng.uniform(0, 255, 3)
         paint, own = _fill(rng, size, colour)
         masks = [other & ~mask for other in masks] + [mask]
-        areas.append(mask.sum())
+        areas.append(int(mask.sum()))
         _add(image, mask, paint)
         if rng.random() < 0.1:
             part = mask & draw_shape(rng, size, mask)
             _add(image, part, _fill(rng, size, _near(rng, own, 90))[0])
             masks.append(part)
-            areas.append(part.sum())
+            areas.append(int(part.sum()))
     smallest = _MIN_AREA * size[0] * size[1]
     pairs = zip(masks, areas, strict=True)
     return image, [m for m, area in pairs if m.sum() >= max(smallest, _MIN_VISIBLE * area)]
@@ -218,7 +219,8 @@ def _mosaic(rng: Rng, size: Size) -> Field:
     tile = rng.uniform(2, 16)
     cells = [math.ceil(side / tile) for side in size]
     grid = rng.uniform(0, 1, cells).astype(np.float32)
-    return cv2.resize(grid, size[::-1], interpolation=cv2.INTER_NEAREST)
+    tiles = cv2.resize(grid, size[::-1], interpolation=cv2.INTER_NEAREST)
+    return np.asarray(tiles, np.float32)
 
 
 def _smooth_noise(rng: Rng, size: Size) -> Field:

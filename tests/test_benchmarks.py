@@ -105,3 +105,4 @@ def test_comparison_with_the_tiny_sam_prints_each_kind_of_labels(training, capsy
     rows = {line.split()[0]: line.split()[1:] for line in lines if line}
     assert float(rows["grabcut"][0]) > 0.7
     assert 0 < float(rows["plain"][0]) < 1
+    assert float(rows["sam"][0]) > 0.7 and rows["sam"][3] == "100%"  # an untrained model
