@@ -11,6 +11,7 @@ in front, no constraints), and of the seed "sam".
 """
 
 import argparse
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def compare(model: Path, root: Path, images: int) -> None:
     examples = [sample.example() for sample in dataset.split("train")[:images]]
     n_boxes = sum(len(example.sample.boxes) for example in examples)
     print(f"\n{root.name}: {len(examples)} images, {n_boxes} boxes")
-    print("labels     mIoU  covered  coverage  fallbacks  Spearman of signals and true IoU")
+    print("labels     mIoU  common  coverage  fallbacks  Spearman of signals and true IoU")
     plain = PlainSam(model)
     sam = SeedParams(name="sam", sam=SamParams(model=str(model)))
     labellers: dict[str, Labeller] = {
@@ -80,12 +81,17 @@ def compare(model: Path, root: Path, images: int) -> None:
         "plain": plain.label,
         "sam": find_seed(sam, device="cpu").label,
     }
-    for name, labeller in labellers.items():
-        measured = measure(labeller, examples, truth)
-        print(f"{name:8} {measured}", flush=True)
+    results = {name: label_all(labeller, examples) for name, labeller in labellers.items()}
+    common = [
+        np.all([labels.label_map != IGNORE for labels in of_image], axis=0)
+        for of_image in zip(*results.values(), strict=True)
+    ]
+    for name, labels in results.items():
+        measured = measure(labels, examples, common, truth)
+        print(f"{name:8} {measured}")
         if any(measured.refused):
             kept = measured.ranks(without_fallback=True).items()
-            print(f"{'without fallbacks':>45}  {', '.join(f'{n} {rank:+.2f}' for n, rank in kept)}")
+            print(f"{'without fallbacks':>44}  {', '.join(f'{n} {rank:+.2f}' for n, rank in kept)}")
     chosen, best, rank = mask_quality(plain, examples, truth)
     print(f"masks of the model: IoU {chosen:.3f}, best of three {best:.3f}, Spearman {rank:+.2f}")
 
@@ -95,22 +101,24 @@ class Measured:
     """The quality of the labels of a data set, and of signals that should foretell it.
 
     Attributes:
-        quality: Figures of all images.
+        quality: Figures of all images; IGNORE counts as wrong.
+        common: Figures of the pixels that all labels of the comparison cover.
         ious: True IoU of each class in each image, for classes with signals.
         signals: Values of each signal, in the same order.
         refused: Of each object for which masks were compared, True if none was good enough.
     """
 
     quality: SegmentationQuality
+    common: SegmentationQuality
     ious: list[float]
     signals: dict[str, list[float]]
     refused: list[bool]
 
     def __str__(self) -> str:
-        quality = self.quality
         ranks = (f"{name} {rank:+.2f}" for name, rank in self.ranks().items())
         share = f"{np.mean(self.refused):9.0%}" if self.refused else f"{'-':>9}"
-        figures = f"{quality.miou:6.3f} {quality.miou_covered or 0:8.3f} {quality.coverage:9.3f}"
+        quality = self.quality
+        figures = f"{quality.miou:6.3f} {self.common.miou:7.3f} {quality.coverage:9.3f}"
         return f"{figures}  {share}  {', '.join(ranks)}"
 
     def ranks(self, without_fallback: bool = False) -> dict[str, float]:
@@ -121,34 +129,49 @@ class Measured:
                 the signals describe masks that are not in the labels.
         """
         ious, result = np.array(self.ious), {}
-        refused = np.array(self.signals.get("fallback", np.zeros(len(ious)))) > 0
+        refused = np.array(self.signals["fallback"]) > 0
         kept = ~refused | (not without_fallback)
         for name, values in self.signals.items():
             column = np.array(values)[kept]
-            if len(np.unique(column)) > 1:
+            if column.size and np.ptp(column) > 0:  # false for NaN
                 result[name] = float(spearmanr(column, ious[kept]).statistic)
         return result
 
 
-def measure(labeller: Labeller, examples: Sequence[Example], truth: Truth) -> Measured:
-    """Return the quality of the labels of some images."""
+def label_all(labeller: Labeller, examples: Sequence[Example]) -> list[SeedLabels]:
+    """Return the labels of some images."""
+    return [labeller(example, np.random.default_rng(n)) for n, example in enumerate(examples)]
+
+
+def measure(
+    labels: Sequence[SeedLabels],
+    examples: Sequence[Example],
+    common: Sequence[NDArray[np.bool_]],
+    truth: Truth,
+) -> Measured:
+    """Return the quality of the labels of some images.
+
+    Args:
+        common: (H, W) bool of each image, pixels of the second figure.
+    """
     classes = truth.classes
-    total = np.zeros((len(classes), len(classes) + 1), np.int64)
+    total = np.zeros((2, len(classes), len(classes) + 1), np.int64)
     ious: list[float] = []
-    signals: dict[str, list[float]] = {}
+    signals: dict[str, list[float]] = {name: [] for name in SEED_SIGNALS}
     refused: list[bool] = []
-    for number, example in enumerate(examples):
-        labels = labeller(example, np.random.default_rng(number))
-        matrix = confusion_matrix(labels.label_map, truth.label_map(example.sample), len(classes))
-        total += matrix
+    for of_image, example, mask in zip(labels, examples, common, strict=True):
+        true = truth.label_map(example.sample)
+        matrix = confusion_matrix(of_image.label_map, true, len(classes))
+        within = np.where(mask, true, IGNORE).astype(np.uint8)
+        total += matrix, confusion_matrix(of_image.label_map, within, len(classes))
         per_class = SegmentationQuality(matrix, classes).per_class
-        for label, values in labels.stats.items():
+        for label, values in of_image.stats.items():
             ious.append(per_class.get(classes.names[label], 0.0))
-            for name, value in values.items():
-                if name in SEED_SIGNALS:
-                    signals.setdefault(name, []).append(value)
-        refused += (candidates.best < 0 for candidates in labels.candidates)
-    return Measured(SegmentationQuality(total, classes), ious, signals, refused)
+            for name, column in signals.items():
+                column.append(values.get(name, math.nan))
+        refused += (candidates.best < 0 for candidates in of_image.candidates)
+    quality, shared = (SegmentationQuality(matrix, classes) for matrix in total)
+    return Measured(quality, shared, ious, signals, refused)
 
 
 class PlainSam:
