@@ -59,5 +59,12 @@ class DamagedError(InputError):
     """
 
 
+class MachineError(InputError):
+    """A fault of the machine or the installation, such as too little memory of the GPU.
+
+    No image is to blame for it, so the run stops instead of skipping an image.
+    """
+
+
 class DivergenceError(RuntimeError):
     """Training stopped because the loss is NaN or infinite."""

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import cv2
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
-from wsseg.errors import DamagedError, InputError
+from wsseg.errors import DamagedError, InputError, MachineError
 
 _POLL_SECONDS = 0.05
 
@@ -105,7 +106,8 @@ def map_in_threads(
     """Yield the result of a function for every sample, in order.
 
     All threads share the models of this process, instead of a copy in each worker process. The
-    next batch is prepared while threads process the last one.
+    next batch is prepared while threads process the last one. If the work fails, results that are
+    ready are yielded before the error.
 
     Args:
         function: Called once per sample, in a thread.
@@ -116,17 +118,20 @@ def map_in_threads(
         InputError: An image is unusable and ``strict`` is set.
     """
     with ThreadPoolExecutor(workers or cpu_count()) as pool:
-        pending: list[Future[T | Skipped]] = []
+        pending: deque[Future[T | Skipped]] = deque()
         try:
             for start in range(0, len(samples), batches.size):
                 batch = samples[start : start + batches.size]
                 batches.prepare(batch)
-                yield from (future.result() for future in pending)
-                pending = [pool.submit(attempt, function, sample, strict) for sample in batch]
-            yield from (future.result() for future in pending)
-        finally:
-            for future in pending:
-                future.cancel()
+                pending += [pool.submit(attempt, function, sample, strict) for sample in batch]
+                while len(pending) > batches.size:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        except Exception:
+            # Work that is done is not lost: the caller records it before it sees the error.
+            yield from (f.result() for f in pending if not f.cancel() and f.exception() is None)
+            raise
 
 
 def attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> T | Skipped:
@@ -134,12 +139,12 @@ def attempt(function: Callable[[Item], T], sample: Item, strict: bool) -> T | Sk
 
     Raises:
         InputError: The sample is unusable and ``strict`` is set.
-        DamagedError: A file of the run itself is damaged, which no sample is to blame for.
+        DamagedError, MachineError: No sample is to blame.
     """
     cv2.setNumThreads(1)
     try:
         return function(sample)
-    except DamagedError:
+    except (DamagedError, MachineError):
         raise
     except InputError as error:
         if strict:

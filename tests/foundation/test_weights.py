@@ -7,7 +7,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, Repo
 from wsseg.errors import InputError
 from wsseg.foundation import weights as module
 from wsseg.foundation.load import load_model
-from wsseg.foundation.weights import fetch_weights, find_weights, is_on_machine
+from wsseg.foundation.weights import fetch_weights, find_weights, must_be_downloaded
 
 SETTING = "seeds.sam.model"
 HUB = "facebook/sam2.1-hiera-tiny"
@@ -139,7 +139,7 @@ def response_error(kind):
 )
 def test_failed_downloads_name_the_licence_and_the_remedy(monkeypatch, error, message):
     hub_that_raises(monkeypatch, error)
-    assert not is_on_machine(HUB)
+    assert must_be_downloaded(HUB)
     with pytest.raises(InputError, match=message):
         fetch_weights(HUB, "SAM", SETTING)
 

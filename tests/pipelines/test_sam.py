@@ -54,7 +54,9 @@ def test_signals_of_the_masks_are_in_the_tables_and_the_report(finished):
     seeds = pd.read_parquet(finished / "seeds" / "stats.parquet")
     objects = seeds[seeds["class"] > 0]
     assert {*SEED_SIGNALS, "objects", "fallbacks"} <= {*seeds}
-    assert objects[[*SEED_SIGNALS]].notna().all(axis=None)
+    assert (objects["fallback"] == objects["fallbacks"] / objects["objects"]).all()
+    kept = objects[objects["fallback"] < 1]
+    assert kept[["predicted_iou", "stability", "consensus", "spread"]].notna().all(axis=None)
     for stage in ("seeds", "round-1"):
         signals = pd.read_parquet(finished / stage / "signals" / "stats.parquet")
         assert signals["fallback"].notna().any()

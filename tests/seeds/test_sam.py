@@ -1,9 +1,12 @@
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from helpers.examples import example_from
 from helpers.sam import Scripted
 
 from wsseg.data.annotation import Box, Boxes, Region, Regions
+from wsseg.data.custom import CustomAnnotation
 from wsseg.data.strokes import Scribble, Strokes
 from wsseg.labelmaps import IGNORE
 from wsseg.seeds.apply import find_seed
@@ -29,7 +32,7 @@ def fill(example, _rng):
     """A seed that fills boxes, and keeps marks."""
     label_map = example.constraints.known.copy()
     for box in example.sample.boxes:
-        label_map[box.slices] = box.label
+        label_map[box.slices] = IGNORE if box.crowd else box.label
     return label_map
 
 
@@ -74,8 +77,15 @@ def test_the_mask_that_fits_the_box_beats_a_surer_part():
 
 @pytest.mark.parametrize(
     "mask",
-    [EMPTY, rectangle(0, 0, 15, 9), rectangle(30, 20, 38, 28), rectangle(20, 10, 21, 50)],
-    ids=["empty", "outside", "tiny", "thin"],
+    [
+        EMPTY,
+        rectangle(0, 0, 15, 9),
+        rectangle(30, 20, 38, 28),
+        rectangle(20, 10, 21, 50),
+        rectangle(0, 0, 80, 60),
+        rectangle(0, 0, 60, 60),
+    ],
+    ids=["empty", "outside", "tiny", "thin", "whole image", "three quarters"],
 )
 def test_an_object_without_a_fitting_mask_falls_back(mask):
     result, label_map = label(always(mask), Boxes((BOX,)))
@@ -126,17 +136,99 @@ def test_small_holes_are_filled_and_crumbs_doubted():
     assert (label(always(ring), Boxes((BOX,)))[1][20:40, 30:50] == 0).all()
 
 
-def test_where_objects_overlap_the_surer_one_wins():
+@pytest.mark.parametrize("level", [4.0, 15.0])
+@pytest.mark.parametrize("order", [1, -1])
+def test_where_objects_overlap_the_surer_one_wins(level, order):
     small, large = Box(1, 30, 20, 50, 40), BOX
 
     def answer(prompt, _size):
         is_small = prompt.box[2] - prompt.box[0] < 30
         mask = rectangle(30, 20, 50, 40) if is_small else rectangle(20, 10, 60, 50)
-        return [np.where(mask, 8.0 if is_small else 4.0, -8.0)] * 3
+        return [np.where(mask, 2 * level if is_small else level, -8.0)] * 3
 
-    _, label_map = label(Scripted(answer), Boxes((large, small)))
+    _, label_map = label(Scripted(answer), Boxes((large, small)[::order]))
     assert (label_map[20:40, 30:50] == 1).all()
     assert (label_map[10:20, 20:60] == 2).all()
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_crowd_is_ignored_wherever_its_box_stands(order):
+    boxes = (Box(2, 20, 10, 60, 50, crowd=True), Box(1, 50, 40, 70, 58))
+    mask = rectangle(50, 40, 70, 58)
+    _, label_map = label(always(mask), Boxes(boxes[::order]))
+    expected = np.where(mask, 1, np.where(rectangle(20, 10, 60, 50), IGNORE, 0))
+    assert (label_map == expected).all()
+
+
+def test_full_masks_stay_as_they_are_and_need_no_model():
+    crowd = Region(2, ((5.0, 5.0, 25.0, 5.0, 25.0, 20.0, 5.0, 20.0),), crowd=True)
+    solid = Region(1, ((30.0, 20.0, 50.0, 20.0, 50.0, 40.0, 30.0, 40.0),))
+    example = example_from(None, Regions((crowd, solid)), size=SIZE)
+    seed = find_seed(SeedParams(name="sam"))  # without a model
+    label_map = seed(example, np.random.default_rng(0))
+    assert (label_map == example.constraints.known).all()
+    assert (label_map[6:19, 6:24] == IGNORE).all()
+
+
+@dataclass(frozen=True)
+class Disc(CustomAnnotation):
+    """An annotation of a plug-in, which says where its class may be."""
+
+    label: int
+
+    def allowed(self, classes, size):
+        return (classes != self.label)[:, None, None] | rectangle(10, 10, 30, 30, size)
+
+
+def test_classes_without_a_prompt_have_the_labels_of_the_fallback():
+    marks = Strokes((Scribble(1, ((60.5, 30.5),), 3), Scribble(0, ((70.5, 5.5),), 3)))
+
+    def with_disc(example, _rng):
+        label_map = example.constraints.known.copy()
+        label_map[rectangle(12, 12, 28, 28)] = 2
+        return label_map
+
+    mask = rectangle(50, 20, 70, 40)
+    _, label_map = label(always(mask), marks, Disc(2), fallback=with_disc)
+    assert (label_map[mask] == 1).all()
+    assert (label_map[rectangle(12, 12, 28, 28)] == 2).all()
+
+
+def test_a_click_of_a_neighbour_of_the_same_class_is_not_used():
+    one, other = Box(2, 5, 10, 45, 50), Box(2, 40, 15, 70, 40)
+    clicks = Strokes((Scribble(2, ((20.5, 30.5),), 3), Scribble(2, ((42.5, 30.5),), 3)))
+    model = Scripted(lambda p, _s: [rectangle(5, 10, 45, 50) if p.box[0] < 20 else EMPTY] * 3)
+    label(model, Boxes((one, other)), clicks)
+    of_one = [p for p in model.prompts if p.box[0] < 20 and len(p.points)]
+    assert of_one
+    assert all((p.points[p.positive][:, 0] < 30).all() for p in of_one)
+
+
+def test_a_click_on_a_large_image_is_no_region():
+    size = (1200, 1600)
+    model = Scripted(lambda _p, s: [rectangle(700, 500, 900, 700, s)] * 3)
+    marks = Strokes((Scribble(2, ((800, 600),)), Scribble(0, ((50, 50),))))
+    _, label_map = label(model, marks, size=size)
+    assert all(p.mask is None and p.box is None for p in model.prompts)
+    assert all(p.positive.sum() == 1 for p in model.prompts)
+    assert (label_map == np.where(rectangle(700, 500, 900, 700, size), 2, 0)).all()
+
+
+@pytest.mark.parametrize("side", [8, 12, 20])
+def test_small_objects_of_large_images_are_found_by_a_click(side):
+    size = (1000, 1400)
+    mask = rectangle(800, 600, 800 + side, 600 + side, size)
+    centre = (800 + side / 2, 600 + side / 2)
+    marks = Strokes((Scribble(2, (centre,), 3), Scribble(0, ((50, 50),))))
+    result, label_map = label(always(mask), marks, size=size)
+    assert result.stats[2]["fallbacks"] == 0
+    assert (label_map == np.where(mask, 2, 0)).all()
+
+
+@pytest.mark.parametrize("seed", ["intersection", "sam", "auto"])
+def test_a_seed_never_falls_back_to_itself(seed):
+    params = SeedParams(name=seed, boxes="intersection", strokes="sam", sources=("sam", "box"))
+    assert find_seed(params).name == seed
 
 
 def test_crowds_are_ignored_and_get_no_prompt():
@@ -182,7 +274,8 @@ def test_points_find_their_object_and_the_rest_is_background_if_some_is_marked()
     result, label_map = label(always(TALL), marks)
     assert (label_map[TALL] == 2).all()
     assert (label_map[~TALL] == 0).all()
-    assert result.stats[2]["box_iou"] == 1
+    assert np.isnan(result.stats[2]["box_iou"])
+    assert result.stats[2]["fallbacks"] == 0
 
 
 def test_without_a_background_mark_the_rest_is_ignored():

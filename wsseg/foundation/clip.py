@@ -34,7 +34,7 @@ def text_features(loaded: LoadedModel, phrases: tuple[tuple[str, ...], ...]) -> 
     """
     flat = [phrase for of_one in phrases for phrase in of_one]
     tokens = tokens_of(loaded, flat, "cam.clip")
-    with enough_memory(loaded), torch.no_grad():
+    with enough_memory(loaded.weights.name), torch.no_grad():
         features = loaded.model.get_text_features(**tokens).pooler_output
     rows = iter(functional.normalize(features, dim=-1))
     means = [torch.stack([next(rows) for _ in of_one]).mean(dim=0) for of_one in phrases]
@@ -83,7 +83,7 @@ def text_maps(
     size = whole_patches(image.shape, patch)
     pixels = input_pixels(loaded, image, (size[0] * patch, size[1] * patch))
     views = torch.cat([pixels, pixels.flip(3)])
-    with enough_memory(loaded):
+    with enough_memory(loaded.weights.name):
         maps, attention = gradient_maps(loaded.model, views, texts, count)
         cells = spread_from_boxes(maps.reshape(2, count, *size), attention_affinity(attention))
     summed: NDArray[np.float32] = (cells[0] + cells[1].flip(2)).cpu().numpy()

@@ -35,7 +35,7 @@ def patch_features(
     patch = patch_side(loaded)
     rows, columns = whole_patches(image.shape, patch, side)
     pixels = input_pixels(loaded, image, (rows * patch, columns * patch))
-    with enough_memory(loaded), torch.no_grad():
+    with enough_memory(loaded.weights.name), torch.no_grad():
         tokens = loaded.model(pixel_values=pixels).last_hidden_state[0]
     # The tokens of the class and of the registers come first.
     patches = tokens[-rows * columns :].T.reshape(-1, rows, columns)

@@ -3,12 +3,12 @@
 import hashlib
 import json
 import threading
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,8 +23,7 @@ class CachedSam:
     """A SAM model with its embeddings; methods may be called from several threads.
 
     Embeddings are found by the content of the image, so runs and data sets share a folder. Files
-    hold 16-bit floats, about 8 MB for each image and SAM 2; without a folder, embeddings are not
-    rounded.
+    are exact, about 16 MB for each image and SAM 2. The last embeddings stay in memory.
 
     Args:
         sam: The model.
@@ -34,7 +33,8 @@ class CachedSam:
     def __init__(self, sam: Sam, folder: Path | None = None) -> None:
         self.sam = sam
         self._folder = None if folder is None else folder / sam.weights.sha256[:16]
-        self._ready: dict[str, Embedding] = {}
+        self._ready: OrderedDict[str, Embedding] = OrderedDict()
+        self._most = 2
         self._lock = threading.Lock()
 
     def prepare(self, images: Sequence[NDArray[np.uint8]]) -> None:
@@ -47,11 +47,12 @@ class CachedSam:
             InputError: See ``Sam.encode``.
         """
         new = {_digest(image): image for image in images}
-        new = {digest: image for digest, image in new.items() if self._read(digest) is None}
+        new = {digest: image for digest, image in new.items() if not self._has_file(digest)}
         if new:
-            embeddings = self.sam.encode(list(new.values()))
-            with self._lock:
-                self._ready.update(zip(new, embeddings, strict=True))
+            # The batch before is still in use.
+            self._most = max(self._most, 2 * len(new))
+            for digest, embedding in zip(new, self.sam.encode(list(new.values())), strict=True):
+                self._keep(digest, embedding)
 
     def embedding(self, image: NDArray[np.uint8]) -> Embedding:
         """Return the embedding of an image (H, W, 3) uint8 RGB.
@@ -60,47 +61,52 @@ class CachedSam:
             InputError: See ``Sam.encode``.
         """
         digest = _digest(image)
-        if found := self._read(digest):
-            return found
         with self._lock:
-            made = self._ready.pop(digest, None)
-        if made is None:
+            made = self._ready.get(digest)
+        if made is None and (made := self._read(digest)) is None:
             (made,) = self.sam.encode([image])
-        if self._folder is None:
-            return made
-        self._write(digest, made)
-        return self._read(digest) or made
+        self._keep(digest, made)
+        if self._folder is not None and not self._has_file(digest):
+            self._write(digest, made)
+        return made
+
+    def _keep(self, digest: str, embedding: Embedding) -> None:
+        """Keep an embedding in memory, and forget the oldest ones."""
+        with self._lock:
+            self._ready[digest] = embedding
+            self._ready.move_to_end(digest)
+            while len(self._ready) > self._most:
+                self._ready.popitem(last=False)
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> Masks:
         """Return three masks for each prompt; see ``Sam.decode``."""
         return self.sam.decode(embedding, prompts)
 
-    def _path(self, digest: str) -> Path | None:
-        return None if self._folder is None else self._folder / f"{digest}.safetensors"
+    def _path(self, digest: str) -> Path:
+        return (self._folder or Path()) / f"{digest}.safetensors"
+
+    def _has_file(self, digest: str) -> bool:
+        return self._folder is not None and self._path(digest).is_file()
 
     def _read(self, digest: str) -> Embedding | None:
         """Return an embedding of the folder; None if it has none, or a damaged one."""
-        path = self._path(digest)
-        if path is None or not path.is_file():
+        if not self._has_file(digest):
             return None
+        path = self._path(digest)
         try:
             with safe_open(path, "pt") as file:
                 about = json.loads(file.metadata()["image"])
-                tensors = [file.get_tensor(str(i)).float() for i in range(len(file.keys()))]
+                tensors = [file.get_tensor(str(i)) for i in range(len(file.keys()))]
         except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)
             return None
         on_device = tuple(tensor.to(self.sam.device) for tensor in tensors)
         return Embedding(on_device, tuple(about["size"]), tuple(about["frame"]), about["side"])
 
     def _write(self, digest: str, embedding: Embedding) -> None:
-        path = self._path(digest)
-        assert path is not None
-        tensors = {
-            str(i): tensor.to("cpu", torch.float16).contiguous()
-            for i, tensor in enumerate(embedding.tensors)
-        }
+        tensors = {str(i): t.cpu().contiguous() for i, t in enumerate(embedding.tensors)}
         about = json.dumps({name: getattr(embedding, name) for name in ("size", "frame", "side")})
-        with atomic_write(path) as file:
+        with atomic_write(self._path(digest)) as file:
             file.write(save(tensors, {"image": about}))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from wsseg.errors import InputError
+from wsseg.errors import MachineError
 from wsseg.foundation.weights import FoundationWeights
 from wsseg.networks.weights import device_of
 
@@ -38,21 +38,21 @@ class LoadedModel:
 
 
 @contextmanager
-def enough_memory(loaded: LoadedModel) -> Iterator[None]:
-    """Raise an InputError in place of torch's error if the memory of the GPU does not suffice."""
+def enough_memory(name: str) -> Iterator[None]:
+    """Raise a MachineError in place of torch's error if the memory of the GPU does not suffice."""
     try:
         yield
     except torch.cuda.OutOfMemoryError as error:
-        raise InputError(
-            f"The memory of the GPU does not suffice for {loaded.weights.name}",
+        raise MachineError(
+            f"The memory of the GPU does not suffice for {name}",
             hint="choose a smaller model, end other programs, or set machine.device=cpu",
         ) from error
 
 
 def check_installed(setting: str) -> None:
-    """Raise an InputError if the package transformers is not installed."""
+    """Raise a MachineError if the package transformers is not installed."""
     if find_spec("transformers") is None:
-        raise InputError(
+        raise MachineError(
             f"{setting} needs the package transformers, which is not installed",
             hint="pip install 'wsseg[foundation]'",
         )
@@ -70,7 +70,7 @@ def load_model(
         attention: Implementation of the attention; "eager" returns attention maps.
 
     Raises:
-        InputError: transformers is not installed, or the tensors do not fit the configuration.
+        MachineError: transformers is not installed, or the tensors do not fit the configuration.
     """
     check_installed(weights.name)
     # transformers changes settings of torch while it loads a model.
@@ -101,13 +101,13 @@ def _load(weights: FoundationWeights, device: str, attention: str | None) -> Loa
         )
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(
+        raise MachineError(
             f"{weights.name} cannot be loaded as {kind.model}: {reason:.300}",
             hint=f"download the model again to {folder}",
         ) from error
     if missing := sorted(report["missing_keys"]):
         rule = f"weights of a whole {kind.model}"
         got = f"a file without {missing[0]} and {len(missing) - 1} more tensors"
-        raise InputError(weights.name, rule, got, "download it again, or name another model")
+        raise MachineError(weights.name, rule, got, "download it again, or name another model")
     model = model.eval().requires_grad_(False).to(device_of(device))
     return LoadedModel(weights, model, processor)

@@ -1,8 +1,12 @@
 """Points and boxes in masks, as prompts for a SAM model."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+_CANVAS = 256  # pixels: longer side of mask prompts, the resolution of the prompt encoders
 
 
 def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
@@ -36,7 +40,8 @@ def points_in(mask: NDArray[np.bool_], count: int, *, closed: bool = True) -> ND
     distance = np.full(len(inner), np.inf)
     while len(chosen) < count:
         distance = np.minimum(distance, ((inner - chosen[-1]) ** 2).sum(axis=1))
-        if distance.max() < 1:
+        # Points within the deepest disc of a mask are the same click.
+        if distance.max() < max(1.0, float(2 * depth.max()) ** 2):
             break
         chosen.append(inner[distance.argmax()])
     return np.array(chosen, float)[:, ::-1]
@@ -50,3 +55,52 @@ def depth_of(mask: NDArray[np.bool_], *, closed: bool = True) -> NDArray[np.floa
     """
     padded = np.pad(mask.astype(np.uint8), 1, constant_values=0 if closed else 1)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1], np.float32)
+
+
+def on_canvas(
+    values: NDArray[Any],
+    window: tuple[slice, slice],
+    size: tuple[int, int],
+    canvas: tuple[int, int],
+    *,
+    extent: tuple[float, float] | None = None,
+    fill: float,
+) -> NDArray[np.float32]:
+    """Return values of a window on a canvas that shows the whole image at another size.
+
+    Args:
+        values: (h, w) of the window.
+        window: Rows and columns of the image.
+        size: (H, W) of the image.
+        canvas: (rows, columns) of the result.
+        extent: (rows, columns) of the canvas that the image covers, perhaps fractions; None is
+            all of it.
+        fill: Value outside of the window.
+    """
+    down, across = np.divide(extent or canvas, size)
+    x, y = (window[1].start + 0.5) * across - 0.5, (window[0].start + 0.5) * down - 0.5
+    placed = cv2.warpAffine(
+        values.astype(np.float32),
+        np.array([[across, 0, x], [0, down, y]]),
+        canvas[::-1],
+        flags=cv2.INTER_LINEAR,
+        borderValue=fill,
+    )
+    return np.asarray(placed, np.float32)
+
+
+def mask_prompt(
+    logits: NDArray[np.float32], window: tuple[slice, slice], size: tuple[int, int], fill: float
+) -> NDArray[np.float32] | None:
+    """Return logits of a window as a mask prompt of the image; None if it shows no object.
+
+    Args:
+        logits: (h, w), positive on the object.
+        window: Rows and columns of the image.
+        size: (H, W) of the image.
+        fill: Logit elsewhere.
+    """
+    factor = min(1.0, _CANVAS / max(size))
+    canvas = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    prompt = on_canvas(logits, window, size, canvas, fill=fill)
+    return prompt if (prompt > 0).any() else None

@@ -1,9 +1,10 @@
 """Segment Anything models (SAM 1, 2 and 3) behind one interface: encode once, then decode."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -11,10 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsseg.errors import InputError
-from wsseg.foundation.load import LoadedModel
+from wsseg.foundation.load import LoadedModel, enough_memory
 
-_PER_CALL = 32  # prompts that are decoded at once; bounds the memory of images with many objects
+_PER_CALL = {"cpu": 8, "cuda": 32}  # prompts that are decoded at once; bounds the memory
+A = TypeVar("A")
+B = TypeVar("B")
+
 _OUTSIDE = -30.0  # logit of a mask prompt beyond the image, where SAM 1 pads it
 
 
@@ -54,10 +57,17 @@ class Embedding:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """(D, h, w) float32: the coarsest feature map, without the padding of the image."""
-        coarsest = self.tensors[-1][0]
-        height, width = (-(-s * coarsest.shape[-1] // self.side) for s in self.frame)
-        return np.asarray(coarsest[:, :height, :width].float().cpu(), np.float32)
+        """(D, h, w) float32: the coarsest feature map; the image covers ``extent`` of it."""
+        return np.asarray(self.tensors[-1][0].float().cpu(), np.float32)
+
+    def extent(self, cells: int) -> tuple[float, float]:
+        """Return how many rows and columns the image covers of a map of the square input.
+
+        Args:
+            cells: Rows and columns of the map.
+        """
+        height, width = (length * cells / self.side for length in self.frame)
+        return height, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +96,7 @@ class Masks:
         """Return logits in a window of the image, interpolated bilinearly.
 
         Args:
-            logits: (..., h, w) of this object's h and w.
+            logits: (..., h, w) at the resolution of ``self.logits``.
             window: Rows and columns of the image.
             size: (rows, columns) of the result; by default those of the window.
 
@@ -146,41 +156,36 @@ class Sam:
             images: Each (H, W, 3) uint8 RGB of any size.
 
         Raises:
-            InputError: The memory of the GPU does not suffice for one image.
+            MachineError: The memory of the GPU does not suffice for one image.
         """
-        try:
-            return self._encode(images)
-        except torch.cuda.OutOfMemoryError as error:
-            if len(images) == 1:
-                raise InputError(
-                    f"The memory of the GPU does not suffice for {self.weights.name}",
-                    hint="choose a smaller model, end other programs, or set machine.device=cpu",
-                ) from error
-        torch.cuda.empty_cache()
-        half = len(images) // 2
-        return self.encode(images[:half]) + self.encode(images[half:])
+        return _in_parts(self._encode, images, self.weights.name)
 
     def decode(self, embedding: Embedding, prompts: Sequence[Prompt]) -> Masks:
         """Return three masks for each prompt.
 
-        Prompts of the same form are decoded together, so that none is padded.
+        Prompts of the same form are decoded together, so that none is padded, and fewer together if
+        the memory of the GPU does not suffice.
+
+        Raises:
+            MachineError: The memory of the GPU does not suffice for one prompt.
         """
         side = self._mask_side
         logits = np.zeros((len(prompts), 3, side, side), np.float32)
         iou = np.zeros((len(prompts), 3), np.float32)
-        for indices in _chunks_of_one_form(prompts):
+        for indices in _chunks_of_one_form(prompts, _PER_CALL[self.device.type]):
             chosen = [prompts[i] for i in indices]
-            with self._lock, torch.inference_mode():
-                output = self._forward(embedding, chosen)
-            masks = output.pred_masks.float().cpu().numpy()
-            logits[indices] = masks.reshape(len(chosen), 3, side, side)
-            iou[indices] = output.iou_scores.float().cpu().numpy().reshape(len(chosen), 3)
-        return Masks(logits, iou, embedding.size, self._extent(embedding))
+            answers = _in_parts(partial(self._decode, embedding), chosen, self.weights.name)
+            logits[indices] = [answer[0] for answer in answers]
+            iou[indices] = [answer[1] for answer in answers]
+        return Masks(logits, iou, embedding.size, embedding.extent(self._mask_side))
 
     def _encode(self, images: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
         square = (self._side, self._side)
         copies = [image.copy() for image in images]  # torch warns of arrays it cannot write to
-        inputs = self._processor.image_processor(images=copies, return_tensors="pt")
+        # Without the format, images of three rows would be taken for three channels.
+        inputs = self._processor.image_processor(
+            images=copies, return_tensors="pt", input_data_format="channels_last"
+        )
         frames = inputs.get("reshaped_input_sizes")
         with self._lock, torch.inference_mode():
             maps = self._model.get_image_embeddings(inputs["pixel_values"].to(self.device))
@@ -194,6 +199,16 @@ class Sam:
             )
             for i, image in enumerate(images)
         ]
+
+    def _decode(
+        self, embedding: Embedding, prompts: Sequence[Prompt]
+    ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Return logits (3, h, w) and predicted IoU (3,) of prompts of one form."""
+        with self._lock, torch.inference_mode():
+            output = self._forward(embedding, prompts)
+        side = self._mask_side
+        masks = output.pred_masks.float().cpu().numpy().reshape(-1, 3, side, side)
+        return list(zip(masks, output.iou_scores.float().cpu().numpy().reshape(-1, 3), strict=True))
 
     def _forward(self, embedding: Embedding, prompts: Sequence[Prompt]) -> Any:
         arguments: dict[str, Tensor] = {}
@@ -219,13 +234,9 @@ class Sam:
     def _tensor(self, values: NDArray[np.floating]) -> Tensor:
         return torch.from_numpy(values.astype(np.float32)).to(self.device)
 
-    def _extent(self, embedding: Embedding) -> tuple[float, float]:
-        height, width = (side * self._mask_side / self._side for side in embedding.frame)
-        return height, width
-
     def _mask_prompt(self, mask: NDArray[np.float32], embedding: Embedding) -> NDArray[np.float32]:
         """Return a mask prompt at the resolution of the prompt encoder, padded as the image."""
-        height, width = (max(1, round(side)) for side in self._extent(embedding))
+        height, width = (max(1, round(side)) for side in embedding.extent(self._mask_side))
         shrinks = height < mask.shape[0] or width < mask.shape[1]
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         prompt = np.full((self._mask_side,) * 2, _OUTSIDE, np.float32)
@@ -233,20 +244,37 @@ class Sam:
         return prompt
 
 
-def _chunks_of_one_form(prompts: Sequence[Prompt]) -> Iterator[list[int]]:
+def _in_parts(work: Callable[[Sequence[A]], list[B]], items: Sequence[A], name: str) -> list[B]:
+    """Return the results of items; a GPU whose memory does not suffice gets half of them.
+
+    Raises:
+        MachineError: The memory does not suffice for one item of the model ``name``.
+    """
+    if len(items) == 1:
+        with enough_memory(name):
+            return work(items)
+    try:
+        return work(items)
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+    half = len(items) // 2
+    return _in_parts(work, items[:half], name) + _in_parts(work, items[half:], name)
+
+
+def _chunks_of_one_form(prompts: Sequence[Prompt], size: int) -> Iterator[list[int]]:
     """Yield indices of prompts that have a box, as many points and a mask alike."""
     groups: dict[tuple[bool, int, bool], list[int]] = {}
     for index, prompt in enumerate(prompts):
         form = (prompt.box is None, len(prompt.points), prompt.mask is None)
         groups.setdefault(form, []).append(index)
     for group in groups.values():
-        yield from (group[i : i + _PER_CALL] for i in range(0, len(group), _PER_CALL))
+        yield from (group[i : i + size] for i in range(0, len(group), size))
 
 
 def _positions(
     window: slice, count: int | None, of_image: int, covered: float
 ) -> NDArray[np.float64]:
-    """Return where the centres of some pixels of an image lie along an axis of the logits."""
+    """Return the positions of the centres of ``count`` pixels of a window on an axis of logits."""
     start, stop, _ = window.indices(of_image)
     count = count or stop - start
     centres = start + (np.arange(count) + 0.5) * (stop - start) / count

@@ -36,7 +36,7 @@ def image_vector(loaded: LoadedModel, image: NDArray[np.uint8]) -> NDArray[np.fl
         patch, side = patch_side(loaded), _DINO_SIDE
     rows, columns = whole_patches(image.shape, patch, side)
     pixels = input_pixels(loaded, image, (rows * patch, columns * patch))
-    with enough_memory(loaded), torch.no_grad():
+    with enough_memory(loaded.weights.name), torch.no_grad():
         if kind in FAMILIES["CLIP"]:
             output = model.get_image_features(pixels, interpolate_pos_encoding=True)
         else:

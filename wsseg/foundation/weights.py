@@ -107,18 +107,14 @@ def fetch_weights(name: str | None, family: str, setting: str) -> FoundationWeig
 
 def must_be_downloaded(name: str) -> bool:
     """Return whether a name is one of the hub whose files are not on this machine yet."""
-    return not _is_folder(name) and not is_on_machine(name)
-
-
-def is_on_machine(name: str) -> bool:
-    """Return whether a folder exists, or the files of a model on the hub are in the cache."""
     if _is_folder(name):
-        return Path(name).is_dir()
-    try:
-        _snapshot(name, local=True)
-    except (LocalEntryNotFoundError, HFValidationError):
         return False
-    return True
+    try:
+        folder = _snapshot(name, local=True)
+    except (LocalEntryNotFoundError, HFValidationError):
+        return True
+    # An interrupted download leaves a folder without all of its tensors.
+    return any(not (folder / file).is_file() for file in _tensor_names(folder))
 
 
 def _is_folder(name: str) -> bool:
@@ -222,8 +218,7 @@ def _check(
 
 def _tensor_files(folder: Path, about: str) -> Iterator[Path]:
     """Yield the tensor files of a model, all of which exist."""
-    index = read_record(folder / _INDEX)
-    names = sorted(set(index.get("weight_map", {}).values())) or [_SINGLE]
+    names = _tensor_names(folder)
     missing = [name for name in names if not (folder / name).is_file()]
     if not missing:
         yield from (folder / name for name in names)
@@ -238,6 +233,13 @@ def _tensor_files(folder: Path, about: str) -> Iterator[Path]:
     rest = f" and {len(missing) - 1} more" if missing[1:] else ""
     hint = f"the download is incomplete: fetch the model again to {folder}"
     raise InputError(f"{about} lacks {missing[0]}{rest}", hint=hint)
+
+
+def _tensor_names(folder: Path) -> list[str]:
+    """Return the names of the tensor files that a model consists of."""
+    shards = read_record(folder / _INDEX).get("weight_map")
+    names = {str(name) for name in shards.values()} if isinstance(shards, dict) else set()
+    return sorted(names) or [_SINGLE]
 
 
 def _check_tensors(path: Path) -> None:
@@ -260,7 +262,7 @@ def _stated_licence(folder: Path) -> str | None:
         text = (folder / "README.md").read_text(encoding="utf-8", errors="replace")[:10_000]
     except OSError:
         return None
-    head = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    head = re.match(r"---\r?\n(.*?)\r?\n---", text, re.DOTALL)
     lines = head[1].splitlines() if head else []
     values = dict(line.split(":", 1) for line in lines if re.match(r"license(_name)?:", line))
     licence = values.get("license_name", values.get("license", "")).strip()

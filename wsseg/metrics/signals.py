@@ -78,13 +78,19 @@ def measure_signals(
                 "touched": _mean(sides),
                 "churn": math.nan if before is None else _churn(before == label, mask),
                 **{
-                    name: float(of_class.get(name, math.nan))
-                    for name in ("kept", "confidence", "agreement", *SEED_SIGNALS)
+                    name: _number(of_class.get(name))
+                    for name in ("kept", "confidence", "agreement")
                 },
                 "area": float(mask.mean()),
+                **{name: _number(of_class.get(name)) for name in SEED_SIGNALS},
             }
         )
     return rows
+
+
+def _number(value: float | None) -> float:
+    """Return a statistic; a table has None in a column without any value."""
+    return math.nan if value is None else float(value)
 
 
 def _ignored(unknown: NDArray[np.bool_], visible: Sequence[NDArray[np.bool_]]) -> float:

@@ -41,7 +41,7 @@ class Refiner:
 
     Attributes:
         refine: Refines one image; can be sent to worker processes.
-        key: Everything that its results depend on.
+        key: Everything that its results depend on, except the weights of a foundation model.
         prepare: Does once what every worker process would otherwise do, such as compiling.
     """
 
@@ -86,7 +86,7 @@ def find_refiner(
 def _sam(params: SamParams, device: str) -> Refiner:
     from wsseg.refine.sam import sam_refine  # noqa: PLC0415 - imports torch
 
-    return Refiner(partial(sam_refine, params=params, device=device), ["sam", params])
+    return Refiner(partial(sam_refine, params=params, device=device), "sam")
 
 
 def identity(

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,13 +10,12 @@ from scipy.special import expit
 
 from wsseg.foundation.embeddings import load_cached_sam
 from wsseg.foundation.params import SamParams
-from wsseg.foundation.prompting import bounding_box, points_in
+from wsseg.foundation.prompting import bounding_box, mask_prompt, on_canvas, points_in
 from wsseg.foundation.sam import Embedding, Masks, Prompt, PromptedModel
 from wsseg.refine.scores import check_scores, normalise
 
 _ITERATIONS = 5
 _STRENGTH, _GAMMA = 30.0, 4.0  # of the mask prompt: in logits, and in areas of the object
-_CANVAS = 256  # pixels: longer side of mask prompts
 _SIMILAR = 0.5  # cosine from which surroundings look like the object
 _MARGIN = 0.1  # share of similar surroundings from which a side of a box grows
 _GROWTH, _MAX_GROWTH = 0.1, 10  # of a side, as a share and in pixels
@@ -152,7 +150,9 @@ def _prompt(part: _Part, embedding: Embedding) -> Prompt:
     positive = np.arange(len(points)) < len(inner)
     x, y = corner.tolist()
     box = (left + x, top + y, right + x, bottom + y)
-    return Prompt(box, points, positive, _mask_prompt(part, inner[0], embedding.size))
+    logits = _fading_logits(part, inner[0])
+    mask = mask_prompt(logits, part.window, embedding.size, -_STRENGTH)
+    return Prompt(box, points, positive, mask)
 
 
 def _elastic_box(part: _Part, embedding: Embedding) -> tuple[int, int, int, int]:
@@ -182,44 +182,21 @@ def _similarity(part: _Part, embedding: Embedding) -> NDArray[np.float32]:
     features = embedding.features
     unit = features / np.linalg.norm(features, axis=0).clip(_TINY)
     height, width = unit.shape[1:]
-    cells = _on_canvas(part.mask, part.window, embedding.size, (height, width), 0)
+    size, extent = embedding.size, embedding.extent(width)
+    cells = on_canvas(part.mask, part.window, size, (height, width), extent=extent, fill=0)
     mean = (unit * cells).sum(axis=(1, 2))
     cosine = np.tensordot(mean / np.linalg.norm(mean).clip(_TINY), unit, 1).astype(np.float32)
-    whole = Masks(cosine[None, None], np.ones((1, 1), np.float32), embedding.size, (height, width))
-    return whole.resample(cosine, part.window)
+    return Masks(cosine[None, None], np.ones((1, 1), np.float32), size, extent).resample(
+        cosine, part.window
+    )
 
 
-def _mask_prompt(
-    part: _Part, centre: NDArray[np.float64], size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Return logits of the image that fade from the centre of a part."""
+def _fading_logits(part: _Part, centre: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return logits (h, w) in the window that fade from the centre of a part."""
     rows, columns = np.indices(part.mask.shape)
     squared = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2
     fading = np.exp(-squared / (_GAMMA * part.mask.sum()))
-    logits = np.where(part.mask, _STRENGTH * fading, -_STRENGTH)
-    factor = min(1.0, _CANVAS / max(size))
-    canvas = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    return _on_canvas(logits, part.window, size, canvas, -_STRENGTH)
-
-
-def _on_canvas(
-    values: NDArray[Any],
-    window: tuple[slice, slice],
-    size: tuple[int, int],
-    canvas: tuple[int, int],
-    fill: float,
-) -> NDArray[np.float32]:
-    """Return values of a window on a canvas that shows the whole image at another size."""
-    down, across = canvas[0] / size[0], canvas[1] / size[1]
-    x, y = (window[1].start + 0.5) * across - 0.5, (window[0].start + 0.5) * down - 0.5
-    placed = cv2.warpAffine(
-        values.astype(np.float32),
-        np.array([[across, 0, x], [0, down, y]]),
-        canvas[::-1],
-        flags=cv2.INTER_LINEAR,
-        borderValue=fill,
-    )
-    return np.asarray(placed, np.float32)
+    return np.where(part.mask, _STRENGTH * fading, -_STRENGTH).astype(np.float32)
 
 
 def _improve(part: _Part, masks: Masks, number: int, allowed: NDArray[np.bool_] | None) -> _Part:

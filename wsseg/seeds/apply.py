@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from wsseg.data.annotation import MaskFile
 from wsseg.data.classes import shows_object
 from wsseg.data.constraints import label_map_of
-from wsseg.data.custom import CustomAnnotation
 from wsseg.data.example import Example
 from wsseg.data.model import Sample
 from wsseg.errors import DamagedError, InputError
@@ -27,6 +26,7 @@ from wsseg.labelmaps import IGNORE, zero_255_confusion
 from wsseg.params import Params
 from wsseg.plugins import find_named, takes
 from wsseg.seeds.boxes import box, box_inner
+from wsseg.seeds.evidence import is_marked
 from wsseg.seeds.grabcut import grabcut, grabcut_votes
 from wsseg.seeds.labels import SeedLabels
 from wsseg.seeds.params import SeedParams
@@ -55,8 +55,6 @@ COMBINATIONS = ("auto", "intersection", "folder", "sam", "dino_walker")
 
 ENTRY_POINTS = "wsseg.seeds"
 """Entry point group of seeds from other packages."""
-
-_SPARSE = 0.5  # share of known pixels below which a mask file is treated like strokes
 
 
 @dataclass(frozen=True)
@@ -142,6 +140,8 @@ def _find(
     if name in forbidden:
         rule = f"the name of a seed other than {' and '.join(forbidden)}"
         raise InputError(setting, rule, repr(name), "name another seed")
+    if name == "auto" and params.boxes == params.strokes == "sam":
+        name = "sam"
     if name == "auto":
         boxes = _find(params, params.boxes, "seeds.boxes", ("auto",), device)
         marks = _find(params, params.strokes, "seeds.strokes", ("auto",), device)
@@ -179,11 +179,14 @@ def _sam_seed(params: SeedParams, device: str) -> Seed:
     from wsseg.seeds.sam import sam  # noqa: PLC0415 - imports torch
 
     defaults = SeedParams()
-    changes = {
-        "name": "auto",
-        "boxes": defaults.boxes if params.boxes == "sam" else params.boxes,
-        "strokes": defaults.strokes if params.strokes == "sam" else params.strokes,
+    without = {
+        name: default if "sam" in params.model_copy(update={"name": used}).used else used
+        for name, used, default in (
+            ("boxes", params.boxes, defaults.boxes),
+            ("strokes", params.strokes, defaults.strokes),
+        )
     }
+    changes = {"name": "auto", **without}
     fallback = find_seed(params.model_copy(update=changes), device)
     return Seed("sam", sam, {"params": params.sam, "fallback": fallback, "device": device})
 
@@ -219,7 +222,7 @@ def combine(example: Example, boxes: Seed, strokes: Seed, rng: np.random.Generat
         labels = boxes.label(example, rng)
         rng = rng.spawn(1)[0]
     label_map = labels.label_map
-    if not _is_marked(sample, label_map) or (label_map != IGNORE).all():
+    if not is_marked(sample, label_map) or (label_map != IGNORE).all():
         return labels
     spread = strokes.label(example, rng)
     return SeedLabels(
@@ -229,16 +232,19 @@ def combine(example: Example, boxes: Seed, strokes: Seed, rng: np.random.Generat
     )
 
 
-def intersect(
-    example: Example, sources: tuple[Seed, Seed], rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def intersect(example: Example, sources: tuple[Seed, Seed], rng: np.random.Generator) -> SeedLabels:
     """Return the foreground that two seeds agree on; the rest of the boxes is IGNORE.
 
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485 (M and G+).
     """
-    one, other = (source(example, own) for source, own in zip(sources, rng.spawn(2), strict=True))
-    return np.where((one == other) & (one != 0), one, IGNORE).astype(np.uint8)
+    results = [
+        source.label(example, own) for source, own in zip(sources, rng.spawn(2), strict=True)
+    ]
+    one, other = (result.label_map for result in results)
+    agreed = np.where((one == other) & (one != 0), one, IGNORE).astype(np.uint8)
+    stats = {**results[1].stats, **results[0].stats}
+    return SeedLabels(agreed, stats, [c for result in results for c in result.candidates])
 
 
 def read_from_folder(example: Example, folder: Path) -> NDArray[np.uint8]:
@@ -258,13 +264,6 @@ def read_from_folder(example: Example, folder: Path) -> NDArray[np.uint8]:
         # The folder is to blame, not an image: the run stops.
         raise DamagedError(f"{path}: {fault}", hint=remedy)
     return label_map
-
-
-def _is_marked(sample: Sample, label_map: NDArray[np.uint8]) -> bool:
-    """Return whether some known pixels are evidence for others: marks, or a sparse mask file."""
-    if sample.marks or any(isinstance(a, CustomAnnotation) for a in sample.annotations):
-        return True
-    return not sample.boxes and 0 < float((label_map != IGNORE).mean()) < _SPARSE
 
 
 def _check_boxes(sample: Sample) -> None:

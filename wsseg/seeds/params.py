@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from wsseg.errors import InputError
-from wsseg.foundation.params import SamParams
+from wsseg.foundation.params import ModelName, SamParams
 from wsseg.params import Params
 
 
@@ -42,7 +42,7 @@ class GrabCutParams(Params):
 class DINOParams(Params):
     """The model of the seed ``dino_walker``, or of ``cam.affinity: dino``."""
 
-    model: str | None = None
+    model: ModelName | None = None
     """DINOv2 or DINOv3: a folder with its weights, or a name on the Hugging Face Hub, such as
     "facebook/dinov2-small".
     """
@@ -51,7 +51,7 @@ class DINOParams(Params):
 class CLIPParams(Params):
     """Activation maps by CLIP, for ``cam.method: clip``."""
 
-    model: str | None = None
+    model: ModelName | None = None
     """A folder with the weights of a vision transformer, or a name on the Hugging Face Hub, such as
     "openai/clip-vit-base-patch16".
     """
@@ -79,7 +79,7 @@ class CLIPParams(Params):
 class SAM3TextParams(Params):
     """Activation maps by SAM 3 with the names of the classes, for ``cam.method: sam3``."""
 
-    model: str | None = None
+    model: ModelName | None = None
     """A folder with its weights, or a name on the Hugging Face Hub, such as "facebook/sam3"."""
     names: Synonyms = Field({})
     """Words in place of the names of some classes; of several words the strongest map counts."""
@@ -116,10 +116,16 @@ class SeedParams(Params):
         return [folder for folder in (self.folder, self.grabcut.edges) if folder]
 
     @property
+    def inputs(self) -> dict[str, Any]:
+        """The settings that label maps depend on."""
+        excluded: Any = {"sam": {"batch_size", "cache"} if "sam" in self.used else True}
+        return self.model_dump(mode="json", exclude=excluded)
+
+    @property
     def used(self) -> set[str]:
         """The names of the methods that make the label maps, those of combinations among them."""
         names = {self.name}
-        if "auto" in names:
+        if names & {"auto", "sam"}:
             names |= {self.boxes, self.strokes}
         return names | {*self.sources} if "intersection" in names else names
 
@@ -156,6 +162,6 @@ class CAMParams(Params):
     background. Pixels that are neither become IGNORE.
     """
     refiner: str = "none"
-    """Refiner of the scores before both decisions: "crf", "par", "pamr", "none", or the name of a
-    plug-in.
+    """Refiner of the scores before both decisions: "crf", "par", "pamr", "sam", "none", or the name
+    of a plug-in.
     """

@@ -1,18 +1,20 @@
 """Seeds by a Segment Anything model: several masks for each object, compared and clipped."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 
 from wsseg.data.example import Example
 from wsseg.foundation.embeddings import load_cached_sam
 from wsseg.foundation.params import SamParams
 from wsseg.foundation.sam import Masks, PromptedModel
 from wsseg.labelmaps import IGNORE
+from wsseg.seeds.evidence import is_marked
 from wsseg.seeds.labels import Candidates, SeedLabels
 from wsseg.seeds.sam_candidates import BACKGROUND, FOREGROUND, Choice, choose
 from wsseg.seeds.sam_objects import PromptedObject, prompted_objects
@@ -21,8 +23,9 @@ FallbackSeed = Callable[[Example, np.random.Generator], NDArray[np.uint8]]
 """A seed without SAM."""
 
 _OBJECTS = 8  # decoded together; bounds the memory of images with many objects
-_FALLBACK = float(logit(0.9))  # of the classical seed's pixels, where objects overlap
+_FALLBACK = 2.0  # log-odds of the classical seed's pixels, where objects overlap
 _CRUMB = 0.02  # share of an object's area below which separate parts and holes are errors
+_DOUBT = (FOREGROUND + BACKGROUND) / 2
 
 
 def sam(
@@ -34,10 +37,14 @@ def sam(
 ) -> SeedLabels:
     """Return the objects that a SAM model finds at boxes and marks; see ``label_objects``.
 
+    Images without boxes and marks do not need the model: they get the labels of ``fallback``.
+
     Raises:
-        InputError: The model is missing, damaged or of another kind, or the memory of the GPU
-            does not suffice.
+        InputError: The model is missing, damaged or of another kind.
+        MachineError: transformers is not installed, or the memory of the GPU does not suffice.
     """
+    if not example.sample.boxes and not is_marked(example.sample, example.constraints.known):
+        return SeedLabels(fallback(example, rng))
     model = load_cached_sam(params.model, params.cache, device)
     return label_objects(example, model, fallback, rng)
 
@@ -50,9 +57,9 @@ def label_objects(
     Each object is described by several prompts (a box, boxes moved by 3 to 5 %, a box and a
     point; or points of a mark and of other classes' marks, and the region of the mark), and the
     model answers each prompt with three masks. They are clipped to the pixels that may be of the
-    class, scored, and those that agree with the best one are averaged: pixels on which they
-    disagree are IGNORE. An object for which no mask fits the annotation, or for which the average
-    is undecided, gets its pixels of ``fallback``. Where objects overlap, the higher log-odds win.
+    class and scored, and those that agree with the best one vote: pixels on which they disagree
+    are IGNORE. An object for which no mask fits the annotation, or whose masks contradict each
+    other, gets its pixels of ``fallback``. Where objects overlap, the higher log-odds win.
 
     Args:
         fallback: A seed without SAM, whose objects also give points.
@@ -60,102 +67,150 @@ def label_objects(
 
     Returns:
         The label map, with background where no object is in a box, or outside of all objects if
-        background is marked; statistics of each class, the means over its objects of
-        ``Choice.signals`` and the numbers "objects" and "fallbacks"; and the masks of each object.
+        background is marked; statistics of each class, the means of ``Choice.signals`` over the
+        objects that were not refused, the share "fallback" of the others, and the numbers "objects"
+        and "fallbacks"; and the masks of each object.
     """
     # The fallback receives the generator itself: where SAM fails, labels are those of a run
     # without it.
-    (jitter,) = rng.spawn(1)
     classical = fallback(example, rng)
-    odds = np.full(example.sample.size, -np.inf, np.float32)
-    claimed = np.zeros(example.sample.size, np.uint8)
-    rest = _unclaimed(example)
-    signals: dict[int, list[dict[str, float]]] = {}
+    objects = prompted_objects(example, classical, rng.spawn(1)[0])
+    canvas = _Canvas(example, classical)
+    choices: dict[int, list[Choice]] = {}
     candidates: list[Candidates] = []
-    embedding = model.embedding(example.image)
-    for group in _groups(prompted_objects(example, classical, jitter)):
-        masks = model.decode(embedding, [prompt for thing in group for prompt in thing.prompts])
-        for thing, of_thing in zip(group, _by_object(group, masks), strict=True):
-            choice = choose(thing, of_thing)
-            signals.setdefault(thing.label, []).append(choice.signals)
-            candidates.append(_candidates(thing, choice))
-            claim = _claim(thing, choice, of_thing)
-            if choice.has_failed:
-                _copy_doubt(rest, classical, thing)
-            wins = claim > odds[thing.window]
-            odds[thing.window][wins] = claim[wins]
-            claimed[thing.window][wins] = thing.label
-    probability = expit(odds)
-    label_map = np.where(probability >= FOREGROUND, claimed, IGNORE)
-    label_map = np.where(probability < BACKGROUND, rest, label_map).astype(np.uint8)
-    stats = {label: _means(of_class) for label, of_class in signals.items()}
+    for prompted, masks in _answers(example, model, objects):
+        choice = choose(prompted, masks)
+        canvas.paint(prompted, choice, masks)
+        choices.setdefault(prompted.label, []).append(choice)
+        candidates.append(_candidates(prompted, choice))
+    label_map = canvas.label_map({*choices})
+    stats = {label: _statistics(of_class) for label, of_class in choices.items()}
     return SeedLabels(label_map, stats, candidates)
+
+
+def _answers(
+    example: Example, model: PromptedModel, objects: Iterable[PromptedObject]
+) -> Iterator[tuple[PromptedObject, Masks]]:
+    """Yield the objects with the masks of their prompts."""
+    embedding, remaining = model.embedding(example.image), iter(objects)
+    while group := list(islice(remaining, _OBJECTS)):
+        masks = model.decode(embedding, [prompt for one in group for prompt in one.prompts])
+        start = 0
+        for prompted in group:
+            part = slice(start, start + len(prompted.prompts))
+            yield prompted, Masks(masks.logits[part], masks.iou[part], masks.size, masks.extent)
+            start = part.stop
+
+
+class _Canvas:
+    """The label map of an image while its objects are painted, in any order."""
+
+    def __init__(self, example: Example, classical: NDArray[np.uint8]) -> None:
+        self._classical = classical
+        self._labels = _unclaimed(example)
+        self._odds = np.full(classical.shape, -np.inf, np.float32)
+
+    def paint(self, prompted: PromptedObject, choice: Choice, masks: Masks) -> None:
+        """Paint an object where its log-odds are higher than those of other objects."""
+        if choice.has_failed:
+            window, claim = prompted.window, _claim_by_fallback(prompted)
+            self._keep_ignore(window)
+        else:
+            window = prompted.window if prompted.box else choice.window
+            claim = _claim_by_masks(prompted, choice, masks, window)
+        wins = claim.odds > self._odds[window]
+        self._odds[window][wins] = claim.odds[wins]
+        self._labels[window][wins] = np.where(claim.is_certain, prompted.label, IGNORE)[wins]
+
+    def label_map(self, prompted: set[int]) -> NDArray[np.uint8]:
+        """Return the label map (H, W), with the classical seed's labels of all other classes.
+
+        Args:
+            prompted: Classes of which objects were painted.
+        """
+        is_other = ~np.isin(self._classical, [0, IGNORE, *prompted]) & (self._odds == -np.inf)
+        return np.where(is_other, self._classical, self._labels).astype(np.uint8)
+
+    def _keep_ignore(self, window: tuple[slice, slice]) -> None:
+        is_unclaimed = self._odds[window] == -np.inf
+        doubtful = (self._classical[window] == IGNORE) & is_unclaimed
+        self._labels[window][doubtful] = IGNORE
 
 
 def _unclaimed(example: Example) -> NDArray[np.uint8]:
     """Return the labels (H, W) of pixels that no object claims."""
-    known, sample = example.constraints.known, example.sample
+    known = example.constraints.known
     has_background = bool((known == 0).any())
-    rest = np.where(known == IGNORE, 0 if has_background else IGNORE, known).astype(np.uint8)
-    for box in sample.boxes:
-        rest[box.slices] = IGNORE if box.crowd else 0
-    return rest
+    labels = np.where(known == IGNORE, 0 if has_background else IGNORE, known).astype(np.uint8)
+    for box in sorted(example.sample.boxes, key=lambda box: box.crowd):
+        labels[box.slices] = IGNORE if box.crowd else 0
+    return labels
 
 
-def _copy_doubt(
-    rest: NDArray[np.uint8], classical: NDArray[np.uint8], thing: PromptedObject
-) -> None:
-    """Keep IGNORE of the classical seed around an object that it replaces, in place."""
-    rest[thing.window][classical[thing.window] == IGNORE] = IGNORE
+@dataclass(frozen=True, eq=False)
+class _Claim:
+    """The pixels (h, w) that an object claims in a window.
+
+    Attributes:
+        odds: float32 log-odds, -inf where it claims nothing.
+        is_certain: bool, False where its masks disagree.
+    """
+
+    odds: NDArray[np.float32]
+    is_certain: NDArray[np.bool_]
 
 
-def _groups(things: Iterable[PromptedObject]) -> Iterator[list[PromptedObject]]:
-    remaining = iter(things)
-    while group := list(islice(remaining, _OBJECTS)):
-        yield group
+def _claim_by_fallback(prompted: PromptedObject) -> _Claim:
+    claimed = prompted.fallback & prompted.possible
+    return _Claim(np.where(claimed, _FALLBACK, -np.inf).astype(np.float32), claimed)
 
 
-def _by_object(group: list[PromptedObject], masks: Masks) -> Iterator[Masks]:
-    start = 0
-    for thing in group:
-        stop = start + len(thing.prompts)
-        part = slice(start, stop)
-        yield Masks(masks.logits[part], masks.iou[part], masks.size, masks.extent)
-        start = stop
+def _claim_by_masks(
+    prompted: PromptedObject, choice: Choice, masks: Masks, window: tuple[slice, slice]
+) -> _Claim:
+    """Return the claim of an object by the shares of its masks that contain each pixel."""
+    # Without a box, the object's own window is the whole image.
+    inside = (slice(None), slice(None)) if prompted.box else window
+    possible, marks = prompted.possible[inside], prompted.marks[inside]
+    votes = np.zeros(possible.shape, np.float32)
+    for logits in choice.logits:  # one by one: at full size each can have millions of pixels
+        votes += masks.resample(logits, window) > 0
+    votes = _without_crumbs((votes / len(choice.logits)).astype(np.float32))
+    odds = masks.resample(choice.logits.mean(axis=0), window)
+    odds[marks], votes[marks] = np.inf, 1
+    claimed = possible & ~prompted.others[inside] & (votes >= BACKGROUND)
+    return _Claim(np.where(claimed, odds, -np.inf).astype(np.float32), votes >= FOREGROUND)
 
 
-def _claim(thing: PromptedObject, choice: Choice, masks: Masks) -> NDArray[np.float32]:
-    """Return the log-odds (h, w) of the object in its window, -inf where it cannot be."""
-    if choice.has_failed:
-        return np.where(thing.fallback & thing.possible, _FALLBACK, -np.inf).astype(np.float32)
-    odds = _without_crumbs(masks.resample(choice.logits, thing.window))
-    odds[thing.marks] = np.inf
-    return np.where(thing.possible & ~thing.others, odds, -np.inf).astype(np.float32)
-
-
-def _candidates(thing: PromptedObject, choice: Choice) -> Candidates:
-    rows, columns = choice.window
-    window = rows.start, rows.stop, columns.start, columns.stop
-    return Candidates(thing.label, window, choice.masks, -1 if choice.has_failed else choice.best)
-
-
-def _means(rows: list[dict[str, float]]) -> dict[str, float]:
-    means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
-    refused = sum(int(row["fallback"]) for row in rows)
-    return {**means, "objects": len(rows), "fallbacks": refused}
-
-
-def _without_crumbs(odds: NDArray[np.float32]) -> NDArray[np.float32]:
+def _without_crumbs(votes: NDArray[np.float32]) -> NDArray[np.float32]:
     """Fill small holes of an object, and doubt small parts that are separate from it."""
-    result = odds.copy()
-    foreground = odds >= logit(FOREGROUND)
+    result = votes.copy()
+    foreground = votes >= FOREGROUND
     smallest = _CRUMB * foreground.sum()
-    for is_hole, mask in ((False, foreground), (True, odds < logit(BACKGROUND))):
+    for is_hole, mask in ((False, foreground), (True, votes < BACKGROUND)):
         _, parts, boxes, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8))
-        height, width = odds.shape
+        height, width = votes.shape
         left, top, wide, high, areas = boxes.T
         enclosed = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height)
         small = (areas < smallest) & (enclosed | (not is_hole))
         small[0] = False
-        result[small[parts]] = _FALLBACK if is_hole else 0.0
+        result[small[parts]] = 1 if is_hole else _DOUBT
     return result
+
+
+def _candidates(prompted: PromptedObject, choice: Choice) -> Candidates:
+    rows, columns = choice.window
+    window = rows.start, rows.stop, columns.start, columns.stop
+    best = -1 if choice.has_failed else choice.best
+    return Candidates(prompted.label, window, choice.masks, best)
+
+
+def _statistics(choices: list[Choice]) -> dict[str, float]:
+    refused = sum(choice.has_failed for choice in choices)
+    values = {
+        n: [c.signals[n] for c in choices if not math.isnan(c.signals[n])]
+        for n in choices[0].signals
+    }
+    means = {name: float(np.mean(known)) if known else math.nan for name, known in values.items()}
+    counts = {"objects": len(choices), "fallbacks": refused}
+    return {**means, "fallback": refused / len(choices), **counts}

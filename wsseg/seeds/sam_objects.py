@@ -11,7 +11,8 @@ from wsseg.data.annotation import Box
 from wsseg.data.constraints import labelled_pixels
 from wsseg.data.example import Example
 from wsseg.data.stacking import visible_box_index
-from wsseg.foundation.prompting import bounding_box, depth_of, points_in
+from wsseg.data.strokes import default_width
+from wsseg.foundation.prompting import bounding_box, depth_of, mask_prompt, points_in
 from wsseg.foundation.sam import Prompt
 from wsseg.labelmaps import IGNORE
 
@@ -22,8 +23,7 @@ shifts."""
 _JITTER = (0.03, 0.05)  # range of the moves, as a share of a side
 _POINTS = 3  # of each mark: many clicks invert masks
 _NEGATIVES = 6  # points on marks of other classes
-_BLOB = 5  # pixels: a mark whose pixels lie deeper than this is a region, not a stroke
-_MASK_LOGIT = 10.0  # of a mask prompt, on the region
+_MASK_LOGIT = 10.0  # of a mask prompt: positive on the region, negative elsewhere
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class PromptedObject:
         label: Its class.
         window: Rows and columns of the image where its pixels can be.
         possible: (h, w) bool in the window: pixels that may be of its class.
-        marks: (h, w) bool: pixels that people labelled as its class.
+        marks: (h, w) bool: pixels that people labelled as this object.
         others: (h, w) bool: pixels that people labelled as another class.
         fallback: (h, w) bool: its pixels in the classical seed.
         box: Its box; None for an object that only marks point out.
@@ -54,7 +54,7 @@ class PromptedObject:
 def prompted_objects(
     example: Example, classical: NDArray[np.uint8], rng: np.random.Generator
 ) -> Iterator[PromptedObject]:
-    """Yield the objects of all boxes but crowds, and of marks that lie in no box of their class.
+    """Yield the objects of all boxes but crowds, and of marks that belong to no box.
 
     Args:
         classical: (H, W) uint8 label map of another seed: its objects give points, and are the
@@ -63,10 +63,10 @@ def prompted_objects(
     """
     labelled = labelled_pixels(example.sample, example.n_classes)
     remaining = labelled.copy()
-    for thing in _boxed_objects(example, classical, labelled, rng):
-        remaining[thing.window][thing.marks] = IGNORE
-        yield thing
-    yield from _marked_objects(example, classical, remaining)
+    for prompted in _boxed_objects(example, classical, labelled, rng):
+        remaining[prompted.window][prompted.marks] = IGNORE
+        yield prompted
+    yield from _marked_objects(example, classical, labelled, remaining)
 
 
 def _boxed_objects(
@@ -81,85 +81,106 @@ def _boxed_objects(
         if box.crowd:
             continue
         window = box.slices
-        marks = labelled[window] == box.label
-        possible = constraints.allowed[(constraints.classes == box.label, *window)].any(axis=0)
+        # In an overlap, marks and pixels of the seed belong to the box in front.
         is_visible = owners[window] == number
-        thing = PromptedObject(
+        possible = constraints.allowed[(constraints.classes == box.label, *window)].any(axis=0)
+        is_other = (labelled[window] != IGNORE) & (labelled[window] != box.label)
+        prompted = PromptedObject(
             label=box.label,
             window=window,
             possible=np.asarray(possible),
-            marks=marks,
-            others=np.asarray((labelled[window] != IGNORE) & ~marks),
+            marks=np.asarray((labelled[window] == box.label) & is_visible),
+            others=np.asarray(is_other),
             fallback=np.asarray((classical[window] == box.label) & is_visible),
             box=box,
             prompts=(),
         )
-        yield replace(thing, prompts=_prompts_of_box(thing, box, example.sample.size, rng))
+        yield replace(prompted, prompts=_prompts_of_box(prompted, box, example.sample.size, rng))
 
 
 def _prompts_of_box(
-    thing: PromptedObject, box: Box, size: tuple[int, int], rng: np.random.Generator
+    prompted: PromptedObject, box: Box, size: tuple[int, int], rng: np.random.Generator
 ) -> tuple[Prompt, ...]:
     """Return prompts by a box, by moved boxes, and by the box with points on and off the object."""
     corners = np.array([box.left, box.top, box.right, box.bottom], float)
     prompts = [Prompt(_corners(moved)) for moved in (corners, *_jittered(corners, size, rng))]
-    is_marked = bool(thing.marks.any())
-    points = points_in(thing.marks if is_marked else thing.fallback, _POINTS if is_marked else 1)
+    if prompted.marks.any():
+        points = points_in(prompted.marks, _POINTS)
+    else:
+        points = points_in(prompted.fallback, 1)
     if len(points):
-        negative = points_in(thing.others, _POINTS)
-        moved = points + corners[:2], negative + corners[:2]
-        prompts.append(_with_points(_corners(corners), *moved))
+        negatives = points_in(prompted.others, _POINTS)
+        offset = corners[:2]
+        prompts.append(_with_points(_corners(corners), points + offset, negatives + offset))
     return tuple(prompts)
 
 
 def _marked_objects(
-    example: Example, classical: NDArray[np.uint8], labelled: NDArray[np.uint8]
+    example: Example,
+    classical: NDArray[np.uint8],
+    labelled: NDArray[np.uint8],
+    remaining: NDArray[np.uint8],
 ) -> Iterator[PromptedObject]:
+    """Yield the objects of marks.
+
+    Args:
+        labelled: (H, W) uint8, all marks; IGNORE elsewhere.
+        remaining: (H, W) uint8, the marks that belong to no box.
+    """
     constraints = example.constraints
     whole = slice(0, labelled.shape[0]), slice(0, labelled.shape[1])
-    for label in sorted({*np.unique(labelled).tolist()} - {0, IGNORE}):
+    for label in sorted({*np.unique(remaining).tolist()} - {0, IGNORE}):
         possible = constraints.allowed[constraints.classes == label].any(axis=0)
-        other = (labelled != IGNORE) & (labelled != label)
-        elsewhere = points_in(other, _NEGATIVES)
-        _, regions = cv2.connectedComponents((classical == label).astype(np.uint8))
-        count, parts = cv2.connectedComponents((labelled == label).astype(np.uint8))
-        # Regions that no mark touches belong to the first mark.
-        lone = np.setdiff1d(regions, regions[parts > 0])
-        for part in range(1, count):
+        others = np.asarray((labelled != IGNORE) & (labelled != label))
+        negatives = points_in(others, _NEGATIVES)
+        n_regions, regions = cv2.connectedComponents((classical == label).astype(np.uint8))
+        parts = cv2.connectedComponents((remaining == label).astype(np.uint8))[1]
+        # Regions of the classical seed that no mark touches belong to the first mark.
+        unmarked = np.setdiff1d(np.arange(1, n_regions), regions[parts > 0])
+        for part in range(1, int(parts.max()) + 1):
             marks = parts == part
-            touched = np.union1d(regions[marks], lone if part == 1 else [])
-            fallback = np.isin(regions, touched[touched > 0])
-            prompts = _prompts_of_marks(marks, fallback, elsewhere)
+            is_own = np.zeros(n_regions, bool)
+            is_own[regions[marks]] = True
+            is_own[unmarked] |= part == 1
+            is_own[0] = False
+            fallback = is_own[regions]
+            prompts = _prompts_of_marks(marks, fallback, negatives)
             yield PromptedObject(
-                label, whole, possible, marks, other, fallback | marks, None, prompts
+                label, whole, possible, marks, others, fallback | marks, None, prompts
             )
 
 
 def _prompts_of_marks(
-    marks: NDArray[np.bool_], fallback: NDArray[np.bool_], negative: NDArray[np.float64]
+    marks: NDArray[np.bool_], fallback: NDArray[np.bool_], negatives: NDArray[np.float64]
 ) -> tuple[Prompt, ...]:
     """Return prompts by all points of a mark, each of them, its region and its likely box."""
-    points = points_in(marks, _POINTS)
-    prompts = [_with_points(None, points, negative)]
-    if len(negative):
-        prompts.append(_with_points(None, points, negative[:0]))
-    prompts += (_with_points(None, point[None], negative) for point in points if len(points) > 1)
-    if depth_of(marks).max() > _BLOB:
-        logits = np.where(marks, _MASK_LOGIT, -_MASK_LOGIT).astype(np.float32)
-        prompts.append(_with_points(None, points, negative, logits))
-    if fallback.any():
-        prompts.append(_with_points(bounding_box(fallback), points, negative))
+    left, top, right, bottom = bounding_box(marks)
+    window = slice(top, bottom), slice(left, right)
+    own, size = marks[window], (marks.shape[0], marks.shape[1])
+    points = points_in(own, _POINTS) + np.array([left, top])
+    prompts = [_with_points(None, points, negatives)]
+    if len(negatives):
+        prompts.append(_with_points(None, points, negatives[:0]))
+    prompts += (_with_points(None, point[None], negatives) for point in points if len(points) > 1)
+    # Deeper than any stroke: a region that a person filled. A click is no region, however large
+    # it is on a large image, and as a mask prompt it would ask for the click itself.
+    if depth_of(own).max() > default_width(size):
+        logits = np.where(own, _MASK_LOGIT, -_MASK_LOGIT).astype(np.float32)
+        mask = mask_prompt(logits, window, size, -_MASK_LOGIT)
+        prompts.append(_with_points(None, points, negatives, mask))
+    if (fallback & ~marks).sum() > marks.sum():
+        prompts.append(_with_points(bounding_box(fallback), points, negatives))
     return tuple(prompts)
 
 
 def _with_points(
     box: tuple[float, float, float, float] | None,
     points: NDArray[np.float64],
-    negative: NDArray[np.float64],
+    negatives: NDArray[np.float64],
     mask: NDArray[np.float32] | None = None,
 ) -> Prompt:
-    positive = np.arange(len(points) + len(negative)) < len(points)
-    return Prompt(box, np.concatenate([points, negative]), positive, mask)
+    positive = np.arange(len(points) + len(negatives)) < len(points)
+    return Prompt(box, np.concatenate([points, negatives]), positive, mask)
 
 
 def _jittered(

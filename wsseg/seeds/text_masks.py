@@ -52,7 +52,7 @@ def text_probabilities(
     model, prepare = loaded.model, loaded.processor
     pixels = prepare(images=image.copy(), return_tensors="pt").to(loaded.device)["pixel_values"]
     maps = []
-    with enough_memory(loaded), torch.no_grad():
+    with enough_memory(loaded.weights.name), torch.no_grad():
         vision = model.get_vision_features(pixels)
         for phrase in phrases:
             output = model(vision_embeds=vision, **tokens_of(loaded, [phrase], "cam.sam3.names"))

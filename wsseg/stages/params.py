@@ -34,8 +34,8 @@ class RoundParams(CleaningParams):
     clean: bool = True
     """Correct predictions by the annotations before they become labels; false keeps them."""
     refiner: str = "crf"
-    """Refiner of predictions before they become labels: "crf", "par", "pamr", "none", or the name
-    of a plug-in.
+    """Refiner of predictions before they become labels: "crf", "par", "pamr", "sam", "none", or
+    the name of a plug-in.
     """
 
     @property

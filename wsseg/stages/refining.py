@@ -1,5 +1,6 @@
 """Refinement of label maps that were made elsewhere, without a run."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,15 +16,16 @@ from wsseg.data.load import read_weak
 from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
-from wsseg.files import read_record, write_json
+from wsseg.files import fingerprint, read_record, write_json
 from wsseg.foundation.params import SamParams
 from wsseg.foundation.weights import fetch_weights
 from wsseg.image_kinds import visible_files
 from wsseg.images import image_files, read_image
-from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
+from wsseg.labelmaps import IGNORE, read_label_map, write_label_map, zero_255_confusion
 from wsseg.parallel import Batches, keep_results, map_in_threads, map_locally
 from wsseg.refine.refiners import Refine, find_refiner
 from wsseg.runs.folder import exclusive_folder
+from wsseg.runs.labelling import samples_key
 from wsseg.runs.progress import log, track
 from wsseg.stages.foundation import SAM, encoding_batches
 
@@ -85,6 +87,7 @@ def refine_labels(
         record["weights"] = fetch_weights(params.model, "SAM", "--model").record()
     refiner = find_refiner(name, sam=params)
     items = _items(labels, images, dataset)
+    record["files"] = _hash_of(items)
     with exclusive_folder(out, "OUT", _RECORD, "a folder of refined label maps"):
         if (out / _RECORD).exists() and read_record(out / _RECORD) != record:
             raise InputError(
@@ -95,6 +98,15 @@ def refine_labels(
         refiner.prepare()
         batches = encoding_batches(params, "auto", _image_of) if name == SAM else None
         return _refine_all(items, out, refiner.refine, batches)
+
+
+def _hash_of(items: Sequence[_Item]) -> str:
+    """Return a hexadecimal SHA-256 that changes with label maps, images and annotations."""
+    digest = hashlib.sha256()
+    for item in items:
+        digest.update(repr((item.id, fingerprint(item.labels), fingerprint(item.image))).encode())
+    digest.update(samples_key(item.sample for item in items if item.sample).encode())
+    return digest.hexdigest()
 
 
 def _image_of(item: _Item) -> NDArray[np.uint8]:
@@ -127,6 +139,9 @@ def _refine(item: _Item, out: Path, refine: Refine) -> float:
     if before.shape != image.shape[:2]:
         rule = f"of the size of its image {item.image}, {image.shape[:2]}"
         raise InputError(item.labels, rule, before.shape, "make it at full size")
+    if confusion := zero_255_confusion(before):
+        fault, _, remedy = confusion.rpartition("; ")
+        raise InputError(f"{item.labels}: {fault}", hint=remedy)
     classes, allowed = _possible(item, before, image)
     scores = _scores(before, classes)
     refined = refine(image, scores, allowed=allowed)

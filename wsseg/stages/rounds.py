@@ -58,7 +58,7 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
     seed, models = find_seed(config.seeds, config.machine.device), seed_records(config, dataset)
     stage = run.stage(
         SEEDS,
-        seeds=config.seeds,
+        seeds=config.seeds.inputs,
         files=[fingerprint(f / f"{s.id}.png") for f in config.seeds.folders for s in samples],
         models=models,
         ready=ready,
