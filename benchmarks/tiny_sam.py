@@ -87,11 +87,7 @@ def compare(model: Path, root: Path, images: int) -> None:
         for of_image in zip(*results.values(), strict=True)
     ]
     for name, labels in results.items():
-        measured = measure(labels, examples, common, truth)
-        print(f"{name:8} {measured}")
-        if any(measured.refused):
-            kept = measured.ranks(without_fallback=True).items()
-            print(f"{'without fallbacks':>44}  {', '.join(f'{n} {rank:+.2f}' for n, rank in kept)}")
+        print(f"{name:8} {measure(labels, examples, common, truth)}")
     chosen, best, rank = mask_quality(plain, examples, truth)
     print(f"masks of the model: IoU {chosen:.3f}, best of three {best:.3f}, Spearman {rank:+.2f}")
 
@@ -121,20 +117,14 @@ class Measured:
         figures = f"{quality.miou:6.3f} {self.common.miou:7.3f} {quality.coverage:9.3f}"
         return f"{figures}  {share}  {', '.join(ranks)}"
 
-    def ranks(self, without_fallback: bool = False) -> dict[str, float]:
-        """Return Spearman's correlation of each signal that varies with the true IoU.
-
-        Args:
-            without_fallback: Leave out classes of images of which an object was refused, since
-                the signals describe masks that are not in the labels.
-        """
+    def ranks(self) -> dict[str, float]:
+        """Return Spearman's correlation with the true IoU of each signal that varies."""
         ious, result = np.array(self.ious), {}
-        refused = np.array(self.signals["fallback"]) > 0
-        kept = ~refused | (not without_fallback)
         for name, values in self.signals.items():
-            column = np.array(values)[kept]
-            if column.size and np.ptp(column) > 0:  # false for NaN
-                result[name] = float(spearmanr(column, ious[kept]).statistic)
+            column = np.array(values)
+            known = ~np.isnan(column)  # NaN where the masks were refused
+            if known.any() and np.ptp(column[known]) > 0:
+                result[name] = float(spearmanr(column[known], ious[known]).statistic)
         return result
 
 

@@ -104,8 +104,9 @@ def seed(
             ``rng`` if it has an argument of this name.
         rng: Generator of all random numbers, or the random seed of one.
         **params: Parameters of the method: fields of ``GrabCutParams`` for the three methods with
-            "grabcut" in their name, of ``BoxInnerParams`` for "box_inner", and of ``SeedParams``
-            for all others, such as ``folder=...`` for "folder".
+            "grabcut" in their name, of ``BoxInnerParams`` for "box_inner", of ``SamParams`` for
+            "sam", such as ``model="sam2.1-tiny"``, and of ``SeedParams`` for all others, such as
+            ``folder=...`` for "folder".
 
     Returns:
         (H, W) uint8 label map; IGNORE (255) where the label is uncertain.

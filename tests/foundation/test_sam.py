@@ -97,6 +97,37 @@ def test_prompts_do_not_influence_each_other(model, image):
     assert not np.allclose(together.logits[3], together.logits[0])
 
 
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(box=(0, 0, 81, 10)),
+        Prompt(box=(-1, 0, 8, 10)),
+        Prompt(box=(8, 5, 8, 10)),
+        Prompt(points=np.array([[10.0, 49.0]]), positive=np.array([True])),
+    ],
+)
+def test_prompts_outside_of_the_image_are_errors(model, image, prompt):
+    with pytest.raises(InputError, match="must be inside the image of 48 x 80 pixels"):
+        masks_of(model, image, prompt)
+
+
+def test_a_gpu_too_small_for_the_prompts_gets_fewer(model, image, monkeypatch):
+    sizes, decode = [], model.sam._decode
+
+    def small_gpu(embedding, prompts):
+        sizes.append(len(prompts))
+        if len(prompts) > 2:
+            raise torch.cuda.OutOfMemoryError
+        return decode(embedding, prompts)
+
+    whole = masks_of(model, image, *[Prompt(box=BOX)] * 5)
+    monkeypatch.setattr(model.sam, "_decode", small_gpu)
+    assert np.allclose(
+        masks_of(model, image, *[Prompt(box=BOX)] * 5).logits, whole.logits, atol=1e-4
+    )
+    assert sizes == [5, 2, 3, 1, 2]
+
+
 def test_no_prompt_gives_no_mask(model, image):
     assert masks_of(model, image).logits.shape[:2] == (0, 3)
 

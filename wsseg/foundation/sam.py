@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsseg.errors import InputError
 from wsseg.foundation.load import LoadedModel, enough_memory
 
 _PER_CALL = {"cpu": 8, "cuda": 32}  # prompts that are decoded at once; bounds the memory
@@ -167,8 +168,11 @@ class Sam:
         the memory of the GPU does not suffice.
 
         Raises:
+            InputError: A box or a point of a prompt lies outside of the image.
             MachineError: The memory of the GPU does not suffice for one prompt.
         """
+        for prompt in prompts:
+            _check_inside(prompt, embedding.size)
         side = self._mask_side
         logits = np.zeros((len(prompts), 3, side, side), np.float32)
         iou = np.zeros((len(prompts), 3), np.float32)
@@ -242,6 +246,16 @@ class Sam:
         prompt = np.full((self._mask_side,) * 2, _OUTSIDE, np.float32)
         prompt[:height, :width] = cv2.resize(mask, (width, height), interpolation=interpolation)
         return prompt
+
+
+def _check_inside(prompt: Prompt, size: tuple[int, int]) -> None:
+    """Raise an InputError if a box or a point lies outside of an image (H, W)."""
+    height, width = size
+    box = prompt.box or (0, 0, width, height)
+    is_inside = 0 <= box[0] < box[2] <= width and 0 <= box[1] < box[3] <= height
+    if not (is_inside and ((prompt.points >= 0) & (prompt.points <= [width, height])).all()):
+        rule, got = f"inside the image of {height} x {width} pixels", f"{box}, {prompt.points}"
+        raise InputError("The box and the points of a prompt", rule, got, "clip them to the image")
 
 
 def _in_parts(work: Callable[[Sequence[A]], list[B]], items: Sequence[A], name: str) -> list[B]:
