@@ -23,7 +23,7 @@ FallbackSeed = Callable[[Example, np.random.Generator], NDArray[np.uint8]]
 """A seed without SAM."""
 
 _OBJECTS = 8  # decoded together; bounds the memory of images with many objects
-_FALLBACK = 2.0  # log-odds of the classical seed's pixels, where objects overlap
+_LOWEST = -1e6  # log-odds of pixels that any mask of another object wins
 _CRUMB = 0.02  # share of an object's area below which separate parts and holes are errors
 _DOUBT = (FOREGROUND + BACKGROUND) / 2
 
@@ -59,7 +59,8 @@ def label_objects(
     model answers each prompt with three masks. They are clipped to the pixels that may be of the
     class and scored, and those that agree with the best one vote: pixels on which they disagree
     are IGNORE. An object for which no mask fits the annotation, or whose masks contradict each
-    other, gets its pixels of ``fallback``. Where objects overlap, the higher log-odds win.
+    other, gets its pixels of ``fallback``. Where masks overlap, the higher log-odds win; pixels of
+    ``fallback`` win in the part of their box that no smaller box covers, and lose elsewhere.
 
     Args:
         fallback: A seed without SAM, whose objects also give points.
@@ -161,8 +162,10 @@ class _Claim:
 
 
 def _claim_by_fallback(prompted: PromptedObject) -> _Claim:
+    """Return the claim of an object by the classical seed, which has smaller boxes in front."""
     claimed = prompted.fallback & prompted.possible
-    return _Claim(np.where(claimed, _FALLBACK, -np.inf).astype(np.float32), claimed)
+    odds = np.where(prompted.in_front, np.inf, _LOWEST)
+    return _Claim(np.where(claimed, odds, -np.inf).astype(np.float32), claimed)
 
 
 def _claim_by_masks(

@@ -18,7 +18,7 @@ _SIDE = 128  # cells along the longer side of the grid on which masks are compar
 _SURROUNDINGS = 0.5  # of a box or of the masks, as a share of the sides, that are compared too
 _STABILITY = 1.0  # logits between which the area of a stable mask hardly changes
 _AGREE = 0.7  # IoU with the best mask from which a mask votes with it
-_MIN_SCORE = 0.6  # good masks of published models have .8 and more
+_MIN_SCORE = 0.5  # good masks of published models have .8 and more
 _MIN_FIT = 0.5
 _MIN_FILL = 0.1  # of the box
 _MAX_AREA = 0.9  # of the pixels that may be of the class, for an object without box
@@ -61,7 +61,7 @@ def choose(prompted: PromptedObject, masks: Masks) -> Choice:
     the sides that it touches; for marks the share of the marks that it contains; in both cases
     times the share of other classes' marks that it leaves out.
 
-    The masks are refused if the best score is below .6 or its fit below .5; if the best mask covers
+    The masks are refused if the best score or its fit is below .5; if the best mask covers
     less than a tenth of the box or, without a box, more than nine tenths of the pixels that may be
     of the class; or if the masks that agree with it differ on more than half of the object.
 

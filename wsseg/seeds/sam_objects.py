@@ -36,7 +36,8 @@ class PromptedObject:
         possible: (h, w) bool in the window: pixels that may be of its class.
         marks: (h, w) bool: pixels that people labelled as this object.
         others: (h, w) bool: pixels that people labelled as another class.
-        fallback: (h, w) bool: its pixels in the classical seed.
+        fallback: (h, w) bool: pixels of its class in the classical seed.
+        in_front: (h, w) bool: pixels for which its box is the smallest; none without a box.
         box: Its box; None for an object that only marks point out.
         prompts: Several descriptions of the same object.
     """
@@ -47,6 +48,7 @@ class PromptedObject:
     marks: NDArray[np.bool_]
     others: NDArray[np.bool_]
     fallback: NDArray[np.bool_]
+    in_front: NDArray[np.bool_]
     box: Box | None
     prompts: tuple[Prompt, ...]
 
@@ -81,17 +83,18 @@ def _boxed_objects(
         if box.crowd:
             continue
         window = box.slices
-        # In an overlap, marks and pixels of the seed belong to the box in front.
-        is_visible = owners[window] == number
+        in_front = np.asarray(owners[window] == number)
         possible = constraints.allowed[(constraints.classes == box.label, *window)].any(axis=0)
         is_other = (labelled[window] != IGNORE) & (labelled[window] != box.label)
         prompted = PromptedObject(
             label=box.label,
             window=window,
             possible=np.asarray(possible),
-            marks=np.asarray((labelled[window] == box.label) & is_visible),
+            # In an overlap, a mark belongs to the box in front.
+            marks=np.asarray((labelled[window] == box.label) & in_front),
             others=np.asarray(is_other),
-            fallback=np.asarray((classical[window] == box.label) & is_visible),
+            fallback=np.asarray(classical[window] == box.label),
+            in_front=in_front,
             box=box,
             prompts=(),
         )
@@ -107,7 +110,7 @@ def _prompts_of_box(
     if prompted.marks.any():
         points = points_in(prompted.marks, _POINTS)
     else:
-        points = points_in(prompted.fallback, 1)
+        points = points_in(prompted.fallback & prompted.in_front, 1)
     if len(points):
         negatives = points_in(prompted.others, _POINTS)
         offset = corners[:2]
@@ -129,6 +132,7 @@ def _marked_objects(
     """
     constraints = example.constraints
     whole = slice(0, labelled.shape[0]), slice(0, labelled.shape[1])
+    nowhere = np.zeros(labelled.shape, bool)
     for label in sorted({*np.unique(remaining).tolist()} - {0, IGNORE}):
         possible = constraints.allowed[constraints.classes == label].any(axis=0)
         others = np.asarray((labelled != IGNORE) & (labelled != label))
@@ -146,7 +150,15 @@ def _marked_objects(
             fallback = is_own[regions]
             prompts = _prompts_of_marks(marks, fallback, negatives)
             yield PromptedObject(
-                label, whole, possible, marks, others, fallback | marks, None, prompts
+                label=label,
+                window=whole,
+                possible=possible,
+                marks=marks,
+                others=others,
+                fallback=fallback | marks,
+                in_front=nowhere,
+                box=None,
+                prompts=prompts,
             )
 
 
