@@ -8,7 +8,9 @@ from sklearn.linear_model import RidgeCV
 from wsseg.metrics.signals import SIGNALS
 
 PRIOR = ("confidence", "kept", "fill", "touched", "ignored", "resets", "area")
-"""Signals that ranked bad labels from boxes and from tags alike: docs/log.md, section 12."""
+PRIOR += ("spread", "stability", "predicted_iou")
+"""Signals that ranked bad labels from boxes and from tags alike, and those of SAM that did:
+docs/log.md, sections 12 and 20."""
 
 _MIN_KNOWN = 20  # classes in images with masks, to learn from
 _STRENGTHS = np.logspace(-2, 3, 16)
