@@ -7,8 +7,10 @@ from sklearn.linear_model import RidgeCV
 
 from wsseg.metrics.signals import SIGNALS
 
-PRIOR = ("confidence", "kept", "fill", "touched", "ignored", "resets", "area")
-PRIOR += ("spread", "stability", "predicted_iou")
+PRIOR = (
+    *("confidence", "kept", "fill", "touched", "ignored", "resets", "area"),
+    *("spread", "stability", "predicted_iou"),
+)
 """Signals that ranked bad labels from boxes and from tags alike, and those of SAM that did:
 docs/log.md, sections 12 and 20."""
 
