@@ -1,12 +1,8 @@
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.report.comparison_page import (
-    compare_runs,
-    comparison_table,
-    cost_points,
-    write_comparison,
-)
+from wsseg.report.comparison import comparison_table
+from wsseg.report.comparison_page import compare_runs, cost_points, write_comparison
 from wsseg.report.summary import Summary
 
 
