@@ -132,6 +132,11 @@ class SegmentationQuality:
         }
 
     def by_image(self) -> ImageOverlaps:
+        """Return the counts of single images.
+
+        Raises:
+            InputError: They are unknown.
+        """
         if self.images is None:
             hint = "use wsseg.evaluate, which counts image by image"
             raise InputError("The quality has no counts of single images", hint=hint)

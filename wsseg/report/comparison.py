@@ -120,11 +120,11 @@ def comparison_table(
     groups = [{name: summaries[name] for name in names} for names in recipes.values()]
     full = [runs for runs in groups if next(iter(runs.values())).config.get("pipeline") == "full"]
     bounds = ((_spread(s.val_miou for s in runs.values()), [*runs]) for runs in full)
-    bound, names = next((pair for pair in bounds if pair[0]), (None, []))
+    bound, names = next((pair for pair in bounds if pair[0] and pair[0].mean), (None, []))
     images = images or {}
+    mean = bound.mean if bound else None
     return [
-        replace(_row(runs, bound and bound.mean), interval=_interval(images, [*runs], names))
-        for runs in groups
+        replace(_row(runs, mean), interval=_interval(images, [*runs], names)) for runs in groups
     ]
 
 
