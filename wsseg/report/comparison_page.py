@@ -36,7 +36,7 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
     covered = ["on covered", "coverage"] if any(row.has_ignore for row in rows) else []
     titles = ["s an image", "first labels", *covered, "last labels", *covered]
     titles += ["val mIoU", "of full", "95 %"]
-    lines = [f"{'recipe':<{width}}  runs" + "".join(f"{title:>14}" for title in titles)]
+    lines = [f"{'recipe':<{width}}  runs" + "".join(f"{title:>16}" for title in titles)]
     for row in rows:
         first, last = [row.first_label_miou], [row.last_label_miou]
         if covered:
@@ -46,7 +46,7 @@ def compare_runs(paths: Sequence[Path], out: Path | None = None) -> list[str]:
         cells = [_range(row.seconds), *(percent(None) if f is None else str(f) for f in figures)]
         cells.append(ends(row.interval))
         line = f"{row.name:<{width}}  {len(row.runs):>4}"
-        lines.append(line + "".join(f"{cell:>14}" for cell in cells))
+        lines.append(line + "".join(f"{cell:>16}" for cell in cells))
     return lines
 
 
