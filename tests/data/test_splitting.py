@@ -14,7 +14,7 @@ from wsseg.data.check import check_dataset
 from wsseg.data.formats.table import read_raw
 from wsseg.data.load import prepare, read_weak
 from wsseg.data.params import DataParams
-from wsseg.data.splitting import divide
+from wsseg.data.splitting import divide, fold_ids, stratify
 from wsseg.data.truth import load
 from wsseg.errors import InputError
 
@@ -223,3 +223,94 @@ def test_a_folder_of_masks_that_is_laid_over_need_not_know_the_new_split(tmp_pat
     dataset = read_weak(data)
     assert {sample.split for sample in dataset.samples} == {"train", "val"}
     assert [s.id for s in dataset.samples if len(s.annotations) == 2] == ["a"]
+
+
+def listed(root, ids, **values):
+    """The data set of which a file lists the images to hold out."""
+    path = write(root / "ids.txt", "".join(f"{id}\n" for id in ids))
+    return DataParams(root=root / "set", held_out=path, **values)
+
+
+def in_two_splits(root):
+    """Three images of a split "train" and three of a split "val"."""
+    table(root / "set", {f"t{n}": "cow" for n in range(3)})
+    table(root / "set", {f"v{n}": "cow" for n in range(3)}, name="val")
+    return root
+
+
+def test_listed_images_of_both_splits_are_held_out(tmp_path):
+    data = listed(in_two_splits(tmp_path), ["t1", "v2"])
+    dataset = read_weak(data)
+    assert {s.id for s in dataset.split("val")} == {"t1", "v2"}
+    assert {s.id for s in dataset.split("train")} == {"t0", "t2", "v0", "v1"}
+    assert {s.id for s in load(data).truth.samples("val")} == {"t1", "v2"}
+    mark = {"type": "point", "class": "cow", "points": [[3, 3]]}
+    write(tmp_path / "p.jsonl", {"image": "v0.png", "split": "val", "marks": [mark]})
+    marked = read_weak(listed(tmp_path, ["t1"], annotations=[tmp_path / "p.jsonl"]))
+    assert [s.id for s in marked.split("train") if s.strokes] == ["v0"]
+
+
+def test_listed_images_of_the_only_split_are_held_out(tmp_path):
+    table(tmp_path / "set", {f"i{n}": "cow" for n in range(4)}, name="tags")
+    dataset = read_weak(listed(tmp_path, ["i2"]))
+    assert [s.id for s in dataset.split("val")] == ["i2"]
+    assert len(dataset.split("train")) == 3
+
+
+def test_other_splits_are_not_used_for_folds(tmp_path):
+    in_two_splits(tmp_path)
+    table(tmp_path / "set", {"x": "cow"}, name="test")
+    assert {s.id for s in read_weak(listed(tmp_path, ["t0"])).samples} == {
+        *("t0", "t1", "t2", "v0", "v1", "v2")
+    }
+    with pytest.raises(InputError, match=r"ids.txt must be made of images of .*'train'.*got 'x'"):
+        read_weak(listed(tmp_path, ["x"]))
+
+
+def test_an_id_of_both_splits_cannot_be_held_out(tmp_path):
+    in_two_splits(tmp_path)
+    table(tmp_path / "set", {"t0": "cow"}, name="val")
+    with pytest.raises(InputError, match="'t0' in both"):
+        read_weak(listed(tmp_path, ["t1"]))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"split": 0.2}, "null where data.split is set"),
+        ({"val": None}, "null where data.val is null"),
+    ],
+)
+def test_a_list_of_held_out_images_is_refused_beside_other_divisions(tmp_path, values, message):
+    with pytest.raises(InputError, match=message):
+        DataParams(root=tmp_path, held_out=tmp_path / "ids.txt", **values)
+
+
+def test_folds_are_balanced_and_do_not_depend_on_the_order_of_files(tmp_path):
+    rows = {f"i{n}": ("cow", "cow", "sheep")[n % 3] for n in range(24)}
+    shuffled = list(rows.items())
+    random.Random(1).shuffle(shuffled)
+    folds = fold_ids(read_raw(table(tmp_path / "one", rows)), "train", "val", 4)
+    assert fold_ids(read_raw(table(tmp_path / "other", dict(shuffled))), "train", "val", 4) == folds
+    assert sorted(id for fold in folds for id in fold) == sorted(rows)
+    for fold in folds:
+        assert [rows[id] for id in fold].count("sheep") == 2 and len(fold) == 6
+    assert len(fold_ids(read_raw(tmp_path / "one"), "train", "val", 24)) == 24
+    with pytest.raises(InputError, match="number of folds must be from 2 to 24"):
+        fold_ids(read_raw(tmp_path / "one"), "train", "val", 25)
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=2, max_size=40),
+    count=st.integers(2, 6),
+)
+def test_each_class_is_in_as_many_folds_as_possible(labels, count):
+    parts = stratify(
+        one_hot(labels, 4), [f"{n}" for n in range(len(labels))], np.full(count, 1 / count)
+    )
+    for label in {*labels}:
+        of_class = parts[np.array(labels) == label]
+        assert len({*of_class.tolist()}) == min(count, len(of_class))
+        sizes = np.bincount(of_class, minlength=count)
+        assert sizes.max() - sizes.min() <= 1
+    assert len({*parts.tolist()}) == min(count, len(labels))

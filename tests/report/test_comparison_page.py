@@ -1,13 +1,14 @@
+import shutil
+
+import numpy as np
 import pytest
 
 from wsseg.errors import InputError
-from wsseg.report.comparison_page import (
-    compare_runs,
-    comparison_table,
-    cost_points,
-    write_comparison,
-)
-from wsseg.report.summary import Summary
+from wsseg.metrics.bootstrap import ImageOverlaps, miou_ratio
+from wsseg.report.comparison import comparison_table
+from wsseg.report.comparison_page import compare_runs, cost_points, write_comparison
+from wsseg.report.page import NOTHING
+from wsseg.report.summary import Summary, read_summary
 
 
 def _run(pipeline="boxes", seed=0, val=0.6, labels=(0.5, 0.7), seeds="grabcut"):
@@ -54,6 +55,50 @@ def test_the_ratio_is_to_the_first_full_recipe():
     assert full.ratio.mean == pytest.approx(1.0)
     assert full.ratio.deviation == pytest.approx(0.1 * 2**0.5 / 0.8)
     assert other.ratio.mean == pytest.approx(0.125)
+
+
+def _overlaps(hits, ids=("a", "b", "c")):
+    return ImageOverlaps(ids, np.array(hits)[:, None], np.full((len(ids), 1), 10))
+
+
+def test_the_share_of_the_upper_bound_has_a_paired_interval():
+    runs = {
+        "weak": _run(seeds="box", val=0.5),
+        "full": _run("full", 0, 0.8),
+        "again": _run("full", 1),
+    }
+    images = {"weak": _overlaps([3, 5, 7]), "full": _overlaps([8] * 3), "again": _overlaps([6] * 3)}
+    weak, full = comparison_table(runs, images)
+    assert weak.interval == miou_ratio([images["weak"]], [images["full"], images["again"]])
+    assert weak.interval.value == pytest.approx(weak.ratio.mean) == pytest.approx(0.5 / 0.7)
+    assert weak.interval.low < weak.interval.value < weak.interval.high
+    assert tuple(full.interval) == pytest.approx((1, 1, 1))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        {"weak": _overlaps([3, 5, 7])},
+        {"weak": _overlaps([3, 5, 7]), "full": _overlaps([8] * 3, ids=("a", "b", "d"))},
+    ],
+)
+def test_the_share_has_no_interval_without_the_same_images(images):
+    weak, _ = comparison_table({"weak": _run(), "full": _run("full", val=0.8)}, images)
+    assert weak.ratio and weak.interval is None
+
+
+def test_the_interval_is_that_of_the_predictions_on_disk(finished, tmp_path):
+    bound = tmp_path / "bound"
+    shutil.copytree(finished, bound)
+    summary = read_summary(bound)
+    full = summary.model_copy(update={"config": {**summary.config, "pipeline": "full"}})
+    full.save(bound / "report")
+    titles, weak, _ = compare_runs([finished, bound], tmp_path / "page")
+    assert titles.split()[-4:] == ["of", "full", "95", "%"]
+    assert weak.split()[-4:] == ["100.0", "100.0", "to", "100.0"]
+    assert "<td>100.0 to 100.0</td>" in (tmp_path / "page" / "index.html").read_text()
+    shutil.rmtree(bound / "round-2" / "val")
+    assert compare_runs([finished, bound])[1].split()[-2:] == ["100.0", NOTHING]
 
 
 def test_first_and_last_label_figures():

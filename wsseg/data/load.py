@@ -20,18 +20,18 @@ from wsseg.data.model import Classes, Dataset
 from wsseg.data.params import DataParams
 from wsseg.data.renaming import Renaming, rename_dataset, rename_file, renaming_of
 from wsseg.data.split_names import matching_split
-from wsseg.data.splitting import hold_out
+from wsseg.data.splitting import hold_out, hold_out_listed
 from wsseg.data.strokes import Strokes
 from wsseg.errors import InputError
 
 
 def read_base(data: DataParams) -> RawDataset:
-    """Return the content of the used splits, with ``data.classes`` and ``data.split`` applied.
+    """Return the content of the used splits, with ``data.classes`` and the settings of splits.
 
     Raises:
         InputError: As ``read_raw`` and ``prepare``.
     """
-    raw = read_raw(data.root, data.format, None if data.split else data.splits)
+    raw = read_raw(data.root, data.format, None if data.is_divided else data.splits)
     raw = prepare(raw, data)
     samples = tuple(entry for entry in raw.samples if entry.sample.split in data.splits)
     return replace(raw, samples=samples)
@@ -41,7 +41,7 @@ def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
     """Return a data set with the classes, split and reading of images that the settings describe.
 
     Raises:
-        InputError: As ``renaming_of`` and ``hold_out``.
+        InputError: As ``renaming_of``, ``hold_out`` and ``hold_out_listed``.
     """
     samples = (replace(s, sample=replace(s.sample, reading=data.reading)) for s in raw.samples)
     raw = replace(raw, samples=tuple(samples))
@@ -51,6 +51,8 @@ def prepare(raw: RawDataset, data: DataParams) -> RawDataset:
         raw = rename_dataset(raw, renaming_of(data.classes, raw.classes))
     if data.split is not None and data.val is not None:
         raw = hold_out(raw, data.train, data.val, data.split, data.group)
+    if data.held_out is not None and data.val is not None:
+        raw = hold_out_listed(raw, data.train, data.val, data.held_out, read_ids(data.held_out))
     return raw
 
 
@@ -111,7 +113,7 @@ def lay_over(dataset: Dataset, data: DataParams, files_classes: Classes | None) 
     adapt = Adaptation(frozenset(sample.split for sample in dataset.samples))
     if data.classes is not None and files_classes is not None:
         adapt = replace(adapt, renaming=renaming_of(data.classes, files_classes))
-    if data.split is not None:
+    if data.is_divided:
         adapt = replace(adapt, places={sample.id: sample.split for sample in dataset.samples})
     if data.annotations:
         dataset = with_annotations(dataset, data.annotations, adapt=adapt)

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
@@ -98,6 +99,10 @@ class DataParams(ImageParams):
     of a data set serves as ``train``, whatever its name. Classes are balanced, and the same images
     are held out at every call. null is the data set's own splits.
     """
+    held_out: AbsolutePath | None = None
+    """File with one image id per line: these images become the split ``val``, and all others of
+    ``train`` and ``val`` the split ``train``, such as in a fold of a cross-validation.
+    """
     group: str | None = None
     """Images that ``split`` keeps together: a regular expression whose first group, or whole match,
     in the image id names the group, such as "^(.*)_[0-9]+$" for the frames of a video; or
@@ -120,12 +125,19 @@ class DataParams(ImageParams):
             raise ValueError("another split than data.train, or null")
         return val
 
-    @field_validator("split")
+    @field_validator("split", "held_out")
     @classmethod
-    def _has_a_name(cls, split: float | None, known: ValidationInfo) -> float | None:
-        if split is not None and known.data.get("val", "") is None:
+    def _has_a_name(cls, value: Any, known: ValidationInfo) -> Any:
+        if value is not None and known.data.get("val", "") is None:
             raise ValueError("null where data.val is null, or data.val the name of the new split")
-        return split
+        return value
+
+    @field_validator("held_out")
+    @classmethod
+    def _divides_alone(cls, held_out: Path | None, known: ValidationInfo) -> Path | None:
+        if held_out is not None and known.data.get("split") is not None:
+            raise ValueError("null where data.split is set")
+        return held_out
 
     @field_validator("group")
     @classmethod
@@ -144,6 +156,11 @@ class DataParams(ImageParams):
     def reading(self) -> ImageParams:
         """The settings of reading images alone."""
         return ImageParams(range=self.range, bands=self.bands)
+
+    @property
+    def is_divided(self) -> bool:
+        """True if the splits are not those of the data set."""
+        return self.split is not None or self.held_out is not None
 
     @property
     def splits(self) -> tuple[str, ...]:

@@ -2,8 +2,10 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +66,76 @@ def hold_out(
     return replace(raw, samples=tuple(samples))
 
 
+def hold_out_listed(
+    raw: RawDataset, train: str, val: str, path: Path, ids: Collection[str]
+) -> RawDataset:
+    """Return a data set whose splits are the listed images and all others of the two splits.
+
+    Args:
+        train: A split of the data set, and the new split of the images that are not listed. If
+            there is none of this name and only one split, that one.
+        val: A split of the data set, if there is one of this name, and the split of the listed.
+        path: File of the list, for messages.
+        ids: Images to hold out.
+
+    Raises:
+        InputError: A listed image is in neither split, or an id is in both.
+    """
+    chosen = _entries_of(raw, train, val)
+    known = Counter(entry.sample.id for entry in chosen)
+    if twice := [id for id, count in known.items() if count > 1]:
+        rule, remedy = f"different in {train!r} and {val!r}", "rename one of the images"
+        raise InputError("image ids", rule, f"{twice[0]!r} in both", remedy)
+    if unknown := sorted({*ids} - known.keys()):
+        rule = f"made of images of the splits {train!r} and {val!r}"
+        raise InputError(f"data.held_out {path}", rule, repr(unknown[0]), "correct the list")
+    listed = {*ids}
+    samples = (
+        replace(e, sample=replace(e.sample, split=val if e.sample.id in listed else train))
+        for e in chosen
+    )
+    return replace(raw, samples=tuple(samples))
+
+
+def fold_ids(raw: RawDataset, train: str, val: str, count: int) -> list[list[str]]:
+    """Return the image ids of each fold of a cross-validation over two splits.
+
+    Every class is in as many folds as possible. The folds depend on the images' ids and classes
+    only, not on their order.
+
+    Args:
+        train: As for ``hold_out_listed``.
+        val: As for ``hold_out_listed``.
+        count: Number of folds, at least two.
+
+    Raises:
+        InputError: There are fewer images than folds.
+
+    References:
+        Sechidis et al., On the Stratification of Multi-label Data, ECML PKDD 2011.
+    """
+    chosen = _entries_of(raw, train, val)
+    if not 2 <= count <= len(chosen):
+        rule, got = f"from 2 to {len(chosen)}, the number of images", count
+        raise InputError("number of folds", rule, got, "change it")
+    ids = [entry.sample.id for entry in chosen]
+    fold_of = stratify(shown_classes(raw, chosen), ids, np.full(count, 1 / count))
+    return [
+        sorted(id for id, of in zip(ids, fold_of, strict=True) if of == n) for n in range(count)
+    ]
+
+
+def _entries_of(raw: RawDataset, train: str, val: str) -> list[RawSample]:
+    known = tuple(dict.fromkeys(entry.sample.split for entry in raw.samples))
+    used = {matching_split(name, known) for name in (train, val)} & {*known}
+    if not used and len(known) == 1:
+        used = {*known}
+    if not used:
+        remedy = split_remedy(train, (train, val), known)
+        raise InputError(f"split {train!r}", "a split with images", "no image", remedy)
+    return [entry for entry in raw.samples if entry.sample.split in used]
+
+
 def divide(shows: NDArray[np.bool_], groups: Sequence[str], share: float) -> NDArray[np.bool_]:
     """Return which images are held out, by iterative stratification.
 
@@ -85,6 +157,23 @@ def divide(shows: NDArray[np.bool_], groups: Sequence[str], share: float) -> NDA
         >>> shows[held_out].sum(axis=0).tolist()
         [2, 3]
     """
+    counts, sizes, place = _units(shows, groups)
+    held_out = _stratified(counts, sizes, np.array([1 - share, share])) == 1
+    return _repaired(held_out, counts)[place]
+
+
+def stratify(
+    shows: NDArray[np.bool_], groups: Sequence[str], shares: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Return the part of each image, (N,), as ``divide`` does for parts of the given shares."""
+    counts, sizes, place = _units(shows, groups)
+    return _stratified(counts, sizes, shares)[place]
+
+
+def _units(
+    shows: NDArray[np.bool_], groups: Sequence[str]
+) -> tuple[NDArray[np.int_], NDArray[np.int_], NDArray[np.intp]]:
+    """Return the images of each class in each of U groups, their sizes, and each image's group."""
     names, unit_of = np.unique(np.array(groups), return_inverse=True)
     shows = np.column_stack([shows, ~shows.any(axis=1)])
     counts = np.zeros((len(names), shows.shape[1]), int)
@@ -93,31 +182,29 @@ def divide(shows: NDArray[np.bool_], groups: Sequence[str], share: float) -> NDA
     # Larger groups first; equal ones in the order of a hash, which the files' order cannot change.
     hashes = [hashlib.sha256(name.encode()).hexdigest() for name in names.tolist()]
     order = np.lexsort((np.array(hashes), -sizes))
-    held_out = np.empty(len(names), bool)
-    held_out[order] = _repaired(_stratified(counts[order], sizes[order], share), counts[order])
-    return held_out[unit_of]
+    return counts[order], sizes[order], np.argsort(order)[unit_of]
 
 
 def _stratified(
-    counts: NDArray[np.int_], sizes: NDArray[np.int_], share: float
-) -> NDArray[np.bool_]:
-    """Return which groups are held out; ``counts`` (U, C) images of each class, ``sizes`` (U,)."""
+    counts: NDArray[np.int_], sizes: NDArray[np.int_], shares: NDArray[np.float64]
+) -> NDArray[np.intp]:
+    """Return the part of each group; ``counts`` (U, C) images of each class, ``sizes`` (U,)."""
     has = counts > 0
-    shares = np.array([1 - share, share])
-    # Each side wants at least the smallest group of a class.
+    # Each part wants at least the smallest group of a class.
     smallest = np.where(has, counts, counts.max(initial=1)).min(axis=0)
     wanted = np.maximum(shares[:, None] * counts.sum(axis=0), smallest).astype(float)
     room = shares * sizes.sum()
-    held_out, left = np.zeros(len(counts), bool), np.ones(len(counts), bool)
+    parts, left = np.zeros(len(counts), np.intp), np.ones(len(counts), bool)
     while left.any():
         remaining = has[left].sum(axis=0)
         rarest = np.where(remaining > 0, remaining, len(counts) + 1).argmin()
         for unit in np.flatnonzero(left & has[:, rarest]):
-            side = int((wanted[1, rarest], room[1]) > (wanted[0, rarest], room[0]))
-            held_out[unit], left[unit] = bool(side), False
+            wishes = zip(wanted[:, rarest], room, strict=True)
+            side = max(enumerate(wishes), key=lambda pair: pair[1])[0]
+            parts[unit], left[unit] = side, False
             wanted[side] -= counts[unit]
             room[side] -= sizes[unit]
-    return held_out
+    return parts
 
 
 def _repaired(held_out: NDArray[np.bool_], counts: NDArray[np.int_]) -> NDArray[np.bool_]:

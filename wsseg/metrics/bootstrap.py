@@ -1,10 +1,11 @@
 """Bootstrap over images: how far a figure would move if other images had been drawn."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from wsseg.errors import InputError
 
@@ -18,6 +19,11 @@ class Interval(NamedTuple):
     value: float
     low: float
     high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half the length of the interval: a smaller difference may be noise."""
+        return (self.high - self.low) / 2
 
     @property
     def is_noise(self) -> bool:
@@ -67,10 +73,7 @@ def iou_differences(first: ImageOverlaps, second: ImageOverlaps) -> NDArray[np.f
     Raises:
         InputError: The images differ.
     """
-    if first.ids != second.ids:
-        raise InputError(
-            "The label maps are of different images", hint="evaluate both on the same images"
-        )
+    _check_same_images([first, second])
     blocks = []
     for before, after in zip(first.resample_ious(), second.resample_ious(), strict=True):
         means = np.nanmean(after, axis=1) - np.nanmean(before, axis=1)
@@ -81,6 +84,50 @@ def iou_differences(first: ImageOverlaps, second: ImageOverlaps) -> NDArray[np.f
 def difference_interval(value: float, drawn: NDArray[np.float64], level: float = 0.95) -> Interval:
     """Return a difference with its interval, from resampled ones; NaN is left out."""
     return _interval(value, drawn[~np.isnan(drawn)], level)
+
+
+def miou_ratio(
+    some: Sequence[ImageOverlaps], others: Sequence[ImageOverlaps], level: float = 0.95
+) -> Interval:
+    """Return the mIoU of some label maps as a share of that of others, with its interval.
+
+    The same images are drawn for both, so that images that are hard for both do not widen the
+    interval. Draws in which the others have an mIoU of 0 are left out.
+
+    Args:
+        some: Counts of the same images by one or more runs, such as several seeds of a recipe, of
+            whose mIoU the mean counts.
+        others: Counts of the same images by the runs to compare with.
+
+    Raises:
+        InputError: The images differ, or the mIoU of the others is 0.
+
+    Example:
+        >>> good = ImageOverlaps(("a", "b"), np.array([[4], [8]]), np.array([[5], [10]]))
+        >>> bad = good._replace(hits=np.array([[2], [4]]))
+        >>> miou_ratio([bad], [good])
+        Interval(value=0.5, low=0.5, high=0.5)
+    """
+    _check_same_images([*some, *others])
+    bound = _mean_miou(others)
+    if not bound:
+        raise InputError("The label maps to compare with are wrong everywhere", hint="train longer")
+    blocks = []
+    for drawn in zip(*(one.resample_ious() for one in (*some, *others)), strict=True):
+        mious = np.stack([np.nanmean(ious, axis=1) for ious in drawn])
+        upper, lower = (part.mean(axis=0) for part in np.split(mious, [len(some)]))
+        blocks.append(upper[lower > 0] / lower[lower > 0])
+    return _interval(_mean_miou(some) / bound, np.concatenate(blocks), level)
+
+
+def pool(parts: Sequence[ImageOverlaps]) -> ImageOverlaps:
+    """Return the counts of all images of several disjoint sets, such as the folds of a data set."""
+    ids = tuple(id for part in parts for id in part.ids)
+    hits, union = (
+        sparse.vstack([sparse.csr_array(count) for count in counts], format="csr")
+        for counts in ([part.hits for part in parts], [part.union for part in parts])
+    )
+    return ImageOverlaps(ids, hits, union)
 
 
 def mean_interval(
@@ -100,6 +147,17 @@ def mean_interval(
     total, count = np.bincount(images, values), np.bincount(images)
     drawn = [(w @ total) / (w @ count) for w in _weights(len(count))]
     return _interval(float(values.mean()), np.concatenate(drawn), level)
+
+
+def _check_same_images(parts: Sequence[ImageOverlaps]) -> None:
+    if any(part.ids != parts[0].ids for part in parts):
+        hint = "evaluate both on the same images"
+        raise InputError("The label maps are of different images", hint=hint)
+
+
+def _mean_miou(parts: Sequence[ImageOverlaps]) -> float:
+    sums = ((part.hits.sum(axis=0), part.union.sum(axis=0)) for part in parts)
+    return float(np.mean([np.mean(hits[union > 0] / union[union > 0]) for hits, union in sums]))
 
 
 def _weights(n_images: int) -> Iterator[NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """IoU, precision, recall and coverage of label maps, from confusion matrices."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -15,6 +15,7 @@ from wsseg.metrics.bootstrap import (
     difference_interval,
     iou_differences,
     miou_interval,
+    pool,
 )
 
 LabelMaps = Mapping[str, NDArray[np.uint8]] | Iterable[NDArray[np.uint8]]
@@ -102,7 +103,7 @@ class SegmentationQuality:
 
     def interval(self, level: float = 0.95) -> Interval:
         """Return the mIoU with its bootstrap interval over images, see ``miou_interval``."""
-        return miou_interval(self.miou, self._by_image(), level)
+        return miou_interval(self.miou, self.by_image(), level)
 
     def gain_over(self, other: "SegmentationQuality", level: float = 0.95) -> Interval:
         """Return by how much the mIoU is higher than that of other label maps of the same images.
@@ -114,7 +115,7 @@ class SegmentationQuality:
             InputError: The images or the classes differ.
         """
         self._check_classes(other)
-        drawn = iou_differences(other._by_image(), self._by_image())
+        drawn = iou_differences(other.by_image(), self.by_image())
         return difference_interval(self.miou - other.miou, drawn[:, -1], level)
 
     def class_gains_over(
@@ -122,7 +123,7 @@ class SegmentationQuality:
     ) -> dict[str, Interval]:
         """Return ``gain_over`` of the IoU of each class that both have."""
         self._check_classes(other)
-        drawn = iou_differences(other._by_image(), self._by_image())
+        drawn = iou_differences(other.by_image(), self.by_image())
         before, after = other.per_class, self.per_class
         return {
             name: difference_interval(after[name] - before[name], column, level)
@@ -130,7 +131,12 @@ class SegmentationQuality:
             if name in before and name in after
         }
 
-    def _by_image(self) -> ImageOverlaps:
+    def by_image(self) -> ImageOverlaps:
+        """Return the counts of single images.
+
+        Raises:
+            InputError: They are unknown.
+        """
         if self.images is None:
             hint = "use wsseg.evaluate, which counts image by image"
             raise InputError("The quality has no counts of single images", hint=hint)
@@ -199,6 +205,18 @@ def evaluate(predicted: LabelMaps, truth: LabelMaps, classes: Iterable[str]) -> 
             union.append(matrix.sum(axis=1) + matrix[:, :-1].sum(axis=0) - hits[-1])
     images = ImageOverlaps(tuple(ids), np.array(hits), np.array(union))
     return SegmentationQuality(total, names, images)
+
+
+def pooled(parts: Sequence[SegmentationQuality]) -> SegmentationQuality:
+    """Return the figures of all images of several disjoint sets, such as the folds of a data set.
+
+    Raises:
+        InputError: The classes differ, or the counts of single images are unknown.
+    """
+    for part in parts:
+        parts[0]._check_classes(part)
+    matrix = np.sum([part.matrix for part in parts], axis=0)
+    return SegmentationQuality(matrix, parts[0].classes, pool([p.by_image() for p in parts]))
 
 
 def confusion_matrix(

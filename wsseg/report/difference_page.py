@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from wsseg.errors import InputError
 from wsseg.metrics.counts import LabelCounts
-from wsseg.report.comparison_page import check_same_classes, run_curves
+from wsseg.report.comparison import check_same_classes
+from wsseg.report.comparison_page import run_curves
 from wsseg.report.images_page import write_images_page
 from wsseg.report.page import NOTHING, flatten, write_page
 from wsseg.report.run_report import Report, report_run
