@@ -4,12 +4,13 @@ import pytest
 from helpers.sam import write_tiny_sam
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
-from wsseg.errors import InputError
+from wsseg.errors import InputError, MachineError
 from wsseg.foundation import weights as module
 from wsseg.foundation.load import load_model
 from wsseg.foundation.weights import fetch_weights, find_weights, must_be_downloaded
 
 SETTING = "seeds.sam.model"
+UNSTATED = "not stated (published weights: Apache-2.0)"
 HUB = "facebook/sam2.1-hiera-tiny"
 
 
@@ -33,7 +34,7 @@ def find(folder, family="SAM"):
 
 def test_a_local_folder_is_identified(folder):
     found = find(folder)
-    assert (found.model_type, found.revision, found.licence) == ("sam", None, "Apache-2.0")
+    assert (found.model_type, found.revision, found.licence) == ("sam", None, UNSTATED)
     assert found.record()["name"] == str(folder)
     assert len(found.sha256) == 64
 
@@ -120,6 +121,7 @@ def hub_that_raises(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(module, "snapshot_download", snapshot)
+    monkeypatch.setattr(module, "is_offline_mode", lambda: False)
 
 
 def response_error(kind):
@@ -160,3 +162,25 @@ def test_a_model_of_the_hub_is_found_in_the_cache(monkeypatch, folder):
 def test_a_name_that_no_hub_can_have_is_refused():
     with pytest.raises(InputError, match="must be a folder, or the name of a model on the hub"):
         find_weights("a b/c?", "SAM", SETTING)
+
+
+def test_without_a_network_the_error_names_the_variable(monkeypatch):
+    hub_that_raises(monkeypatch, AssertionError("downloads"))
+    monkeypatch.setattr(module, "is_offline_mode", lambda: True)
+    with pytest.raises(InputError, match=r"HF_HUB_OFFLINE forbids downloads; unset it"):
+        fetch_weights(HUB, "SAM", SETTING)
+
+
+def test_a_configuration_that_makes_no_sense_is_one_error(folder):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"]["num_hidden_layers"] = "two"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(MachineError, match="cannot be loaded as SamModel"):
+        load_model(find(folder), "cpu")
+
+
+def test_an_index_cannot_lead_out_of_the_folder(folder):
+    shards = {"a": "/etc/passwd", "b": "../model.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(InputError, match="lacks passwd"):
+        find(folder)

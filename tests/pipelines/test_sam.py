@@ -46,7 +46,7 @@ def test_the_run_records_the_model_of_the_seed_and_of_the_refiner(finished, fold
     for stage in ("seeds", "round-1"):
         record = manifest(finished, stage)["results"]["models"]["seeds.sam.model"]
         assert record["name"] == str(folder / "model")
-        assert record["licence"] == "Apache-2.0"
+        assert record["licence"] == "not stated (published weights: Apache-2.0)"
         assert len(record["sha256"]) == 64
 
 
@@ -61,7 +61,7 @@ def test_signals_of_the_masks_are_in_the_tables_and_the_report(finished):
         signals = pd.read_parquet(finished / stage / "signals" / "stats.parquet")
         assert signals["fallback"].notna().any()
     page = (finished / "report" / "index.html").read_text()
-    assert f"SAM segmented {int(objects.objects.sum())} objects" in page
+    assert f"SAM was asked for {int(objects.objects.sum())} objects" in page
     shown = [path for path in (finished / "report" / "images").glob("*.js") if path.stem != "index"]
     assert all('"candidates":"data:image/jpeg;base64,' in path.read_text() for path in shown)
     assert len(shown) == 5

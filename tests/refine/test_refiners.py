@@ -88,7 +88,7 @@ def test_a_refiner_of_another_package_is_found_and_held_to_its_contract(monkeypa
 
 def test_unknown_refiners_and_those_that_cannot_be_imported(monkeypatch):
     plugged(monkeypatch, ModuleNotFoundError("No module named 'odd'"))
-    with pytest.raises(InputError, match="choose one of crf, par, pamr, none, odd"):
+    with pytest.raises(InputError, match="choose one of crf, par, pamr, sam, none, odd"):
         find_refiner("mine")
     with pytest.raises(InputError, match="plug-in 'odd' must be odd:refine of an importable"):
         find_refiner("odd")

@@ -106,7 +106,7 @@ def test_a_group_has_the_records_of_its_models(clip_folder, dino_folder):
     assert [*records] == ["cam.clip.model"]
     assert seed_records(config, dataset_of(STROKED)) == {}
     record = records["cam.clip.model"]
-    assert record["type"] == "clip" and record["licence"] == "MIT"
+    assert record["type"] == "clip" and record["licence"] == "not stated (published weights: MIT)"
     assert len(record["sha256"]) == 64
     assert weights_of(config, "seeds.dino.model") is None
     assert weights_of(config, "cam.dino.model").model_type == "dinov2"
@@ -162,7 +162,10 @@ def test_a_learned_affinity_needs_a_classifier(clip_folder):
 def test_the_doctor_has_a_line_for_each_model(clip_folder, monkeypatch):
     check = doctor.check_model("cam.clip.model", str(clip_folder), "CLIP")
     assert check.state == "ok"
-    assert check.message == f"{clip_folder}: clip, licence MIT, on this machine"
+    assert (
+        check.message
+        == f"{clip_folder}: clip, licence not stated (published weights: MIT), can be loaded"
+    )
     check = doctor.check_model("cam.clip.model", "/no/such/folder", "CLIP")
     assert check.state == "problem" and "there is no folder" in check.message
     monkeypatch.setattr(doctor, "must_be_downloaded", lambda _: True)

@@ -101,6 +101,38 @@ def test_folders_without_pairs_are_errors(places, tmp_path):
     assert not out.exists()
 
 
+def test_if_nothing_can_be_refined_the_call_fails(places):
+    labels, _, out = places
+    for path in labels.iterdir():
+        write_label_map(path, np.zeros((5, 5), np.uint8))
+    with pytest.raises(InputError, match=r"No label map could be refined: .* of the size of its"):
+        refine_labels(*places, name="par")
+    assert not read_all(out)
+
+
+def test_a_label_map_without_a_label_stays(places):
+    labels, _, out = places
+    path = sorted(labels.iterdir())[0]
+    write_label_map(path, np.full(read_label_map(path).shape, IGNORE, np.uint8))
+    refine_labels(*places, name="par")
+    assert (read_label_map(out / path.name) == IGNORE).all()
+
+
+def test_arguments_that_contradict_each_other_are_refused(places, tmp_path):
+    labels, images, _ = places
+    with pytest.raises(InputError, match=r"OUT .* lies in .*; choose a folder beside it"):
+        refine_labels(labels, images, labels / "out", name="par")
+    with pytest.raises(InputError, match="need --with sam"):
+        refine_labels(*places, name="par", params=SamParams(model="x"))
+    write_scenes(tmp_path / "foreign", train=1, val=1, seed=0)
+    for path in (tmp_path / "foreign").rglob("*-0000.*"):
+        path.rename(path.with_name("x" + path.name))
+    for path in (tmp_path / "foreign" / "ImageSets").rglob("*.txt"):
+        path.write_text(path.read_text().replace("train-", "xtrain-").replace("val-", "xval-"))
+    with pytest.raises(InputError, match="has none of the images"):
+        refine_labels(*places, name="par", dataset=tmp_path / "foreign")
+
+
 def test_on_a_gpu_threads_share_one_model(places, tmp_path, monkeypatch):
     """Pretend that there is a GPU: the stages choose threads, the model stays on the CPU."""
     sam = SamParams(model=str(write_tiny_sam(tmp_path / "sam", 2)), batch_size=3)

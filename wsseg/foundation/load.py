@@ -99,7 +99,7 @@ def _load(weights: FoundationWeights, device: str, attention: str | None) -> Loa
         processor = getattr(transformers, kind.processor).from_pretrained(
             folder, local_files_only=True
         )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except Exception as error:  # a damaged configuration can raise anything
         reason = " ".join(str(error).split())
         raise MachineError(
             f"{weights.name} cannot be loaded as {kind.model}: {reason:.300}",
@@ -107,7 +107,8 @@ def _load(weights: FoundationWeights, device: str, attention: str | None) -> Loa
         ) from error
     if missing := sorted(report["missing_keys"]):
         rule = f"weights of a whole {kind.model}"
-        got = f"a file without {missing[0]} and {len(missing) - 1} more tensors"
+        rest = f" and {len(missing) - 1} more" if missing[1:] else ""
+        got = f"a file without {missing[0]}{rest}"
         raise MachineError(weights.name, rule, got, "download it again, or name another model")
     model = model.eval().requires_grad_(False).to(device_of(device))
     return LoadedModel(weights, model, processor)

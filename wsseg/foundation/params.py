@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, PositiveInt
 
 from wsseg.params import AbsolutePath, Params
 
@@ -14,7 +14,11 @@ def _absolute(name: str) -> str:
     return str(folder.absolute()) if folder.is_dir() else name
 
 
-ModelName = Annotated[str, AfterValidator(_absolute)]
+ModelName = Annotated[
+    str,
+    BeforeValidator(lambda name: str(name) if isinstance(name, Path) else name),
+    AfterValidator(_absolute),
+]
 """The folder of a model's weights, or its name on the Hugging Face Hub."""
 
 

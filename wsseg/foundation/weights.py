@@ -8,13 +8,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import is_offline_mode, snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
@@ -120,7 +119,7 @@ def must_be_downloaded(name: str) -> bool:
 def _is_folder(name: str) -> bool:
     """Return whether a name is that of a folder; a name on the hub is "owner/model"."""
     looks_local = name.startswith((".", "/", "~")) or name.count("/") != 1 or "\\" in name
-    return looks_local or Path(name).is_dir()
+    return looks_local or Path(name).exists()
 
 
 def _local_folder(name: str | None, family: str, setting: str) -> tuple[Path, str | None]:
@@ -130,7 +129,8 @@ def _local_folder(name: str | None, family: str, setting: str) -> tuple[Path, st
     if _is_folder(name):
         folder = Path(name).expanduser()
         if not folder.is_dir():
-            raise InputError(f"{setting}: there is no folder {name}", hint="check the path")
+            hint = "name the folder of the weights; a model of the hub is named owner/model"
+            raise InputError(f"{setting}: there is no folder {name}", hint=hint)
         return folder, None
     try:
         folder = _snapshot(name, local=True)
@@ -140,7 +140,8 @@ def _local_folder(name: str | None, family: str, setting: str) -> tuple[Path, st
     except LocalEntryNotFoundError as error:
         licence = published_licence(name, family)
         raise InputError(
-            f"The weights of {name} ({setting}, licence {licence}) are not on this machine",
+            f"The weights of {name} ({setting}, licence {licence}) are not on this machine, and"
+            f" {Path.cwd()} has no folder of this name",
             hint=_how_to_get(name),
         ) from error
     return folder, folder.name
@@ -167,6 +168,11 @@ def _snapshot(name: str, *, local: bool) -> Path:
 
 def _download(name: str, family: str, setting: str) -> None:
     about = f"{name} ({setting}, licence {published_licence(name, family)})"
+    if is_offline_mode():
+        raise InputError(
+            f"The weights of {about} are not on this machine, and HF_HUB_OFFLINE forbids downloads",
+            hint=f"unset it, {_how_to_get(name)}",
+        )
     try:
         _snapshot(name, local=False)
     except HFValidationError as error:
@@ -183,7 +189,7 @@ def _download(name: str, family: str, setting: str) -> None:
         raise InputError(
             f"The Hugging Face Hub has no public model {about}", hint="correct the name"
         ) from error
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         reason = " ".join(str(error).split())
         raise InputError(
             f"The weights of {about} cannot be downloaded: {reason:.200}", hint=_how_to_get(name)
@@ -212,7 +218,9 @@ def _check(
     if reads_text and not any((folder / name).is_file() for name in _TOKENIZERS):
         hint = f"download the whole model again to {folder}, not its tensors alone"
         raise InputError(f"{about} has no tokenizer.json", hint=hint)
-    licence = _stated_licence(folder) or FAMILIES[family][model_type].licence
+    published = FAMILIES[family][model_type].licence
+    unstated = published if revision else f"not stated (published weights: {published})"
+    licence = _stated_licence(folder) or unstated
     return FoundationWeights(name, family, folder, model_type, revision, licence)
 
 
@@ -238,7 +246,10 @@ def _tensor_files(folder: Path, about: str) -> Iterator[Path]:
 def _tensor_names(folder: Path) -> list[str]:
     """Return the names of the tensor files that a model consists of."""
     shards = read_record(folder / _INDEX).get("weight_map")
-    names = {str(name) for name in shards.values()} if isinstance(shards, dict) else set()
+    # The names of files in the folder, wherever a path in them may lead.
+    names = (
+        {Path(str(name)).name for name in shards.values()} if isinstance(shards, dict) else set()
+    )
     return sorted(names) or [_SINGLE]
 
 

@@ -78,7 +78,7 @@ def find_refiner(
     plugin = find_plugin(name, ENTRY_POINTS)
     if plugin is None:
         choices = ("crf", "par", "pamr", "sam", "none")
-        raise unknown_name("rounds.refiner or cam.refiner", name, choices, ENTRY_POINTS)
+        raise unknown_name("the refiner", name, choices, ENTRY_POINTS)
     refine: Refine = load_plugin(plugin)
     return Refiner(partial(_refine_by_plugin, refine=refine, name=name), plugin_key(plugin))
 

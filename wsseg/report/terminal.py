@@ -25,6 +25,7 @@ def text_report(run: Path) -> RenderableType:
     preferred = [summary.result or names[-1], *names[::-1]]
     return Group(
         _stages(summary.stages),
+        *_refused(summary.stages),
         *_rounds(summary.verdicts),
         *_worst(run, preferred, summary.classes),
     )
@@ -73,6 +74,16 @@ def _rounds(verdicts: Sequence[RoundStats]) -> Iterator[RenderableType]:
         )
     yield table
     yield Text(f"{verdicts[-1].stage}: {verdicts[-1].reason}")
+
+
+def _refused(stages: Sequence[StageStats]) -> Iterator[Text]:
+    """Yield how many masks of SAM were refused, for stages that asked for some."""
+    for stage in stages:
+        if stage.objects:
+            share = percent((stage.fallbacks or 0) / stage.objects)
+            yield Text(
+                f"{stage.name}: masks of SAM refused for {share} % of {stage.objects} objects"
+            )
 
 
 def _worst(run: Path, stages: Sequence[str], classes: Sequence[str]) -> Iterator[Table]:

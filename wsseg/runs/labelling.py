@@ -22,9 +22,10 @@ from wsseg.runs.progress import log, track
 from wsseg.runs.records import record_results, recorded_ids, rows_by_image
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.runs.stats import write_stats
+from wsseg.runs.stats import read_stats, write_stats
 
 _LINES = "stats.jsonl"
+_MANY = 0.9  # share of refused objects from which a model helps little
 
 ClassStats = dict[int, dict[str, Any]]
 """Statistics of the classes of an image, such as ``{3: {"resets": 1}}``."""
@@ -156,6 +157,22 @@ def label_path(stage: Stage, sample: Sample) -> Path:
 def confidence_path(stage: Stage, sample: Sample) -> Path:
     """Return the grayscale PNG of the confidence in a label map; not every stage has one."""
     return stage.path / "confidence" / f"{sample.id}.png"
+
+
+def refused_sentence(folder: Path) -> str | None:
+    """Return how many objects SAM was asked for and how many masks were refused, as a sentence.
+
+    Args:
+        folder: Folder of a complete stage; None if SAM was not asked.
+    """
+    table = read_stats(folder).to_pandas()
+    objects, refused = (int(table[n].sum()) if n in table else 0 for n in ("objects", "fallbacks"))
+    if not objects:
+        return None
+    share = f"{100 * refused / objects:.0f} %"
+    sentence = f"SAM was asked for {objects} objects; the masks of {refused} ({share}) were refused"
+    warning = "; this model is not made for these images" if refused > _MANY * objects else ""
+    return sentence + warning
 
 
 def candidates_path(stage: Path, identity: str) -> Path:

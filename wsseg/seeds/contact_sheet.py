@@ -12,7 +12,7 @@ from wsseg.seeds.labels import Candidates
 _SIDE = 88  # pixels of a mask's longer side
 _FRAME = 3  # pixels between masks
 _ROWS = 40  # objects that are shown
-_CHOSEN, _REFUSED, _OTHER = (31, 157, 85), (204, 51, 51), (255, 255, 255)
+_CHOSEN, _REFUSED, _OTHER = (31, 157, 85), (204, 51, 51), (225, 225, 225)
 
 
 def contact_sheet(image: NDArray[np.uint8], candidates: Sequence[Candidates]) -> NDArray[np.uint8]:

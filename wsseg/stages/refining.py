@@ -17,6 +17,7 @@ from wsseg.data.model import Sample
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.files import fingerprint, read_record, write_json
+from wsseg.foundation.load import check_installed
 from wsseg.foundation.params import SamParams
 from wsseg.foundation.weights import fetch_weights
 from wsseg.image_kinds import visible_files
@@ -73,9 +74,12 @@ def refine_labels(
         The number of label maps that were skipped.
 
     Raises:
-        InputError: A folder or the model is missing, no label map has an image, or ``out`` holds
-            something else.
+        InputError: A folder or the model is missing, no label map has an image or none can be
+            refined, no annotation of ``dataset`` belongs to an image, or ``out`` holds something
+            else or lies in a folder of the input.
+        MachineError: transformers is not installed, or the memory of the GPU does not suffice.
     """
+    _check_arguments(labels, images, out, name, params)
     record: dict[str, Any] = {
         "version": wsseg.__version__,
         "labels": str(labels.absolute()),
@@ -84,6 +88,7 @@ def refine_labels(
         "refiner": name,
     }
     if name == SAM:
+        check_installed("--with sam")
         record["weights"] = fetch_weights(params.model, "SAM", "--model").record()
     refiner = find_refiner(name, sam=params)
     items = _items(labels, images, dataset)
@@ -98,6 +103,16 @@ def refine_labels(
         refiner.prepare()
         batches = encoding_batches(params, "auto", _image_of) if name == SAM else None
         return _refine_all(items, out, refiner.refine, batches)
+
+
+def _check_arguments(labels: Path, images: Path, out: Path, name: str, params: SamParams) -> None:
+    """Raise an InputError if results would become input, or if options of "sam" have no effect."""
+    for given in (labels, images):
+        if out.absolute() != given.absolute() and out.absolute().is_relative_to(given.absolute()):
+            hint = "choose a folder beside it: results would become input of the next call"
+            raise InputError(f"OUT {out} lies in {given}", hint=hint)
+    if name != SAM and params != SamParams():
+        raise InputError("--model, --batch-size and --cache need --with sam", hint="add or omit it")
 
 
 def _hash_of(items: Sequence[_Item]) -> str:
@@ -129,6 +144,9 @@ def _refine_all(
         log(f"skipped {identity}: {reason}")
     if changed:
         log(f"{100 * np.mean(changed):.1f} % of the pixels have another label")
+    if len(skipped) == len(items):
+        fault, _, remedy = next(iter(skipped.values())).rpartition("; ")
+        raise InputError(f"No label map could be refined: {fault}", hint=remedy)
     log(f"{len(items) - len(skipped)} label maps are in {out}, {len(skipped)} were skipped")
     return len(skipped)
 
@@ -139,7 +157,7 @@ def _refine(item: _Item, out: Path, refine: Refine) -> float:
     if before.shape != image.shape[:2]:
         rule = f"of the size of its image {item.image}, {image.shape[:2]}"
         raise InputError(item.labels, rule, before.shape, "make it at full size")
-    if confusion := zero_255_confusion(before):
+    if (before != IGNORE).any() and (confusion := zero_255_confusion(before)):
         fault, _, remedy = confusion.rpartition("; ")
         raise InputError(f"{item.labels}: {fault}", hint=remedy)
     classes, allowed = _possible(item, before, image)
@@ -190,6 +208,12 @@ def _items(labels: Path, images: Path, dataset: Path | None) -> list[_Item]:
         got = f"{len(maps)} PNG files, none with an image of its name in {images}"
         rule = "a folder of label maps with the names of images"
         raise InputError(f"LABELS {labels}", rule, got, "name the right folders")
+    if dataset is not None:
+        known = sum(item.sample is not None for item in items)
+        log(f"--dataset {dataset} has annotations of {known} of {len(items)} images")
+        if not known:
+            hint = "name the data set of these images: ids are their names without suffix"
+            raise InputError(f"--dataset {dataset} has none of the images", hint=hint)
     if missing := len(maps) - len(items):
         log(f"{missing} label maps have no image in {images} and are left out")
     return items

@@ -29,10 +29,12 @@ from wsseg.runs.labelling import (
     label_images,
     label_path,
     merge,
+    refused_sentence,
     samples_key,
     usable_samples,
 )
 from wsseg.runs.names import SEEDS, is_round, labels_name, model_name, round_name, val_name
+from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.runs.stats import read_stats
@@ -75,7 +77,10 @@ def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage
         folder=stage.path,
     )
     batches = sharing_batches(models, config)
-    return label_images(run, stage, label, samples, models=models, batches=batches)
+    label_images(run, stage, label, samples, models=models, batches=batches)
+    if refused := refused_sentence(stage.path):
+        log(f"{stage.name}: {refused}")
+    return stage
 
 
 def train_segmenter(

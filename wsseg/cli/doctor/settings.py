@@ -13,7 +13,7 @@ from wsseg.data.model import Dataset
 from wsseg.data.params import DataParams
 from wsseg.errors import InputError
 from wsseg.foundation.families import published_licence
-from wsseg.foundation.load import check_installed
+from wsseg.foundation.load import check_installed, load_model
 from wsseg.foundation.weights import find_weights, must_be_downloaded
 from wsseg.networks.params import ClassifierNetworkParams, SegmenterParams
 from wsseg.networks.train import check_training
@@ -120,10 +120,11 @@ def check_model(setting: str, model: str | None, family: str) -> Check:
             message = f"{model} ({family}, licence {licence}) is downloaded at the first use"
             return _to_download(setting, message)
         weights = find_weights(model, family, setting)
+        load_model(weights, "cpu")
     except InputError as error:
         return failed(setting, error)
     about = f"{weights.model_type}, licence {weights.licence}"
-    return Check(setting, "ok", f"{model}: {about}, on this machine")
+    return Check(setting, "ok", f"{model}: {about}, can be loaded")
 
 
 def _to_download(setting: str, message: str) -> Check:

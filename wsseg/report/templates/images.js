@@ -6,7 +6,7 @@ const wsseg = (() => {
   const RULES = ["#808080", "#56b4e9", "#e69f00", "#d55e00", "#000000", "#cc79a7"];
   const ERRORS = ["missed object", "background labelled as an object", "wrong class", "no label"];
   const LAYERS = { labels: "labels", truth: "truth", errors: "errors", changes: "changes since the stage before", rules: "cleaning rules", none: "image only" };
-  const TITLES = { gain: "gain of IoU", iou: "true IoU", estimate: "estimated quality", predicted_iou: "IoU predicted by SAM", stability: "stability of the mask", box_iou: "fit to the annotation", consensus: "consensus of prompts", spread: "undecided share", fallback: "share refused" };
+  const TITLES = { gain: "gain of IoU", iou: "true IoU", estimate: "estimated quality", predicted_iou: "IoU predicted by SAM", stability: "stability of the mask", box_iou: "fit to the annotation", consensus: "consensus of prompts", spread: "undecided share", fallback: "share of refused objects" };
   const state = { stage: 0, layer: "labels", opacity: 0.55, palette: "classes", sort: "", worst: true, given: true, label: "", low: null, high: null, find: "" };
   const loaded = new Map(), waiting = new Map(), cards = new Map();
   const $ = (id) => document.getElementById(id);
