@@ -165,7 +165,7 @@ def test_ctrl_c_in_a_training_and_in_a_label_stage(finished, scenes, config_file
     given = ["run", config_file, f"data.root={scenes}", f"run_dir={run}"]
     runner = Killer(given, tmp_path / "log")
     code, output = runner.interrupt_in(stage, 0.5 * manifests(finished)[stage]["seconds"])
-    assert code == 130
+    assert code == 130, output
     assert (
         output.endswith(INTERRUPTED)
         and "Traceback" not in output
