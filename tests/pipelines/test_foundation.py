@@ -66,7 +66,10 @@ def test_no_classifier_is_trained_and_maps_are_those_of_clip(finished):
 def test_the_run_records_its_models(finished, clip_folder):
     assert manifest(finished, "cams")["results"]["models"].keys() == {"cam.clip.model"}
     record = manifest(finished, "cams")["results"]["models"]["cam.clip.model"]
-    assert record["name"] == str(clip_folder) and record["licence"] == "MIT"
+    assert (
+        record["name"] == str(clip_folder)
+        and record["licence"] == "not stated (published weights: MIT)"
+    )
     assert manifest(finished, "spread")["results"]["models"].keys() == {"cam.dino.model"}
     assert "models" not in manifest(finished, "seeds")["results"]  # every image has tags alone
 

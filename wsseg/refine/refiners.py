@@ -55,12 +55,15 @@ def find_refiner(
     crf: CRFParams = CRFParams(),
     sam: SamParams = SamParams(),
     device: str = "auto",
+    *,
+    setting: str = "rounds.refiner or cam.refiner",
 ) -> Refiner:
     """Return the refiner of a name.
 
     Args:
         name: "crf", "par", "pamr", "sam", "none", or the name of a plug-in.
         device: Of "sam": "auto" is the GPU if there is one; or "cpu" or "cuda".
+        setting: The configuration key or option that contains the name, used in errors.
 
     Raises:
         InputError: The name is unknown, or ``crf.backend`` is unknown or not installed.
@@ -78,7 +81,7 @@ def find_refiner(
     plugin = find_plugin(name, ENTRY_POINTS)
     if plugin is None:
         choices = ("crf", "par", "pamr", "sam", "none")
-        raise unknown_name("the refiner", name, choices, ENTRY_POINTS)
+        raise unknown_name(setting, name, choices, ENTRY_POINTS)
     refine: Refine = load_plugin(plugin)
     return Refiner(partial(_refine_by_plugin, refine=refine, name=name), plugin_key(plugin))
 

@@ -90,7 +90,7 @@ def refine_labels(
     if name == SAM:
         check_installed("--with sam")
         record["weights"] = fetch_weights(params.model, "SAM", "--model").record()
-    refiner = find_refiner(name, sam=params)
+    refiner = find_refiner(name, sam=params, setting="--with")
     items = _items(labels, images, dataset)
     record["files"] = _hash_of(items)
     with exclusive_folder(out, "OUT", _RECORD, "a folder of refined label maps"):
