@@ -168,7 +168,7 @@ class PlainSam:
     """The labels of "SAM on my boxes", by the calls of transformers alone.
 
     Args:
-        folder: A SAM model.
+        folder: Weights of SAM 1, 2 or 3, as ``save_pretrained`` writes them.
     """
 
     def __init__(self, folder: Path) -> None:

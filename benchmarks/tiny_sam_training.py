@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import spearmanr
 from torch import Tensor
 from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
@@ -232,8 +233,6 @@ def held_out_quality(model: Any, kind: str) -> tuple[float, float, float]:
         Mean IoU of the best mask, and of that with the best score; Spearman's correlation of this
         score with the true IoU.
     """
-    from scipy.stats import spearmanr  # noqa: PLC0415 - slow to import
-
     best, chosen, scored = [], [], []
     model.eval()
     for index in range(0, HELD_OUT, 8):

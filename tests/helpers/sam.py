@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from wsseg.foundation.sam import Embedding, Masks
+
 SIDE = 64
 """Side of the models' square input in pixels."""
 
@@ -132,14 +134,10 @@ class Scripted:
         self.prompts = []
 
     def embedding(self, image):
-        from wsseg.foundation.sam import Embedding  # noqa: PLC0415
-
         size, side = image.shape[:2], max(image.shape[:2])
         return Embedding((torch.ones(1, 2, side, side),), size, size, side)
 
     def decode(self, embedding, prompts):
-        from wsseg.foundation.sam import Masks  # noqa: PLC0415
-
         self.prompts += prompts
         size = embedding.size
         answers = [np.stack([logits_of(m) for m in self.answer(p, size)]) for p in prompts]

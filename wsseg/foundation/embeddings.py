@@ -26,7 +26,6 @@ class CachedSam:
     are exact, about 16 MB for each image and SAM 2. The last embeddings stay in memory.
 
     Args:
-        sam: The model.
         folder: Folder of the files of all models; None keeps embeddings in memory alone.
     """
 

@@ -47,8 +47,9 @@ FAMILIES: dict[str, dict[str, Kind]] = {
         "dinov3_convnext": Kind("DINOv3ConvNextModel", "AutoImageProcessor", DINO_LICENCE),
     },
 }
-FAMILIES["CLIP, DINO or SAM"] = FAMILIES["CLIP"] | FAMILIES["DINO"] | FAMILIES["SAM"]
 """The kinds of each family, by ``model_type``. A file of the video model holds the image model."""
+
+FAMILIES["CLIP, DINO or SAM"] = FAMILIES["CLIP"] | FAMILIES["DINO"] | FAMILIES["SAM"]
 
 
 def published_licence(name: str, family: str) -> str:

@@ -98,7 +98,7 @@ def mask_prompt(
         logits: (h, w), positive on the object.
         window: Rows and columns of the image.
         size: (H, W) of the image.
-        fill: Logit elsewhere.
+        fill: Negative logit of the rest of the image.
     """
     factor = min(1.0, _CANVAS / max(size))
     canvas = max(1, round(size[0] * factor)), max(1, round(size[1] * factor))

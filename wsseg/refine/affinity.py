@@ -94,7 +94,7 @@ def propagate(
         (C, H, W) float32, each map within the range of its input.
     """
     check_scores(image, maps)
-    size = _grid(image, params)
+    size = grid_size(image.shape, params)
     matrix = _transition(image, params, affinity, features)
     cells = np.stack([_average(m, size).ravel() for m in maps], axis=1).astype(float)
     after = _apply_power(matrix, cells, params.t).T.reshape(-1, *size).astype(np.float32)
@@ -113,7 +113,7 @@ def _transition(
 ) -> sparse.csr_array:
     """Return T over the cells in reading order, (N, N) sparse float64."""
     _check_features(features, affinity)
-    size = _grid(image, params)
+    size = grid_size(image.shape, params)
     if features is None:
         lab = rgb2lab(_average(image, size) / 255) / (math.sqrt(2) * _COLOUR_SIGMA)
         vectors = np.moveaxis(lab, -1, 0)
@@ -128,8 +128,13 @@ def _transition(
     return _matrix(near, params.beta)
 
 
-def _grid(image: NDArray[np.uint8], params: WalkParams) -> tuple[int, int]:
-    height, width = image.shape[:2]
+def grid_size(size: tuple[int, ...], params: WalkParams = WalkParams()) -> tuple[int, int]:
+    """Return the numbers of rows and columns of cells of an image.
+
+    Args:
+        size: (H, W), or (H, W, 3), of the image.
+    """
+    height, width = size[:2]
     return -(-height // params.stride), -(-width // params.stride)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -98,8 +99,8 @@ def refine_parts(
     refined = probabilities.copy()
     embedding = model.embedding(image)
     labels = probabilities.argmax(axis=0)
-    for group in _groups(_parts(labels, len(probabilities))):
-        parts = group
+    remaining = _parts(labels, len(probabilities))
+    while parts := list(islice(remaining, _TOGETHER)):
         for _ in range(_ITERATIONS):
             if not parts:
                 break
@@ -125,17 +126,6 @@ def _parts(labels: NDArray[np.intp], n_classes: int) -> Iterator[_Part]:
             mask = numbers[rows, columns] == number
             odds = np.zeros(mask.shape, np.float32)
             yield _Part(channel, (rows, columns), mask, mask, odds)
-
-
-def _groups(parts: Iterator[_Part]) -> Iterator[list[_Part]]:
-    group: list[_Part] = []
-    for part in parts:
-        group.append(part)
-        if len(group) == _TOGETHER:
-            yield group
-            group = []
-    if group:
-        yield group
 
 
 def _prompt(part: _Part, embedding: Embedding) -> Prompt:

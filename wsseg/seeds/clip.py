@@ -12,7 +12,7 @@ from wsseg.errors import InputError
 from wsseg.foundation.clip import phrases_of, text_features, text_maps
 from wsseg.foundation.load import load_model
 from wsseg.foundation.weights import FoundationWeights
-from wsseg.refine.params import WalkParams
+from wsseg.refine.affinity import grid_size
 from wsseg.seeds.params import CAMParams, CLIPParams
 
 
@@ -43,7 +43,7 @@ def clip_maps(
     References:
         Lin et al., CLIP is Also an Efficient Segmenter (CLIP-ES), CVPR 2023, arXiv:2212.09506.
     """
-    size = cells_of(example)
+    size = grid_size(example.sample.size)
     if not labels:
         return np.zeros((0, *size), np.float32)
     phrases = phrases_of_classes(classes, params.clip)
@@ -78,13 +78,6 @@ def check_names(classes: Classes, names: Iterable[str], setting: str) -> None:
     if unknown := sorted({*names} - {*classes.names[1:]}):
         rule = f"names of classes ({', '.join(classes.names[1:])})"
         raise InputError(setting, rule, repr(unknown[0]), "correct it")
-
-
-def cells_of(example: Example) -> tuple[int, int]:
-    """Return the size (h, w) of activation maps, whose cells are those of a random walk."""
-    stride = WalkParams().stride
-    height, width = example.sample.size
-    return -(-height // stride), -(-width // stride)
 
 
 def resize_maps(maps: NDArray[np.float32], size: tuple[int, int]) -> NDArray[np.float32]:

@@ -66,7 +66,7 @@ class CLIPParams(Params):
         *("river", "sea", "railway", "railroad", "keyboard", "helmet", "cloud", "house"),
         *("mountain", "ocean", "road", "rock", "street", "valley", "bridge", "sign"),
     )
-    """What images show besides the classes; the names of classes of the data set are left out."""
+    """Words for the background, which compete with the classes; names of classes are left out."""
 
     @model_validator(mode="after")
     def _check_prompt(self) -> Self:

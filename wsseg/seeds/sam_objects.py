@@ -31,7 +31,7 @@ class PromptedObject:
     """One object of an image.
 
     Attributes:
-        label: Its class.
+        label: Class, 1 to 254.
         window: Rows and columns of the image where its pixels can be.
         possible: (h, w) bool in the window: pixels that may be of its class.
         marks: (h, w) bool: pixels that people labelled as this object.

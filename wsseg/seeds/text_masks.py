@@ -9,7 +9,8 @@ from wsseg.data.model import Classes
 from wsseg.foundation.clip import phrases_of, tokens_of
 from wsseg.foundation.load import LoadedModel, enough_memory, load_model
 from wsseg.foundation.weights import FoundationWeights
-from wsseg.seeds.clip import cells_of, check_names, resize_maps
+from wsseg.refine.affinity import grid_size
+from wsseg.seeds.clip import check_names, resize_maps
 from wsseg.seeds.params import CAMParams
 
 
@@ -33,7 +34,7 @@ def sam3_maps(
         Carion et al., SAM 3: Segment Anything with Concepts, 2025, arXiv:2511.16719.
     """
     check_names(classes, params.sam3.names, "cam.sam3.names")
-    size = cells_of(example)
+    size = grid_size(example.sample.size)
     if not labels:
         return np.zeros((0, *size), np.float32)
     names = [classes.names[label] for label in labels]

@@ -32,7 +32,8 @@ Models = dict[str, tuple[str | None, str]]
 """Settings such as "cam.clip.model" -> the name of the model, and its key of ``FAMILIES``."""
 
 Records = dict[str, Any]
-"""What identifies each model of a stage, by its setting; part of the key and of the manifest."""
+"""Name, type, revision, licence and SHA-256 of each model of a stage, by the setting that names it;
+part of the key and of the manifest of the stage."""
 
 SAM, SAM_MODEL = "sam", "seeds.sam.model"
 """Name of the seed and of the refiner; the setting of its model."""

@@ -25,7 +25,7 @@ from wsseg.stages.selection.encoders import EncoderSource, FrozenEncoder
 from wsseg.stages.selection.foundation import FoundationEncoder, FoundationSource
 
 Source = EncoderSource | FoundationSource
-"""Where vectors come from: an encoder of the settings or of a run, or a foundation model."""
+"""An encoder that maps images to vectors: of the settings, of a run, or a foundation model."""
 
 _CHUNK = 512  # rows in memory at once
 _TOLERANCE = 1e-3  # of the length of a unit vector; rows that a kill cut short differ more
