@@ -46,15 +46,14 @@ def cleaned(
     first=None,
     refine=NO_CRF,
     image=None,
-    reset_iou=0.5,
-    min_island=0.0,
     tagged=(),
     constraints=None,
+    **rules,
 ):
     constraints = constrained(*boxes) if constraints is None else constraints
     image = np.full((*SIZE, 3), 90, np.uint8) if image is None else image
     first = filled(*boxes) if first is None else first
-    params = CleaningParams(reset_iou=reset_iou, min_island=min_island)
+    params = CleaningParams(**{"first_weight": 0, "box_gap": None, **rules})
     example = example_with(image, constraints, boxes, tagged)
     return clean(sure(label_map, constraints), example, first, params, refine)
 
@@ -95,7 +94,7 @@ def test_rule_1_each_class_inside_its_own_boxes():
 
 
 @pytest.mark.parametrize(("rows", "reset"), [(5, False), (4, True), (0, True)])
-def test_rule_2_box_that_is_covered_too_little(rows, reset):
+def test_rule_4_box_that_is_covered_too_little(rows, reset):
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4 : 4 + rows, 4:14] = 1
     result = cleaned(label_map, COW)
@@ -103,7 +102,7 @@ def test_rule_2_box_that_is_covered_too_little(rows, reset):
     np.testing.assert_array_equal(result.label_map, filled(COW) if reset else label_map)
 
 
-def test_rule_2_brings_back_core_and_ignore_exactly():
+def test_rule_4_brings_back_core_and_ignore_exactly():
     first = np.zeros(SIZE, np.uint8)
     first[COW.slices] = IGNORE
     first[7:11, 7:11] = 1
@@ -113,7 +112,7 @@ def test_rule_2_brings_back_core_and_ignore_exactly():
         np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_2_looks_at_the_visible_part_only():
+def test_rule_4_looks_at_the_visible_part_only():
     behind = Box(1, left=0, top=0, right=20, bottom=10)
     front = Box(2, left=1, top=0, right=20, bottom=9)
     hidden_part_only = filled(behind, front)
@@ -123,7 +122,7 @@ def test_rule_2_looks_at_the_visible_part_only():
     np.testing.assert_array_equal(result.label_map, hidden_part_only)
 
 
-def test_rule_2_leaves_the_box_in_front_alone():
+def test_rule_4_leaves_the_box_in_front_alone():
     behind = Box(1, left=0, top=0, right=20, bottom=14)
     front = Box(2, left=4, top=4, right=12, bottom=12)
     label_map = np.zeros(SIZE, np.uint8)
@@ -136,7 +135,7 @@ def test_rule_2_leaves_the_box_in_front_alone():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_rule_2_wholly_hidden_box_is_never_reset(order):
+def test_rule_4_wholly_hidden_box_is_never_reset(order):
     left, right = Box(2, 0, 0, 9, 10), Box(2, 9, 0, 18, 10)
     hidden = Box(1, left=4, top=0, right=14, bottom=10)
     assert hidden.area > left.area
@@ -147,7 +146,7 @@ def test_rule_2_wholly_hidden_box_is_never_reset(order):
     np.testing.assert_array_equal(result.label_map, label_map)
 
 
-def test_rule_2_touching_boxes_of_one_class_are_judged_apart():
+def test_rule_4_touching_boxes_of_one_class_are_judged_apart():
     left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
     label_map = filled(left)
     result = cleaned(label_map, left, right)
@@ -155,14 +154,14 @@ def test_rule_2_touching_boxes_of_one_class_are_judged_apart():
     np.testing.assert_array_equal(result.label_map, filled(left, right))
 
 
-def test_rule_2_threshold_is_a_setting():
+def test_rule_4_threshold_is_a_setting():
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4:8, 4:14] = 1
     assert cleaned(label_map, COW, reset_iou=0.4).resets == (False,)
     assert cleaned(np.zeros(SIZE, np.uint8), COW, reset_iou=0).resets == (False,)
 
 
-def test_rule_3_the_crf_follows_the_object():
+def test_the_crf_follows_the_object():
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[5:13, 5:13] = 220
     label_map = filled(COW)
@@ -174,7 +173,7 @@ def test_rule_3_the_crf_follows_the_object():
     assert result.resets == (False,)
 
 
-def test_rules_1_and_2_hold_after_the_crf_leaks():
+def test_rules_1_and_4_hold_after_the_crf_leaks():
     # the object looks like the ground around it: the CRF drowns it
     label_map = np.zeros(SIZE, np.uint8)
     label_map[4:10, 4:14] = 1
@@ -186,7 +185,7 @@ def test_rules_1_and_2_hold_after_the_crf_leaks():
     np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_3_reset_boxes_stay_reset():
+def test_rule_4_reset_boxes_stay_reset():
     # the CRF would fill the bright box by itself
     image = np.full((*SIZE, 3), 30, np.uint8)
     image[COW.slices] = 220
@@ -199,16 +198,65 @@ def test_rule_3_reset_boxes_stay_reset():
     np.testing.assert_array_equal(result.label_map, first)
 
 
-def test_rule_3_sees_first_labels_in_reset_boxes():
-    # of two touching boxes of one colour, the left is missed; its first label helps the right
-    image = np.full((*SIZE, 3), 30, np.uint8)
-    image[4:14, 2:20] = 220
-    left, right = Box(1, 2, 4, 10, 14), Box(1, 10, 4, 20, 14)
-    label_map = np.zeros(SIZE, np.uint8)
-    label_map[4:14, 14:20] = 1
-    result = cleaned(label_map, left, right, refine=CRF, image=image)
-    assert result.resets == (True, False)
-    np.testing.assert_array_equal(result.label_map, filled(left, right))
+def test_first_labels_outweigh_a_prediction_that_hesitates():
+    constraints = constrained(COW)
+    scores = np.stack([np.full(SIZE, 0.6), np.full(SIZE, 0.4)])
+    example = example_with(np.zeros((*SIZE, 3), np.uint8), constraints, [COW])
+    for weight, expected in ((0.4, filled(COW)), (0.1, filled())):
+        params = CleaningParams(first_weight=weight, box_gap=None, reset_iou=0)
+        result = clean(scores, example, filled(COW), params, NO_CRF)
+        # 0.6 x 0.4 + 0.4 = 0.64 is more than a half, 0.9 x 0.4 + 0.1 = 0.46 is not
+        np.testing.assert_array_equal(result.label_map, expected)
+        assert part(result, "refiner") == (expected > 0).mean()
+
+
+def test_first_labels_that_are_unknown_leave_the_prediction_alone():
+    label_map = filled(COW)
+    label_map[4:7, 4:14] = 0
+    first = np.full(SIZE, IGNORE, np.uint8)
+    result = cleaned(label_map, COW, first=first, first_weight=0.9)
+    np.testing.assert_array_equal(result.label_map, label_map)
+
+
+def test_a_refiner_and_the_scores_have_one_vote_each():
+    def swap(_image, scores, **_):
+        return scores[::-1] ** 4
+
+    constraints = constrained(COW)
+    scores = np.stack([np.full(SIZE, 0.45), np.full(SIZE, 0.55)])
+    example = example_with(np.zeros((*SIZE, 3), np.uint8), constraints, [COW])
+    params = CleaningParams(first_weight=0, box_gap=None, reset_iou=0)
+    result = clean(scores, example, filled(COW), params, swap)
+    # 0.55 and 0.45^4 / (0.45^4 + 0.55^4) = 0.31 have a mean of 0.43
+    np.testing.assert_array_equal(result.label_map, filled())
+
+
+def test_a_segment_grows_to_the_sides_of_its_box():
+    constraints = constrained(COW)
+    object_share = np.zeros(SIZE)
+    object_share[COW.slices] = 0.3
+    object_share[5:13, 5:13] = 0.45
+    object_share[7:11, 7:11] = 0.9
+    scores = np.stack([1 - object_share, object_share])
+    example = example_with(np.zeros((*SIZE, 3), np.uint8), constraints, [COW])
+    for gap, side in ((None, 4), (0.02, 8)):  # one pixel from the sides is near enough
+        params = CleaningParams(first_weight=0, box_gap=gap, reset_iou=0)
+        grown = clean(scores, example, filled(COW), params, NO_CRF).label_map
+        assert grown.sum() == side**2
+
+
+def test_a_segment_grows_neither_into_a_box_in_front_nor_into_known_pixels():
+    behind, front = Box(1, 0, 0, 20, 16), Box(2, 8, 4, 16, 12)
+    constraints = constrained(behind, front)
+    constraints.allowed[1:, 2, 2] = False
+    scores = np.full((3, *SIZE), 0.3)
+    scores[0] = 0.4
+    example = example_with(np.zeros((*SIZE, 3), np.uint8), constraints, [behind, front])
+    params = CleaningParams(first_weight=0, reset_iou=0)
+    result = clean(scores, example, filled(behind, front), params, NO_CRF).label_map
+    expected = filled(behind, front)
+    expected[2, 2] = 0
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_crowds_are_ignored_and_never_reset():
@@ -265,7 +313,6 @@ def test_silent_scores(refine):
     scores, image = np.zeros((2, *SIZE)), np.zeros((*SIZE, 3), np.uint8)
     example = example_with(image, constraints, [COW])
     result = clean(scores, example, filled(COW), refine=refine)
-    assert result.resets == (True,)
     np.testing.assert_array_equal(result.label_map, filled(COW))
 
 
@@ -407,7 +454,7 @@ def test_rules_say_what_each_pixel_has_its_label_from():
 def test_classes_that_tags_restore_are_reported():
     first = np.zeros(SIZE, np.uint8)
     first[2:4, 2:9] = 1
-    constraints = anywhere(0, 1)
+    constraints = anywhere(1)
     image = np.zeros((*SIZE, 3), np.uint8)
     scores = sure(np.zeros(SIZE, np.uint8), constraints)
     example = example_with(image, constraints, tagged=[1])

@@ -7,18 +7,25 @@ from numpy.typing import NDArray
 from skimage import measure
 
 from wsseg.data.annotation import Box
+from wsseg.data.constraints import Constraints
 from wsseg.data.example import Example
-from wsseg.data.stacking import visible_box_index
+from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.refine.crf.dense import dense_crf
 from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine
+from wsseg.refine.scores import normalise
+from wsseg.refine.tightness import fit_segment
 
 RULES = ("network", "constraint", "refiner", "reset", "unsure", "restored")
 """The origin of a pixel's label: the network's best class; its best allowed class, if that is
-another; the refiner, if it changed the class again; the first label of a box that was reset;
-IGNORE for crowds and small islands; the first label of a tagged class that had vanished."""
+another; the average with first labels and refined scores, or the fit to a box, if that changed the
+class again; the first label of a box that was reset; IGNORE for crowds and small islands; the first
+label of a tagged class that had vanished."""
+
+
+_TINY = 1e-30  # keeps 0 / 0 away
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +76,13 @@ def clean(
     """Return the label map of the next round: predictions corrected by the annotations.
 
     1. No pixel takes a class that the constraints forbid.
-    2. A box whose segment has an IoU below ``params.reset_iou`` with the visible part of the box
+    2. Predictions are averaged with the first labels, by ``params.first_weight``, and the result
+       with what ``refine``, such as a dense CRF, makes of it: their errors differ.
+    3. A segment that does not reach the sides of its box grows to less probable pixels; see
+       ``fit_segment`` and ``params.box_gap``.
+    4. A box whose segment has an IoU below ``params.reset_iou`` with the visible part of the box
        goes back to its first label.
-    3. ``refine``, such as a dense CRF, sharpens the rest; in reset boxes the first labels are its
-       evidence. As it can leak, 1 and 2 are applied again to its result; a box that was reset
-       before stays reset.
-    4. Islands smaller than ``params.min_island`` become IGNORE, and a tagged class that has lost
+    5. Islands smaller than ``params.min_island`` become IGNORE, and a tagged class that has lost
        all its pixels gets its first labels back.
 
     The segment of a box is the set of pixels of its class in its visible part, i.e. the part that
@@ -96,20 +104,21 @@ def clean(
         InputError: Arrays have different sizes, or scores are negative or not finite.
 
     References:
-        Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1.
+        Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1: rules 1 and 4, and
+        a CRF in place of the averages; rule 3 is our own.
     """
     constraints, sample = example.constraints, example.sample
     _check(scores, first_labels, constraints.allowed.shape)
     first = constraints.project(first_labels)
     box_index = visible_box_index(sample.boxes, first.shape)
     predicted = constraints.argmax(scores)
-    failed = _failed(predicted, sample.boxes, box_index, params.reset_iou)
-    one_hot = first == constraints.classes[:, None, None]  # all 0 at IGNORE
-    evidence = np.where(failed[box_index], one_hot, scores)
-    refined = constraints.argmax(refine(example.image, evidence, allowed=constraints.allowed))
-    failed = failed | _failed(refined, sample.boxes, box_index, params.reset_iou)
-    reset = failed[box_index]
-    label_map = np.where(reset, first, refined)
+    evidence = _average(scores, first, constraints, params.first_weight)
+    refined = refine(example.image, evidence, allowed=constraints.allowed)
+    average = (evidence + normalise(refined, constraints.allowed)) / 2
+    label_map = _fitted(average, example, box_index, params.box_gap)
+    failed = _failed(label_map, sample.boxes, box_index, params.reset_iou)
+    changed, reset = label_map != predicted, failed[box_index]
+    label_map = np.where(reset, first, label_map)
     unsure = _only_crowd(sample.boxes, first.shape) | islands(label_map, params.min_island)
     unsure &= constraints.known == IGNORE
     label_map[unsure] = IGNORE
@@ -119,11 +128,41 @@ def clean(
     back = np.isin(first, restored)
     label_map = np.where(back, first, label_map)
     forbidden = constraints.classes[scores.argmax(axis=0)] != predicted
-    by_rule = [back, unsure, reset, refined != predicted, forbidden]
+    by_rule = [back, unsure, reset, changed, forbidden]
     rules = np.select(by_rule, [*range(len(RULES) - 1, 0, -1)], 0).astype(np.uint8)
     unpredicted = {*np.unique(first).tolist()} - {*np.unique(predicted).tolist(), 0, IGNORE}
     missed = tuple(sorted({*unpredicted, *restored}))
     return Cleaned(label_map, tuple(failed[:-1].tolist()), restored, rules, missed)
+
+
+def _average(
+    scores: NDArray[np.floating],
+    first: NDArray[np.uint8],
+    constraints: Constraints,
+    first_weight: float,
+) -> NDArray[np.float32]:
+    """Return the average (C, H, W) of scores and first labels, of scores alone at IGNORE."""
+    shares = normalise(scores, constraints.allowed)
+    one_hot = first == constraints.classes[:, None, None]
+    weight = first_weight * (first != IGNORE)
+    return np.asarray((1 - weight) * shares + weight * one_hot, np.float32)
+
+
+def _fitted(
+    scores: NDArray[np.float32], example: Example, box_index: NDArray[np.intp], gap: float | None
+) -> NDArray[np.uint8]:
+    """Return the best allowed classes, after segments have grown to the sides of their boxes."""
+    constraints, boxes = example.constraints, example.sample.boxes
+    label_map = constraints.argmax(scores)
+    for box in smaller_in_front(boxes) if gap is not None else ():
+        (own,) = np.flatnonzero(constraints.classes == box.label)
+        inside = scores[:, *box.slices]
+        best_other = np.delete(inside, own, axis=0).max(axis=0)
+        share = inside[own] / np.maximum(inside[own] + best_other, _TINY)
+        segment = fit_segment(share, box, label_map.shape, gap)
+        segment &= box_index[box.slices] == boxes.index(box)
+        label_map[box.slices][segment] = box.label
+    return label_map
 
 
 def islands(label_map: NDArray[np.uint8], smallest: float) -> NDArray[np.bool_]:

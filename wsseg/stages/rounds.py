@@ -149,7 +149,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
         model=model,
         seeds=seeds,
         samples=samples_key(samples),
-        rules=config.rounds.model_dump(include={"clean", "reset_iou", "min_island"}),
+        rules=config.rounds.model_dump(include={"clean", *CleaningParams.model_fields}),
         refiner=refiner.key,
         prediction=config.prediction,
     )
