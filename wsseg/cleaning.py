@@ -149,12 +149,14 @@ def _average(
 
 
 def _fitted(
-    scores: NDArray[np.float32], example: Example, box_index: NDArray[np.intp], gap: float | None
+    scores: NDArray[np.floating], example: Example, box_index: NDArray[np.intp], gap: float | None
 ) -> NDArray[np.uint8]:
     """Return the best allowed classes, after segments have grown to the sides of their boxes."""
     constraints, boxes = example.constraints, example.sample.boxes
     label_map = constraints.argmax(scores)
-    for box in smaller_in_front(boxes) if gap is not None else ():
+    if gap is None:
+        return label_map
+    for box in smaller_in_front(boxes):
         (own,) = np.flatnonzero(constraints.classes == box.label)
         inside = scores[:, *box.slices]
         best_other = np.delete(inside, own, axis=0).max(axis=0)

@@ -4,6 +4,8 @@ Segments that stay away from the sides miss parts of the object. How far they st
 without a mask, so it can decide how much a segment has to grow.
 """
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -37,22 +39,9 @@ def side_gaps(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...]) -> ND
         [1.0, 0.0, 3.0]
     """
     height, width = size
-    gaps = []
-    for occupied, first, last in (
-        (segment.any(axis=1), box.top > 0, box.bottom < height),
-        (segment.any(axis=0), box.left > 0, box.right < width),
-    ):
-        places = np.flatnonzero(occupied)
-        before, after = (
-            (places[0], len(occupied) - 1 - places[-1])
-            if len(places)
-            else (
-                len(occupied),
-                len(occupied),
-            )
-        )
-        gaps += [before] * first + [after] * last
-    return np.array(gaps, float)
+    down = _margins(segment.any(axis=1), box.top > 0, box.bottom < height)
+    across = _margins(segment.any(axis=0), box.left > 0, box.right < width)
+    return np.array([*down, *across], float)
 
 
 def reaches_sides(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...], gap: float) -> bool:
@@ -87,7 +76,7 @@ def fit_segment(
         ICCV 2009, doi:10.1109/ICCV.2009.5459262.
     """
     for threshold in _THRESHOLDS:
-        segment = share > threshold
+        segment: NDArray[np.bool_] = share > threshold
         if reaches_sides(segment, box, size, gap):
             break
     return segment
@@ -113,3 +102,10 @@ def grow_to_sides(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...]) -
     radius = min(limit, int(np.median(gaps)))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.dilate(segment.astype(np.uint8), disk).astype(bool)
+
+
+def _margins(occupied: Any, before: bool, after: bool) -> list[int]:
+    """Return the numbers of places before the first and after the last True, if asked for."""
+    places, length = np.flatnonzero(occupied), len(occupied)
+    first, last = (places[0], length - 1 - places[-1]) if places.size else (length, length)
+    return [first] * before + [last] * after
