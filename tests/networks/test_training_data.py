@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from wsseg.data.annotation import Box
 from wsseg.errors import InputError
-from wsseg.labelmaps import IGNORE, write_label_map
+from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
 from wsseg.networks import training_data as module
 from wsseg.networks.batches import normalize
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
@@ -17,7 +20,7 @@ def batches(pairs, model, trainer, **more):
 
 
 def test_shapes_and_types(pairs, model_settings, trainer_settings):
-    images, (labels, inside, _) = batches(pairs, model_settings, trainer_settings).batch(0)
+    images, (labels, inside, *_) = batches(pairs, model_settings, trainer_settings).batch(0)
     assert inside.shape == labels.shape and inside.dtype == torch.bool
     assert images.shape == (4, 3, 32, 32) and images.dtype == torch.float32
     assert labels.shape == (4, 32, 32) and labels.dtype == torch.int64
@@ -48,7 +51,7 @@ def test_image_and_labels_move_together_and_padding_is_ignore(
 ):
     monkeypatch.setattr(module, "JITTER", 0.0)
     trainer = trainer_settings.model_copy(update={"crop": (64, 64)})
-    images, (labels, inside, _) = batches(pairs, model_settings, trainer).batch(0)
+    images, (labels, inside, *_) = batches(pairs, model_settings, trainer).batch(0)
     assert (labels == IGNORE).any()
     assert (inside == (labels != IGNORE)).all()
     bright = (
@@ -78,3 +81,25 @@ def test_shrunk_labels_stay_centred_on_their_image(
     still = {"crop": (2, 2), "zoom": (1.0, 1.0)}
     _, shrunk = batches([pair], model, trainer_settings.model_copy(update=still)).batch(0)
     assert (shrunk.labels == 1).all()
+
+
+def test_boxes_move_with_their_image(pairs, model_settings, trainer_settings, monkeypatch):
+    """The boxes are drawn as label maps, too, and both go through the same crops and flips."""
+    monkeypatch.setattr(module, "JITTER", 0.0)
+    drawn = []
+    for pair in pairs:
+        height, width = read_label_map(pair.label_map).shape
+        behind = Box(1, 1, 1, width - 1, height - 1)
+        front = Box(2, 2, 3, width // 2, height // 2)
+        labels = np.zeros((height, width), np.uint8)
+        labels[behind.slices], labels[front.slices] = 1, 2
+        write_label_map(pair.label_map, labels)
+        drawn.append(replace(pair, boxes=(front, behind)))
+    trainer = trainer_settings.model_copy(update={"crop": (64, 64)})
+    for step in range(3):
+        _, target = batches(drawn, model_settings, trainer).batch(step)
+        expected = target.labels.where(target.inside, 0)
+        assert {0, 1, 2} == {*expected.unique().tolist()}
+        torch.testing.assert_close(target.box_labels, expected)
+        numbers = torch.tensor([0, 2, 1])  # of the boxes of classes 0, 1 and 2
+        torch.testing.assert_close(target.boxes, numbers[expected])

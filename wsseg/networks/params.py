@@ -212,10 +212,10 @@ class SegmenterTrainingParams(TrainingParams):
     """Decay per step of an exponential moving average of the weights, such as 0.99; the average is
     the trained network. Null uses the last weights.
     """
-    loss: LossWeights = Field({"ce": 1.0}, min_length=1)
+    loss: LossWeights = Field({"ce": 1.0, "tightness": 0.1}, min_length=1)
     """Losses and their weights, such as ``{ce: 1, gated_crf: 0.1}``; a name alone has weight 1. Of
     labelled pixels: ce, partial_ce, focal, dice; of the others: gated_crf, dense_crf, tree_energy,
-    agmm.
+    agmm; of boxes: tightness, which is 0 without boxes.
     """
     gated_crf_scale: int = Field(4, ge=1)
     """Side in pixels of the squares that the loss ``gated_crf`` compares; 1 compares pixels."""

@@ -13,6 +13,8 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from wsseg.bands import ImageParams
+from wsseg.data.annotation import Box
+from wsseg.data.stacking import visible_box_index
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE, read_label_map
 from wsseg.networks.batches import GRAY, JITTER, StepBatches, normalize, random_size
@@ -28,12 +30,14 @@ class TrainingPair:
     Attributes:
         label_map: A palette PNG of the image's size.
         possible: For each class whether it can occur in the image; empty if no loss asks for it.
+        boxes: The boxes that show objects.
         reading: Range and bands that the image is read with.
     """
 
     image: Path
     label_map: Path
     possible: tuple[bool, ...] = ()
+    boxes: tuple[Box, ...] = ()
     reading: ImageParams = field(default_factory=ImageParams)
 
 
@@ -44,11 +48,15 @@ class Target(NamedTuple):
         labels: (h, w) int64, IGNORE where unknown and on padding.
         inside: (h, w) bool, False on padding.
         possible: (K,) bool: classes that can occur in the image.
+        boxes: (h, w) int64: number of the visible box of the image, from 1; 0 outside of boxes.
+        box_labels: (h, w) int64: class of that box; 0 outside of boxes.
     """
 
     labels: Tensor
     inside: Tensor
     possible: Tensor
+    boxes: Tensor
+    box_labels: Tensor
 
 
 class TrainingBatches(StepBatches):
@@ -76,34 +84,47 @@ class TrainingBatches(StepBatches):
     def example(self, index: int) -> tuple[Tensor, Target]:
         """Return a crop (3, h, w) float32, normalised, and its target."""
         pair = self.pairs[index]
-        label_map = read_label_map(pair.label_map).astype(np.int16)
+        labels = read_label_map(pair.label_map).astype(np.int16)
         pixels = read_image(pair.image, pair.reading)
-        image, padded = self.augment(*zoom_randomly(pixels, label_map, self.model, self.trainer))
-        labels = padded.as_subclass(Tensor)[0].long()
+        planes = np.stack([labels, *_box_planes(pair.boxes, labels.shape)])
+        image, padded = self.augment(*zoom_randomly(pixels, planes, self.model, self.trainer))
+        labels, *drawn = padded.as_subclass(Tensor).long()
         inside = labels != _OUTSIDE
+        boxes, box_labels = (plane * inside for plane in drawn or (labels * 0, labels * 0))
         possible = torch.tensor(pair.possible, dtype=torch.bool)
-        return normalize(image, self.model), Target(labels.where(inside, IGNORE), inside, possible)
+        target = Target(labels.where(inside, IGNORE), inside, possible, boxes, box_labels)
+        return normalize(image, self.model), target
+
+
+def _box_planes(boxes: tuple[Box, ...], size: tuple[int, ...]) -> list[NDArray[np.int16]]:
+    """Return the number and the class (H, W) of the visible box of each pixel, if there are any."""
+    if not boxes:
+        return []
+    index = visible_box_index(boxes, size)
+    labels = np.array([*(box.label for box in boxes), 0], np.int16)
+    numbers = np.where(index < len(boxes), index + 1, 0).astype(np.int16)
+    return [numbers, labels[index]]
 
 
 def zoom_randomly(
     pixels: NDArray[np.uint8],
-    labels: NDArray[np.int16],
+    planes: NDArray[np.int16],
     network: NetworkParams,
     trainer: TrainingParams,
 ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
-    """Return an image and a map of its pixels after the same random zoom.
+    """Return an image and maps of its pixels after the same random zoom.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        labels: (H, W) int16.
+        planes: (P, H, W) int16.
 
     Returns:
-        (3, h, w) uint8 and (1, h, w) int16.
+        (3, h, w) uint8 and (P, h, w) int16.
     """
     size = random_size(pixels.shape[:2], network.scale, trainer.zoom)
     image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
-    # The older NEAREST is not centred: labels would lie up to half a pixel off their image.
+    # The older NEAREST is not centred: maps would lie up to half a pixel off their image.
     exact = v2.InterpolationMode.NEAREST_EXACT
     # It becomes a Mask afterwards: torchvision 0.19 to 0.24 resizes masks by NEAREST in any case.
-    zoomed_labels = v2.functional.resize(torch.from_numpy(labels)[None], size, exact)
-    return v2.functional.resize(image, size), tv_tensors.Mask(zoomed_labels)
+    zoomed = v2.functional.resize(torch.from_numpy(planes), size, exact)
+    return v2.functional.resize(image, size), tv_tensors.Mask(zoomed)

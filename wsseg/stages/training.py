@@ -242,7 +242,7 @@ def labelled_pairs(
             candidates = {*candidate_classes(sample, len(classes)), *labelled[sample.id]}
             possible = tuple(label in candidates for label in range(len(classes)))
             path = label_path(labels, sample)
-            pairs.append(TrainingPair(sample.image, path, possible, sample.reading))
+            pairs.append(TrainingPair(sample.image, path, possible, sample.boxes, sample.reading))
     return pairs
 
 

@@ -74,9 +74,11 @@ def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name):
     labels = torch.full((2, 16, 16), IGNORE)
     inside, possible = torch.ones(2, 16, 16, dtype=torch.bool), torch.ones(2, 3, dtype=torch.bool)
     possible[0, 2] = False
+    boxes = torch.zeros(2, 16, 16, dtype=torch.int64)
+    boxes[:, 2:9, 4:12] = 1
     for known in (0, 3):
         labels[:, :known] = 1
-        inputs = LossInputs(logits, features, colours, labels, inside, possible)
+        inputs = LossInputs(logits, features, colours, labels, inside, possible, boxes, boxes)
         value = LOSSES[name](inputs, SegmenterTrainingParams())
         (gradient,) = torch.autograd.grad(value, logits)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()

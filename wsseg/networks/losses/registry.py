@@ -16,6 +16,7 @@ from wsseg.networks.losses.labelled import (
     focal,
     partial_cross_entropy,
 )
+from wsseg.networks.losses.tightness import tightness
 from wsseg.networks.losses.tree_energy import tree_energy
 from wsseg.networks.params import NetworkParams, SegmenterTrainingParams
 from wsseg.networks.segmenter import capture_head_inputs, crop_features
@@ -33,6 +34,8 @@ class LossInputs:
         labels: (N, H, W) int64 labels or IGNORE.
         inside: (N, H, W) bool, False on padding.
         possible: (N, K) bool: the classes that can occur in each image.
+        boxes: (N, H, W) int64: number of the visible box in its image, from 1; 0 outside of boxes.
+        box_labels: (N, H, W) int64: class of that box; 0 outside of boxes.
     """
 
     logits: Tensor
@@ -41,6 +44,8 @@ class LossInputs:
     labels: Tensor
     inside: Tensor
     possible: Tensor
+    boxes: Tensor
+    box_labels: Tensor
 
     @property
     def unlabelled(self) -> Tensor:
@@ -51,7 +56,7 @@ class LossInputs:
 Loss = Callable[[LossInputs, SegmenterTrainingParams], Tensor]
 """(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
 
-_WARM_UP = 0.1  # share of the steps before the losses of unlabelled pixels join
+_WARM_UP = 0.1  # share of the steps before the losses that need no labels join
 
 LABEL_LOSSES: dict[str, Loss] = {
     "ce": lambda x, _: cross_entropy(x.logits, x.labels),
@@ -71,6 +76,7 @@ LOSSES: dict[str, Loss] = {
         x.logits, x.colours, x.features, x.unlabelled, inside=x.inside
     ),
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
+    "tightness": lambda x, _: tightness(x.logits, x.boxes, x.box_labels),
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
