@@ -7,6 +7,7 @@ from PIL import Image
 from wsseg.data.annotation import Box, Boxes
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
+from wsseg.refine.tightness import side_gaps
 from wsseg.seeds import grabcut as module
 from wsseg.seeds.boxes import core
 from wsseg.seeds.grabcut import grabcut, grabcut_votes, vote_share
@@ -109,6 +110,7 @@ def test_a_tiny_result_counts_as_failed(monkeypatch):
     image, inside = disc(radius=9)
     refused = segment_boxes("grabcut", image, [DISC])
     monkeypatch.setattr(module, "MIN_FILL", 0.1)
+    monkeypatch.setattr(module, "grow_to_sides", lambda mask, *_: mask)  # the box is not tight
     kept = segment_boxes("grabcut", image, [DISC])
     assert iou(kept == 1, inside) > 0.9  # a disc of 254 pixels in a box of 1600
     assert (refused[DISC.slices] == 1).all()
@@ -219,3 +221,10 @@ def test_edges_that_do_not_fit_are_refused(name, tmp_path):
     Image.new("L", (10, 10)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match=r"\(70, 80\), got \(10, 10\)"):
         segment_boxes(name, image, [DISC], edges=tmp_path)
+
+
+def test_an_object_that_stops_short_of_its_box_grows():
+    image, inside = disc(radius=18)  # two pixels from each side
+    label_map = segment_boxes("grabcut", image, [DISC])
+    assert side_gaps(label_map[DISC.slices] == 1, DISC, label_map.shape).tolist() == [0] * 4
+    assert (label_map == 1)[inside].all() and inside[label_map == 1].mean() > 0.75

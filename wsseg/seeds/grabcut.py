@@ -15,6 +15,7 @@ from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE
+from wsseg.refine.tightness import grow_to_sides
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, jitter
 from wsseg.seeds.edges import cut_along_edges
@@ -42,7 +43,8 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
     Pixels around a box that may be of its class (boxes of the same class) are probable foreground,
     all others certain background; marks inside a box are certain. A box that is too small for
     colour statistics, or whose result is empty or tiny, is filled: a failed GrabCut is worse than
-    the plain box. With an edge map this is GrabCut+.
+    the plain box. As boxes are tight, segments then grow to the sides, unless marks inside say
+    where the object ends; see ``grow_to_sides``. With an edge map this is GrabCut+.
 
     Returns:
         (H, W) uint8; outside the boxes known pixels, else IGNORE.
@@ -55,9 +57,12 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
         Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+).
     """
     pixels, label_map = _with_edges(example, params.edges), _empty_boxes(example)
+    known = example.constraints.known
     for box, visible in _back_to_front(example, label_map):
         mask = _segment(pixels, example.constraints, box, params.iterations, rng)
-        label_map[box.slices][mask | _has_failed(mask, visible)] = box.label
+        has_failed, is_marked = _has_failed(mask, visible), (known[box.slices] != IGNORE).any()
+        grown = mask if is_marked else grow_to_sides(mask, box, label_map.shape)
+        label_map[box.slices][grown | has_failed] = box.label
     return label_map
 
 
