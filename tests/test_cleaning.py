@@ -75,7 +75,7 @@ def test_prediction_that_fits_stays():
     label_map[4:7, 4:14] = 0
     result = cleaned(label_map, COW)
     np.testing.assert_array_equal(result.label_map, label_map)
-    assert result.resets == (False,) and part(result, "refiner") == 0
+    assert result.resets == (False,) and part(result, "average") == 0
 
 
 def test_rule_1_outside_all_boxes_is_background():
@@ -169,7 +169,7 @@ def test_the_crf_follows_the_object():
     expected = np.zeros(SIZE, np.uint8)
     expected[5:13, 5:13] = 1
     np.testing.assert_array_equal(result.label_map, expected)
-    assert part(result, "refiner") == pytest.approx((100 - 64) / label_map.size)
+    assert part(result, "average") == pytest.approx((100 - 64) / label_map.size)
     assert result.resets == (False,)
 
 
@@ -194,7 +194,7 @@ def test_rule_4_reset_boxes_stay_reset():
     first[COW.slices] = IGNORE
     first[6:12, 6:12] = 1
     result = cleaned(label_map, COW, first=first, refine=CRF, image=image)
-    assert result.resets == (True,) and part(result, "refiner") == 0
+    assert result.resets == (True,) and part(result, "average") == 0
     np.testing.assert_array_equal(result.label_map, first)
 
 
@@ -207,7 +207,7 @@ def test_first_labels_outweigh_a_prediction_that_hesitates():
         result = clean(scores, example, filled(COW), params, NO_CRF)
         # 0.6 x 0.4 + 0.4 = 0.64 is more than a half, 0.9 x 0.4 + 0.1 = 0.46 is not
         np.testing.assert_array_equal(result.label_map, expected)
-        assert part(result, "refiner") == (expected > 0).mean()
+        assert part(result, "average") == (expected > 0).mean()
 
 
 def test_first_labels_that_are_unknown_leave_the_prediction_alone():
@@ -288,7 +288,7 @@ def test_crowd_keeps_what_another_annotation_fixes():
 @pytest.mark.parametrize("refine", [NO_CRF, CRF])
 def test_no_boxes_is_all_background(refine):
     result = cleaned(np.ones(SIZE, np.uint8), refine=refine)
-    assert not result.label_map.any() and result.resets == () and part(result, "refiner") == 0
+    assert not result.label_map.any() and result.resets == () and part(result, "average") == 0
 
 
 def test_box_of_one_pixel():
@@ -345,7 +345,7 @@ def test_result_is_permitted_and_inputs_stay(seed):
     assert constraints.allows(result.label_map).all()
     assert result.label_map.dtype == np.uint8 and len(result.resets) == len(boxes)
     assert not np.shares_memory(result.label_map, first)
-    assert 0 <= part(result, "refiner") <= 1
+    assert 0 <= part(result, "average") <= 1
 
 
 @pytest.mark.parametrize(
@@ -430,7 +430,7 @@ def test_a_tag_without_first_labels_stays_away():
 
 
 def test_rules_say_what_each_pixel_has_its_label_from():
-    """One row of pixels for each rule but the refiner's, which the CRF's tests look at."""
+    """One row of pixels for each rule but the average's, which other tests look at."""
     crowd, sheep = Box(1, 0, 16, 24, 19, crowd=True), Box(2, 16, 4, 22, 12)
     label_map = filled(COW, sheep)
     label_map[0] = 2  # no sheep may be there

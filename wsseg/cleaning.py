@@ -18,7 +18,7 @@ from wsseg.refine.refiners import Refine
 from wsseg.refine.scores import normalise
 from wsseg.refine.tightness import fit_segment
 
-RULES = ("network", "constraint", "refiner", "reset", "unsure", "restored")
+RULES = ("network", "constraint", "average", "reset", "unsure", "restored")
 """The origin of a pixel's label: the network's best class; its best allowed class, if that is
 another; the average with first labels and refined scores, or the fit to a box, if that changed the
 class again; the first label of a box that was reset; IGNORE for crowds and small islands; the first
