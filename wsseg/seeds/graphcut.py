@@ -45,7 +45,7 @@ def cut_out(
     sides = [total - inside, inside]
     nearest = [split_colours(cells.colours, counts) for counts in sides]
     models = [update_mixture(cells.colours, *side) for side in zip(sides, nearest, strict=True)]
-    for _ in range(iterations):
+    for iteration in range(iterations):
         models = [
             update_mixture(cells.colours, counts, best)
             for counts, (_, best) in zip(sides, models, strict=True)
@@ -54,7 +54,7 @@ def cut_out(
         before, gain = gain, margin.round().astype(np.int32)
         inner[is_open] += (gain - before)[cells.index[is_open]]
         previous, foreground = foreground, foreground.copy()
-        foreground[is_open] = source_side(grid)[is_open]
+        foreground[is_open] = source_side(grid, iteration == 0)[is_open]
         inside = cells.count(foreground)
         sides = [total - inside, inside]
         if (foreground == previous).all() or foreground.all() or not foreground.any():

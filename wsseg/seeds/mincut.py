@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.refine.crf.kernels import kernel
+from wsseg.seeds.preflow import push_relabel
 
 _FREE, _SOURCE, _SINK = 0, 1, 2  # trees
 _TERMINAL, _ORPHAN, _NONE = 8, 9, 10  # ways to a parent; 0 to 7 lead to neighbours
@@ -29,7 +30,7 @@ class Grid(NamedTuple):
     terms: NDArray[np.int32]
 
 
-def source_side(grid: Grid) -> NDArray[np.bool_]:
+def source_side(grid: Grid, is_first: bool) -> NDArray[np.bool_]:
     """Return the smallest source side (h, w) of a minimum cut, and change the grid by its flow.
 
     References:
@@ -38,8 +39,9 @@ def source_side(grid: Grid) -> NDArray[np.bool_]:
     """
     size, count = grid.terms.shape, grid.terms.size
     tree = np.zeros(count, np.uint8)
-    _maximise_flow(grid.links.reshape(count, 8), grid.terms.reshape(count), size[1], tree)
-    return (tree.reshape(size) == _SOURCE)[1:-1, 1:-1]
+    _maximise_flow(grid.links.reshape(count, 8), grid.terms.reshape(count), size[1], tree, is_first)
+    side: NDArray[np.bool_] = tree.reshape(size)[1:-1, 1:-1] == _SOURCE
+    return side
 
 
 # The arrays are arguments one by one: numba counts references when it takes them out of an object,
@@ -48,9 +50,11 @@ def source_side(grid: Grid) -> NDArray[np.bool_]:
 
 
 @kernel
-def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any) -> None:
+def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any) -> None:
     steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
     _flow_to_neighbours(links, terms, steps)
+    if is_first:
+        push_relabel(links, terms, steps)
     size, head, count, time = len(terms), 0, 0, 0
     way, parent = np.full(size, _NONE, np.uint8), np.zeros(size, np.uint32)
     stamp, distance = np.zeros(size, np.int32), np.zeros(size, np.int32)

@@ -11,9 +11,9 @@ from wsseg.refine.crf.kernels import kernel
 COMPONENTS = 5
 """Gaussians of a mixture, as in GrabCut."""
 
-_BITS = 6  # of each channel that tell cells apart: a cell is a cube of 4 grey levels
+_BITS = 7  # of each channel that tell cells apart: a cell is a cube of 2 grey levels
 _ROUNDING = 1e-6  # grey levels from a mean that are no distance
-_WITHIN = 4**2 / 12  # variance of the colours of a full cell, which its mean does not show
+_WITHIN = 2**2 / 12  # variance of the colours of a full cell, which its mean does not show
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,15 +34,11 @@ class Cells:
 
 
 def colour_cells(image: NDArray[np.uint8]) -> Cells:
-    """Return the colours of an image (H, W, 3) in cells of 4 grey levels a channel."""
-    coarse = (image >> (8 - _BITS)).astype(np.intp)
-    codes = (coarse[..., 0] << 2 * _BITS) | (coarse[..., 1] << _BITS) | coarse[..., 2]
-    occurs = np.zeros(1 << 3 * _BITS, bool)
-    occurs[codes] = True
-    index = (np.cumsum(occurs) - 1)[codes]
-    flat = index.ravel()
-    sums = [np.bincount(flat, image[..., channel].ravel()) for channel in range(3)]
-    return Cells(np.stack(sums, 1) / np.bincount(flat)[:, None], index)
+    """Return the colours of an image (H, W, 3) in cells of 2 grey levels a channel."""
+    index = np.empty(image.shape[:2], np.intp)
+    sums = np.zeros((index.size, 4))
+    occupied = sums[: _number_cells(image, np.zeros(1 << 3 * _BITS, np.int32), index, sums)]
+    return Cells(occupied[:, 1:] / occupied[:, :1], index)
 
 
 def split_colours(colours: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -89,7 +85,7 @@ def update_mixture(
     sizes, means, covariances = _moments(colours, counts, nearest)
     covariances += _WITHIN * np.eye(3)
     heights = 0.5 * np.linalg.slogdet(covariances)[1] - np.log(sizes / sizes.sum())
-    cost, best = np.empty(len(colours)), np.empty(len(colours), np.intp)
+    cost, best = np.empty(len(colours)), np.zeros(len(colours), np.intp)
     _explain(colours, heights, means, np.linalg.inv(covariances), cost, best)
     return cost, best
 
@@ -108,6 +104,26 @@ def _moments(
 
 
 @kernel
+def _number_cells(image: Any, numbers: Any, index: Any, sums: Any) -> Any:
+    """Number cells from 1 as they occur, and add up the pixels and colours of each."""
+    count = 0
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            code = 0
+            for channel in range(3):
+                code = (code << _BITS) | (np.int64(image[y, x, channel]) >> (8 - _BITS))
+            if numbers[code] == 0:
+                count += 1
+                numbers[code] = count
+            cell = numbers[code] - 1
+            index[y, x] = cell
+            sums[cell, 0] += 1
+            for channel in range(3):
+                sums[cell, 1 + channel] += image[y, x, channel]
+    return count
+
+
+@kernel
 def _add_moments(colours: Any, counts: Any, nearest: Any, moments: Any) -> None:
     for i in range(len(colours)):
         if counts[i] > 0:
@@ -123,15 +139,14 @@ def _add_moments(colours: Any, counts: Any, nearest: Any, moments: Any) -> None:
 
 @kernel
 def _explain(colours: Any, heights: Any, means: Any, precisions: Any, cost: Any, best: Any) -> None:
-    for i in range(len(colours)):
-        cost[i] = np.inf
-        for k in range(len(heights)):
-            x = colours[i, 0] - means[k, 0]
-            y = colours[i, 1] - means[k, 1]
-            z = colours[i, 2] - means[k, 2]
-            p = precisions[k]
+    red, green, blue = colours[:, 0], colours[:, 1], colours[:, 2]
+    cost[:] = np.inf
+    for k in range(len(heights)):
+        p, (r, g, b) = precisions[k], (means[k, 0], means[k, 1], means[k, 2])
+        for i in range(len(cost)):
+            x, y, z = red[i] - r, green[i] - g, blue[i] - b
             squares = p[0, 0] * x * x + p[1, 1] * y * y + p[2, 2] * z * z
             mixed = p[0, 1] * x * y + p[0, 2] * x * z + p[1, 2] * y * z
             value = heights[k] + 0.5 * squares + mixed
-            if value < cost[i]:
-                cost[i], best[i] = value, k
+            best[i] = k if value < cost[i] else best[i]
+            cost[i] = min(cost[i], value)
