@@ -51,7 +51,8 @@ def source_side(grid: Grid, is_first: bool) -> NDArray[np.bool_]:
 
 @kernel
 def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any) -> None:
-    steps = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    signed = np.array([-width - 1, -width, -width + 1, -1, 1, width - 1, width, width + 1])
+    steps = signed.astype(np.uint64)
     _flow_to_neighbours(links, terms, steps)
     if is_first:
         push_relabel(links, terms, steps)
@@ -67,7 +68,7 @@ def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any)
             active[count], is_active[i] = i, True
             count += 1
     while count > 0:
-        i = np.int64(active[head])
+        i = np.uint64(active[head])
         head = head + 1 if head + 1 < size else 0
         count -= 1
         is_active[i] = False
@@ -102,7 +103,8 @@ def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any)
 @kernel
 def _flow_to_neighbours(links: Any, terms: Any, steps: Any) -> None:
     """Let flow take paths of one link, which is quicker than to search for them."""
-    for i in range(len(terms)):
+    for k in range(len(terms)):
+        i = np.uint64(k)
         term = terms[i]
         if term <= 0:
             continue
@@ -175,19 +177,19 @@ def _augment(
     flow, k = links[i, d], i
     while way[k] != _TERMINAL:
         up = way[k]
-        k = np.int64(parent[k])
+        k = np.uint64(parent[k])
         flow = min(flow, links[k, 7 - up])
     flow, k = min(flow, terms[k]), j
     while way[k] != _TERMINAL:
         flow = min(flow, links[k, way[k]])
-        k = np.int64(parent[k])
+        k = np.uint64(parent[k])
     flow = min(flow, -terms[k])
     links[i, d] -= flow
     links[j, 7 - d] += flow
     count, k = 0, i
     while way[k] != _TERMINAL:
         child, up = k, way[k]
-        k = np.int64(parent[k])
+        k = np.uint64(parent[k])
         links[child, up] += flow
         links[k, 7 - up] -= flow
         if links[k, 7 - up] == 0:
@@ -200,7 +202,7 @@ def _augment(
     k = j
     while way[k] != _TERMINAL:
         child, up = k, way[k]
-        k = np.int64(parent[k])
+        k = np.uint64(parent[k])
         links[k, 7 - up] += flow
         links[child, up] -= flow
         if links[child, up] == 0:
@@ -240,7 +242,7 @@ def _adopt(
     """
     first, size = 0, len(tree)
     while left > 0:
-        i = np.int64(orphans[first])
+        i = np.uint64(orphans[first])
         first = first + 1 if first + 1 < size else 0
         left -= 1
         side, nearest, least = tree[i], _NONE, _FAR
@@ -250,6 +252,8 @@ def _adopt(
                 length = _path_length(j, way, parent, stamp, distance, time)
                 if length < least:
                     nearest, least = d, length
+                if least == 1:
+                    break
         way[i] = nearest
         if nearest != _NONE:
             parent[i] = i + steps[nearest]
@@ -283,11 +287,11 @@ def _path_length(i: Any, way: Any, parent: Any, stamp: Any, distance: Any, time:
             stamp[k], distance[k] = time, 1
         else:
             length += 1
-            k = np.int64(parent[k])
+            k = np.uint64(parent[k])
     length += distance[k]
     remaining, k = length, i
     while stamp[k] != time:
         stamp[k], distance[k] = time, remaining
         remaining -= 1
-        k = np.int64(parent[k])
+        k = np.uint64(parent[k])
     return length

@@ -60,8 +60,9 @@ def split_colours(colours: NDArray[np.float64], counts: NDArray[np.float64]) -> 
         sizes, means, covariances = _moments(colours, counts, cluster)
         widths, directions = np.linalg.eigh(covariances * sizes[:, None, None])
         widest = int(widths[:, -1].argmax())
-        beyond = (colours - means[widest]) @ directions[widest, :, -1] > _ROUNDING
-        beyond &= cluster == widest
+        part = np.flatnonzero(cluster == widest)
+        offsets = (colours[part] - means[widest]) @ directions[widest, :, -1]
+        beyond = part[offsets > _ROUNDING]
         if not counts[beyond].any():
             break
         cluster[beyond] = new
@@ -86,7 +87,9 @@ def update_mixture(
     covariances += _WITHIN * np.eye(3)
     heights = 0.5 * np.linalg.slogdet(covariances)[1] - np.log(sizes / sizes.sum())
     cost, best = np.empty(len(colours)), np.zeros(len(colours), np.intp)
-    _explain(colours, heights, means, np.linalg.inv(covariances), cost, best)
+    _explain(
+        *np.ascontiguousarray(colours.T), heights, means, np.linalg.inv(covariances), cost, best
+    )
     return cost, best
 
 
@@ -138,8 +141,16 @@ def _add_moments(colours: Any, counts: Any, nearest: Any, moments: Any) -> None:
 
 
 @kernel
-def _explain(colours: Any, heights: Any, means: Any, precisions: Any, cost: Any, best: Any) -> None:
-    red, green, blue = colours[:, 0], colours[:, 1], colours[:, 2]
+def _explain(
+    red: Any,
+    green: Any,
+    blue: Any,
+    heights: Any,
+    means: Any,
+    precisions: Any,
+    cost: Any,
+    best: Any,
+) -> None:
     cost[:] = np.inf
     for k in range(len(heights)):
         p, (r, g, b) = precisions[k], (means[k, 0], means[k, 1], means[k, 2])
@@ -148,5 +159,6 @@ def _explain(colours: Any, heights: Any, means: Any, precisions: Any, cost: Any,
             squares = p[0, 0] * x * x + p[1, 1] * y * y + p[2, 2] * z * z
             mixed = p[0, 1] * x * y + p[0, 2] * x * z + p[1, 2] * y * z
             value = heights[k] + 0.5 * squares + mixed
-            best[i] = k if value < cost[i] else best[i]
-            cost[i] = min(cost[i], value)
+            is_better = value < cost[i]
+            best[i] = k if is_better else best[i]
+            cost[i] = value if is_better else cost[i]

@@ -17,7 +17,7 @@ def push_relabel(links: Any, terms: Any, steps: Any) -> None:
     Args:
         links: (N, 8) int32 residual capacities to the neighbours, changed.
         terms: (N,) int32, changed.
-        steps: (8,) int64 from a pixel's index to those of its neighbours.
+        steps: (8,) uint64 from a pixel's index to those of its neighbours.
 
     References:
         Goldberg and Tarjan, A New Approach to the Maximum-Flow Problem, JACM 1988; with the global
@@ -26,10 +26,8 @@ def push_relabel(links: Any, terms: Any, steps: Any) -> None:
     size = len(terms)
     distance, order = np.empty(size, np.int32), np.empty(size, np.uint32)
     queue, is_queued = np.empty(size, np.uint32), np.zeros(size, np.bool_)
-    # Unsigned, as numba has to test signed indices for their sign.
-    unsigned = steps.astype(np.uint64)
     while True:
-        reached = _measure(links, terms, unsigned, distance, order)
+        reached = _measure(links, terms, steps, distance, order)
         count = 0
         for k in range(reached - 1, -1, -1):  # the farthest first: what they push moves on together
             i = order[k]
@@ -39,7 +37,7 @@ def push_relabel(links: Any, terms: Any, steps: Any) -> None:
         if count == 0:
             return
         per_distance = np.bincount(distance[order[:reached]], minlength=size + 1)
-        _discharge(links, terms, unsigned, distance, queue, is_queued, count, per_distance)
+        _discharge(links, terms, steps, distance, queue, is_queued, count, per_distance)
         is_queued[:] = False
 
 
