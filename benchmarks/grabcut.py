@@ -12,6 +12,7 @@ import statistics
 import time
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -21,8 +22,8 @@ from wsseg.data.example import Example, example_of
 from wsseg.data.params import DataParams
 from wsseg.data.truth import load
 from wsseg.metrics.segmentation import SegmentationQuality, evaluate
-from wsseg.seeds import grabcut
 from wsseg.seeds.apply import Seed, find_seed
+from wsseg.seeds.graphcut import cut_out
 from wsseg.seeds.params import SeedParams
 
 
@@ -36,10 +37,10 @@ def main() -> None:
     cv2.setNumThreads(1)
     data = DataParams(root=arguments.root, format=arguments.format, weak="boxes")
     labelled = load(data)
-    classes, samples = labelled.dataset.classes, labelled.dataset.samples
-    samples = [sample for sample in samples if labelled.truth.covers(sample)]
-    if arguments.images:
-        samples = samples[:: max(1, len(samples) // arguments.images)][: arguments.images]
+    classes = labelled.dataset.classes
+    samples = [sample for sample in labelled.dataset.samples if labelled.truth.covers(sample)]
+    count = arguments.images or len(samples)
+    samples = samples[:: max(1, len(samples) // count)][:count]
     seed = find_seed(SeedParams(name="grabcut"))
     labels: dict[str, dict[str, NDArray[np.uint8]]] = {name: {} for name in ENGINES}
     seconds: dict[str, list[float]] = {name: [] for name in ENGINES}
@@ -57,10 +58,10 @@ def main() -> None:
 
 def seconds_of(engine: str, seed: Seed, example: Example) -> tuple[float, NDArray[np.uint8]]:
     """Return the seconds of one label map, and the map."""
-    grabcut.cut_out = ENGINES[engine]
-    start = time.perf_counter()
-    label_map = seed(example, np.random.default_rng(0))
-    return time.perf_counter() - start, label_map
+    with patch("wsseg.seeds.grabcut.cut_out", ENGINES[engine]):
+        start = time.perf_counter()
+        label_map = seed(example, np.random.default_rng(0))
+        return time.perf_counter() - start, label_map
 
 
 def cut_by_opencv(
@@ -78,7 +79,7 @@ def cut_by_opencv(
     return (result & 1).astype(bool)
 
 
-ENGINES = {"wsseg": grabcut.cut_out, "opencv": cut_by_opencv}
+ENGINES = {"wsseg": cut_out, "opencv": cut_by_opencv}
 
 
 def print_comparison(

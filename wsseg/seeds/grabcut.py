@@ -131,8 +131,9 @@ def cut(pixels: NDArray[np.uint8], trimap: NDArray[np.uint8], iterations: int) -
     foreground = (trimap & 1).astype(bool)  # GC_FGD and GC_PR_FGD are odd
     if foreground.all() or not foreground.any():
         return foreground
-    edges = pixels[..., 3] if pixels.shape[2] == 4 else None
-    return cut_out(pixels[..., :3], trimap, iterations, edges)
+    image = np.ascontiguousarray(pixels[..., :3])  # kernels are compiled for each memory layout
+    edges = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
+    return cut_out(image, trimap, iterations, edges)
 
 
 def _segment(

@@ -61,11 +61,11 @@ def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any)
     stamp, distance = np.zeros(size, np.int32), np.zeros(size, np.int32)
     active, is_active = np.zeros(size, np.uint32), np.zeros(size, np.bool_)
     orphans = np.zeros(size, np.uint32)
-    for i in range(size):
-        if terms[i] != 0:
-            tree[i] = _SOURCE if terms[i] > 0 else _SINK
-            way[i], distance[i] = _TERMINAL, 1
-            active[count], is_active[i] = i, True
+    for k in range(size):
+        if terms[k] != 0:
+            tree[k] = _SOURCE if terms[k] > 0 else _SINK
+            way[k], distance[k] = _TERMINAL, 1
+            active[count], is_active[k] = k, True
             count += 1
     while count > 0:
         i = np.uint64(active[head])
@@ -79,9 +79,11 @@ def _maximise_flow(links: Any, terms: Any, width: Any, tree: Any, is_first: Any)
             time += 1
             if d == _NONE:
                 break
-            k = i if tree[i] == _SOURCE else i + steps[d]
-            d = d if tree[i] == _SOURCE else 7 - d
-            left = _augment(k, k + steps[d], d, links, terms, way, parent, orphans)
+            j = i + steps[d]
+            if tree[i] == _SOURCE:
+                left = _augment(i, j, d, links, terms, way, parent, orphans)
+            else:
+                left = _augment(j, i, 7 - d, links, terms, way, parent, orphans)
             count = _adopt(
                 left,
                 orphans,

@@ -12,8 +12,9 @@ COMPONENTS = 5
 """Gaussians of a mixture, as in GrabCut."""
 
 _BITS = 7  # of each channel that tell cells apart: a cell is a cube of 2 grey levels
+_NOISE = np.eye(3) * 2**2 / 12  # covariance of the colours in a full cell, which has but one mean
 _ROUNDING = 1e-6  # grey levels from a mean that are no distance
-_WITHIN = 2**2 / 12  # variance of the colours of a full cell, which its mean does not show
+_ROWS, _COLUMNS = np.triu_indices(3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,8 +85,8 @@ def update_mixture(
         of all densities, and (M,) that component.
     """
     sizes, means, covariances = _moments(colours, counts, nearest)
-    covariances += _WITHIN * np.eye(3)
-    heights = 0.5 * np.linalg.slogdet(covariances)[1] - np.log(sizes / sizes.sum())
+    covariances += _NOISE
+    heights = 0.5 * np.log(np.linalg.det(covariances)) - np.log(sizes / sizes.sum())
     cost, best = np.empty(len(colours)), np.zeros(len(colours), np.intp)
     _explain(
         *np.ascontiguousarray(colours.T), heights, means, np.linalg.inv(covariances), cost, best
@@ -101,8 +102,7 @@ def _moments(
     _add_moments(colours, counts, cluster, sums)
     sums = sums[sums[:, 0] > 0]
     means, second = sums[:, 1:4] / sums[:, :1], np.empty((len(sums), 3, 3))
-    rows, columns = np.triu_indices(3)
-    second[:, rows, columns] = second[:, columns, rows] = sums[:, 4:] / sums[:, :1]
+    second[:, _ROWS, _COLUMNS] = second[:, _COLUMNS, _ROWS] = sums[:, 4:] / sums[:, :1]
     return sums[:, 0], means, second - means[:, :, None] * means[:, None]
 
 
@@ -112,7 +112,7 @@ def _number_cells(image: Any, numbers: Any, index: Any, sums: Any) -> Any:
     count = 0
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
-            code = 0
+            code = np.int64(0)
             for channel in range(3):
                 code = (code << _BITS) | (np.int64(image[y, x, channel]) >> (8 - _BITS))
             if numbers[code] == 0:
