@@ -4,6 +4,8 @@ import pytest
 
 from wsseg.seeds.graphcut import cut_out, link_neighbours
 
+WHOLE = np.s_[:, :]
+
 
 def open_trimap(size):
     return np.full(size, cv2.GC_PR_FGD, np.uint8)
@@ -33,7 +35,7 @@ def square():
 
 
 def test_links_join_the_eight_neighbours_both_ways():
-    grid = link_neighbours(np.zeros((3, 4, 3), np.uint8), open_trimap((3, 4)))
+    grid = link_neighbours(np.zeros((3, 4, 3), np.uint8), open_trimap((3, 4)), WHOLE)
     straight, diagonal = 5000, round(5000 / 2**0.5)
     expected = [diagonal, straight, diagonal, straight] * 2
     np.testing.assert_array_equal(grid.links[2, 2], expected[:4] + expected[3::-1])
@@ -45,7 +47,7 @@ def test_links_join_the_eight_neighbours_both_ways():
 
 def test_links_follow_the_formula_of_the_paper():
     image = np.random.default_rng(0).integers(0, 256, (2, 2, 3), dtype=np.uint8)
-    grid = link_neighbours(image, open_trimap((2, 2)))
+    grid = link_neighbours(image, open_trimap((2, 2)), WHOLE)
     a, b, c, d = image.reshape(4, 3).astype(float)
     squares = np.array(
         [((p - q) ** 2).sum() for p, q in ((a, b), (a, c), (a, d), (b, d), (c, d), (b, c))]
@@ -65,13 +67,13 @@ def test_links_follow_the_formula_of_the_paper():
 
 def test_an_edge_between_pixels_is_the_stronger_of_theirs():
     edges = np.array([[10, 200]], np.uint8)
-    grid = link_neighbours(np.zeros((1, 2, 3), np.uint8), open_trimap((1, 2)), edges)
+    grid = link_neighbours(np.zeros((1, 2, 3), np.uint8), open_trimap((1, 2)), WHOLE, edges)
     assert grid.links[1, 1, 4] == round(5000 * np.exp(-0.5))
 
 
 def test_links_to_certain_pixels_become_terms():
     trimap = np.array([[cv2.GC_FGD, cv2.GC_PR_BGD, cv2.GC_PR_FGD, cv2.GC_BGD]], np.uint8)
-    grid = link_neighbours(np.zeros((1, 4, 3), np.uint8), trimap)
+    grid = link_neighbours(np.zeros((1, 4, 3), np.uint8), trimap, WHOLE)
     np.testing.assert_array_equal(grid.terms[1], [0, 0, 5000, -5000, 0, 0])
     np.testing.assert_array_equal(grid.links[1, :, 4], [0, 0, 5000, 0, 0, 0])
 

@@ -38,11 +38,14 @@ def cut_out(
         Rother et al., GrabCut, SIGGRAPH 2004, doi:10.1145/1015706.1015720; Khoreva et al.,
         Simple Does It, CVPR 2017, arXiv:1603.07485 (GrabCut+).
     """
-    grid, cells = link_neighbours(image, trimap, edges), colour_cells(image)
     foreground, is_open = (trimap & 1).astype(bool), trimap >= cv2.GC_PR_BGD
-    inner, gain = grid.terms[1:-1, 1:-1], np.zeros(len(cells.colours), np.int32)
+    if not is_open.any():
+        return foreground
+    window = _window(is_open)
+    grid, cells = link_neighbours(image, trimap, window, edges), colour_cells(image)
+    is_open, cell = is_open[window], cells.index[window][is_open[window]]
     total, inside = cells.count(np.ones_like(foreground)), cells.count(foreground)
-    sides = [total - inside, inside]
+    sides, gain = [total - inside, inside], np.zeros(len(total), np.int32)
     nearest = [split_colours(cells.colours, counts) for counts in sides]
     models = [update_mixture(cells.colours, *side) for side in zip(sides, nearest, strict=True)]
     for iteration in range(iterations):
@@ -52,34 +55,47 @@ def cut_out(
         ]
         margin = (models[0][0] - models[1][0]).clip(-_MAX_GAIN, _MAX_GAIN) * _SCALE
         before, gain = gain, margin.round().astype(np.int32)
-        inner[is_open] += (gain - before)[cells.index[is_open]]
-        previous, foreground = foreground, foreground.copy()
-        foreground[is_open] = source_side(grid, iteration == 0)[is_open]
+        grid.terms[1:-1, 1:-1][is_open] += (gain - before)[cell]
+        previous = foreground[window][is_open]
+        foreground[window][is_open] = found = source_side(grid, iteration == 0)[is_open]
+        if (found == previous).all() or foreground.all() or not foreground.any():
+            break
         inside = cells.count(foreground)
         sides = [total - inside, inside]
-        if (foreground == previous).all() or foreground.all() or not foreground.any():
-            break
     return foreground
 
 
+def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Return the smallest rectangle that contains a mask (H, W), and a pixel around it."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        slice(max(0, rows[0] - 1), rows[-1] + 2),
+        slice(max(0, columns[0] - 1), columns[-1] + 2),
+    )
+
+
 def link_neighbours(
-    image: NDArray[np.uint8], trimap: NDArray[np.uint8], edges: NDArray[np.uint8] | None = None
+    image: NDArray[np.uint8],
+    trimap: NDArray[np.uint8],
+    window: tuple[slice, slice],
+    edges: NDArray[np.uint8] | None = None,
 ) -> Grid:
-    """Return the grid of undecided pixels; links to certain pixels become terms.
+    """Return the grid of the undecided pixels; links to certain pixels become terms.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         trimap: (H, W) uint8 of OpenCV's ``GC_*`` values.
+        window: Index of a part that contains all undecided pixels, which becomes the grid; mean
+            differences are those of the whole image.
         edges: (H, W) uint8, used in place of the colours.
     """
     barriers = np.zeros((4, *trimap.shape), np.float32)
     features = image if edges is None else edges[..., None]
     mean = _square_barriers(features, edges is not None, barriers)
-    height, width = trimap.shape
-    grid = Grid(
-        np.zeros((height + 2, width + 2, 8), np.int32), np.zeros((height + 2, width + 2), np.int32)
-    )
-    _link(barriers, 0.5 / max(mean, 1e-12), trimap, grid)
+    inside = np.ascontiguousarray(trimap[window])
+    height, width = inside.shape[0] + 2, inside.shape[1] + 2
+    grid = Grid(np.zeros((height, width, 8), np.int32), np.zeros((height, width), np.int32))
+    _link(np.ascontiguousarray(barriers[:, *window]), 0.5 / max(mean, 1e-12), inside, grid)
     return grid
 
 

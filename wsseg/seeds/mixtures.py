@@ -61,12 +61,9 @@ def split_colours(colours: NDArray[np.float64], counts: NDArray[np.float64]) -> 
         sizes, means, covariances = _moments(colours, counts, cluster)
         widths, directions = np.linalg.eigh(covariances * sizes[:, None, None])
         widest = int(widths[:, -1].argmax())
-        part = np.flatnonzero(cluster == widest)
-        offsets = (colours[part] - means[widest]) @ directions[widest, :, -1]
-        beyond = part[offsets > _ROUNDING]
-        if not counts[beyond].any():
+        direction = np.ascontiguousarray(directions[widest, :, -1])
+        if not _split(colours, counts, cluster, widest, new, means[widest], direction):
             break
-        cluster[beyond] = new
     return cluster
 
 
@@ -124,6 +121,23 @@ def _number_cells(image: Any, numbers: Any, index: Any, sums: Any) -> Any:
             for channel in range(3):
                 sums[cell, 1 + channel] += image[y, x, channel]
     return count
+
+
+@kernel
+def _split(
+    colours: Any, counts: Any, cluster: Any, old: Any, new: Any, mean: Any, direction: Any
+) -> Any:
+    """Move the colours of a cluster that are beyond its mean; return whether pixels have them."""
+    moved = 0.0
+    for i in range(len(colours)):
+        if cluster[i] == old:
+            offset = 0.0
+            for channel in range(3):
+                offset += (colours[i, channel] - mean[channel]) * direction[channel]
+            if offset > _ROUNDING:
+                cluster[i] = new
+                moved += counts[i]
+    return moved > 0
 
 
 @kernel
