@@ -13,6 +13,7 @@ from wsseg.seeds.mixtures import colour_cells, split_colours, update_mixture
 _STRENGTH = 50.0  # of links, as in GrabCut
 _SCALE = 100  # capacities are whole numbers
 _MAX_GAIN = 10_000.0
+_STILL = 0.001  # share of undecided pixels: no more iterations if fewer change
 _AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))  # down and right to the neighbours 4 to 7 of a grid
 _OBJECT, _UNDECIDED = cv2.GC_FGD, cv2.GC_PR_BGD  # above it, pixels are undecided
 
@@ -27,7 +28,7 @@ def cut_out(
 
     Neighbours p, q at distance d are linked by 50/d exp(-b e^2) with b = 1/(2 mean e^2). e is the
     colour difference, in GrabCut+ the larger edge probability of p and q. Colour models are of all
-    pixels, but only undecided ones are cut. Iterations end early when nothing changes.
+    pixels, but only undecided ones are cut. Iterations end early when hardly a pixel changes.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -58,7 +59,8 @@ def cut_out(
         grid.terms[1:-1, 1:-1][is_open] += (gain - before)[cell]
         previous = foreground[window][is_open]
         foreground[window][is_open] = found = source_side(grid, iteration == 0)[is_open]
-        if (found == previous).all() or foreground.all() or not foreground.any():
+        changed = np.count_nonzero(found != previous)
+        if changed <= _STILL * found.size or foreground.all() or not foreground.any():
             break
         inside = cells.count(foreground)
         sides = [total - inside, inside]
