@@ -14,6 +14,7 @@ _STRENGTH = 50.0  # of links, as in GrabCut
 _SCALE = 100  # capacities are whole numbers
 _MAX_GAIN = 10_000.0
 _STILL = 0.001  # share of undecided pixels: no more iterations if fewer change
+_ROUNDS = 5  # of the colour models before the first cut; OpenCV runs k-means instead
 _AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))  # down and right to the neighbours 4 to 7 of a grid
 _OBJECT, _UNDECIDED = cv2.GC_FGD, cv2.GC_PR_BGD  # above it, pixels are undecided
 
@@ -50,10 +51,11 @@ def cut_out(
     nearest = [split_colours(cells.colours, counts) for counts in sides]
     models = [update_mixture(cells.colours, *side) for side in zip(sides, nearest, strict=True)]
     for iteration in range(iterations):
-        models = [
-            update_mixture(cells.colours, counts, best)
-            for counts, (_, best) in zip(sides, models, strict=True)
-        ]
+        for _ in range(1 if iteration else _ROUNDS):
+            models = [
+                update_mixture(cells.colours, counts, best)
+                for counts, (_, best) in zip(sides, models, strict=True)
+            ]
         margin = (models[0][0] - models[1][0]).clip(-_MAX_GAIN, _MAX_GAIN) * _SCALE
         before, gain = gain, margin.round().astype(np.int32)
         grid.terms[1:-1, 1:-1][is_open] += (gain - before)[cell]
