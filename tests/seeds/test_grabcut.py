@@ -37,7 +37,7 @@ def example_of_boxes(image, boxes):
 def segment(name, example, seed=0, **chosen):
     """The label map of one of both seeds, with few votes."""
     if name == "grabcut":
-        return grabcut(example, GrabCutParams(**chosen), np.random.default_rng(seed))
+        return grabcut(example, GrabCutParams(**chosen))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wsseg.seeds.grabcut._VOTES", 10)
         return grabcut_votes(example, GrabCutParams(**chosen), np.random.default_rng(seed))

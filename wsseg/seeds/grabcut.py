@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from wsseg.labelmaps import IGNORE
 from wsseg.refine.tightness import grow_to_sides
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, jitter
-from wsseg.seeds.edges import cut_along_edges
+from wsseg.seeds.graphcut import cut_out
 from wsseg.seeds.params import GrabCutParams
 
 MAX_SIDE = 400
@@ -37,7 +36,7 @@ _BAND = (0.1, 0.6)  # range of the surroundings of a perturbed box, as a share o
 _FOREGROUND, _BACKGROUND = 0.7, 0.2  # shares of votes: foreground from, background below
 
 
-def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -> NDArray[np.uint8]:
+def grabcut(example: Example, params: GrabCutParams) -> NDArray[np.uint8]:
     """Return the objects that GrabCut segments in their boxes, smaller boxes in front.
 
     Pixels around a box that may be of its class (boxes of the same class) are probable foreground,
@@ -59,7 +58,7 @@ def grabcut(example: Example, params: GrabCutParams, rng: np.random.Generator) -
     pixels, label_map = _with_edges(example, params.edges), _empty_boxes(example)
     known = example.constraints.known
     for box, visible in _back_to_front(example, label_map):
-        mask = _segment(pixels, example.constraints, box, params.iterations, rng)
+        mask = _segment(pixels, example.constraints, box, params.iterations)
         has_failed, is_marked = _has_failed(mask, visible), (known[box.slices] != IGNORE).any()
         grown = mask if is_marked else grow_to_sides(mask, box, label_map.shape)
         label_map[box.slices][grown | has_failed] = box.label
@@ -120,16 +119,11 @@ def vote_share(
     total = np.zeros(crop.trimap.shape, np.float32)
     for _ in range(votes):
         window, part = jitter(crop, _JITTER, _BAND, rng)
-        total[window] += cut(part.pixels, _with_background(part), 1, rng)
+        total[window] += cut(part.pixels, _with_background(part), 1)
     return crop.uncrop(total / np.float32(votes))
 
 
-def cut(
-    pixels: NDArray[np.uint8],
-    trimap: NDArray[np.uint8],
-    iterations: int,
-    rng: np.random.Generator,
-) -> NDArray[np.bool_]:
+def cut(pixels: NDArray[np.uint8], trimap: NDArray[np.uint8], iterations: int) -> NDArray[np.bool_]:
     """Return the foreground of one GrabCut run.
 
     Args:
@@ -139,16 +133,12 @@ def cut(
     Returns:
         (h, w) bool; the foreground of the trimap if it lacks one of the two sides.
     """
-    seed, foreground = int(rng.integers(2**31)), _is_foreground(trimap)
+    foreground = (trimap & 1).astype(bool)  # GC_FGD and GC_PR_FGD are odd
     if foreground.all() or not foreground.any():
         return foreground
-    if pixels.shape[2] == 4:
-        return cut_along_edges(pixels[..., :3], pixels[..., 3] / 255, trimap, iterations, seed)
-    cv2.setRNGSeed(seed)
-    result, unused = trimap.copy(), cast(Any, None)
-    bgr = np.ascontiguousarray(pixels[..., ::-1])
-    cv2.grabCut(bgr, result, unused, unused, unused, iterations, cv2.GC_INIT_WITH_MASK)
-    return _is_foreground(result)
+    image = np.ascontiguousarray(pixels[..., :3])  # kernels are compiled for each memory layout
+    edges = np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None
+    return cut_out(image, trimap, iterations, edges)
 
 
 def _segment(
@@ -156,18 +146,13 @@ def _segment(
     constraints: Constraints,
     box: Box,
     iterations: int,
-    rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """Return the object's pixels of a box; none if the box is too small."""
     if _is_small(box):
         return np.zeros((box.bottom - box.top, box.right - box.left), bool)
     crop = crop_around(box, pixels, constraints, _PADDING).downscale(MAX_SIDE, _MIN_SIDE)
-    mask = cut(crop.pixels, _with_background(crop), iterations, rng)
+    mask = cut(crop.pixels, _with_background(crop), iterations)
     return crop.uncrop(mask.astype(np.float32)) >= 0.5
-
-
-def _is_foreground(trimap: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    return (trimap & 1).astype(bool)  # GC_FGD and GC_PR_FGD are odd
 
 
 def _with_background(crop: Crop) -> NDArray[np.uint8]:

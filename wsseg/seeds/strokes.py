@@ -26,9 +26,7 @@ def strokes(example: Example) -> NDArray[np.uint8]:
     return example.constraints.known
 
 
-def grabcut_strokes(
-    example: Example, params: GrabCutParams, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def grabcut_strokes(example: Example, params: GrabCutParams) -> NDArray[np.uint8]:
     """Return the result of GrabCut runs that start from the marks, one per marked object class.
 
     In each run, marks of the class are certain foreground; marks of other classes, and pixels that
@@ -51,7 +49,7 @@ def grabcut_strokes(
         if label in (0, IGNORE):
             continue
         trimap = _trimap(label, marks, start, constraints)
-        mask = cut(marks.pixels, trimap, params.iterations, rng)
+        mask = cut(marks.pixels, trimap, params.iterations)
         if mask.sum() < MIN_FILL * (start == label).sum():
             rest[start == label] = IGNORE
             continue

@@ -59,7 +59,7 @@ def check_compiler() -> Iterator[Check]:
         with warnings.catch_warnings(action="ignore"):
             native = import_module(BACKENDS["native"].module)
     except (ImportError, OSError) as error:
-        message = f"{error}; the CRF uses torch instead, which is slower"
+        message = f"{error}; the CRF uses torch instead, but GrabCut needs numba"
         yield Check("numba", "warning", message, reinstall)
         return
     try:
