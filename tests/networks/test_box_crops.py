@@ -53,7 +53,7 @@ def crops(tmp_path):
     write_label_map(tmp_path / "labels.png", label_map)
     pixels = np.repeat(np.where(label_map == 2, 230, 20)[..., None], 3, axis=2)
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "image.png")
-    files = (tmp_path / "image.png", tmp_path / "labels.png", (True, True))
+    files = (tmp_path / "image.png", tmp_path / "labels.png", (True, True), BOXES)
     return [BoxCrop(*files, box=box, side=32) for box in BOXES]
 
 
@@ -66,13 +66,17 @@ def test_labels_are_the_class_of_the_box_or_not(tmp_path):
     label_map[10:30, 20:30], label_map[10:30, 30:40], label_map[10:30, 40:50] = 2, 3, IGNORE
     write_label_map(tmp_path / "labels.png", label_map)
     image = write_image(tmp_path / "image.png", SIZE)
-    crop = BoxCrop(image, tmp_path / "labels.png", box=BOXES[0], side=64)
-    pixels, labels, factor = crop.read()
+    behind, front = BOXES[0], Box(3, 30, 5, 40, 30)
+    crop = BoxCrop(image, tmp_path / "labels.png", boxes=(front, behind), box=behind, side=64)
+    pixels, (labels, numbers, box_labels), factor = crop.read()
     assert pixels.shape == (36, 46, 3) and labels.shape == (36, 46)
     assert factor == 64 / 46
     expected = label_map[2:38, 12:58]
     assert (labels[expected == 2] == 1).all() and (labels[expected == IGNORE] == IGNORE).all()
     assert (labels[(expected == 0) | (expected == 3)] == 0).all()
+    visible = np.isin(expected, (2, IGNORE))  # the box without the one in front
+    np.testing.assert_array_equal(numbers, visible)
+    np.testing.assert_array_equal(box_labels, visible)
 
 
 @pytest.mark.parametrize("box", BOXES)
@@ -104,7 +108,7 @@ def test_crops_are_resized_to_their_side(crops, model_settings, trainer_settings
     monkeypatch.setattr(training_data, "JITTER", 0.0)
     trainer = trainer_settings.model_copy(update={"zoom": (1.0, 1.0), "batch_size": 2})
     for crop in crops:
-        _, (_, inside, _) = batches([crop], model_settings, trainer).batch(0)
+        _, (_, inside, *_) = batches([crop], model_settings, trainer).batch(0)
         window = crop_window(crop.box, SIZE)
         height, width = (part.stop - part.start for part in window)
         assert inside[0].any(dim=1).sum() == max(1, round(32 * height / max(height, width)))
@@ -114,7 +118,7 @@ def test_crops_are_resized_to_their_side(crops, model_settings, trainer_settings
 def test_images_and_labels_move_together(crops, model_settings, trainer_settings, monkeypatch):
     monkeypatch.setattr(training_data, "JITTER", 0.0)
     plain = model_settings.model_copy(update={"mean": (0, 0, 0), "std": (1, 1, 1)})
-    images, (labels, inside, _) = batches(crops, plain, trainer_settings).batch(0)
+    images, (labels, inside, *_) = batches(crops, plain, trainer_settings).batch(0)
     agree = (images.mean(dim=1) > 0.5) == (labels == 1)
     assert (labels == 1).any() and agree[inside].float().mean() > 0.95
 

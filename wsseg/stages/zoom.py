@@ -127,7 +127,9 @@ def correct_boxes(
         np.maximum(own, share, out=own)
     scores[0] = 1 - scores.max(axis=0)
     corrected = clean(scores, example, first, params, identity).label_map
-    is_cropped = np.isin(visible_box_index(boxes, first.shape), [boxes.index(box) for box, _ in shares])
+    is_cropped = np.isin(
+        visible_box_index(boxes, first.shape), [boxes.index(box) for box, _ in shares]
+    )
     label_map = np.where(is_cropped & (first != IGNORE), corrected, first).astype(np.uint8)
     return example.constraints.project(label_map)
 
