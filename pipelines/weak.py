@@ -22,6 +22,7 @@ from wsseg.stages.tags.affinity import learn_affinity
 from wsseg.stages.tags.classifier import only_tagged, train_classifier
 from wsseg.stages.tags.maps import label_by_maps, locate_tags, spread_maps
 from wsseg.stages.thresholds import measure_thresholds
+from wsseg.stages.zoom import zoom_labels
 
 
 def main(config: Config) -> None:
@@ -46,16 +47,22 @@ def main(config: Config) -> None:
         tag_labels = label_by_maps(run, tagged, maps)
 
         # Round 0: the first label maps.
-        seeds = labels = seed_labels(run, dataset, tag_labels)
+        seeds = labels = first = seed_labels(run, dataset, tag_labels)
         measure(run, labels, truth, training_images)
         inspect(run, history := [seeds], training_images)
+
+        # With zoom.folds, networks on box crops improve them; cleaning then starts from the result.
+        if zoomed := zoom_labels(run, dataset, seeds):
+            labels = first = zoomed
+            measure(run, labels, truth, training_images)
+            inspect(run, history := [*history, labels], training_images)
 
         # Each round: learn the labels, predict the same images, clean by the annotations.
         model = None
         for number in config.rounds.numbers:
             model = train_segmenter(run, dataset, labels, number, model)
             measure(run, predict_val(run, dataset, model), truth, validation_images)
-            labels = clean_labels(run, dataset, model, seeds)
+            labels = clean_labels(run, dataset, model, first)
             measure(run, labels, truth, training_images)
             inspect(run, history := [*history, labels], training_images)
             if end_rounds(run, history, dataset.classes):

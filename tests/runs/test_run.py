@@ -95,6 +95,17 @@ def test_a_folder_that_holds_no_run_is_refused(tmp_path):
         Run(tmp_path)
 
 
+def test_a_run_from_before_the_group_zoom_opens_and_a_cut_off_one_does_not(config):
+    with open_run(config) as run:
+        text = (run.path / "config.yaml").read_text()
+        start, end = (text.index(f"\n{group}:") for group in ("zoom", "rounds"))
+        (run.path / "config.yaml").write_text(text[:start] + text[end:])
+        assert Run(run.path).config == config
+        (run.path / "config.yaml").write_text(text[:start])
+        with pytest.raises(InputError, match="is damaged: it has no finetune, rounds"):
+            Run(run.path)
+
+
 def test_a_run_of_another_layout_is_refused_and_left_as_it_is(old_run):
     before = {path: path.read_bytes() for path in old_run.rglob("*.*")}
     refused = r"was made by wsseg 0\.1\.0, whose files have another layout"

@@ -28,7 +28,7 @@ def run_pipeline(
     until: Annotated[
         str | None,
         typer.Option(
-            help="End after seeds, or after a round such as round-1; without it the same command"
+            help="End after seeds, zoom, or a round such as round-1; without it the same command"
             " continues."
         ),
     ] = None,

@@ -221,6 +221,27 @@ class SegmenterTrainingParams(TrainingParams):
     """Side in pixels of the squares that the loss ``gated_crf`` compares; 1 compares pixels."""
 
 
+def _check_folds(folds: int) -> int:
+    if folds not in (0, 2, 3, 4, 5):
+        raise ValueError("0, or 2 to 5")
+    return folds
+
+
+class ZoomParams(Params):
+    """Networks that see every object at the same size and improve the first labels of boxes.
+
+    Each network learns from the box crops of the images outside of its part, and labels those of
+    its part. The other settings of its training are those of ``model`` and ``trainer``.
+    """
+
+    folds: Annotated[int, AfterValidator(_check_folds)] = 0
+    """Number of networks and of parts of the images, 2 to 5; 0 trains none."""
+    side: int = Field(128, ge=16)
+    """Longer side in pixels to which each box is resized, with a quarter more around it."""
+    steps: int = Field(300, ge=1)
+    """Number of optimizer steps of each network."""
+
+
 class ClassifierTrainingParams(TrainingParams):
     """Parameters of the training of the tag classifier."""
 

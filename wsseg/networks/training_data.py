@@ -40,6 +40,20 @@ class TrainingPair:
     boxes: tuple[Box, ...] = ()
     reading: ImageParams = field(default_factory=ImageParams)
 
+    def read(self) -> tuple[NDArray[np.uint8], NDArray[np.int16], float]:
+        """Return what to train on.
+
+        Returns:
+            Pixels (H, W, 3) RGB; labels (1, H, W), or with boxes (3, H, W): labels, and number and
+            class of the visible box; the factor of their size to train at.
+
+        Raises:
+            InputError: A file is missing or damaged.
+        """
+        labels = read_label_map(self.label_map).astype(np.int16)
+        planes = np.stack([labels, *_box_planes(self.boxes, labels.shape)])
+        return read_image(self.image, self.reading), planes, 1.0
+
 
 class Target(NamedTuple):
     """The labels of a crop.
@@ -84,10 +98,9 @@ class TrainingBatches(StepBatches):
     def example(self, index: int) -> tuple[Tensor, Target]:
         """Return a crop (3, h, w) float32, normalised, and its target."""
         pair = self.pairs[index]
-        labels = read_label_map(pair.label_map).astype(np.int16)
-        pixels = read_image(pair.image, pair.reading)
-        planes = np.stack([labels, *_box_planes(pair.boxes, labels.shape)])
-        image, padded = self.augment(*zoom_randomly(pixels, planes, self.model, self.trainer))
+        pixels, planes, factor = pair.read()
+        scale, zoom = self.model.scale * factor, self.trainer.zoom
+        image, padded = self.augment(*zoom_randomly(pixels, planes, scale, zoom))
         labels, *drawn = padded.as_subclass(Tensor).long()
         inside = labels != _OUTSIDE
         boxes, box_labels = (plane * inside for plane in drawn or (labels * 0, labels * 0))
@@ -109,19 +122,21 @@ def _box_planes(boxes: tuple[Box, ...], size: tuple[int, ...]) -> list[NDArray[n
 def zoom_randomly(
     pixels: NDArray[np.uint8],
     planes: NDArray[np.int16],
-    network: NetworkParams,
-    trainer: TrainingParams,
+    scale: float,
+    zoom: tuple[float, float],
 ) -> tuple[tv_tensors.Image, tv_tensors.Mask]:
     """Return an image and maps of its pixels after the same random zoom.
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
         planes: (P, H, W) int16.
+        scale: Fixed factor of the size.
+        zoom: Range of the random factor.
 
     Returns:
         (3, h, w) uint8 and (P, h, w) int16.
     """
-    size = random_size(pixels.shape[:2], network.scale, trainer.zoom)
+    size = random_size(pixels.shape[:2], scale, zoom)
     image = tv_tensors.Image(torch.from_numpy(pixels.copy()).permute(2, 0, 1))
     # The older NEAREST is not centred: maps would lie up to half a pixel off their image.
     exact = v2.InterpolationMode.NEAREST_EXACT

@@ -57,14 +57,13 @@ def summarise(
         counts: Comparisons with the truth by stage, those of "<stage>/val" among them.
     """
     measured = {name: truth_stats(of_stage) for name, of_stage in counts.items()}
-    rounds = [name for name in stages if name == "seeds" or name.startswith("round-")]
     return Summary(
         classes=list(dataset.classes),
         seed=config.seed,
         config=config.model_dump(mode="json"),
         stages=stage_stats(run, stages, counts),
         measured=measured,
-        verdicts=_rounds(run, rounds, dataset.classes),
+        verdicts=_rounds(run, stages, dataset.classes),
         result=result[0],
         **_validation(result, measured),
         **_tag_stats(run, dataset),

@@ -18,6 +18,7 @@ from wsseg.networks.params import (
     PredictionParams,
     SegmenterParams,
     SegmenterTrainingParams,
+    ZoomParams,
 )
 from wsseg.params import LocalPath, Params, input_error
 from wsseg.refine.params import CRFParams
@@ -53,6 +54,7 @@ class Config(Params):
     model: SegmenterParams = SegmenterParams()
     trainer: SegmenterTrainingParams = SegmenterTrainingParams()
     prediction: PredictionParams = PredictionParams()
+    zoom: ZoomParams = ZoomParams()
     rounds: RoundParams = RoundParams()
     finetune: FinetuneParams = FinetuneParams()
 

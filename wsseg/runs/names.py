@@ -3,6 +3,9 @@
 SEEDS = "seeds"
 """First label maps of the training images."""
 
+ZOOM = "zoom"
+"""First label maps that networks on box crops have improved."""
+
 CLASSIFIER, CAMS, CONFIDENT = "classifier", "cams", "confident"
 AFFINITY, SPREAD, TAG_SEEDS = "affinity", "spread", "tag-seeds"
 """Stages from tags to the first label maps of images that have only tags, in order."""
@@ -19,6 +22,11 @@ ENDING = "ending"
 def round_name(number: int) -> str:
     """Return the name of the label maps of a round, which starts at 1."""
     return f"round-{number}"
+
+
+def fold_name(number: int) -> str:
+    """Return the name of a network on box crops, such as "zoom/fold-1"; numbers start at 1."""
+    return f"{ZOOM}/fold-{number}"
 
 
 def is_round(name: str) -> bool:

@@ -7,8 +7,9 @@ from typing import Any
 
 import wsseg
 from wsseg.errors import InputError
+from wsseg.networks.params import ZoomParams
 from wsseg.runs.config import Config, load_config
-from wsseg.runs.names import SEEDS, round_name
+from wsseg.runs.names import SEEDS, ZOOM, round_name
 from wsseg.runs.run import Run
 
 
@@ -17,8 +18,8 @@ def run(config: str | Path, until: str | None = None, **overrides: Any) -> Run:
 
     Args:
         config: A YAML file, or the name of a config that comes with wsseg.
-        until: Stage of label maps to end with, "seeds" or such as "round-1"; the next call
-            continues from there.
+        until: Stage of label maps to end with, "seeds", "zoom" or such as "round-1"; the next
+            call continues from there.
         **overrides: Settings that replace those of the file, such as ``seed=1``; nested ones as
             ``**{"rounds.count": 2}``.
 
@@ -38,10 +39,10 @@ def run(config: str | Path, until: str | None = None, **overrides: Any) -> Run:
 
 
 def end_with(config: Config, stage: str) -> Config:
-    """Return settings with which a run ends after the seeds or after a round.
+    """Return settings with which a run ends after its first labels or after a round.
 
     Args:
-        stage: "seeds", or such as "round-1".
+        stage: "seeds", "zoom" if the run has it, or such as "round-1".
 
     Raises:
         InputError: The run has no such stage, or is none of rounds.
@@ -50,12 +51,16 @@ def end_with(config: Config, stage: str) -> Config:
     if Path(config.pipeline).stem in ("finetune", "full"):
         problem = f"--until {stage}: the pipeline {config.pipeline} has no rounds"
         raise InputError(problem, hint="leave it out, or choose pipeline=weak")
-    numbers = {SEEDS: 0, **{round_name(number): number for number in rounds.numbers}}
+    zoom = {ZOOM: 0} if config.zoom.folds else {}
+    numbers = {SEEDS: 0, **zoom, **{round_name(number): number for number in rounds.numbers}}
     if stage not in numbers:
         rule = f"one of {', '.join(numbers)}"
-        raise InputError("--until", rule, stage, "choose one, or raise rounds.count")
-    update = {"count": numbers[stage]}
-    return config.model_copy(update={"rounds": rounds.model_copy(update=update)})
+        remedy = "set zoom.folds=2" if stage == ZOOM else "choose one, or raise rounds.count"
+        raise InputError("--until", rule, stage, remedy)
+    update: dict[str, Any] = {"rounds": rounds.model_copy(update={"count": numbers[stage]})}
+    if stage == SEEDS:
+        update["zoom"] = ZoomParams()
+    return config.model_copy(update=update)
 
 
 def run_pipeline(config: Config, folder: Path) -> None:

@@ -89,7 +89,8 @@ class Run:
         else:
             count = max(rounds.count, 1)  # pipeline "full" trains once, whatever the count
         numbered = [names.round_name(number) for number in range(1, count + 1)]
-        return [names.SEEDS, *numbered, names.MASKS_ONLY, names.FILTERED, names.FINETUNED]
+        zoom = [names.ZOOM] if self.config.zoom.folds else []
+        return [names.SEEDS, *zoom, *numbered, names.MASKS_ONLY, names.FILTERED, names.FINETUNED]
 
     def preferred_stages(self) -> list[str]:
         """Return the names of the stages with label maps, the one to use first.
@@ -159,7 +160,8 @@ def read_config(run: Path) -> Config:
         raise InputError(f"{run} is not the folder of a run", hint="check the path")
     config = load_config(run / _CONFIG)
     # A run writes every group of settings: a file that was cut off would give defaults for some.
-    if missing := Config.model_fields.keys() - config.model_fields_set:
+    # The group `zoom` is not the last one, and runs of 0.2.0 have none.
+    if missing := Config.model_fields.keys() - config.model_fields_set - {"zoom"}:
         message = f"{run / _CONFIG} is damaged: it has no {', '.join(sorted(missing))}"
         raise InputError(message, hint="start the run again with its own configuration")
     return config

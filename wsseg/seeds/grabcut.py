@@ -26,7 +26,7 @@ MAX_SIDE = 400
 MIN_FILL = 0.2
 """A result has failed below this share of the visible box, or of the foreground it started from."""
 
-_MIN_SIDE = 9  # pixels: a box with a shorter side is filled, and crops keep their boxes above it
+_MIN_SIDE = 9  # pixels: crops keep their boxes above it
 _PADDING = 0.5  # surroundings of a box, as a share of its sides
 _BORDER = 0.05  # share of a crop below which the box's own border is a sample of the background
 _VOTES = 150  # perturbed runs of each box, about as many as in Simple Does It
@@ -112,7 +112,7 @@ def vote_share(
     Returns:
         (box height, box width) float32, 0..1.
     """
-    if _is_small(box):
+    if is_small(box):
         return np.ones((box.bottom - box.top, box.right - box.left), np.float32)
     crop = crop_around(box, pixels, constraints, _JITTER + _BAND[1] * (1 + 2 * _JITTER))
     crop = crop.downscale(_VOTES_SIDE, _MIN_SIDE)
@@ -148,7 +148,7 @@ def _segment(
     iterations: int,
 ) -> NDArray[np.bool_]:
     """Return the object's pixels of a box; none if the box is too small."""
-    if _is_small(box):
+    if is_small(box):
         return np.zeros((box.bottom - box.top, box.right - box.left), bool)
     crop = crop_around(box, pixels, constraints, _PADDING).downscale(MAX_SIDE, _MIN_SIDE)
     mask = cut(crop.pixels, _with_background(crop), iterations)
@@ -191,7 +191,8 @@ def _empty_boxes(example: Example) -> NDArray[np.uint8]:
     return label_map
 
 
-def _is_small(box: Box) -> bool:
+def is_small(box: Box) -> bool:
+    """Return whether a box has too few pixels to tell an object from its surroundings."""
     return min(box.bottom - box.top, box.right - box.left) < _MIN_SIDE
 
 

@@ -28,6 +28,7 @@ from wsseg.stages.finetune.training import check_finetune_settings
 from wsseg.stages.foundation import check_models, download_models
 from wsseg.stages.tags.affinity import affinity_training
 from wsseg.stages.tags.classifier import only_tagged
+from wsseg.stages.zoom import deal
 
 
 def check_settings(config: Config) -> None:
@@ -90,6 +91,11 @@ def stopping_problems(config: Config, dataset: Dataset) -> Iterator[InputError]:
     if has_classifier(config, dataset):
         problems += tags_without_contrast(samples, dataset.classes, train)
     yield from map(_error, problems)
+    if _has_rounds(config):
+        try:
+            deal([sample for sample in samples if sample.split == train], config.zoom.folds)
+        except InputError as error:
+            yield error
 
 
 def _error(problem: Problem) -> InputError:
@@ -101,6 +107,10 @@ def _error(problem: Problem) -> InputError:
 
 def _recipe(config: Config) -> str:
     return Path(config.pipeline).stem
+
+
+def _has_rounds(config: Config) -> bool:
+    return _recipe(config) not in ("finetune", "full")
 
 
 def has_classifier(config: Config, dataset: Dataset | None) -> bool:
@@ -140,7 +150,7 @@ def networks(
 
 
 def _trains_segmenter(config: Config) -> bool:
-    return config.rounds.count != 0 or _recipe(config) != "weak"
+    return bool(config.rounds.count or config.zoom.folds) or _recipe(config) != "weak"
 
 
 def _download_weights(name: str, network: SegmenterParams | ClassifierNetworkParams) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from wsseg.data.model import Classes
 from wsseg.metrics.stopping import Verdict, best_round, judge_rounds
-from wsseg.runs.names import ENDING
+from wsseg.runs.names import ENDING, SEEDS, is_round
 from wsseg.runs.progress import log
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage, finished_stage
@@ -23,12 +23,14 @@ def verdicts(run: Path, stages: Sequence[str], classes: Classes) -> list[Verdict
     has not learned; without a validation split it is that of the training images.
 
     Args:
-        stages: Finished stages of label maps, the seeds first.
+        stages: Finished stages of label maps, the seeds first. Those that are no rounds are not
+            judged.
 
     Returns:
         One verdict a round, up to the first stage without signals.
     """
-    signals = dict(_read_tables(run, stages))
+    judged = [name for name in stages if name == SEEDS or is_round(name)]
+    signals = dict(_read_tables(run, judged))
     rounds = [*signals][1:]
     agreement, images = {name: _agreement(run, f"{name}/val") for name in rounds}, "validation"
     if any(values.empty for values in agreement.values()):

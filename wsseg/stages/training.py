@@ -67,6 +67,7 @@ def train_on_pairs(
     start: Stage | None = None,
     *,
     callbacks: Sequence[Callback] = (),
+    held_out: Sequence[str] = (),
 ) -> Stage:
     """Train a network on images and their label maps, unless the stage is complete.
 
@@ -75,6 +76,7 @@ def train_on_pairs(
         pairs: Returns the images and label maps; called only if the stage is not complete.
         start: A stage with the network to start from.
         callbacks: Callbacks of Lightning, in addition to those of every training.
+        held_out: Ids of images that a cross-fitted network is not trained on, for the manifest.
 
     Returns:
         The complete stage with ``model.ckpt``.
@@ -93,7 +95,7 @@ def train_on_pairs(
         )
         path, reading = stage.path / "model.ckpt", config.data.reading
         save_network(path, "segmenter", training.network, config.model, classes, reading=reading)
-        return {"loss": loss}
+        return {"loss": loss, **({"held_out": list(held_out)} if held_out else {})}
 
     return stage.run(train)
 

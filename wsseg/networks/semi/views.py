@@ -87,7 +87,8 @@ class ViewBatches(StepBatches):
         sample = self.samples[index]
         numbers, sets = self._allowed_sets(sample)
         pixels = read_image(sample.image, sample.reading)
-        weak, placed = self.weak(*zoom_randomly(pixels, numbers[None], self.model, self.trainer))
+        scale, zoom = self.model.scale, self.trainer.zoom
+        weak, placed = self.weak(*zoom_randomly(pixels, numbers[None], scale, zoom))
         places = placed.as_subclass(Tensor)[0].long()
         inside = places != _OUTSIDE
         allowed = torch.from_numpy(sets)[places.clamp(min=0)].permute(2, 0, 1)
