@@ -1,17 +1,15 @@
 import numpy as np
 import pytest
 import torch
+from helpers.bright import bright_segmenter
 from helpers.builders import write_image
 from PIL import Image
-from torch import nn
 
 from wsseg.data.annotation import Box
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, write_label_map
 from wsseg.networks import training_data
 from wsseg.networks.box_crops import OBJECT_OR_NOT, BoxCrop, crop_window, predict_box
-from wsseg.networks.params import SegmenterParams
-from wsseg.networks.prediction import Segmenter
 from wsseg.networks.training_data import TrainingBatches
 
 SIZE = (60, 80)
@@ -26,23 +24,9 @@ BOXES = (
 )
 
 
-class Brightness(nn.Module):
-    """The object is where the image is bright."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Identity()
-        self.slope = nn.Parameter(torch.tensor(20.0))
-
-    def forward(self, images):
-        bright = (images.mean(dim=1, keepdim=True) - 0.5) * self.slope
-        return torch.cat([-bright, bright], dim=1)
-
-
 @pytest.fixture
 def segmenter():
-    plain = SegmenterParams(mean=(0, 0, 0), std=(1, 1, 1))
-    return Segmenter(Brightness().eval(), OBJECT_OR_NOT, plain)
+    return bright_segmenter(OBJECT_OR_NOT)
 
 
 @pytest.fixture

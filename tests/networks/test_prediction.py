@@ -1,36 +1,22 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from helpers.bright import bright_segmenter
 
 from wsseg.bands import ImageParams
 from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.networks.checkpoints import read_checkpoint, save_network, write_checkpoint
-from wsseg.networks.params import PredictionParams, SegmenterParams
-from wsseg.networks.prediction import Segmenter, load_segmenter
+from wsseg.networks.params import PredictionParams
+from wsseg.networks.prediction import load_segmenter
 from wsseg.networks.segmenter import build_network
 
 CLASSES = Classes(("background", "thing"))
 
 
-class Brightness(nn.Module):
-    """Class 1 where the image is bright; looks at one pixel only."""
-
-    def __init__(self):
-        super().__init__()
-        self.encoder = nn.Identity()
-        self.slope = nn.Parameter(torch.tensor(20.0))
-
-    def forward(self, images):
-        bright = (images.mean(dim=1, keepdim=True) - 0.5) * self.slope
-        return torch.cat([-bright, bright], dim=1)
-
-
 @pytest.fixture
 def segmenter():
-    plain = SegmenterParams(mean=(0, 0, 0), std=(1, 1, 1))
-    return Segmenter(Brightness().eval(), CLASSES, plain)
+    return bright_segmenter(CLASSES)
 
 
 def half_bright(height, width):
