@@ -246,17 +246,33 @@ def test_a_segment_grows_to_the_sides_of_its_box():
 
 
 def test_a_segment_grows_neither_into_a_box_in_front_nor_into_known_pixels():
-    behind, front = Box(1, 0, 0, 20, 16), Box(2, 8, 4, 16, 12)
+    behind, front = Box(1, 1, 1, 21, 17), Box(2, 8, 4, 16, 12)
     constraints = constrained(behind, front)
-    constraints.allowed[1:, 2, 2] = False
-    scores = np.full((3, *SIZE), 0.3)
-    scores[0] = 0.4
+    constraints.allowed[1:, 2, 3] = False
+    scores = np.stack([np.full(SIZE, value) for value in (0.5, 0.4, 0.0)])
+    scores[:, 4:12, 8:16] = np.array([0.6, 0.35, 0.05])[:, None, None]
     example = example_with(np.zeros((*SIZE, 3), np.uint8), constraints, [behind, front])
     params = CleaningParams(first_weight=0, reset_iou=0)
     result = clean(scores, example, filled(behind, front), params, NO_CRF).label_map
-    expected = filled(behind, front)
-    expected[2, 2] = 0
+    expected = filled(behind)
+    expected[front.slices] = 0
+    expected[2, 3] = 0
     np.testing.assert_array_equal(result, expected)
+
+
+def test_a_side_behind_another_box_is_not_grown_to():
+    behind, front = Box(1, 8, 2, 22, 16), Box(2, 4, 1, 15, 17)
+    scores = np.stack([np.full(SIZE, value) for value in (0.8, 0.2, 0.0)])
+    seen = np.zeros(SIZE, bool)
+    seen[2:16, 15:22] = True  # the object that shows from top to bottom, and on the right
+    seen[5:8, 15:18] = False  # a gap that growth would fill
+    scores[:, seen] = np.array([0.1, 0.9, 0.0])[:, None]
+    example = example_with(
+        np.zeros((*SIZE, 3), np.uint8), constrained(behind, front), [behind, front]
+    )
+    params = CleaningParams(first_weight=0, reset_iou=0)
+    result = clean(scores, example, filled(behind, front), params, NO_CRF).label_map
+    np.testing.assert_array_equal(result == 1, seen)
 
 
 def test_crowds_are_ignored_and_never_reset():

@@ -16,16 +16,13 @@ from wsseg.refine.crf.dense import dense_crf
 from wsseg.refine.params import CleaningParams
 from wsseg.refine.refiners import Refine
 from wsseg.refine.scores import normalise
-from wsseg.refine.tightness import fit_segment
+from wsseg.refine.tightness import fit_segment, reached_sides
 
 RULES = ("network", "constraint", "average", "reset", "unsure", "restored")
 """The origin of a pixel's label: the network's best class; its best allowed class, if that is
 another; the average with first labels and refined scores, or the fit to a box, if that changed the
 class again; the first label of a box that was reset; IGNORE for crowds and small islands; the first
 label of a tagged class that had vanished."""
-
-
-_TINY = 1e-30  # keeps 0 / 0 away
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +77,8 @@ def clean(
        with what ``refine``, such as a dense CRF, makes of it: their errors differ.
     3. A segment that does not reach the sides of its box grows to less probable pixels; see
        ``fit_segment`` and ``params.box_gap``.
-    4. A box whose segment has an IoU below ``params.reset_iou`` with the visible part of the box
-       goes back to its first label.
+    4. A box whose segment has an IoU below ``params.reset_iou`` with the visible part of the box,
+       in the prediction or after 3, goes back to its first label.
     5. Islands smaller than ``params.min_island`` become IGNORE, and a tagged class that has lost
        all its pixels gets its first labels back.
 
@@ -116,7 +113,8 @@ def clean(
     refined = refine(example.image, evidence, allowed=constraints.allowed)
     average = (evidence + normalise(refined, constraints.allowed)) / 2
     label_map = _fitted(average, example, box_index, params.box_gap)
-    failed = _failed(label_map, sample.boxes, box_index, params.reset_iou)
+    failed = _failed(predicted, sample.boxes, box_index, params.reset_iou)
+    failed |= _failed(label_map, sample.boxes, box_index, params.reset_iou)
     changed, reset = label_map != predicted, failed[box_index]
     label_map = np.where(reset, first, label_map)
     unsure = _only_crowd(sample.boxes, first.shape) | islands(label_map, params.min_island)
@@ -154,15 +152,17 @@ def _fitted(
     """Return the best allowed classes, after segments have grown to the sides of their boxes."""
     constraints, boxes = example.constraints, example.sample.boxes
     label_map = constraints.argmax(scores)
-    if gap is None:
+    if gap is None or len(constraints.classes) == 1:
         return label_map
     for box in smaller_in_front(boxes):
-        (own,) = np.flatnonzero(constraints.classes == box.label)
+        own = constraints.classes == box.label
+        if box.crowd or not own.any():
+            continue
+        visible = box_index[box.slices] == boxes.index(box)
         inside = scores[:, *box.slices]
-        best_other = np.delete(inside, own, axis=0).max(axis=0)
-        share = inside[own] / np.maximum(inside[own] + best_other, _TINY)
-        segment = fit_segment(share, box, label_map.shape, gap)
-        segment &= box_index[box.slices] == boxes.index(box)
+        best_other = inside[~own].max(axis=0)
+        share = np.where(visible, inside[own][0] / (inside[own][0] + best_other), 0)
+        segment = fit_segment(share, reached_sides(box, visible, label_map.shape), gap)
         label_map[box.slices][segment] = box.label
     return label_map
 

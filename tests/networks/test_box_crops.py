@@ -52,15 +52,16 @@ def test_labels_are_the_class_of_the_box_or_not(tmp_path):
     image = write_image(tmp_path / "image.png", SIZE)
     behind, front = BOXES[0], Box(3, 30, 5, 40, 30)
     crop = BoxCrop(image, tmp_path / "labels.png", boxes=(front, behind), box=behind, side=64)
-    pixels, (labels, numbers, box_labels), factor = crop.read()
+    pixels, (labels, rows, columns, box_labels), factor = crop.read()
     assert pixels.shape == (36, 46, 3) and labels.shape == (36, 46)
     assert factor == 64 / 46
     expected = label_map[2:38, 12:58]
     assert (labels[expected == 2] == 1).all() and (labels[expected == IGNORE] == IGNORE).all()
     assert (labels[(expected == 0) | (expected == 3)] == 0).all()
     visible = np.isin(expected, (2, IGNORE))  # the box without the one in front
-    np.testing.assert_array_equal(numbers, visible)
+    np.testing.assert_array_equal(columns, visible)
     np.testing.assert_array_equal(box_labels, visible)
+    assert not rows.any()  # the box in front hides a part of each row
 
 
 @pytest.mark.parametrize("box", BOXES)

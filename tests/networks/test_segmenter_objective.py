@@ -21,7 +21,7 @@ def batch():
     labels = torch.randint(0, 3, (2, 32, 32), generator=generator)
     labels[:, 8:] = 255
     inside, possible = torch.ones(2, 32, 32, dtype=torch.bool), torch.ones(2, 3, dtype=torch.bool)
-    return images, Target(labels, inside, possible, *torch.zeros(2, 2, 32, 32, dtype=torch.int64))
+    return images, Target(labels, inside, possible, *torch.zeros(3, 2, 32, 32, dtype=torch.int64))
 
 
 def test_losses_are_weighed_and_summed(network, batch, model_settings):

@@ -143,7 +143,7 @@ def test_losses_see_features_of_the_image_alone(architecture, monkeypatch):
     inputs = []
     monkeypatch.setitem(LOSSES, "ce", lambda x, _: inputs.append(x) or x.logits.sum())
     network, (images, labels) = network_of(architecture=architecture), half(29, 57)
-    target = Target(labels, labels < 2, torch.ones(2, 3, dtype=torch.bool), labels * 0, labels * 0)
+    target = Target(labels, labels < 2, torch.ones(2, 3, dtype=torch.bool), *[labels * 0] * 3)
     loss = WeightedLosses(SegmenterTrainingParams(), params_of())(network, images, target, 0.0)
     height, width = inputs[0].features.shape[2:]
     cell = 14 if architecture == "Linear" else 2 * 14 / 16

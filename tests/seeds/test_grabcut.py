@@ -226,5 +226,5 @@ def test_edges_that_do_not_fit_are_refused(name, tmp_path):
 def test_an_object_that_stops_short_of_its_box_grows():
     image, inside = disc(radius=18)  # two pixels from each side
     label_map = segment_boxes("grabcut", image, [DISC])
-    assert side_gaps(label_map[DISC.slices] == 1, DISC, label_map.shape).tolist() == [0] * 4
+    assert side_gaps(label_map[DISC.slices] == 1, [True] * 4).tolist() == [0] * 4
     assert (label_map == 1)[inside].all() and inside[label_map == 1].mean() > 0.75

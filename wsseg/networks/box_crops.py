@@ -35,19 +35,21 @@ class BoxCrop(TrainingPair):
         """Return what to train on.
 
         Returns:
-            Pixels (h, w, 3) RGB of the crop; (3, h, w): labels, which are 1 where the label map has
-            the class of the box, IGNORE where it has IGNORE, and 0 elsewhere, and twice the visible
-            part of the box, whose number and class are 1; the factor of their size to train at.
+            Pixels (h, w, 3) RGB of the crop; planes (4, h, w): labels, which are 1 where the label
+            map has the class of the box, IGNORE where it has IGNORE, and 0 elsewhere, and
+            ``box_planes`` of this box alone, whose number and class are 1; the factor of their size
+            to train at.
 
         Raises:
             InputError: A file is missing or damaged.
         """
         pixels, planes, _ = super().read()
         window = crop_window(self.box, planes.shape[1:])
-        labels, numbers, _ = planes[:, *window]
+        labels, rows, columns, _ = planes[:, *window]
         is_object = np.where(labels == IGNORE, IGNORE, labels == self.box.label)
-        visible = numbers == self.boxes.index(self.box) + 1
-        crop = np.stack([is_object, visible, visible]).astype(np.int16)
+        own = self.boxes.index(self.box) + 1
+        seen = (rows == own, columns == own)
+        crop = np.stack([is_object, *seen, np.logical_or(*seen)]).astype(np.int16)
         return pixels[window], crop, self.side / max(labels.shape)
 
 

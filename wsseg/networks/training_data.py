@@ -30,7 +30,7 @@ class TrainingPair:
     Attributes:
         label_map: A palette PNG of the image's size.
         possible: For each class whether it can occur in the image; empty if no loss asks for it.
-        boxes: The boxes that show objects.
+        boxes: The boxes of the image, for the loss ``tightness``.
         reading: Range and bands that the image is read with.
     """
 
@@ -44,14 +44,14 @@ class TrainingPair:
         """Return what to train on.
 
         Returns:
-            Pixels (H, W, 3) RGB; labels (1, H, W), or with boxes (3, H, W): labels, and number and
-            class of the visible box; the factor of their size to train at.
+            Pixels (H, W, 3) RGB; planes (4, H, W): labels and ``box_planes``; the factor of their
+            size to train at.
 
         Raises:
             InputError: A file is missing or damaged.
         """
         labels = read_label_map(self.label_map).astype(np.int16)
-        planes = np.stack([labels, *_box_planes(self.boxes, labels.shape)])
+        planes = np.stack([labels, *box_planes(self.boxes, labels.shape)])
         return read_image(self.image, self.reading), planes, 1.0
 
 
@@ -62,14 +62,14 @@ class Target(NamedTuple):
         labels: (h, w) int64, IGNORE where unknown and on padding.
         inside: (h, w) bool, False on padding.
         possible: (K,) bool: classes that can occur in the image.
-        boxes: (h, w) int64: number of the visible box of the image, from 1; 0 outside of boxes.
-        box_labels: (h, w) int64: class of that box; 0 outside of boxes.
+        row_boxes, column_boxes, box_labels: (h, w) int64, see ``box_planes``.
     """
 
     labels: Tensor
     inside: Tensor
     possible: Tensor
-    boxes: Tensor
+    row_boxes: Tensor
+    column_boxes: Tensor
     box_labels: Tensor
 
 
@@ -103,20 +103,32 @@ class TrainingBatches(StepBatches):
         image, padded = self.augment(*zoom_randomly(pixels, planes, scale, zoom))
         labels, *drawn = padded.as_subclass(Tensor).long()
         inside = labels != _OUTSIDE
-        boxes, box_labels = (plane * inside for plane in drawn or (labels * 0, labels * 0))
         possible = torch.tensor(pair.possible, dtype=torch.bool)
-        target = Target(labels.where(inside, IGNORE), inside, possible, boxes, box_labels)
+        of_boxes = (plane * inside for plane in drawn)
+        target = Target(labels.where(inside, IGNORE), inside, possible, *of_boxes)
         return normalize(image, self.model), target
 
 
-def _box_planes(boxes: tuple[Box, ...], size: tuple[int, ...]) -> list[NDArray[np.int16]]:
-    """Return the number and the class (H, W) of the visible box of each pixel, if there are any."""
-    if not boxes:
-        return []
+def box_planes(boxes: tuple[Box, ...], size: tuple[int, ...]) -> NDArray[np.int16]:
+    """Return maps (3, H, W) of the visible boxes of an image.
+
+    Returns:
+        The number of the box, from 1, where its whole row is visible; the same of its column; and
+        the class of the visible box. 0 elsewhere.
+
+    Example:
+        >>> behind, front = Box(1, 0, 0, 3, 2), Box(2, 2, 1, 3, 2)
+        >>> box_planes((behind, front), (2, 3)).tolist()
+        [[[1, 1, 1], [0, 0, 2]], [[1, 1, 0], [1, 1, 2]], [[1, 1, 1], [1, 1, 2]]]
+    """
     index = visible_box_index(boxes, size)
     labels = np.array([*(box.label for box in boxes), 0], np.int16)
-    numbers = np.where(index < len(boxes), index + 1, 0).astype(np.int16)
-    return [numbers, labels[index]]
+    planes = np.stack([np.zeros(size, np.int16), np.zeros(size, np.int16), labels[index]])
+    for number, box in enumerate(boxes):
+        visible = index[box.slices] == number
+        planes[0][box.slices][visible.all(axis=1)] = number + 1
+        planes[1][box.slices][:, visible.all(axis=0)] = number + 1
+    return planes
 
 
 def zoom_randomly(

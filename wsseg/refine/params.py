@@ -130,10 +130,10 @@ class CleaningParams(Params):
     first_weight: float = Field(0.4, ge=0, le=1)
     """Weight of the first labels in their average with the prediction; 0 uses the prediction alone.
     """
-    box_gap: float | None = Field(0.02, ge=0)
+    box_gap: float | None = Field(0.02, ge=0, lt=1)
     """Largest mean distance between a segment and the sides of its box, as a share of the shorter
-    side. Segments that stay farther away grow to less probable pixels, as boxes are tight; null
-    leaves them as they are.
+    side; one pixel is always accepted. Segments that stay farther away grow to pixels with a
+    probability of at least 0.1, as boxes are tight; null leaves them as they are.
     """
     reset_iou: float = Field(0.5, ge=0, le=1)
     """Lowest IoU of a box with its predicted segment; below it the first labels come back."""

@@ -4,7 +4,7 @@ Segments that stay away from the sides miss parts of the object. How far they st
 without a mask, so it can decide how much a segment has to grow.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,60 +13,75 @@ from numpy.typing import NDArray
 from wsseg.data.annotation import Box
 
 _THRESHOLDS = np.arange(10, 1, -1) / 20
-"""Shares of a class, 0.5 to 0.1, of which the first that fits a box decides its segment."""
+"""Shares of a class, 0.5 to 0.1; the highest that makes a segment fit its box decides."""
 
-_MAX_GROWTH = 0.05  # share of the shorter side of a box
+_MAX_GROWTH = 0.05  # share of the shorter side of a box, rounded to pixels
 _MAX_PIXELS = 5
 
 
-def side_gaps(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return the distances in pixels between a segment and the sides of its box.
+def reached_sides(box: Box, visible: NDArray[np.bool_], size: tuple[int, ...]) -> list[bool]:
+    """Return which sides of a box its object is known to reach, and to be seen there.
 
-    Sides on the border of the image are left out, as the object may continue beyond them.
+    Not those on the border of the image, where the object may continue, and not those that another
+    box hides in part.
 
     Args:
-        segment: (box height, box width) bool.
+        visible: (box height, box width) bool, False where a box in front hides this one.
         size: (H, W) of the image.
 
     Returns:
-        (0 to 4,) float64: of the top, bottom, left and right side. An empty segment is as far away
-        as the box is long.
+        Of the top, bottom, left and right side.
+
+    Example:
+        >>> visible = np.ones((5, 8), bool)
+        >>> visible[0, 0] = False
+        >>> reached_sides(Box(1, left=3, top=15, right=11, bottom=20), visible, (20, 20))
+        [False, False, False, True]
+    """
+    height, width = size
+    lines = (visible[0], visible[-1], visible[:, 0], visible[:, -1])
+    inside = (box.top > 0, box.bottom < height, box.left > 0, box.right < width)
+    return [bool(free and line.all()) for free, line in zip(inside, lines, strict=True)]
+
+
+def side_gaps(segment: NDArray[np.bool_], sides: Sequence[bool]) -> NDArray[np.float64]:
+    """Return the distances in pixels between a segment and sides of its box.
+
+    Args:
+        segment: (box height, box width) bool.
+        sides: Whether to measure the top, bottom, left and right side.
+
+    Returns:
+        (0 to 4,) float64. An empty segment is as far away as the box is long.
 
     Example:
         >>> segment = np.zeros((5, 8), bool)
         >>> segment[1:, 2:5] = True
-        >>> side_gaps(segment, Box(1, left=0, top=4, right=8, bottom=9), (20, 20)).tolist()
+        >>> side_gaps(segment, [True, True, False, True]).tolist()
         [1.0, 0.0, 3.0]
     """
-    height, width = size
-    down = _margins(segment.any(axis=1), box.top > 0, box.bottom < height)
-    across = _margins(segment.any(axis=0), box.left > 0, box.right < width)
-    return np.array([*down, *across], float)
-
-
-def reaches_sides(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...], gap: float) -> bool:
-    """Return whether the mean of ``side_gaps`` is small.
-
-    Args:
-        gap: Largest mean as a share of the shorter side of the box; one pixel is always accepted.
-    """
-    gaps = side_gaps(segment, box, size)
-    return not gaps.size or bool(gaps.mean() <= max(1, gap * min(segment.shape)))
+    gaps: list[int] = []
+    for axis in (1, 0):
+        places, length = np.flatnonzero(segment.any(axis=axis)), segment.shape[1 - axis]
+        gaps += [places[0], length - 1 - places[-1]] if places.size else [length, length]
+    return np.compress(sides, np.array(gaps, float))
 
 
 def fit_segment(
-    share: NDArray[np.floating], box: Box, size: tuple[int, ...], gap: float
+    share: NDArray[np.floating], sides: Sequence[bool], gap: float
 ) -> NDArray[np.bool_]:
     """Return the pixels of a box whose share exceeds a threshold that makes them fit the box.
 
-    The threshold falls from 0.5 in steps of 0.05 until the segment reaches the sides of the box, at
-    most to 0.1.
+    The threshold falls from 0.5 to 0.1 in steps of 0.05 until the mean of the segment's
+    ``side_gaps`` is small enough. If it never is, the highest threshold with the smallest mean
+    decides: segments do not grow for nothing.
 
     Args:
         share: (box height, box width), the probability of the class among itself and the best other
             class of each pixel, 0..1.
-        size: (H, W) of the image.
-        gap: As for ``reaches_sides``.
+        sides: The sides to reach; without any the threshold is 0.5.
+        gap: Largest mean gap as a share of the shorter side of the box; one pixel is always small
+            enough.
 
     Returns:
         (box height, box width) bool.
@@ -75,37 +90,34 @@ def fit_segment(
         After the tightness prior of Lempitsky et al., Image Segmentation with a Bounding Box Prior,
         ICCV 2009, doi:10.1109/ICCV.2009.5459262.
     """
-    for threshold in _THRESHOLDS:
-        segment: NDArray[np.bool_] = share > threshold
-        if reaches_sides(segment, box, size, gap):
-            break
-    return segment
+    segments: list[NDArray[np.bool_]] = [share > threshold for threshold in _THRESHOLDS]
+    if not any(sides):
+        return segments[0]
+    limit, gaps = max(1, gap * min(share.shape)), []
+    for segment in segments:
+        gaps.append(side_gaps(segment, sides).mean())
+        if segment.any() and gaps[-1] <= limit:
+            return segment
+    return segments[int(np.argmin(gaps))]
 
 
-def grow_to_sides(segment: NDArray[np.bool_], box: Box, size: tuple[int, ...]) -> NDArray[np.bool_]:
+def grow_to_sides(segment: NDArray[np.bool_], sides: Sequence[bool]) -> NDArray[np.bool_]:
     """Return a segment dilated by the median of its ``side_gaps``.
 
     A segment whose colours stop short of most sides is too small all around. It grows by at most
-    5 pixels and 5 % of the shorter side of the box.
+    5 pixels and 5 % of the shorter side of the box, rounded.
 
     Args:
         segment: (box height, box width) bool.
-        size: (H, W) of the image.
+        sides: The sides to reach; a single one says nothing about the others.
 
     Returns:
         (box height, box width) bool.
     """
-    gaps = side_gaps(segment, box, size)
-    if not segment.any() or not gaps.size:
+    gaps = side_gaps(segment, sides)
+    if not segment.any() or gaps.size < 2:
         return segment
     limit = min(_MAX_PIXELS, round(_MAX_GROWTH * min(segment.shape)))
     radius = min(limit, int(np.median(gaps)))
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return cv2.dilate(segment.astype(np.uint8), disk).astype(bool)
-
-
-def _margins(occupied: Any, before: bool, after: bool) -> list[int]:
-    """Return the numbers of places before the first and after the last True, if asked for."""
-    places, length = np.flatnonzero(occupied), len(occupied)
-    first, last = (places[0], length - 1 - places[-1]) if places.size else (length, length)
-    return [first] * before + [last] * after

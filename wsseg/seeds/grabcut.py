@@ -14,7 +14,7 @@ from wsseg.data.stacking import smaller_in_front, visible_box_index
 from wsseg.errors import InputError
 from wsseg.images import read_image
 from wsseg.labelmaps import IGNORE
-from wsseg.refine.tightness import grow_to_sides
+from wsseg.refine.tightness import grow_to_sides, reached_sides
 from wsseg.seeds.boxes import core
 from wsseg.seeds.crops import Crop, crop_around, jitter
 from wsseg.seeds.graphcut import cut_out
@@ -60,7 +60,8 @@ def grabcut(example: Example, params: GrabCutParams) -> NDArray[np.uint8]:
     for box, visible in _back_to_front(example, label_map):
         mask = _segment(pixels, example.constraints, box, params.iterations)
         has_failed, is_marked = _has_failed(mask, visible), (known[box.slices] != IGNORE).any()
-        grown = mask if is_marked else grow_to_sides(mask, box, label_map.shape)
+        sides = reached_sides(box, visible, label_map.shape)
+        grown = mask if is_marked else grow_to_sides(mask, sides)
         label_map[box.slices][grown | has_failed] = box.label
     return label_map
 

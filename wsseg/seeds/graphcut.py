@@ -15,8 +15,13 @@ _SCALE = 100  # capacities are whole numbers
 _MAX_GAIN = 10_000.0
 _STILL = 0.001  # share of undecided pixels: no more iterations if fewer change
 _ROUNDS = 5  # of the colour models before the first cut; OpenCV runs k-means instead
-_AHEAD = ((0, 1), (1, -1), (1, 0), (1, 1))  # down and right to the neighbours 4 to 7 of a grid
-_OBJECT, _UNDECIDED = cv2.GC_FGD, cv2.GC_PR_BGD  # above it, pixels are undecided
+_AHEAD = (
+    (0, 1),
+    (1, -1),
+    (1, 0),
+    (1, 1),
+)  # (dy, dx) of neighbours 4 to 7 of a grid; 0 to 3 lie opposite
+_OBJECT, _UNDECIDED = cv2.GC_FGD, cv2.GC_PR_BGD  # pixels from the second value on are undecided
 
 
 def cut_out(

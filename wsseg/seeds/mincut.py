@@ -14,7 +14,7 @@ _FAR = 1 << 30
 
 
 class Grid(NamedTuple):
-    """Pixels with a frame around them, and how much may still flow.
+    """Pixels with a frame around them, and their residual capacities.
 
     Flow leaves residual capacities whose minimum cuts are the same, so that terms may be added
     after a cut, and the next cut starts from the flow of the one before (Kohli and Torr, Dynamic
@@ -23,7 +23,8 @@ class Grid(NamedTuple):
     Attributes:
         links: (h + 2, w + 2, 8) int32, capacities to the neighbours in reading order, at least 0;
             0 from and to the frame. The direction back from direction d is 7 - d.
-        terms: (h + 2, w + 2) int32, cost of the sink's side minus cost of the source's side.
+        terms: (h + 2, w + 2) int32, cost of the sink's side minus cost of the source's side;
+            positive values are capacities from the source, negative ones to the sink.
     """
 
     links: NDArray[np.int32]
@@ -46,7 +47,11 @@ def source_side(grid: Grid, is_first: bool) -> NDArray[np.bool_]:
 
 # The arrays are arguments one by one: numba counts references when it takes them out of an object,
 # which costs as much as the search. Indices in memory are unsigned, as numba has to test signed
-# ones for their sign while it follows a path.
+# ones for their sign while it follows a path. Of each pixel (n = (h + 2)(w + 2) of them):
+#   tree (n,) uint8: free, source or sink
+#   parent (n,) uint32: the next pixel towards the terminal; way (n,) uint8: the direction to it
+#   distance (n,) int32: length of that path; stamp (n,) int32: the time when it was checked
+#   active, orphans (n,) uint32: queues of pixels; is_active (n,) bool
 
 
 @kernel

@@ -29,7 +29,7 @@ def push_relabel(links: Any, terms: Any, steps: Any) -> None:
     while True:
         reached = _measure(links, terms, steps, distance, order)
         count = 0
-        for k in range(reached - 1, -1, -1):  # the farthest first: what they push moves on together
+        for k in range(reached - 1, -1, -1):  # farthest pixels first, so that their excess merges
             i = order[k]
             if terms[i] > 0:
                 queue[count], is_queued[i] = i, True

@@ -51,7 +51,7 @@ def test_missing_data_stops_no_other_check(capsys, config_file, tmp_path):
     ("package", "subject", "state"),
     [
         ("torch", "devices", "problem"),
-        ("numba", "numba", "warning"),
+        ("numba", "numba", "problem"),
         ("cv2", "settings and data", "problem"),
     ],
 )

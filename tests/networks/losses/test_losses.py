@@ -78,7 +78,7 @@ def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name):
     boxes[:, 2:9, 4:12] = 1
     for known in (0, 3):
         labels[:, :known] = 1
-        inputs = LossInputs(logits, features, colours, labels, inside, possible, boxes, boxes)
+        inputs = LossInputs(logits, features, colours, labels, inside, possible, *[boxes] * 3)
         value = LOSSES[name](inputs, SegmenterTrainingParams())
         (gradient,) = torch.autograd.grad(value, logits)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()

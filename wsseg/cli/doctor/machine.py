@@ -59,14 +59,13 @@ def check_compiler() -> Iterator[Check]:
         with warnings.catch_warnings(action="ignore"):
             native = import_module(BACKENDS["native"].module)
     except (ImportError, OSError) as error:
-        message = f"{error}; the CRF uses torch instead, but GrabCut needs numba"
-        yield Check("numba", "warning", message, reinstall)
+        message = f"numba cannot be imported, which seeds and trainings need: {error}"
+        yield Check("numba", "problem", message, reinstall)
         return
     try:
         import_module("numba").njit(_increment)(1)
     except Exception as error:  # LLVM and numba raise many kinds
-        remedy = f"set crf.backend=torch, or {reinstall}"
-        yield Check("numba", "problem", f"numba cannot compile: {error!r}", remedy)
+        yield Check("numba", "problem", f"numba cannot compile: {error!r}", reinstall)
         return
     yield _check_cache(native.cache_folder())
 

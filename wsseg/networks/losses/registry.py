@@ -34,8 +34,7 @@ class LossInputs:
         labels: (N, H, W) int64 labels or IGNORE.
         inside: (N, H, W) bool, False on padding.
         possible: (N, K) bool: the classes that can occur in each image.
-        boxes: (N, H, W) int64: number of the visible box in its image, from 1; 0 outside of boxes.
-        box_labels: (N, H, W) int64: class of that box; 0 outside of boxes.
+        row_boxes, column_boxes, box_labels: (N, H, W) int64, see ``box_planes``.
     """
 
     logits: Tensor
@@ -44,7 +43,8 @@ class LossInputs:
     labels: Tensor
     inside: Tensor
     possible: Tensor
-    boxes: Tensor
+    row_boxes: Tensor
+    column_boxes: Tensor
     box_labels: Tensor
 
     @property
@@ -76,7 +76,7 @@ LOSSES: dict[str, Loss] = {
         x.logits, x.colours, x.features, x.unlabelled, inside=x.inside
     ),
     "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
-    "tightness": lambda x, _: tightness(x.logits, x.boxes, x.box_labels),
+    "tightness": lambda x, _: tightness(x.logits, x.row_boxes, x.column_boxes, x.box_labels),
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
