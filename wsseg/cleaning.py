@@ -77,8 +77,8 @@ def clean(
        with what ``refine``, such as a dense CRF, makes of it: their errors differ.
     3. A segment that does not reach the sides of its box grows to less probable pixels; see
        ``fit_segment`` and ``params.box_gap``.
-    4. A box whose segment has an IoU below ``params.reset_iou`` with the visible part of the box,
-       in the prediction or after 3, goes back to its first label.
+    4. A box whose segment still has an IoU below ``params.reset_iou`` with the visible part of the
+       box goes back to its first label.
     5. Islands smaller than ``params.min_island`` become IGNORE, and a tagged class that has lost
        all its pixels gets its first labels back.
 
@@ -113,8 +113,7 @@ def clean(
     refined = refine(example.image, evidence, allowed=constraints.allowed)
     average = (evidence + normalise(refined, constraints.allowed)) / 2
     label_map = _fitted(average, example, box_index, params.box_gap)
-    failed = _failed(predicted, sample.boxes, box_index, params.reset_iou)
-    failed |= _failed(label_map, sample.boxes, box_index, params.reset_iou)
+    failed = _failed(label_map, sample.boxes, box_index, params.reset_iou)
     changed, reset = label_map != predicted, failed[box_index]
     label_map = np.where(reset, first, label_map)
     unsure = _only_crowd(sample.boxes, first.shape) | islands(label_map, params.min_island)

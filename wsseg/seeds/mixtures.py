@@ -70,7 +70,7 @@ def split_colours(colours: NDArray[np.float64], counts: NDArray[np.float64]) -> 
 def update_mixture(
     colours: NDArray[np.float64], counts: NDArray[np.float64], nearest: NDArray[np.intp]
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Fit a Gaussian to each cluster of colours, and return the negative log-likelihood of all colours.
+    """Fit a Gaussian to each cluster of colours, and return the negative log-likelihood of all.
 
     Args:
         colours: (M, 3).

@@ -32,7 +32,7 @@ class GrabCutParams(Params):
     """Parameters of the seeds ``grabcut``, ``grabcut_votes`` and ``grabcut_strokes``."""
 
     iterations: int = Field(5, ge=1)
-    """Largest number of GrabCut iterations per box or class; ``grabcut_votes`` has one for each vote."""
+    """Largest number of GrabCut iterations per box or class; ``grabcut_votes`` cuts once a vote."""
     edges: Path | None = None
     """Folder of edge probabilities, grayscale images ``<id>.png`` of 0 to 255, that ``grabcut`` and
     ``grabcut_votes`` use beside the colours (GrabCut+).
