@@ -109,7 +109,7 @@ def test_every_option_of_semi_at_once(folder):
 
 
 def test_a_network_that_collapses_is_never_the_result(folder, capsys):
-    done = run(folder, "collapsed", "trainer.decoder_lr=10", "finetune.masks_only=false")
+    done = run(folder, "collapsed", "trainer.decoder_lr=100", "finetune.masks_only=false")
     assert "the base's network is the result" in capsys.readouterr().err
     worth = summary(done)["masks"]
     assert worth["collapsed"] >= 12
