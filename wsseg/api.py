@@ -148,9 +148,11 @@ def clean(
 
     Args:
         scores: (C, H, W) probabilities over ``example.constraints.classes``.
-        first_labels: (H, W) uint8 label map of the seed; boxes without support return to it.
+        first_labels: (H, W) uint8 label map of the seed, IGNORE where unknown. It is averaged with
+            the scores, and boxes without support return to it.
         refine: ``f(image, scores, *, allowed) -> scores``; None is ``dense_crf``.
-        **params: Parameters of the rules: ``reset_iou``, ``min_island``.
+        **params: Parameters of the rules, the settings of ``rounds``: ``first_weight``,
+            ``box_gap``, ``reset_iou``, ``min_island``.
 
     Returns:
         (H, W) uint8 label map that the constraints allow.
