@@ -175,6 +175,17 @@ def _array(archive: ZipFile, name: str) -> NDArray[Any]:
         return np.asarray(npy.read_array(file, allow_pickle=False))
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
+    """Return (left, top, right, bottom) of a mask with at least one pixel, in pixels.
+
+    Example:
+        >>> bounding_box(np.array([[False, False], [False, True]]))
+        (1, 1, 2, 2)
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def overlay(
     image: NDArray[np.uint8], label_map: NDArray[np.uint8], opacity: float = 0.5
 ) -> NDArray[np.uint8]:

@@ -9,17 +9,6 @@ from numpy.typing import NDArray
 _CANVAS = 256  # pixels: longer side of mask prompts, the resolution of the prompt encoders
 
 
-def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    """Return (left, top, right, bottom) of a mask with at least one pixel, in pixels.
-
-    Example:
-        >>> bounding_box(np.array([[False, False], [False, True]]))
-        (1, 1, 2, 2)
-    """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def points_in(mask: NDArray[np.bool_], count: int, *, closed: bool = True) -> NDArray[np.float64]:
     """Return the deepest pixel of a mask, and then pixels far from those chosen before.
 

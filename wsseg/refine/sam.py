@@ -11,8 +11,9 @@ from scipy.special import expit
 
 from wsseg.foundation.embeddings import load_cached_sam
 from wsseg.foundation.params import SamParams
-from wsseg.foundation.prompting import bounding_box, mask_prompt, on_canvas, points_in
+from wsseg.foundation.prompting import mask_prompt, on_canvas, points_in
 from wsseg.foundation.sam import Embedding, Masks, Prompt, PromptedModel
+from wsseg.labelmaps import bounding_box
 from wsseg.refine.scores import check_scores, normalise
 
 _ITERATIONS = 5

@@ -58,6 +58,11 @@ class Config(Params):
     rounds: RoundParams = RoundParams()
     finetune: FinetuneParams = FinetuneParams()
 
+    @property
+    def has_rounds(self) -> bool:
+        """Whether the recipe makes first labels and has rounds, as all but two of wsseg's do."""
+        return Path(self.pipeline).stem not in ("finetune", "full")
+
 
 _MAX_VALUES = 100_000  # values in a YAML file after aliases are expanded
 UNREADABLE = (

@@ -48,7 +48,7 @@ def end_with(config: Config, stage: str) -> Config:
         InputError: The run has no such stage, or is none of rounds.
     """
     rounds = config.rounds
-    if Path(config.pipeline).stem in ("finetune", "full"):
+    if not config.has_rounds:
         problem = f"--until {stage}: the pipeline {config.pipeline} has no rounds"
         raise InputError(problem, hint="leave it out, or choose pipeline=weak")
     zoom = {ZOOM: 0} if config.zoom.folds else {}

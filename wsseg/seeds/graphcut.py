@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from wsseg.labelmaps import bounding_box
 from wsseg.refine.crf.kernels import kernel
 from wsseg.seeds.mincut import Grid, source_side
 from wsseg.seeds.mixtures import colour_cells, split_colours, update_mixture
@@ -76,11 +77,8 @@ def cut_out(
 
 def _window(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     """Return the smallest rectangle that contains a mask (H, W), and a pixel around it."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        slice(max(0, rows[0] - 1), rows[-1] + 2),
-        slice(max(0, columns[0] - 1), columns[-1] + 2),
-    )
+    left, top, right, bottom = bounding_box(mask)
+    return slice(max(0, top - 1), bottom + 1), slice(max(0, left - 1), right + 1)
 
 
 def link_neighbours(

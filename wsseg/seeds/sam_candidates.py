@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from wsseg.foundation.prompting import bounding_box
 from wsseg.foundation.sam import Masks
+from wsseg.labelmaps import bounding_box
 from wsseg.seeds.sam_objects import PromptedObject
 
 FOREGROUND, BACKGROUND = 0.7, 0.3

@@ -12,9 +12,9 @@ from wsseg.data.constraints import labelled_pixels
 from wsseg.data.example import Example
 from wsseg.data.stacking import visible_box_index
 from wsseg.data.strokes import default_width
-from wsseg.foundation.prompting import bounding_box, depth_of, mask_prompt, points_in
+from wsseg.foundation.prompting import depth_of, mask_prompt, points_in
 from wsseg.foundation.sam import Prompt
-from wsseg.labelmaps import IGNORE
+from wsseg.labelmaps import IGNORE, bounding_box
 
 _JITTERS = ((-1, -1, 1, 1), (1, 1, -1, -1), (-1, 1, -1, 1), (1, -1, 1, -1))
 """Signs by which the left, top, right and bottom of jittered boxes move: larger, smaller, and two

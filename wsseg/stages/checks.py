@@ -91,7 +91,7 @@ def stopping_problems(config: Config, dataset: Dataset) -> Iterator[InputError]:
     if has_classifier(config, dataset):
         problems += tags_without_contrast(samples, dataset.classes, train)
     yield from map(_error, problems)
-    if _has_rounds(config):
+    if config.has_rounds:
         try:
             deal([sample for sample in samples if sample.split == train], config.zoom.folds)
         except InputError as error:
@@ -107,10 +107,6 @@ def _error(problem: Problem) -> InputError:
 
 def _recipe(config: Config) -> str:
     return Path(config.pipeline).stem
-
-
-def _has_rounds(config: Config) -> bool:
-    return _recipe(config) not in ("finetune", "full")
 
 
 def has_classifier(config: Config, dataset: Dataset | None) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -49,7 +48,7 @@ def foundation_models(config: Config, dataset: Dataset | None = None) -> Models:
     Args:
         dataset: Models that its annotations do not need are left out; None keeps them.
     """
-    if Path(config.pipeline).stem in ("finetune", "full"):  # which have no seeds
+    if not config.has_rounds:
         return {}
     samples = dataset.samples if dataset else ()
     are_tagged = [is_only_tagged(s) for s in samples if s.split == config.data.train]

@@ -17,7 +17,7 @@ from wsseg.data.model import Classes
 from wsseg.data.writers.voc import add_fields
 from wsseg.errors import InputError
 from wsseg.files import name_in_errors
-from wsseg.labelmaps import palette, write_label_map
+from wsseg.labelmaps import bounding_box, palette, write_label_map
 from wsseg.synthetic.painting import SHAPES, Field, paint_background, paint_object, simulate_camera
 
 CLASSES = Classes(("background", "disc", "ring", "star", "cross", "hook"))
@@ -68,7 +68,7 @@ def generate_scene(
             objects[mask] = len(labels)
             image = paint_object(rng, image, label, mask, (across, along))
     label_map = np.array([0, *labels], np.uint8)[objects]
-    boxes = tuple(_tight_box(objects == 1 + i, label) for i, label in enumerate(labels))
+    boxes = tuple(Box(label, *bounding_box(objects == 1 + i)) for i, label in enumerate(labels))
     return simulate_camera(rng, image), label_map, boxes
 
 
@@ -199,8 +199,3 @@ def _place_object(
         if whole_enough and (hidden <= 0.4 * areas[1:]).all() and hidden.sum() < 0.4 * mask.sum():
             return mask, across, along
     return None
-
-
-def _tight_box(mask: NDArray[np.bool_], label: int) -> Box:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return Box(label, int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
