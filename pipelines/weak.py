@@ -21,6 +21,7 @@ from wsseg.stages.stopping import end_rounds
 from wsseg.stages.tags.affinity import learn_affinity
 from wsseg.stages.tags.classifier import only_tagged, train_classifier
 from wsseg.stages.tags.maps import label_by_maps, locate_tags, spread_maps
+from wsseg.stages.tags.objects import focus_maps
 from wsseg.stages.thresholds import measure_thresholds
 from wsseg.stages.zoom import zoom_labels
 
@@ -43,6 +44,7 @@ def main(config: Config) -> None:
         maps = locate_tags(run, tagged, classifier)
         measure_thresholds(run, maps, truth, tagged.samples)
         maps = spread_maps(run, tagged, maps, learn_affinity(run, tagged, maps, classifier))
+        maps = focus_maps(run, tagged, maps)
         measure_thresholds(run, maps, truth, tagged.samples)
         tag_labels = label_by_maps(run, tagged, maps)
 

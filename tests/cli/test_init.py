@@ -215,3 +215,16 @@ def test_what_cannot_be_read_is_refused_and_nothing_is_written(tmp_path, capfd):
     assert wsseg("init", "bare") == 2
     assert "No image of bare has an annotation" in capfd.readouterr().err
     assert not list(tmp_path.glob("*.yaml"))
+
+
+def test_zoom_is_proposed_for_enough_images_with_boxes(tmp_path):
+    def zoomed(count):
+        boxes = [{"type": "box", "class": "cow", "points": [[2, 2], [20, 20]]}]
+        for n in range(count):
+            write(tmp_path / f"{count}" / "images" / f"{n}.png", image_bytes())
+        lines = [{"image": f"{n}.png", "marks": boxes} for n in range(count)]
+        write(tmp_path / f"{count}" / "train.jsonl", "\n".join(map(json.dumps, lines)))
+        return written(tmp_path / f"{count}")[1].zoom.folds
+
+    assert zoomed(4) == 0
+    assert zoomed(30) == 2

@@ -29,6 +29,7 @@ from wsseg.networks.params import SegmenterParams
 _SHOWN = 12  # classes that are listed
 _SHARE = 0.2
 _TFSLIM = "mobilenetv2_100_tfslim_in1k_bn.pth"
+_ENOUGH_TO_ZOOM = 20  # images with boxes of a class
 
 
 @dataclass(frozen=True)
@@ -247,10 +248,9 @@ def _training(findings: Findings) -> Iterator[str]:
         trainer = f"{{steps: 300, crop: [{full_height}, {full_width}], decoder_lr: 0.01}}"
         yield "classifier:  # of the tags: only its head is trained"
         yield f"  {{output_stride: 16, frozen_blocks: 7, trainer: {trainer}}}"
-    if not findings.gpu:
-        yield "prediction: {scales: [1.0]}  # [0.75, 1.0, 1.25] is more accurate and 3 times slower"
-    rounds = 2 if findings.only_tags else 3
-    yield f"rounds: {{count: {rounds}}}  # auto ends them when another one is not worth it"
+    if max(counts.images_with, default=0) >= _ENOUGH_TO_ZOOM:
+        yield "zoom: {folds: 2}  # two networks on box crops improve the first labels"
+    yield "rounds: {count: 2}  # auto ends them when another one is not worth it"
 
 
 def _crop(side: float, is_gpu: bool) -> int:

@@ -227,6 +227,10 @@ def _check_folds(folds: int) -> int:
     return folds
 
 
+Folds = Annotated[int, AfterValidator(_check_folds)]
+"""Number of networks, each of which predicts what it has not learned from; 0 trains none."""
+
+
 class ZoomParams(Params):
     """Networks that see every object at the same size and improve the first labels of boxes.
 
@@ -234,7 +238,7 @@ class ZoomParams(Params):
     its part. The other settings of its training are those of ``model`` and ``trainer``.
     """
 
-    folds: Annotated[int, AfterValidator(_check_folds)] = 0
+    folds: Folds = 0
     """Number of networks and of parts of the images, 2 to 5; 0 trains none."""
     side: int = Field(128, ge=16)
     """Longer side in pixels to which each box is resized, with a quarter more around it."""
@@ -282,7 +286,7 @@ class ClassifierParams(Params):
 class PredictionParams(Params):
     """Parameters of the prediction of class scores."""
 
-    scales: tuple[PositiveFloat, ...] = Field((0.75, 1.0, 1.25), min_length=1)
+    scales: tuple[PositiveFloat, ...] = Field((1.0, 1.5), min_length=1)
     """Factors of the image size; the predictions at all of them are averaged."""
     flip: bool = True
     """Average with the predictions of the mirrored image."""

@@ -7,7 +7,7 @@ ZOOM = "zoom"
 """First label maps that networks on box crops have improved."""
 
 CLASSIFIER, CAMS, CONFIDENT = "classifier", "cams", "confident"
-AFFINITY, SPREAD, TAG_SEEDS = "affinity", "spread", "tag-seeds"
+AFFINITY, SPREAD, FOCUSED, TAG_SEEDS = "affinity", "spread", "focused", "tag-seeds"
 """Stages from tags to the first label maps of images that have only tags, in order."""
 
 MASKS, MASKS_ONLY = "masks", "masks-only"

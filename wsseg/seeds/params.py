@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from wsseg.errors import InputError
 from wsseg.foundation.params import ModelName, SamParams
+from wsseg.networks.params import Folds
 from wsseg.params import Params
 
 
@@ -149,6 +150,11 @@ class CAMParams(Params):
     along an affinity "learned" from confident labels, or among similar features of "dino".
     """
     dino: DINOParams = DINOParams()
+    groups: Folds = 0
+    """Number of groups of classes, 2 to 5, or 0. For each, a network learns objects and background
+    from the images without these classes, and lowers their maps where it sees background, such as
+    the water around boats. It is trained like the segmenter.
+    """
     threshold: Literal["constant", "power", "otsu"] = "constant"
     """Threshold of the maps (0 to 1): a "constant"; a "power" of 1 - the maximum over all maps; or
     "otsu", the threshold that separates the maps of each image best.

@@ -28,6 +28,7 @@ from wsseg.stages.finetune.training import check_finetune_settings
 from wsseg.stages.foundation import check_models, download_models
 from wsseg.stages.tags.affinity import affinity_training
 from wsseg.stages.tags.classifier import only_tagged
+from wsseg.stages.tags.objects import group_classes
 from wsseg.stages.zoom import deal
 
 
@@ -94,6 +95,8 @@ def stopping_problems(config: Config, dataset: Dataset) -> Iterator[InputError]:
     if config.has_rounds:
         try:
             deal([sample for sample in samples if sample.split == train], config.zoom.folds)
+            if tagged := only_tagged(dataset, train).samples:
+                group_classes(tagged, config.cam.groups)
         except InputError as error:
             yield error
 
@@ -124,7 +127,7 @@ def has_classifier(config: Config, dataset: Dataset | None) -> bool:
 def trainers(config: Config, dataset: Dataset | None) -> dict[str, TrainingParams]:
     """Return the parameters of each training of a run, by the name of their settings."""
     named: dict[str, TrainingParams] = {}
-    if _trains_segmenter(config):
+    if _trains_segmenter(config, dataset):
         named["trainer"] = config.trainer
     if has_classifier(config, dataset):
         named["classifier.trainer"] = config.classifier.trainer
@@ -138,15 +141,18 @@ def networks(
 ) -> dict[str, SegmenterParams | ClassifierNetworkParams]:
     """Return the networks that a run trains, by the name of the settings of their weights."""
     named: dict[str, SegmenterParams | ClassifierNetworkParams] = {}
-    if _trains_segmenter(config):
+    if _trains_segmenter(config, dataset):
         named["model.weights"] = config.model
     if has_classifier(config, dataset):
         named["classifier"] = config.classifier.network(config.model)
     return named
 
 
-def _trains_segmenter(config: Config) -> bool:
-    return bool(config.rounds.count or config.zoom.folds) or _recipe(config) != "weak"
+def _trains_segmenter(config: Config, dataset: Dataset | None) -> bool:
+    if _recipe(config) != "weak" or config.rounds.count or config.zoom.folds:
+        return True
+    is_tagged = dataset is not None and only_tagged(dataset, config.data.train).samples
+    return bool(config.cam.groups and is_tagged)
 
 
 def _download_weights(name: str, network: SegmenterParams | ClassifierNetworkParams) -> None:

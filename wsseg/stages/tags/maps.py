@@ -77,7 +77,7 @@ def locate_tags(run: Run, dataset: Dataset, classifier: Stage | None) -> Stage |
         stage,
         locate,
         samples,
-        is_valid=partial(_has_scores, stage),
+        is_valid=partial(has_scores, stage),
         models=models,
         batches=sharing_batches(models, config),
     )
@@ -122,7 +122,7 @@ def spread_maps(
         stage,
         work,
         samples,
-        is_valid=partial(_has_scores, stage),
+        is_valid=partial(has_scores, stage),
         skipped=maps.skipped,
         models=models,
         batches=sharing_batches(models, config),
@@ -153,7 +153,7 @@ def label_by_maps(
         models=models,
         maps=maps,
         samples=samples_key(samples),
-        rule=params.model_dump(exclude={*_OF_MAPS, *_MODELS, "affinity"}),
+        rule=params.model_dump(exclude={*_OF_MAPS, *_MODELS, "affinity", "groups"}),
         refiner=refiner.key,
     )
     if not stage.is_complete:
@@ -223,7 +223,8 @@ def _label(
     return example.constraints.project(label_map), {}
 
 
-def _has_scores(stage: Stage, identity: str) -> bool:
+def has_scores(stage: Stage, identity: str) -> bool:
+    """Return whether the maps of an image can be read from a stage."""
     try:
         read_scores(scores_path(stage, identity))
     except InputError:
