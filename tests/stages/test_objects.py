@@ -19,13 +19,6 @@ from wsseg.synthetic.scenes import write_scenes
 
 
 @pytest.fixture(scope="module")
-def scenes(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data") / "scenes"
-    write_scenes(folder, train=12, val=2, seed=0, sides=(48, 64))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
     return write_settings(
         tmp_path_factory.mktemp("configs") / "tiny.yaml",
