@@ -129,8 +129,8 @@ def lower(maps: NDArray[np.float32], objectness: NDArray[np.floating]) -> NDArra
         objectness: (H, W) probability that a pixel belongs to an object of any class.
 
     Example:
-        >>> lower(np.array([[[0.9, 0.9, 0.1]]], np.float32), np.array([[1, 0, 0]])).tolist()
-        [[[0.9, 0.6, 0.0]]]
+        >>> lower(np.array([[[0.9, 0.9, 0.1]]], np.float32), np.array([[1, 0, 0]]))
+        array([[[0.9, 0.6, 0. ]]], dtype=float32)
     """
     height, width = maps.shape[1:]
     small = cv2.resize(objectness.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
