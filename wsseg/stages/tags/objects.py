@@ -129,7 +129,7 @@ def lower(maps: NDArray[np.float32], objectness: NDArray[np.floating]) -> NDArra
         objectness: (H, W) probability that a pixel belongs to an object of any class.
 
     Example:
-        >>> lower(np.array([[[0.9, 0.9, 0.1]]], np.float32), np.array([[1, 0, 0]]))
+        >>> lower(np.array([[[0.9, 0.9, 0.1]]], np.float32), np.array([[1, 0, 0]])).round(2)
         array([[[0.9, 0.6, 0. ]]], dtype=float32)
     """
     height, width = maps.shape[1:]
