@@ -60,7 +60,7 @@ class Config(Params):
 
     @property
     def has_rounds(self) -> bool:
-        """Whether the recipe makes first labels and has rounds, as all but two of wsseg's do."""
+        """True if the pipeline makes first labels and has rounds: not "full" and not "finetune"."""
         return Path(self.pipeline).stem not in ("finetune", "full")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.example import example_of
-from wsseg.data.model import Dataset, Sample
+from wsseg.data.model import Classes, Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_scores, write_scores
 from wsseg.networks.box_crops import OBJECT_OR_NOT
@@ -72,8 +72,7 @@ def focus_maps(run: Run, dataset: Dataset, maps: Stage | None) -> Stage | None:
     if labels is None:
         raise TypeError("maps have label maps")
     others = [_without(samples, group) for group in groups]
-    for group, of_group in zip(groups, others, strict=True):
-        _check_objects(labels, of_group, [dataset.classes.names[label] for label in group])
+    _check_objects(labels, dataset.classes, groups, others)
     networks = [
         _train(run, dataset, labels, of_group, f"{FOCUSED}/group-{number}")
         for number, of_group in enumerate(others, 1)
@@ -148,12 +147,21 @@ def _train(
     return train_on_pairs(stage, partial(_pairs, labels, dataset, samples), OBJECT_OR_NOT, config)
 
 
-def _check_objects(labels: Stage, samples: Sequence[Sample], group: Sequence[str]) -> None:
+def _check_objects(
+    labels: Stage,
+    classes: Classes,
+    groups: Sequence[Sequence[int]],
+    others: Sequence[Sequence[Sample]],
+) -> None:
+    """Raise if the label maps of the images without the classes of a group show no object."""
     table = read_stats(labels.path).to_pandas()
     objects = table[(table["class"] > 0) & (table["class"] != IGNORE) & (table["pixels"] > 0)]
-    if {*objects["id"]}.isdisjoint(sample.id for sample in samples):
-        problem = f"No image without tags of {', '.join(group)} is labelled with an object"
-        raise InputError(problem, hint="set cam.groups=0, or add images of other classes")
+    labelled = {*objects["id"]}
+    for group, samples in zip(groups, others, strict=True):
+        if labelled.isdisjoint(sample.id for sample in samples):
+            names = ", ".join(classes.names[label] for label in group)
+            problem = f"No image without tags of {names} is labelled with an object"
+            raise InputError(problem, hint="set cam.groups=0, or add images of other classes")
 
 
 def _without(samples: Sequence[Sample], group: Sequence[int]) -> list[Sample]:
