@@ -47,7 +47,7 @@ def plan(out: Path) -> Iterator[tuple[str, str, list[str]]]:
         config = "msrc_mixed.yaml" if marks in {"boxes_points", "mixed"} else "msrc_points.yaml"
         yield f"{marks}-{loss}", config, _one_round(out, marks, loss)
     for loss in ("none", "tree_energy"):  # points, and the background outside the boxes
-        overrides = _one_round(out, "boxes_points", loss)
+        overrides = ["seeds.name=strokes", *_one_round(out, "boxes_points", loss)]
         yield f"boxes_points-{loss}-unspread", "msrc_points.yaml", overrides
     for kind in ("boxes", "tags"):
         yield kind, f"msrc_{kind}.yaml", [steps]

@@ -126,7 +126,7 @@ def test_tags_that_teach_nothing_are_a_warning(tmp_path, capfd):
     assert "every tagged image shows cow; add images without it" in capfd.readouterr().err
 
 
-def test_points_are_not_spread(tmp_path):
+def test_points_need_no_settings_of_their_own(tmp_path):
     lines = [
         {"image": f"{n}.png", "marks": [{"type": "point", "class": "cow", "points": [[3, 3]]}]}
         for n in range(4)
@@ -135,8 +135,8 @@ def test_points_are_not_spread(tmp_path):
         write(tmp_path / "farm" / "images" / f"{n}.png", image_bytes(seed=n))
     write(tmp_path / "farm" / "train.jsonl", "\n".join(map(json.dumps, lines)))
     values, config = written(tmp_path / "farm")
-    assert values["seeds"] == {"name": "strokes"}
-    assert config.trainer.loss == {"partial_ce": 1, "tree_energy": 0.4}
+    assert "seeds" not in values and config.seeds.strokes == "strokes"
+    assert config.trainer.loss is None
 
 
 def test_masks_alone_train_the_upper_bound(tmp_path):

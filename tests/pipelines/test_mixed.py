@@ -18,6 +18,7 @@ from wsseg.data.params import DataParams
 from wsseg.data.strokes import Scribble, Strokes, stroke_map
 from wsseg.data.writers.jsonl import write_jsonl
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
+from wsseg.networks.losses.registry import SPARSE_LOSSES
 from wsseg.synthetic.scenes import write_scenes
 
 MIX = "boxes=0.2,scribbles=0.2,points+boxes=0.1,points=0.1,tags=0.2,masks=0.1,nothing=0.1"
@@ -108,13 +109,18 @@ def test_strokes_are_never_overwritten_whatever_is_set(folder, dataset, tmp_path
     assert assert_strokes_stay(tmp_path / "run", ["seeds", "round-1"], dataset.split("train"))
 
 
-def test_rounds_after_the_first_may_have_another_loss(finished, folder):
-    again = folder / "another-loss"
-    shutil.copytree(finished, again)
-    assert wsseg("run", folder / "c.yaml", f"run_dir={again}", "rounds.loss=ce") == 0
-    first, second = (f"round-{number}/model/manifest.json" for number in (1, 2))
-    assert (again / first).read_text() == (finished / first).read_text()
-    assert (again / second).read_text() != (finished / second).read_text()
+def test_losses_follow_from_how_much_is_labelled(finished, folder):
+    """In the first round few pixels have a label, in the second all that are not in islands."""
+    keys = {}
+    for name, loss in {"default": "null", "sparse": json.dumps(SPARSE_LOSSES)}.items():
+        run = folder / f"losses-{name}"
+        shutil.copytree(finished if name == "default" else folder / "losses-default", run)
+        settings = [f"trainer.loss={loss}", "rounds.min_island=0"]
+        assert wsseg("run", folder / "c.yaml", f"run_dir={run}", *settings) == 0
+        paths = [run / f"round-{number}/model/manifest.json" for number in (1, 2)]
+        keys[name] = [json.loads(path.read_text())["key"] for path in paths]
+    assert keys["default"][0] == keys["sparse"][0]
+    assert keys["default"][1] != keys["sparse"][1]
 
 
 def test_only_tagged_images_get_their_labels_from_maps(finished, dataset):

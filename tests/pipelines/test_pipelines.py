@@ -145,7 +145,6 @@ def test_damaged_images_are_skipped_or_stop_a_strict_run(scenes, config_file, tm
         (["data.train=trian"], "trian"),
         (["seeds.name=grabcat"], "grabcut"),
         (["trainer.loss=l2"], "trainer.loss must be made of ce"),
-        (["rounds.loss=l2"], "rounds.loss must be made of ce"),
         (["trainer.loss=gated_crf"], "with at least one of ce"),
         (["trainer.loss={ce: .inf}"], "trainer.loss.ce"),
         (["seeds.name=folder"], "seeds.folder must be set"),

@@ -69,6 +69,5 @@ def test_losses_on_the_command_line_replace_those_of_the_file(config_file):
     trainer = load_config(config_file, ["trainer.loss={ce: 2}"]).trainer
     assert trainer.loss == {"ce": 2} and trainer.steps == 7
     assert load_config(config_file, ["trainer.loss=dice"]).trainer.loss == {"dice": 1}
-    assert load_config(config_file, ["rounds.loss=ce"]).rounds.loss == {"ce": 1}
     named = load_config(config_file, ["trainer.loss.ce=2"]).trainer.loss
     assert named == {"ce": 2}

@@ -12,7 +12,7 @@ from wsseg.runs.settings_text import _help, settings_page, settings_yaml
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "mine.yaml"
-    path.write_text("run_dir: runs/x\ndata: {root: /images}\nrounds: {count: 2}\n")
+    path.write_text("run_dir: runs/x\ndata: {root: /images}\nrounds: {count: 3}\n")
     return path
 
 
@@ -44,7 +44,7 @@ def test_all_settings_are_the_settings(file, tmp_path):
 
 def test_what_differs_from_other_settings(file):
     text = settings_yaml(load_config(file, ["seed=3"]), base=load_config(file, ["rounds.count=4"]))
-    assert yaml.safe_load(text) == {"seed": 3, "rounds": {"count": 2}}
+    assert yaml.safe_load(text) == {"seed": 3, "rounds": {"count": 3}}
 
 
 def test_the_command(file, capsys):

@@ -46,19 +46,24 @@ def test_on_boxes_it_is_the_seed_of_boxes_to_the_bit(image, name):
 
 
 def test_on_marks_it_is_the_seed_of_strokes_to_the_bit(image):
-    expected = seeded(image, CLICKS, name="grabcut_strokes")
-    np.testing.assert_array_equal(seeded(image, CLICKS), expected)
+    for name in ("strokes", "grabcut_strokes"):
+        expected = seeded(image, CLICKS, name=name)
+        np.testing.assert_array_equal(seeded(image, CLICKS, strokes=name), expected)
+
+
+def test_marks_stay_as_they_are_drawn_by_default(image):
+    np.testing.assert_array_equal(seeded(image, CLICKS), stroke_map(CLICKS, SIZE))
 
 
 def test_marks_spread(image):
-    label_map = seeded(image, CLICKS)
+    label_map = seeded(image, CLICKS, strokes="grabcut_strokes")
     assert (label_map[8:22, 8:22] == 1).mean() > 0.9
     assert (label_map[26:, :35] == 0).mean() > 0.9
 
 
 def test_boxes_are_cut_and_marks_fill_what_they_leave_open(image):
     boxes = Boxes((Box(1, 6, 6, 24, 24),))
-    label_map = seeded(image, boxes, OTHER)
+    label_map = seeded(image, boxes, OTHER, strokes="grabcut_strokes")
     assert (label_map[8:22, 8:22] == 1).mean() > 0.9
     assert (label_map[25:36, 40:51] == 2).mean() > 0.9
     alone = seeded(image, boxes)
@@ -88,10 +93,11 @@ def test_a_sparse_mask_and_a_polygon_spread_like_marks(image, tmp_path):
     mask = np.full(SIZE, IGNORE, np.uint8)
     mask[12:16, 12:16], mask[30:36, 55:59] = 1, 0
     write_label_map(tmp_path / "a.png", mask)
-    of_file = seeded(image, MaskFile(tmp_path / "a.png"), Tags((1,)))
+    spread = {"strokes": "grabcut_strokes"}
+    of_file = seeded(image, MaskFile(tmp_path / "a.png"), Tags((1,)), **spread)
     square = Region(1, ((12.0, 12.0, 16.0, 12.0, 16.0, 16.0, 12.0, 16.0),))
     ground = Region(0, ((55.0, 30.0, 59.0, 30.0, 59.0, 36.0, 55.0, 36.0),))
-    of_polygons = seeded(image, Regions((square, ground), partial=True))
+    of_polygons = seeded(image, Regions((square, ground), partial=True), **spread)
     for label_map in (of_file, of_polygons):
         assert (label_map[8:22, 8:22] == 1).mean() > 0.9
 

@@ -240,9 +240,6 @@ def _training(findings: Findings) -> Iterator[str]:
     yield f"  steps: {steps}  # of each round; more if the report's curve still falls at its end"
     yield f"  crop: [{height}, {width}]  # height and width at that scale"
     counts = findings.counts
-    if {*counts.drawn} & {"points", "scribbles"} and not any(counts.boxes):
-        yield "  loss: {partial_ce: 1, tree_energy: 0.4}  # for marks that cover few pixels"
-        yield "seeds: {name: strokes}"
     if findings.only_tags and not findings.gpu:
         full_height, full_width = (_crop(side, is_gpu=False) for side in findings.size)
         trainer = f"{{steps: 300, crop: [{full_height}, {full_width}], decoder_lr: 0.01}}"
@@ -250,7 +247,6 @@ def _training(findings: Findings) -> Iterator[str]:
         yield f"  {{output_stride: 16, frozen_blocks: 7, trainer: {trainer}}}"
     if max(counts.images_with, default=0) >= _ENOUGH_TO_ZOOM:
         yield "zoom: {folds: 2}  # two networks on box crops improve the first labels"
-    yield "rounds: {count: 2}  # auto ends them when another one is not worth it"
 
 
 def _crop(side: float, is_gpu: bool) -> int:

@@ -130,7 +130,7 @@ def _check_aliases(text: str) -> None:
 
 def _merged(base: Any, overrides: Any) -> Any:
     """Merge overrides into the settings of a file; losses and classes are replaced as a whole."""
-    for name in ("trainer.loss", "rounds.loss", "data.classes"):
+    for name in ("trainer.loss", "data.classes"):
         if (
             OmegaConf.select(overrides, name) is not None
             and OmegaConf.select(base, name) is not None

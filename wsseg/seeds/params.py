@@ -98,8 +98,10 @@ class SeedParams(Params):
     """
     boxes: str = "grabcut"
     """Method of "auto" for boxes, and of objects for which "sam" fails."""
-    strokes: str = "grabcut_strokes"
-    """Method of "auto" for points, scribbles and polygons, and where "sam" fails on them."""
+    strokes: str = "strokes"
+    """Method of "auto" for points, scribbles and polygons, and where "sam" fails on them. "strokes"
+    labels what is drawn and leaves the rest to the first network, which spreads it better.
+    """
     sources: tuple[str, str] = ("grabcut", "grabcut_votes")
     """The two methods of "intersection", which keeps the objects that both find."""
     folder: Path | None = None

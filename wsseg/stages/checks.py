@@ -43,9 +43,8 @@ def check_settings(config: Config) -> None:
     check_engine(config)
     check_loggers(config.loggers)
     find_seed(config.seeds)
-    check_losses(config.trainer.loss)
-    if config.rounds.loss:
-        check_losses(config.rounds.loss, "rounds.loss")
+    if config.trainer.loss is not None:
+        check_losses(config.trainer.loss)
     find_refiner(config.rounds.refiner, config.crf)
     check_network(config.model)
     if find_activation(config.cam.method) is None:

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PositiveInt
 
-from wsseg.networks.params import LossWeights
 from wsseg.networks.semi.params import SemiParams
 from wsseg.params import AbsolutePath, Params
 from wsseg.refine.params import CleaningParams
@@ -21,16 +20,12 @@ def _count(value: object) -> object:
 class RoundParams(CleaningParams):
     """The rounds of training, prediction and cleaning (Simple Does It)."""
 
-    count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 3
+    count: Annotated[int | Literal["auto"], BeforeValidator(_count)] = 2
     """Number of rounds; "auto" ends them when the labels no longer improve, as measured without
     true masks, or after 8.
     """
     restart: bool = True
     """Train each round from the initial weights; false continues from the last round's network."""
-    loss: LossWeights | None = Field(None, min_length=1)
-    """Losses and their weights from the second round on, when most pixels have a label; null is
-    ``trainer.loss``.
-    """
     clean: bool = True
     """Correct predictions by the annotations before they become labels; false keeps them."""
     refiner: str = "crf"

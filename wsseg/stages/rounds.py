@@ -43,10 +43,12 @@ from wsseg.seeds.contact_sheet import contact_sheet
 from wsseg.stages.foundation import refiner_records, seed_records, sharing_batches
 from wsseg.stages.training import (
     Predict,
+    check_objects,
     labelled_pairs,
     predictor_of,
     train_on_pairs,
     training_stage,
+    with_losses,
 )
 
 
@@ -100,18 +102,15 @@ def train_segmenter(
             maps has the label of an object.
         DivergenceError: The loss is NaN or infinite.
     """
-    config = run.config
-    if number > 1 and config.rounds.loss is not None:
-        trainer = config.trainer.model_copy(update={"loss": config.rounds.loss})
-        config = config.model_copy(update={"trainer": trainer})
-        run = Run(run.path, config)
+    config = with_losses(run.config, labels)
+    run = Run(run.path, config)
     start = None if config.rounds.restart else previous
     stage = training_stage(
         run, model_name(round_name(number)), dataset.classes, start, labels=labels
     )
     samples = dataset.split(config.data.train)
-    remedy = _remedy_without_objects(config, labels, samples)
-    pairs = partial(labelled_pairs, labels, dataset.classes, samples, remedy)
+    check_objects(labels, samples, _remedy_without_objects(config, labels, samples))
+    pairs = partial(labelled_pairs, labels, dataset.classes, samples)
     return train_on_pairs(stage, pairs, dataset.classes, config, start)
 
 

@@ -80,8 +80,13 @@ LOSSES: dict[str, Loss] = {
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
+DENSE_LOSSES = {"ce": 1.0, "tightness": 0.1}
+"""Default weights for images with a label at almost every pixel."""
+SPARSE_LOSSES = {"partial_ce": 1.0, "tree_energy": 0.4, "tightness": 0.1}
+"""Default weights for images with few labelled pixels."""
 
-def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
+
+def check_losses(names: Iterable[str]) -> None:
     """Raise if a loss is unknown, or if no loss learns from labels.
 
     Raises:
@@ -90,17 +95,18 @@ def check_losses(names: Iterable[str], setting: str = "trainer.loss") -> None:
     used = list(names)
     for name in used:
         if name not in LOSSES:
-            raise InputError(setting, f"made of {', '.join(LOSSES)}", name, "choose from them")
+            rule = f"made of {', '.join(LOSSES)}"
+            raise InputError("trainer.loss", rule, name, "choose from them")
     if not LABEL_LOSSES.keys() & used:
         rule = f"with at least one of {', '.join(LABEL_LOSSES)}"
-        raise InputError(setting, rule, ", ".join(used) or "nothing", "add ce")
+        raise InputError("trainer.loss", rule, ", ".join(used) or "nothing", "add ce")
 
 
 class WeightedLosses:
     """The weighted sum of losses; an ``Objective``.
 
     Args:
-        trainer: Weights and parameters of the losses.
+        trainer: Weights and parameters of the losses; without weights, ``DENSE_LOSSES``.
         model: Mean and standard deviation of the images.
     """
 
@@ -121,7 +127,7 @@ class WeightedLosses:
         active = LABEL_LOSSES if progress < _WARM_UP else LOSSES
         terms = (
             weight * LOSSES[name](inputs, self.trainer)
-            for name, weight in self.trainer.loss.items()
+            for name, weight in (self.trainer.loss or DENSE_LOSSES).items()
             if name in active
         )
         return sum(terms, logits.sum() * 0)

@@ -18,7 +18,7 @@ from wsseg.runs.names import MASKS, MASKS_ONLY, model_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
-from wsseg.stages.training import labelled_pairs, train_on_pairs, training_stage
+from wsseg.stages.training import check_objects, labelled_pairs, train_on_pairs, training_stage
 
 
 def samples_with_masks(dataset: Dataset, config: Config) -> list[Sample]:
@@ -75,7 +75,9 @@ def train_supervised(run: Run, dataset: Dataset, masks: Stage) -> BaseRun:
     snapshots = Snapshots(
         stage.path, classes, config.model, config.trainer.steps, reading=config.data.reading
     )
-    pairs = partial(labelled_pairs, masks, classes, samples_with_masks(dataset, config))
+    samples = samples_with_masks(dataset, config)
+    check_objects(masks, samples, "choose images whose masks show objects")
+    pairs = partial(labelled_pairs, masks, classes, samples)
     callbacks = [snapshots] if wants_snapshots else []
     stage = train_on_pairs(stage, pairs, classes, config, callbacks=callbacks)
     return BaseRun(stage, earlier=tuple(sorted(stage.path.glob("snapshot-*.ckpt"))))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsseg.data.example import example_of
-from wsseg.data.model import Classes, Dataset, Sample
+from wsseg.data.model import Dataset, Sample
 from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE, read_scores, write_scores
 from wsseg.networks.box_crops import OBJECT_OR_NOT
@@ -25,9 +25,14 @@ from wsseg.runs.labelling import map_stage, samples_key, scores_path, usable_sam
 from wsseg.runs.names import FOCUSED
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.runs.stats import read_stats
 from wsseg.stages.tags.maps import has_scores, label_by_maps
-from wsseg.stages.training import labelled_pairs, predictor_of, train_on_pairs, training_stage
+from wsseg.stages.training import (
+    check_objects,
+    labelled_pairs,
+    predictor_of,
+    train_on_pairs,
+    training_stage,
+)
 
 _LOWERED = 0.3  # by how much a map (0..1) is lowered where there is certainly no object
 
@@ -72,10 +77,13 @@ def focus_maps(run: Run, dataset: Dataset, maps: Stage | None) -> Stage | None:
     if labels is None:
         raise TypeError("maps have label maps")
     others = [_without(samples, group) for group in groups]
-    _check_objects(labels, dataset.classes, groups, others)
+    for group, of_others in zip(groups, others, strict=True):
+        names = ", ".join(dataset.classes.names[label] for label in group)
+        remedy = f"set cam.groups=0, or add images with other classes than {names}"
+        check_objects(labels, of_others, remedy)
     networks = [
-        _train(run, dataset, labels, of_group, f"{FOCUSED}/group-{number}")
-        for number, of_group in enumerate(others, 1)
+        _train(run, dataset, labels, of_others, f"{FOCUSED}/group-{number}")
+        for number, of_others in enumerate(others, 1)
     ]
     stage = run.stage(
         FOCUSED,
@@ -145,23 +153,6 @@ def _train(
         Run(run.path, config), name, OBJECT_OR_NOT, labels=labels, samples=samples_key(samples)
     )
     return train_on_pairs(stage, partial(_pairs, labels, dataset, samples), OBJECT_OR_NOT, config)
-
-
-def _check_objects(
-    labels: Stage,
-    classes: Classes,
-    groups: Sequence[Sequence[int]],
-    others: Sequence[Sequence[Sample]],
-) -> None:
-    """Raise if the label maps of the images without the classes of a group show no object."""
-    table = read_stats(labels.path).to_pandas()
-    objects = table[(table["class"] > 0) & (table["class"] != IGNORE) & (table["pixels"] > 0)]
-    labelled = {*objects["id"]}
-    for group, samples in zip(groups, others, strict=True):
-        if labelled.isdisjoint(sample.id for sample in samples):
-            names = ", ".join(classes.names[label] for label in group)
-            problem = f"No image without tags of {names} is labelled with an object"
-            raise InputError(problem, hint="set cam.groups=0, or add images of other classes")
 
 
 def _without(samples: Sequence[Sample], group: Sequence[int]) -> list[Sample]:
