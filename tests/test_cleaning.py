@@ -218,7 +218,7 @@ def test_first_labels_that_are_unknown_leave_the_prediction_alone():
     np.testing.assert_array_equal(result.label_map, label_map)
 
 
-def test_a_refiner_and_the_scores_have_one_vote_each():
+def test_the_scores_and_what_a_refiner_makes_of_them_are_averaged():
     def swap(_image, scores, **_):
         return scores[::-1] ** 4
 
@@ -229,6 +229,10 @@ def test_a_refiner_and_the_scores_have_one_vote_each():
     result = clean(scores, example, filled(COW), params, swap)
     # 0.55 and 0.45^4 / (0.45^4 + 0.55^4) = 0.31 have a mean of 0.43
     np.testing.assert_array_equal(result.label_map, filled())
+    for weight, expected in ((0.25, filled()), (0.2, filled(COW))):
+        # 0.75 x 0.55 + 0.25 x 0.31 = 0.490, 0.8 x 0.55 + 0.2 x 0.31 = 0.502
+        found = clean(scores, example, filled(COW), params, swap, refined_weight=weight)
+        np.testing.assert_array_equal(found.label_map, expected)
 
 
 def test_a_segment_grows_to_the_sides_of_its_box():

@@ -69,12 +69,15 @@ def clean(
     first_labels: NDArray[np.uint8],
     params: CleaningParams = CleaningParams(),
     refine: Refine = dense_crf,
+    *,
+    refined_weight: float = 0.5,
 ) -> Cleaned:
     """Return the label map of the next round: predictions corrected by the annotations.
 
     1. No pixel takes a class that the constraints forbid.
     2. Predictions are averaged with the first labels, by ``params.first_weight``, and the result
-       with what ``refine``, such as a dense CRF, makes of it: their errors differ.
+       with what ``refine``, such as a dense CRF, makes of it, by ``refined_weight``: their errors
+       differ.
     3. A segment that does not reach the sides of its box grows to less probable pixels; see
        ``fit_segment`` and ``params.box_gap``.
     4. A box whose segment still has an IoU below ``params.reset_iou`` with the visible part of the
@@ -93,6 +96,9 @@ def clean(
             allowed classes have 0 they are equally likely.
         first_labels: (H, W) uint8 label map of round 0, IGNORE where unknown. It is projected onto
             the constraints.
+        refined_weight: Share (0..1) of the refined scores in their average. Half is best for a
+            network that has learned from labels without outlines, such as scribbles; a quarter once
+            it has learned from refined labels.
 
     Returns:
         A label map that the constraints allow.
@@ -111,7 +117,8 @@ def clean(
     predicted = constraints.argmax(scores)
     evidence = _average(scores, first, constraints, params.first_weight)
     refined = refine(example.image, evidence, allowed=constraints.allowed)
-    average = (evidence + normalise(refined, constraints.allowed)) / 2
+    refined = normalise(refined, constraints.allowed)
+    average = (1 - refined_weight) * evidence + refined_weight * refined
     label_map = _fitted(average, example, box_index, params.box_gap)
     failed = _failed(label_map, sample.boxes, box_index, params.reset_iou)
     changed, reset = label_map != predicted, failed[box_index]

@@ -11,6 +11,8 @@ import pytest
 from helpers.killing import assert_same_run, manifests
 from helpers.running import ROOT, hashes, wsseg
 
+from wsseg.synthetic.scenes import write_scenes
+
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 COMMAND = [sys.executable, "-c", "from wsseg.cli import main; main()", "run"]
 
@@ -89,6 +91,7 @@ def test_times_of_files_that_a_run_made_mean_nothing(finished, scenes, config_fi
 
 
 DEMO = [
+    "data.format=voc",
     "rounds.count=1",
     "crf.iterations=1",
     "data.val=null",
@@ -98,6 +101,7 @@ DEMO = [
 
 
 def test_the_demo_run_twice_is_the_same_bit_by_bit(tmp_path):
+    write_scenes(tmp_path / "scenes", train=12, val=0, seed=0)
     demo = [ROOT / "configs" / "demo_boxes.yaml", *DEMO, f"data.root={tmp_path / 'scenes'}"]
     one, two = tmp_path / "one", tmp_path / "two"
     run_apart(*demo, f"run_dir={one}", "machine.workers=1", PYTHONHASHSEED="1")

@@ -8,6 +8,7 @@ import pytest
 from helpers.running import hashes, wsseg
 from PIL import Image
 
+from wsseg.cleaning import clean
 from wsseg.data.constraints import constraints_of
 from wsseg.data.formats.table import read_dataset
 from wsseg.labelmaps import IGNORE, read_label_map, write_label_map
@@ -44,6 +45,23 @@ def test_another_refiner_redoes_the_labels_only(finished, scenes, config_file, t
     for sample in read_dataset(scenes, "voc", ["train"]).samples:
         labels = read_label_map(run / "round-1" / "labels" / f"{sample.id}.png")
         assert constraints_of(sample, 6).allows(labels).all()
+
+
+def test_a_refiner_counts_half_in_the_first_round_and_a_quarter_later(
+    finished, scenes, config_file, tmp_path, monkeypatch
+):
+    weights = []
+
+    def recorded(*arguments, refined_weight):
+        weights.append(refined_weight)
+        return clean(*arguments, refined_weight=refined_weight)
+
+    monkeypatch.setattr("wsseg.stages.rounds.clean", recorded)
+    run = shutil.copytree(finished, tmp_path / "run")
+    arguments = [config_file, f"run_dir={run}", f"data.root={scenes}", "machine.workers=1"]
+    assert wsseg("run", *arguments, "rounds.first_weight=0.3") == 0
+    images = len(list((run / "seeds" / "labels").iterdir()))
+    assert weights == [0.5] * images + [0.25] * images
 
 
 def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished, scenes):

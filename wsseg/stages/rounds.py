@@ -139,6 +139,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
+    refined_weight = 0.5 if model.name == model_name(round_name(1)) else 0.25  # see ``clean``
     sam, device = config.seeds.sam, config.machine.device
     refiner = find_refiner(config.rounds.refiner, config.crf, sam, device)
     models = refiner_records(config, config.rounds.refiner) if config.rounds.clean else {}
@@ -150,6 +151,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
         samples=samples_key(samples),
         rules=config.rounds.model_dump(include={"clean", *CleaningParams.model_fields}),
         refiner=refiner.key,
+        refined_weight=refined_weight,
         prediction=config.prediction,
     )
     predict, n_classes = predictor_of(model, config), len(dataset.classes)
@@ -164,6 +166,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
             seeds=seeds,
             params=config.rounds,
             refine=refiner.refine,
+            refined_weight=refined_weight,
             rules=stage.path / "rules",
         )
     batches = sharing_batches(models, config)
@@ -243,6 +246,7 @@ def _clean(
     seeds: Stage,
     params: CleaningParams,
     refine: Refine,
+    refined_weight: float,
     rules: Path,
 ) -> tuple[NDArray[np.uint8], ClassStats]:
     example = example_of(sample, n_classes)
@@ -250,9 +254,10 @@ def _clean(
     best = scores.argmax(axis=0).astype(np.uint8)
     agreement = annotation_agreement(best, example)
     first_labels = read_label_map(label_path(seeds, sample))
-    cleaned = clean(scores[constraints.classes], example, first_labels, params, refine)
+    shares = scores[constraints.classes]
+    cleaned = clean(shares, example, first_labels, params, refine, refined_weight=refined_weight)
     write_label_map(rules / f"{sample.id}.png", cleaned.rules_over(best))
-    shares = normalise(scores[constraints.classes], constraints.allowed)
+    shares = normalise(shares, constraints.allowed)
     confidence = mean_confidence(cleaned.label_map, shares, constraints.classes)
     return cleaned.label_map, merge(
         _named("kept", cleaned.share("network")),
