@@ -233,6 +233,8 @@ def test_the_scores_and_what_a_refiner_makes_of_them_are_averaged():
         # 0.75 x 0.55 + 0.25 x 0.31 = 0.490, 0.8 x 0.55 + 0.2 x 0.31 = 0.502
         found = clean(scores, example, filled(COW), params, swap, refined_weight=weight)
         np.testing.assert_array_equal(found.label_map, expected)
+    with pytest.raises(InputError, match=r"refined_weight must be 0 to 1, got 1\.5"):
+        clean(scores, example, filled(COW), params, swap, refined_weight=1.5)
 
 
 def test_a_segment_grows_to_the_sides_of_its_box():

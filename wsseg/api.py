@@ -142,6 +142,7 @@ def clean(
     first_labels: NDArray[np.uint8],
     *,
     refine: Refine | None = None,
+    refined_weight: float = 0.5,
     **params: Any,
 ) -> NDArray[np.uint8]:
     """Return predictions corrected by the annotations: the labels of the next round.
@@ -151,6 +152,8 @@ def clean(
         first_labels: (H, W) uint8 label map of the seed, IGNORE where unknown. It is averaged with
             the scores, and boxes without support return to it.
         refine: ``f(image, scores, *, allowed) -> scores``; None is ``dense_crf``.
+        refined_weight: Share (0..1) of the refined scores in their average. Runs use a half in the
+            first round and a quarter later.
         **params: Parameters of the rules, the settings of ``rounds``: ``first_weight``,
             ``box_gap``, ``reset_iou``, ``min_island``.
 
@@ -174,7 +177,8 @@ def clean(
         >>> example.constraints.allows(labels).all().item()
         True
     """
-    rules = {} if refine is None else {"refine": refine}
+    rules: dict[str, Any] = {} if refine is None else {"refine": refine}
+    rules["refined_weight"] = refined_weight
     cleaned = cleaning.clean(scores, example, first_labels, CleaningParams(**params), **rules)
     return cleaned.label_map
 

@@ -104,7 +104,8 @@ def clean(
         A label map that the constraints allow.
 
     Raises:
-        InputError: Arrays have different sizes, or scores are negative or not finite.
+        InputError: Arrays have different sizes, scores are negative or not finite, or
+            ``refined_weight`` is not in 0..1.
 
     References:
         Khoreva et al., Simple Does It, CVPR 2017, arXiv:1603.07485, section 3.1: rules 1 and 4, and
@@ -112,6 +113,8 @@ def clean(
     """
     constraints, sample = example.constraints, example.sample
     _check(scores, first_labels, constraints.allowed.shape)
+    if not 0 <= refined_weight <= 1:
+        raise InputError("refined_weight", "0 to 1", refined_weight, "correct it")
     first = constraints.project(first_labels)
     box_index = visible_box_index(sample.boxes, first.shape)
     predicted = constraints.argmax(scores)
