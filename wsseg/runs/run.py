@@ -19,8 +19,8 @@ from wsseg.runs.environment import environment
 from wsseg.runs.folder import check_folder, check_unused, exclusive_folder
 from wsseg.runs.stage import Stage, finished_stage
 
-LAYOUT = 2
-"""Version of the files of a run; others are refused."""
+LAYOUT = 3
+"""Version of the files and settings of a run; others are refused."""
 
 _ENVIRONMENT = "environment.json"  # the file that a run writes first
 _CONFIG = "config.yaml"
@@ -160,8 +160,7 @@ def read_config(run: Path) -> Config:
         raise InputError(f"{run} is not the folder of a run", hint="check the path")
     config = load_config(run / _CONFIG)
     # A run writes every group of settings: a file that was cut off would give defaults for some.
-    # The group `zoom` is not the last one, and runs of 0.2.0 have none.
-    if missing := Config.model_fields.keys() - config.model_fields_set - {"zoom"}:
+    if missing := Config.model_fields.keys() - config.model_fields_set:
         message = f"{run / _CONFIG} is damaged: it has no {', '.join(sorted(missing))}"
         raise InputError(message, hint="start the run again with its own configuration")
     return config
