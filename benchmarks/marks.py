@@ -61,7 +61,8 @@ def _one_round(out: Path, marks: str, loss: str) -> list[str]:
     return [
         f"data.annotations=[{out}/{marks}.jsonl]",
         f"trainer.loss={LOSSES[loss]}",
-        *("trainer.gated_crf_scale=2", "trainer.steps=400", "rounds.count=1"),
+        "trainer.steps=400",
+        "rounds.count=1",
     ]
 
 

@@ -219,8 +219,6 @@ class SegmenterTrainingParams(TrainingParams):
     ``{partial_ce: 1, tree_energy: 0.4, tightness: 0.1}`` in a round whose images are labelled in
     less than 90 % of their pixels, such as the first one after points and scribbles.
     """
-    gated_crf_scale: int = Field(4, ge=1)
-    """Side in pixels of the squares that the loss ``gated_crf`` compares; 1 compares pixels."""
 
 
 def _check_folds(folds: int) -> int:

@@ -10,7 +10,6 @@ from wsseg.networks.losses.labelled import (
     partial_cross_entropy,
 )
 from wsseg.networks.losses.registry import LOSSES, LossInputs, check_losses
-from wsseg.networks.params import SegmenterTrainingParams
 
 ALL = pytest.mark.parametrize("loss", [cross_entropy, dice, focal, partial_cross_entropy])
 
@@ -79,7 +78,7 @@ def test_every_loss_is_finite_without_any_label_and_pulls_at_the_network(name):
     for known in (0, 3):
         labels[:, :known] = 1
         inputs = LossInputs(logits, features, colours, labels, inside, possible, *[boxes] * 3)
-        value = LOSSES[name](inputs, SegmenterTrainingParams())
+        value = LOSSES[name](inputs)
         (gradient,) = torch.autograd.grad(value, logits)
         assert torch.isfinite(value) and torch.isfinite(gradient).all()
     assert gradient.abs().sum() > 0

@@ -53,30 +53,31 @@ class LossInputs:
         return self.inside & (self.labels == IGNORE)
 
 
-Loss = Callable[[LossInputs, SegmenterTrainingParams], Tensor]
-"""(tensors of a step, parameters) -> scalar; 0 if nothing applies."""
+Loss = Callable[[LossInputs], Tensor]
+"""(tensors of a step) -> scalar; 0 if nothing applies."""
 
+_GATED_CRF_SCALE = 4  # side in pixels of the squares that it compares
 _WARM_UP = 0.1  # share of the steps before the losses that need no labels join
 
 LABEL_LOSSES: dict[str, Loss] = {
-    "ce": lambda x, _: cross_entropy(x.logits, x.labels),
-    "partial_ce": lambda x, _: partial_cross_entropy(x.logits, x.labels),
-    "focal": lambda x, _: focal(x.logits, x.labels),
-    "dice": lambda x, _: dice(x.logits, x.labels),
+    "ce": lambda x: cross_entropy(x.logits, x.labels),
+    "partial_ce": lambda x: partial_cross_entropy(x.logits, x.labels),
+    "focal": lambda x: focal(x.logits, x.labels),
+    "dice": lambda x: dice(x.logits, x.labels),
 }
 """Losses of labelled pixels."""
 
 LOSSES: dict[str, Loss] = {
     **LABEL_LOSSES,
-    "gated_crf": lambda x, trainer: gated_crf(
-        x.logits, x.colours, x.unlabelled, sources=x.inside, scale=trainer.gated_crf_scale
+    "gated_crf": lambda x: gated_crf(
+        x.logits, x.colours, x.unlabelled, sources=x.inside, scale=_GATED_CRF_SCALE
     ),
-    "dense_crf": lambda x, _: dense_crf_loss(x.logits, x.colours, inside=x.inside),
-    "tree_energy": lambda x, _: tree_energy(
+    "dense_crf": lambda x: dense_crf_loss(x.logits, x.colours, inside=x.inside),
+    "tree_energy": lambda x: tree_energy(
         x.logits, x.colours, x.features, x.unlabelled, inside=x.inside
     ),
-    "agmm": lambda x, _: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
-    "tightness": lambda x, _: tightness(x.logits, x.row_boxes, x.column_boxes, x.box_labels),
+    "agmm": lambda x: agmm(x.logits, x.features, x.labels, x.possible, inside=x.inside),
+    "tightness": lambda x: tightness(x.logits, x.row_boxes, x.column_boxes, x.box_labels),
 }
 """All losses; those that are not ``LABEL_LOSSES`` join after a tenth of the steps."""
 
@@ -106,12 +107,12 @@ class WeightedLosses:
     """The weighted sum of losses; an ``Objective``.
 
     Args:
-        trainer: Weights and parameters of the losses; without weights, ``DENSE_LOSSES``.
+        trainer: Its ``loss`` has the weights; None is ``DENSE_LOSSES``.
         model: Mean and standard deviation of the images.
     """
 
     def __init__(self, trainer: SegmenterTrainingParams, model: NetworkParams) -> None:
-        self.trainer, self.model = trainer, model
+        self.weights, self.model = trainer.loss or DENSE_LOSSES, model
 
     def __call__(
         self, network: nn.Module, images: Tensor, target: Target, progress: float
@@ -126,8 +127,6 @@ class WeightedLosses:
         inputs = LossInputs(logits, visible, images * std + mean, *target)
         active = LABEL_LOSSES if progress < _WARM_UP else LOSSES
         terms = (
-            weight * LOSSES[name](inputs, self.trainer)
-            for name, weight in (self.trainer.loss or DENSE_LOSSES).items()
-            if name in active
+            weight * LOSSES[name](inputs) for name, weight in self.weights.items() if name in active
         )
         return sum(terms, logits.sum() * 0)
