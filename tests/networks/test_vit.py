@@ -141,7 +141,7 @@ def test_a_saved_network_predicts_the_same_in_tiles_too(architecture, tmp_path, 
 @pytest.mark.parametrize("architecture", DECODERS)
 def test_losses_see_features_of_the_image_alone(architecture, monkeypatch):
     inputs = []
-    monkeypatch.setitem(LOSSES, "ce", lambda x, _: inputs.append(x) or x.logits.sum())
+    monkeypatch.setitem(LOSSES, "ce", lambda x: inputs.append(x) or x.logits.sum())
     network, (images, labels) = network_of(architecture=architecture), half(29, 57)
     target = Target(labels, labels < 2, torch.ones(2, 3, dtype=torch.bool), *[labels * 0] * 3)
     loss = WeightedLosses(SegmenterTrainingParams(), params_of())(network, images, target, 0.0)
