@@ -152,8 +152,8 @@ def clean(
         first_labels: (H, W) uint8 label map of the seed, IGNORE where unknown. It is averaged with
             the scores, and boxes without support return to it.
         refine: ``f(image, scores, *, allowed) -> scores``; None is ``dense_crf``.
-        refined_weight: Share (0..1) of the refined scores in their average. Runs use a half in the
-            first round and a quarter later.
+        refined_weight: Share (0..1) of the refined scores in their average. Runs use 0.5 in the
+            first round and 0.4 later.
         **params: Parameters of the rules, the settings of ``rounds``: ``first_weight``,
             ``box_gap``, ``reset_iou``, ``min_island``.
 

@@ -97,7 +97,7 @@ def clean(
         first_labels: (H, W) uint8 label map of round 0, IGNORE where unknown. It is projected onto
             the constraints.
         refined_weight: Share (0..1) of the refined scores in their average. Half is best for a
-            network that has learned from labels without outlines, such as scribbles; a quarter once
+            network that has learned from labels without outlines, such as scribbles, and less once
             it has learned from refined labels.
 
     Returns:

@@ -47,7 +47,7 @@ def test_another_refiner_redoes_the_labels_only(finished, scenes, config_file, t
         assert constraints_of(sample, 6).allows(labels).all()
 
 
-def test_a_refiner_counts_half_in_the_first_round_and_a_quarter_later(
+def test_a_refiner_counts_half_in_the_first_round_and_less_later(
     finished, scenes, config_file, tmp_path, monkeypatch
 ):
     weights = []
@@ -61,7 +61,7 @@ def test_a_refiner_counts_half_in_the_first_round_and_a_quarter_later(
     arguments = [config_file, f"run_dir={run}", f"data.root={scenes}", "machine.workers=1"]
     assert wsseg("run", *arguments, "rounds.first_weight=0.3") == 0
     images = len(list((run / "seeds" / "labels").iterdir()))
-    assert weights == [0.5] * images + [0.25] * images
+    assert weights == [0.5] * images + [0.4] * images
 
 
 def test_labels_are_palette_pngs_that_keep_to_the_boxes(finished, scenes):

@@ -139,7 +139,7 @@ def clean_labels(run: Run, dataset: Dataset, model: Stage, seeds: Stage) -> Stag
     """
     config = run.config
     samples = usable_samples(seeds, dataset.split(config.data.train))
-    refined_weight = 0.5 if model.name == model_name(round_name(1)) else 0.25  # see ``clean``
+    refined_weight = 0.5 if model.name == model_name(round_name(1)) else 0.4  # see ``clean``
     sam, device = config.seeds.sam, config.machine.device
     refiner = find_refiner(config.rounds.refiner, config.crf, sam, device)
     models = refiner_records(config, config.rounds.refiner) if config.rounds.clean else {}
