@@ -229,7 +229,7 @@ def test_seeds_without_objects_are_refused_before_a_training(tmp_path, scenes, s
     given = [f"run_dir={tmp_path / 'run'}", f"data.root={scenes}"]
     given += ["seeds.name=folder", f"seeds.folder={tmp_path / 'masks'}"]
     assert wsseg("run", settings, *given) == 2
-    assert "label maps of stage seeds must be labelled as an object" in capsys.readouterr().err
+    assert "zoom/fold-1 cannot learn: no label map of stage seeds" in capsys.readouterr().err
     assert not (tmp_path / "run" / "zoom").exists()
 
 

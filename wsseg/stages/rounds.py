@@ -41,15 +41,8 @@ from wsseg.runs.stats import read_stats
 from wsseg.seeds.apply import Seed, find_seed
 from wsseg.seeds.contact_sheet import contact_sheet
 from wsseg.stages.foundation import refiner_records, seed_records, sharing_batches
-from wsseg.stages.training import (
-    Predict,
-    check_objects,
-    labelled_pairs,
-    predictor_of,
-    train_on_pairs,
-    training_stage,
-    with_losses,
-)
+from wsseg.stages.labelled import check_objects, labelled_pairs, with_losses
+from wsseg.stages.training import Predict, predictor_of, train_on_pairs, training_stage
 
 
 def seed_labels(run: Run, dataset: Dataset, ready: Stage | None = None) -> Stage:

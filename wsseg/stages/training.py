@@ -1,26 +1,23 @@
 """Training of the segmenter on label maps, as a stage of a run."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning
 import numpy as np
-import pandas as pd
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
 
-from wsseg.data.classes import candidate_classes
-from wsseg.data.model import Classes, Sample
+from wsseg.data.model import Classes
 from wsseg.errors import InputError
 from wsseg.files import fingerprint
-from wsseg.labelmaps import IGNORE
 from wsseg.networks.batches import Steps
 from wsseg.networks.checkpoints import save_network
-from wsseg.networks.losses.registry import DENSE_LOSSES, SPARSE_LOSSES, WeightedLosses
+from wsseg.networks.losses.registry import WeightedLosses
 from wsseg.networks.params import PredictionParams
 from wsseg.networks.prediction import Segmenter, load_segmenter
 from wsseg.networks.segmenter import build_network
@@ -28,14 +25,10 @@ from wsseg.networks.train import TrainingModule, fit
 from wsseg.networks.training_data import TrainingBatches, TrainingPair
 from wsseg.runs.config import Config
 from wsseg.runs.distributed import fit_on_cluster
-from wsseg.runs.labelling import label_path, usable_samples
 from wsseg.runs.loggers import on_disk, training_loggers
 from wsseg.runs.progress import log, progress_bar
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
-from wsseg.runs.stats import read_stats
-
-_DENSE = 0.9  # share of labelled pixels of dense label maps
 
 
 def training_stage(
@@ -215,73 +208,6 @@ def first_network(config: Config, classes: Classes, start: Stage | None) -> nn.M
             problem = f"`model` differs from the network of {start.path}, {other}"
             raise InputError(problem, hint="use the same settings of `model`") from error
     return network
-
-
-def with_losses(config: Config, labels: Stage) -> Config:
-    """Return settings whose ``trainer.loss``, if it is null, is replaced by the default.
-
-    Args:
-        labels: The label maps of the training. They are sparse if the images with any label are
-            labelled in less than 90 % of their pixels.
-    """
-    if config.trainer.loss is not None:
-        return config
-    table = _label_table(labels)
-    is_known = table["class"] != IGNORE
-    pixels = table["pixels"].where(table["id"].isin(table["id"][is_known]), 0)
-    is_sparse = pixels[is_known].sum() < _DENSE * pixels.sum()
-    trainer = config.trainer.model_copy(
-        update={"loss": SPARSE_LOSSES if is_sparse else DENSE_LOSSES}
-    )
-    return config.model_copy(update={"trainer": trainer})
-
-
-def check_objects(labels: Stage, samples: Sequence[Sample], remedy: str) -> None:
-    """Raise if the label maps of some images show no object.
-
-    Args:
-        labels: A complete stage of label maps.
-        remedy: What to do then.
-
-    Raises:
-        InputError: No pixel has the label of an object.
-    """
-    table = _label_table(labels)
-    table = table[table["id"].isin([sample.id for sample in samples])]
-    known = table[table["class"] != IGNORE]
-    if not (known["class"] > 0).any():
-        share = known["pixels"].sum() / max(1, table["pixels"].sum())
-        got = f"{share:.0%} background and {1 - share:.0%} IGNORE" if share else "only IGNORE"
-        rule = "labelled as an object in some pixel"
-        raise InputError(f"label maps of stage {labels.name}", rule, got, remedy)
-
-
-def _label_table(labels: Stage) -> pd.DataFrame:
-    """Return the number of pixels of each label ("class") of each image ("id")."""
-    table: pd.DataFrame = read_stats(labels.path, ["id", "class", "pixels"]).to_pandas()
-    return table[table["pixels"] > 0]
-
-
-def labelled_pairs(
-    labels: Stage, classes: Classes, samples: Iterable[Sample]
-) -> list[TrainingPair]:
-    """Return images and their label maps, without those whose every pixel is IGNORE.
-
-    Args:
-        labels: A complete stage of label maps.
-    """
-    table = _label_table(labels)
-    known = table[table["class"] != IGNORE]
-    shown = {id: {*found} for id, found in known.groupby("id")["class"]}
-    pairs = []
-    for sample in usable_samples(labels, samples):
-        if sample.id not in shown:
-            continue
-        candidates = {*candidate_classes(sample, len(classes)), *shown[sample.id]}
-        possible = tuple(label in candidates for label in range(len(classes)))
-        path = label_path(labels, sample)
-        pairs.append(TrainingPair(sample.image, path, possible, sample.boxes, sample.reading))
-    return pairs
 
 
 def segmenter_of(model: Stage, device: str = "auto") -> Segmenter:

@@ -27,7 +27,8 @@ from wsseg.runs.names import ZOOM, fold_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage, read_manifest
 from wsseg.seeds.grabcut import is_small
-from wsseg.stages.training import check_objects, segmenter_of, train_on_pairs, training_stage
+from wsseg.stages.labelled import label_table
+from wsseg.stages.training import segmenter_of, train_on_pairs, training_stage
 
 _CROP_ZOOM = (0.8, 1.25)  # range of the random factor of a crop's size
 _BOTH = (True, True)  # every crop may show object and background
@@ -136,9 +137,8 @@ def correct_boxes(
 def _train_folds(run: Run, seeds: Stage, parts: Sequence[Sequence[Sample]]) -> list[Stage]:
     config = _crop_config(run.config)
     training = [[s for part in parts if part is not own for s in part] for own in parts]
-    remedy = "choose another seed, or set zoom.folds=0: each part of the images needs objects"
-    for samples in training:
-        check_objects(seeds, samples, remedy)
+    for number, samples in enumerate(training, 1):
+        _check_objects(seeds, samples, number)
     folds = []
     for number, (samples, own) in enumerate(zip(training, parts, strict=True), 1):
         stage = training_stage(
@@ -161,6 +161,18 @@ def _crop_config(config: Config) -> Config:
     trainer = config.trainer.model_copy(update=changes)
     model = config.model.model_copy(update={"scale": 1.0})
     return config.model_copy(update={"trainer": trainer, "model": model})
+
+
+def _check_objects(seeds: Stage, samples: Sequence[Sample], number: int) -> None:
+    """Raise if the label maps of a training show no object of the boxes."""
+    table = label_table(seeds)
+    labelled = {*zip(table["id"], table["class"], strict=True)}
+    if not any((s.id, box.label) in labelled for s in samples for box in cropped_boxes(s)):
+        problem = f"{fold_name(number)} cannot learn: no label map of stage {seeds.name}"
+        raise InputError(
+            f"{problem} shows an object in a box in the images of the other parts",
+            hint="choose another seed, or set zoom.folds=0",
+        )
 
 
 def _crops(seeds: Stage, samples: Sequence[Sample], side: int) -> list[BoxCrop]:

@@ -18,7 +18,8 @@ from wsseg.runs.names import MASKS, MASKS_ONLY, model_name
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
-from wsseg.stages.training import check_objects, labelled_pairs, train_on_pairs, training_stage
+from wsseg.stages.labelled import check_objects, labelled_pairs
+from wsseg.stages.training import train_on_pairs, training_stage
 
 
 def samples_with_masks(dataset: Dataset, config: Config) -> list[Sample]:

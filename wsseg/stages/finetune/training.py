@@ -27,10 +27,10 @@ from wsseg.runs.stage import Stage
 from wsseg.stages.finetune.base_run import BaseRun
 from wsseg.stages.finetune.filtering import thresholds_of
 from wsseg.stages.finetune.unlabelled import rank_by_reliability, unlabelled_images
+from wsseg.stages.labelled import check_objects, labelled_pairs
 from wsseg.stages.training import (
     first_network,
     fit_in_stage,
-    labelled_pairs,
     segmenter_of,
     supervised,
     train_on_pairs,
@@ -149,6 +149,8 @@ def finetune(
 
 def _train(stage: Stage, plan: Plan, sources: Sources) -> dict[str, Any]:
     config, base = sources.run.config, sources.base.model
+    samples = sources.dataset.split(config.data.train)
+    check_objects(sources.filtered, samples, "correct the annotations or choose another seed")
     masked = _pairs(sources, sources.run, with_mask=True)
     checked = TrainingBatches(masked, config.model, config.trainer, seed=config.seed)
     training, batches = plan.prepare(masked)

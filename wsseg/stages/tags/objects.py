@@ -25,14 +25,9 @@ from wsseg.runs.labelling import map_stage, samples_key, scores_path, usable_sam
 from wsseg.runs.names import FOCUSED
 from wsseg.runs.run import Run
 from wsseg.runs.stage import Stage
+from wsseg.stages.labelled import check_objects, labelled_pairs
 from wsseg.stages.tags.maps import has_scores, label_by_maps
-from wsseg.stages.training import (
-    check_objects,
-    labelled_pairs,
-    predictor_of,
-    train_on_pairs,
-    training_stage,
-)
+from wsseg.stages.training import predictor_of, train_on_pairs, training_stage
 
 _LOWERED = 0.3  # by how much a map (0..1) is lowered where there is certainly no object
 

@@ -3,11 +3,12 @@ from types import SimpleNamespace
 import pytest
 from helpers.builders import TINY
 
+from wsseg.errors import InputError
 from wsseg.labelmaps import IGNORE
 from wsseg.networks.losses.registry import DENSE_LOSSES, SPARSE_LOSSES
 from wsseg.runs.config import config_from_values
 from wsseg.runs.stats import write_stats
-from wsseg.stages.training import with_losses
+from wsseg.stages.labelled import check_objects, with_losses
 
 
 @pytest.fixture
@@ -45,3 +46,15 @@ def test_images_without_any_label_are_not_trained_on_and_do_not_count(losses_for
 
 def test_losses_that_are_set_stay(losses_for):
     assert losses_for({1: 5, IGNORE: 95}, loss={"focal": 2}) == {"focal": 2}
+
+
+def test_only_the_given_images_have_to_show_an_object(tmp_path):
+    counts = [("a", 0, 30), ("a", IGNORE, 10), ("b", 1, 5), ("c", IGNORE, 40), ("a", 1, 0)]
+    rows = [dict(zip(("id", "class", "pixels"), row, strict=True)) for row in counts]
+    write_stats(tmp_path, lambda: [rows])
+    labels = SimpleNamespace(path=tmp_path, name="seeds")
+    a, b, c = (SimpleNamespace(id=id) for id in "abc")
+    check_objects(labels, [a, b, c], "look")
+    for samples, got in (([a], "75% background and 25% IGNORE"), ([c], "only IGNORE")):
+        with pytest.raises(InputError, match=f"as an object in some pixel, got {got}; look"):
+            check_objects(labels, samples, "look")
